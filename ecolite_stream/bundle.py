@@ -1,0 +1,222 @@
+"""The folder a trained model is shipped in: `bundle.json`, its graphs and its golden numbers.
+
+    bundle.json                  what the model is (`ModelSpec`), schema version, file hashes
+    encoder.mindir  head.mindir  graphs for MindSpore, any batch size
+    encoder.onnx    head.onnx    graphs for every other engine, batch size 1
+    golden.npz                   images (N, H, W, 3) uint8 BGR, features (N, *feature_shape)
+                                 and logits (classes,) float32, to check an engine against
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ecolite_stream.errors import BundleError, EcoliteError
+from ecolite_stream.preprocess import Preprocessing
+from ecolite_stream.types import FloatArray
+
+SCHEMA_VERSION = 1
+DESCRIPTION = "bundle.json"
+GOLDEN = "golden.npz"
+GRAPHS = ("encoder.mindir", "head.mindir", "encoder.onnx", "head.onnx")
+FILES = (*GRAPHS, GOLDEN)
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What a model is and how to feed it; the same in a checkpoint and in a bundle.
+
+    Attributes:
+        architecture: `eco_lite` or `eco_full`.
+        width: channel multiplier of the network; 1 is the paper.
+        num_segments: N, features a prediction is made from.
+        feature_shape: shape of what the encoder makes of one frame.
+        labels: name of each class, in the order of the logits.
+        clip_seconds: how many seconds the N segments span.
+        preprocessing: how a picture becomes an input.
+        temperature: logits are divided by it before softmax; 1 where nobody calibrated.
+        thresholds: lowest score at which a label counts, by label.
+        training: how it was trained: free facts, shown but never interpreted.
+        scores: what it scores, and on what: likewise.
+    """
+
+    architecture: str
+    width: float
+    num_segments: int
+    feature_shape: tuple[int, ...]
+    labels: tuple[str, ...]
+    clip_seconds: float
+    preprocessing: Preprocessing = Preprocessing()
+    temperature: float = 1.0
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    scores: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.num_segments < 1:
+            raise BundleError(f"num_segments is {self.num_segments}; expected at least 1")
+        if not self.labels or len(set(self.labels)) != len(self.labels):
+            raise BundleError("labels are missing or not all different")
+        for name, value in (("clip_seconds", self.clip_seconds), ("temperature", self.temperature)):
+            if not (math.isfinite(value) and value > 0):
+                raise BundleError(f"{name} is {value}; expected a number above 0")
+        unknown = sorted(set(self.thresholds) - set(self.labels))
+        if unknown:
+            raise BundleError(f"thresholds name labels that do not exist: {', '.join(unknown)}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain containers, as `bundle.json` and a checkpoint carry them."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> ModelSpec:
+        """The reverse of `to_json`.
+
+        Raises:
+            BundleError: a key is missing, unknown or of the wrong kind.
+        """
+        values = dict(values)
+        try:
+            how = dict(values.pop("preprocessing"))
+            how["mean"] = tuple(float(value) for value in how["mean"])
+            return cls(
+                preprocessing=Preprocessing(**how),
+                feature_shape=tuple(int(value) for value in values.pop("feature_shape")),
+                labels=tuple(str(label) for label in values.pop("labels")),
+                **values,
+            )
+        except KeyError as error:
+            raise BundleError(f"key {error} is missing") from error
+        except (TypeError, ValueError) as error:
+            raise BundleError(str(error)) from error
+        except EcoliteError as error:
+            raise BundleError(str(error)) from error
+
+
+@dataclass(frozen=True)
+class Golden:
+    """An input with what the checkpoint makes of it.
+
+    Attributes:
+        images: (N, H, W, 3) uint8 BGR.
+        features: (N, *feature_shape) float32.
+        logits: (classes,) float32.
+    """
+
+    images: npt.NDArray[np.uint8]
+    features: FloatArray
+    logits: FloatArray
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle on disk."""
+
+    path: Path
+    spec: ModelSpec
+    sha256: Mapping[str, str]
+
+    @property
+    def digest(self) -> str:
+        """One hash for the whole bundle: SHA-256 over what it is and over its files' hashes."""
+        content = json.dumps([self.spec.to_json(), dict(self.sha256)], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    def file(self, name: str) -> Path:
+        """Path of one of `FILES`."""
+        return self.path / name
+
+    def golden(self) -> Golden:
+        """The golden numbers to check an engine against."""
+        with np.load(self.file(GOLDEN), allow_pickle=False) as arrays:
+            return Golden(arrays["images"], arrays["features"], arrays["logits"])
+
+
+def demo_bundle_path() -> Path:
+    """Folder of the embedded default model."""
+    return Path(str(resources.files("ecolite_stream") / "bundles" / "demo"))
+
+
+def read_bundle(path: Path | str) -> Bundle:
+    """Read a bundle and verify every file against its hash.
+
+    Raises:
+        BundleError: the folder or a file is missing, the schema is unknown, a hash is wrong, or
+            the description makes no sense.
+    """
+    path = Path(path)
+    description = _read_description(path)
+    version = description.pop("schema_version", None)
+    if version != SCHEMA_VERSION:
+        raise BundleError(
+            f"{path / DESCRIPTION}: schema version is {version!r}, this program reads "
+            f"{SCHEMA_VERSION}; install a matching ecolite-stream or export the bundle again"
+        )
+    sha256 = description.pop("sha256", None)
+    if not isinstance(sha256, dict) or not set(FILES) <= set(sha256):
+        raise BundleError(
+            f"{path / DESCRIPTION}: 'sha256' must list {', '.join(FILES)}; export the bundle again"
+        )
+    _verify(path, sha256)
+    try:
+        spec = ModelSpec.from_json(description)
+    except BundleError as error:
+        raise BundleError(f"{path / DESCRIPTION}: {error}; export the bundle again") from error
+    return Bundle(path, spec, sha256)
+
+
+def write_description(path: Path, spec: ModelSpec, files: Iterable[str] = FILES) -> Bundle:
+    """Write `bundle.json` for files that lie in `path` already; the last step of an export."""
+    sha256 = {name: hash_file(path / name) for name in files}
+    content = {"schema_version": SCHEMA_VERSION, **spec.to_json(), "sha256": sha256}
+    (path / DESCRIPTION).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    return Bundle(path, spec, sha256)
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_description(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BundleError(
+            f"{path} is not a bundle: it has no {DESCRIPTION}; name a folder that "
+            "trainer.export wrote"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path / DESCRIPTION} cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise BundleError(f"{path / DESCRIPTION} does not hold a JSON object")
+    return content
+
+
+def _verify(path: Path, sha256: Mapping[str, str]) -> None:
+    for name, expected in sha256.items():
+        if Path(name).name != name:
+            raise BundleError(f"{path / DESCRIPTION}: {name!r} is not a plain file name")
+        try:
+            found = hash_file(path / name)
+        except OSError as error:
+            raise BundleError(
+                f"{path / name} is missing or unreadable; copy the whole bundle again"
+            ) from error
+        if found != expected:
+            raise BundleError(
+                f"{path / name} is damaged: SHA-256 is {found[:12]}..., "
+                f"expected {str(expected)[:12]}...; copy or export the bundle again"
+            )

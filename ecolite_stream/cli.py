@@ -1,0 +1,97 @@
+"""The command line `ecolite-stream`."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from ecolite_stream import __version__
+from ecolite_stream.bundle import demo_bundle_path, read_bundle
+from ecolite_stream.commands import run
+from ecolite_stream.config import ENGINES, StreamConfig, load_config
+from ecolite_stream.engines import open_engine
+from ecolite_stream.errors import ConfigError
+from ecolite_stream.memory import POLICIES
+from ecolite_stream.pipeline import Pipeline, distinct_names
+from ecolite_stream.recognizer import Recognizer
+from ecolite_stream.sinks import ConsoleSink, JsonLinesSink, Sink
+from ecolite_stream.sources import open_source, redact_url
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--source",
+    multiple=True,
+    help="camera, camera:1, a video file, a URL, or pattern; again for more streams.",
+)
+@click.option("--bundle", type=click.Path(path_type=Path), help="Model folder. [the embedded one]")
+@click.option("--engine", type=click.Choice(ENGINES), help="What computes. [auto: the fastest]")
+@click.option("--memory", type=click.Choice(POLICIES), help="What is remembered. [window]")
+@click.option("--span", type=float, help="Seconds the window spans. [the bundle's clip length]")
+@click.option("--every", type=float, help="Seconds between two labels. [0.5]")
+@click.option("--smoothing", type=float, help="Share of earlier answers in each, 0 to 1.")
+@click.option("--top", type=int, help="How many labels to list. [5]")
+@click.option("--realtime", is_flag=True, default=None, help="Play files at their own speed.")
+@click.option("--json", is_flag=True, default=None, help="JSON Lines instead of text.")
+@click.option("--config", type=click.Path(path_type=Path), help="YAML file; options override it.")
+@click.version_option(__version__, package_name="ecolite-stream")
+def stream(config: Path | None, **options: Any) -> None:
+    """Watch a camera, a file or a stream and say, live, which action it shows.
+
+    Labels go to stdout, everything else to stderr. Exit codes: 0 done, 2 usage or configuration,
+    3 source, 4 bundle, 5 engine, 130 interrupted.
+    """
+    watch(merge(load_config(config, StreamConfig) if config else StreamConfig(), options))
+
+
+def merge(config: StreamConfig, options: dict[str, Any]) -> StreamConfig:
+    """A configuration with the options laid over it that were given."""
+    given = {key: value for key, value in options.items() if value not in (None, ())}
+    names = {"memory": "policy", "span": "span_s"}
+    memory = {names[key]: given.pop(key) for key in names if key in given}
+    if "every" in given:
+        given["every_s"] = given.pop("every")
+    return dataclasses.replace(
+        config, memory=dataclasses.replace(config.memory, **memory), **given
+    )
+
+
+def watch(config: StreamConfig) -> None:
+    """Open what a configuration names and run it to its end.
+
+    Raises:
+        EcoliteError: a source, the bundle or the engine cannot be used.
+    """
+    if not config.source:
+        raise ConfigError("no source; try --source camera, --source FILE or --source pattern")
+    bundle = read_bundle(config.bundle or demo_bundle_path())
+    with contextlib.ExitStack() as stack:
+        names = distinct_names([redact_url(spec) for spec in config.source])
+        sources = [
+            stack.enter_context(open_source(spec, name=name, realtime=config.realtime))
+            for spec, name in zip(config.source, names, strict=True)
+        ]
+        engine = open_engine(config.engine, bundle)
+        stack.callback(engine.close)
+        sink = stack.enter_context(_sink(config, bundle.spec.labels))
+        Pipeline(sources, Recognizer(engine, bundle.spec, config), [sink]).run()
+
+
+def _sink(config: StreamConfig, labels: tuple[str, ...]) -> Sink:
+    if config.json:
+        return JsonLinesSink(sys.stdout)
+    return ConsoleSink(sys.stdout, max(map(len, labels)), show_stream=len(config.source) > 1)
+
+
+def main() -> NoReturn:
+    """Entry point of `ecolite-stream`."""
+    run(stream)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""The working memory of segment features: what a stream remembers between predictions.
+
+A memory holds features and their stream times, nothing else: no engine, no clock, no thread. Every
+stream has its own. Three policies decide what is kept:
+
+    window    the last `span_s` seconds, evenly in time
+    paper     Algorithm 1 of the ECO paper: half from what is new, half from the memory before
+    pyramid   the authors' script: a half, a quarter, an eighth ... of the newest blocks
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from ecolite_stream.errors import ConfigError
+from ecolite_stream.sampling import evenly, nearest, segment_frames
+from ecolite_stream.types import FloatArray
+
+POLICIES = ("window", "paper", "pyramid")
+
+
+class Memory(Protocol):
+    """The features of one stream.
+
+    Attributes:
+        sample_period_s: seconds of stream time between two frames that it wants encoded.
+    """
+
+    sample_period_s: float
+
+    @property
+    def fill(self) -> float:
+        """How much of what the memory can span it has seen, 0 to 1."""
+
+    def add(self, feature: FloatArray, time_s: float) -> None:
+        """Remember the feature of a frame; times ascend."""
+
+    def recall(self) -> FloatArray:
+        """The N features to predict from, (N, *feature_shape) float32, oldest first.
+
+        A prediction also ends the block of new features it was made from. While fewer than N
+        features are there, they are repeated in order. At least one must have been added.
+        """
+
+
+def make_memory(policy: str, num_segments: int, span_s: float, every_s: float) -> Memory:
+    """A new, empty memory.
+
+    Args:
+        policy: one of `POLICIES`.
+        num_segments: N.
+        span_s: seconds that the window spans.
+        every_s: seconds between two predictions: a block of the paper and pyramid policies.
+    """
+    if policy == "window":
+        return WindowMemory(num_segments, span_s, every_s)
+    if policy == "paper":
+        return PaperMemory(num_segments, every_s)
+    if policy == "pyramid":
+        return PyramidMemory(num_segments, every_s)
+    raise ConfigError(f"memory policy is {policy!r}; expected {', '.join(POLICIES)}")
+
+
+class WindowMemory:
+    """The last `span_s` seconds: N features as evenly in time as they were sampled.
+
+    The sampling period divides `every_s`, so that the newest feature is fresh whenever a
+    prediction is due, and is at most a segment's share of the window. Features are chosen by
+    their times: a hole left by dropped frames does not change the time scale. At the start of
+    a stream the window is as long as what has been seen.
+    """
+
+    def __init__(self, num_segments: int, span_s: float, every_s: float) -> None:
+        segment_s = span_s / num_segments
+        self.num_segments = num_segments
+        self.sample_period_s = every_s / np.ceil(every_s / segment_s - 1e-6)
+        self._reach_s = span_s - segment_s  # from the oldest segment to the newest
+        self._features: deque[FloatArray] = deque()
+        self._times_s: deque[float] = deque()
+
+    @property
+    def fill(self) -> float:
+        if not self._times_s:
+            return 0.0
+        seen_s = self._times_s[-1] - self._times_s[0]
+        return 1.0 if seen_s >= self._reach_s - 1e-6 else seen_s / self._reach_s
+
+    def add(self, feature: FloatArray, time_s: float) -> None:
+        self._features.append(feature)
+        self._times_s.append(time_s)
+        # One feature from just before the window stays: it is the nearest to the window's start.
+        while self._times_s[0] < time_s - self._reach_s - self.sample_period_s:
+            self._features.popleft()
+            self._times_s.popleft()
+
+    def recall(self) -> FloatArray:
+        newest_s = self._times_s[-1]
+        oldest_s = max(self._times_s[0], newest_s - self._reach_s)
+        targets_s = np.linspace(oldest_s, newest_s, self.num_segments)
+        chosen = nearest(self._times_s, targets_s)
+        return np.stack([self._features[position] for position in chosen])
+
+
+class PaperMemory:
+    """Algorithm 1 of the paper: S = half from the queue Q, half from the old S, in time order.
+
+    Q is what came in since the last prediction. The paper counts frames; here a block is the
+    time between two predictions, in which N / 2 frames are sampled, so that dropped frames do
+    not change the time scale. The running average of Algorithm 1 is the recognizer's.
+    """
+
+    def __init__(self, num_segments: int, every_s: float) -> None:
+        self.num_segments = num_segments
+        self.sample_period_s = every_s / (num_segments / 2)
+        self._memory: list[FloatArray] = []  # S
+        self._queue: list[FloatArray] = []  # Q
+
+    @property
+    def fill(self) -> float:
+        return min(1.0, (len(self._memory) + len(self._queue)) / self.num_segments)
+
+    def add(self, feature: FloatArray, time_s: float) -> None:
+        self._queue.append(feature)
+
+    def recall(self) -> FloatArray:
+        from_queue = self.num_segments // 2 if self._memory else self.num_segments
+        new = _take_evenly(self._queue, from_queue)
+        old = _take_evenly(self._memory, self.num_segments - len(new))
+        self._memory, self._queue = old + new, []
+        return _spread(self._memory, self.num_segments)
+
+
+class PyramidMemory:
+    """The published online script: newest block first 8, 4, 2, 1, 1 of 16, here for any N.
+
+    A block is the time between two predictions; N / 2 frames are sampled in it.
+    """
+
+    def __init__(self, num_segments: int, every_s: float) -> None:
+        self.num_segments = num_segments
+        self.sample_period_s = every_s / (num_segments / 2)
+        self._shares = pyramid_shares(num_segments)
+        self._blocks: deque[list[FloatArray]] = deque(maxlen=len(self._shares))  # newest first
+        self._queue: list[FloatArray] = []
+
+    @property
+    def fill(self) -> float:
+        held = sum(map(len, self._blocks)) + len(self._queue)
+        return min(1.0, held / self.num_segments)
+
+    def add(self, feature: FloatArray, time_s: float) -> None:
+        self._queue.append(feature)
+
+    def recall(self) -> FloatArray:
+        if self._queue:
+            self._blocks.appendleft(self._queue)
+            self._queue = []
+        for position, share in zip(range(len(self._blocks)), self._shares, strict=False):
+            self._blocks[position] = _take_evenly(self._blocks[position], share)
+        features = [feature for block in reversed(self._blocks) for feature in block]
+        return _spread(features, self.num_segments)
+
+
+def pyramid_shares(num_segments: int) -> list[int]:
+    """Features kept of each block, newest first: 8, 4, 2, 1, 1 for 16 segments."""
+    shares: list[int] = []
+    while (left := num_segments - sum(shares)) > 0:
+        shares.append(max(1, left // 2))
+    return shares
+
+
+def _take_evenly(features: Sequence[FloatArray], wanted: int) -> list[FloatArray]:
+    return [features[position] for position in evenly(len(features), wanted)]
+
+
+def _spread(features: Sequence[FloatArray], num_segments: int) -> FloatArray:
+    """N features from those at hand, by the rule for clips: repeated in order while too few."""
+    return np.stack([features[i] for i in segment_frames(len(features), num_segments)])

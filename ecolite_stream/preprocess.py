@@ -1,0 +1,101 @@
+"""From a picture to the network's input. Pure; the trainer uses these very functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from ecolite_stream.errors import ConfigError
+from ecolite_stream.types import FloatArray, Image
+
+FRAMINGS = ("center", "whole")
+CHANNEL_ORDERS = ("BGR", "RGB")
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a picture becomes a network input.
+
+    Attributes:
+        image_size: S, side of the square input in pixels.
+        framing: `center` is the published test transform: short side to 8/7 S, middle S x S crop.
+            `whole` resizes the whole picture to S x S, so that nothing at the borders is lost.
+        mean: subtracted from each channel, in the order of `channel_order`; 0 to 255.
+        scale: multiplies what is left; 1 as published.
+        channel_order: BGR as published, or RGB.
+    """
+
+    image_size: int = 224
+    framing: str = "center"
+    mean: tuple[float, float, float] = (104.0, 117.0, 128.0)
+    scale: float = 1.0
+    channel_order: str = "BGR"
+
+    def __post_init__(self) -> None:
+        if not 16 <= self.image_size <= 1024:
+            raise ConfigError(f"image_size is {self.image_size}; expected 16 to 1024 pixels")
+        if self.framing not in FRAMINGS:
+            raise ConfigError(f"framing is {self.framing!r}; expected {' or '.join(FRAMINGS)}")
+        if len(self.mean) != 3:
+            raise ConfigError(f"mean has {len(self.mean)} values; expected 3, one a channel")
+        if not self.scale > 0:
+            raise ConfigError(f"scale is {self.scale}; expected more than 0")
+        if self.channel_order not in CHANNEL_ORDERS:
+            raise ConfigError(
+                f"channel_order is {self.channel_order!r}; expected {' or '.join(CHANNEL_ORDERS)}"
+            )
+
+    @property
+    def short_side(self) -> int:
+        """Length the short side is brought to before the middle is cut out: 256 for 224."""
+        return round(self.image_size * 8 / 7)
+
+
+def preprocess(image: Image, how: Preprocessing) -> FloatArray:
+    """(H, W, 3) uint8 BGR -> (3, S, S) float32, ready for the encoder."""
+    return normalize(frame_square(image, how), how)
+
+
+def frame_square(image: Image, how: Preprocessing) -> Image:
+    """(H, W, 3) uint8 -> the (S, S, 3) uint8 square that the network looks at."""
+    size = how.image_size
+    if how.framing == "whole":
+        return resize(image, (size, size))
+    image = resize_short_side(image, how.short_side)
+    height, width = image.shape[:2]
+    top, left = round((height - size) / 2), round((width - size) / 2)
+    return image[top : top + size, left : left + size]
+
+
+def normalize(square: Image, how: Preprocessing) -> FloatArray:
+    """(S, S, 3) uint8 BGR -> (3, S, S) float32: channel order, mean and scale applied."""
+    if how.channel_order == "RGB":
+        square = square[:, :, ::-1]
+    pixels = square.transpose(2, 0, 1).astype(np.float32)
+    pixels -= np.asarray(how.mean, np.float32).reshape(3, 1, 1)
+    if how.scale != 1:
+        pixels *= np.float32(how.scale)
+    return pixels
+
+
+def resize_short_side(image: Image, length: int) -> Image:
+    """Resize so that the short side has `length` pixels, aspect kept."""
+    height, width = image.shape[:2]
+    factor = length / min(height, width)
+    return resize(image, (max(length, round(width * factor)), max(length, round(height * factor))))
+
+
+def resize(image: Image, size: tuple[int, int]) -> Image:
+    """Resize to (width, height): bilinear, averaging over areas where the picture shrinks.
+
+    The published transform is PIL's bilinear, which averages when it shrinks; plain bilinear
+    would alias there.
+    """
+    height, width = image.shape[:2]
+    if (width, height) == size:
+        return image
+    shrinks = size[0] < width and size[1] < height
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, size, interpolation=interpolation), np.uint8)

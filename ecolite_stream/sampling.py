@@ -1,0 +1,81 @@
+"""Which frame stands for which segment, offline and online. Pure: no clock, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def segment_frames(num_frames: int, num_segments: int) -> list[int]:
+    """The published test rule: the middle frame of each of N equal segments of a clip.
+
+    Args:
+        num_frames: F, frames of the clip, at least 1.
+        num_segments: N.
+
+    Returns:
+        N frame numbers, floor(F / N / 2 + i * F / N) for segment i; repeated where F < N.
+    """
+    length = num_frames / num_segments
+    return [int(length / 2 + i * length) for i in range(num_segments)]
+
+
+def random_segment_frames(
+    num_frames: int, num_segments: int, rng: np.random.Generator
+) -> list[int]:
+    """The published training rule: a random frame of each of N equal segments.
+
+    Segments have floor(F / N) frames; frame 0 N times where F < N.
+    """
+    length = num_frames // num_segments
+    if length == 0:
+        return [0] * num_segments
+    return [i * length + int(rng.integers(length)) for i in range(num_segments)]
+
+
+def evenly(available: int, wanted: int) -> list[int]:
+    """At most `wanted` positions spread evenly over `available` ones, the newest always among them.
+
+    Returns:
+        Ascending positions in [0, available); all of them where `wanted` is not less.
+    """
+    if wanted >= available:
+        return list(range(available))
+    return [(i + 1) * available // wanted - 1 for i in range(wanted)]
+
+
+def nearest(times_s: Sequence[float], targets_s: Sequence[float]) -> list[int]:
+    """For each target time the position of the nearest of the ascending `times_s`."""
+    distances = np.abs(np.subtract.outer(np.asarray(targets_s), np.asarray(times_s)))
+    return [int(position) for position in distances.argmin(axis=1)]
+
+
+class Ticker:
+    """Tells when something is due that happens every `period_s` seconds of stream time.
+
+    Ticks lie on a fixed grid from the first moment on, so that neither dropped frames nor an
+    uneven frame rate shift it; ticks that pass between two frames are not made up for.
+
+    Args:
+        period_s: seconds between two ticks.
+        first_after_s: seconds from the first moment asked about to the first tick.
+    """
+
+    _SLACK_S = 1e-6  # timestamps are rounded: a frame a microsecond early is on time
+
+    def __init__(self, period_s: float, first_after_s: float = 0.0) -> None:
+        self.period_s = period_s
+        self._first_after_s = first_after_s
+        self._first_s: float | None = None
+        self._next = 0
+
+    def due(self, time_s: float) -> bool:
+        """Whether a tick has come by `time_s`; asking takes it."""
+        if self._first_s is None:
+            self._first_s = time_s + self._first_after_s
+        elapsed_s = time_s - self._first_s + self._SLACK_S
+        if elapsed_s < self._next * self.period_s:
+            return False
+        self._next = int(elapsed_s / self.period_s) + 1
+        return True

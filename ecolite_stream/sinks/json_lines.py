@@ -1,0 +1,23 @@
+"""Predictions as JSON Lines, for programs."""
+
+from __future__ import annotations
+
+import json
+from typing import TextIO
+
+from ecolite_stream.sinks.base import Sink
+from ecolite_stream.types import Prediction
+
+
+class JsonLinesSink(Sink):
+    """One JSON object a line, flushed at once; the stream stays open."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def send(self, prediction: Prediction) -> None:
+        line = json.dumps(prediction.as_dict(), ensure_ascii=False)
+        print(line, file=self._out, flush=True)
+
+    def close(self) -> None:
+        """Nothing is left to do."""

@@ -1,0 +1,66 @@
+"""Where frames come from: cameras, files, network streams and a test pattern."""
+
+from __future__ import annotations
+
+import re
+
+from ecolite_stream.errors import SourceError
+from ecolite_stream.sources.base import Source
+from ecolite_stream.sources.camera import CameraSource
+from ecolite_stream.sources.file import FileSource
+from ecolite_stream.sources.latest import ReadAhead
+from ecolite_stream.sources.pacing import Paced
+from ecolite_stream.sources.pattern import Pattern, PatternSource
+from ecolite_stream.sources.redact import redact_url
+from ecolite_stream.sources.url import UrlSource
+
+__all__ = [
+    "CameraSource",
+    "FileSource",
+    "Paced",
+    "Pattern",
+    "PatternSource",
+    "ReadAhead",
+    "Source",
+    "UrlSource",
+    "open_source",
+    "redact_url",
+]
+
+
+def open_source(spec: str, *, name: str | None = None, realtime: bool = False) -> Source:
+    """Open whatever a user names on a command line.
+
+    Args:
+        spec: "camera" or "camera:1"; "pattern", with options as in
+            "pattern:seconds=10,fps=25,size=320x240"; a URL such as "rtsp://host/path"; anything
+            else is the path of a video file.
+        name: as people are shown the source; the spec, without credentials, if None.
+        realtime: show a recording or a pattern at its own speed, as if it were live.
+
+    Raises:
+        SourceError: it cannot be opened.
+    """
+    source = _open(spec, redact_url(spec) if name is None else name)
+    return Paced(source) if realtime and not source.live else source
+
+
+def _open(spec: str, name: str) -> Source:
+    if not spec:
+        raise SourceError("the source is empty; name a camera, a pattern, a URL or a file")
+    if re.match(r"[A-Za-z][\w+.-]*://", spec):
+        return UrlSource(spec, name=name)
+    kind, _, rest = spec.partition(":")
+    if kind == "camera":
+        return CameraSource(_camera_number(rest or "0", name), name=name)
+    if device := re.fullmatch(r"/dev/video(\d+)", spec):
+        return CameraSource(int(device[1]), name=name)
+    if kind == "pattern":
+        return PatternSource(Pattern.parse(rest), name=name)
+    return FileSource(spec, name=name)
+
+
+def _camera_number(text: str, name: str) -> int:
+    if not re.fullmatch(r"\d{1,3}", text):
+        raise SourceError(f"{name}: the camera is {text!r}, expected a number such as camera:1")
+    return int(text)

@@ -1,0 +1,112 @@
+"""Cameras of this computer."""
+
+from __future__ import annotations
+
+import errno
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import av
+from av.error import FFmpegError
+
+from ecolite_stream.errors import SourceError
+from ecolite_stream.sources.container import ContainerSource, Input, open_container
+from ecolite_stream.sources.failures import camera_problems, source_error
+
+
+def _dshow_location(number: int) -> str:
+    """Windows knows its cameras by name only."""
+    cameras = [d.name for d in av.enumerate_input_devices("dshow") if "video" in d.media_types]
+    if number >= len(cameras):
+        raise FileNotFoundError(errno.ENOENT, f"{len(cameras)} cameras")
+    return f"video={cameras[number]}"
+
+
+@dataclass(frozen=True)
+class CameraSystem:
+    """How FFmpeg gets at the cameras of an operating system.
+
+    Attributes:
+        format: FFmpeg's name of the interface.
+        locate: what to open for the camera of a number.
+        options: FFmpeg's options.
+        devices: where cameras show up as files: their folder and a pattern.
+    """
+
+    format: str
+    locate: Callable[[int], str]
+    options: Mapping[str, str] = field(default_factory=dict)
+    devices: tuple[Path, str] | None = None
+
+
+CAMERA_SYSTEMS: Mapping[str, CameraSystem] = {
+    "linux": CameraSystem("v4l2", "/dev/video{}".format, devices=(Path("/dev"), "video*")),
+    # avfoundation has a default rate that many cameras refuse.
+    "darwin": CameraSystem("avfoundation", str, options={"framerate": "30"}),
+    "win32": CameraSystem("dshow", _dshow_location),
+}
+"""Keyed by `sys.platform`."""
+
+
+class CameraSource(ContainerSource):
+    """A camera; frames have the times of their arrival."""
+
+    def __init__(
+        self,
+        number: int = 0,
+        *,
+        name: str | None = None,
+        system: CameraSystem | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        timeout_s: float = 10.0,
+    ) -> None:
+        """Args:
+        number: 0 for the first camera.
+        name: as people are shown it; "camera:NUMBER" if None.
+        system: how to get at it; what fits this operating system if None.
+        clock: seconds, monotonic.
+        timeout_s: how long to wait for a picture, in seconds.
+
+        Raises:
+            SourceError: no such camera, in use, or not allowed.
+        """
+        name = f"camera:{number}" if name is None else name
+        system = _this_system(name) if system is None else system
+        problems = camera_problems(_choice(system))
+        try:
+            location = system.locate(number)
+        except (FFmpegError, OSError) as error:
+            raise source_error(name, error, problems) from error
+        what = Input(location, system.format, system.options, open_timeout_s=timeout_s)
+        super().__init__(
+            open_container(what, name, problems),
+            name=name,
+            live=True,
+            problems=problems,
+            clock=clock,
+            read_timeout_s=timeout_s,
+        )
+
+
+def _this_system(name: str) -> CameraSystem:
+    try:
+        return CAMERA_SYSTEMS[sys.platform]
+    except KeyError:
+        raise SourceError(
+            f"{name}: no way to read cameras on {sys.platform}, expected one of "
+            f"{', '.join(CAMERA_SYSTEMS)}; show it as a network stream and give its URL"
+        ) from None
+
+
+def _choice(system: CameraSystem) -> str:
+    """What else there is, for a user whose camera cannot be opened."""
+    if system.devices is None:
+        return "choose another with camera:NUMBER"
+    folder, pattern = system.devices
+    devices = sorted(str(device) for device in folder.glob(pattern))
+    if not devices:
+        return f"plug one in (there is no {folder / pattern})"
+    return f"choose another with camera:NUMBER (there are {', '.join(devices)})"

@@ -1,0 +1,254 @@
+"""The one loop that demuxes and decodes: files, cameras, streams and patterns all use it."""
+
+from __future__ import annotations
+
+import errno
+import threading
+import time
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import cast
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.packet import Packet
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from ecolite_stream.errors import SourceError
+from ecolite_stream.sources.base import Source
+from ecolite_stream.sources.damage import Damage
+from ecolite_stream.sources.failures import NO_SUCH_FORMAT, Problems, source_error
+from ecolite_stream.sources.picture import LazyImage
+from ecolite_stream.sources.timing import ArrivalTimes, RecordedTimes
+from ecolite_stream.types import Frame
+
+_FALLBACK_RATE = Fraction(25)
+# More threads decode no faster than anybody recognizes, hold more pictures, and lose more of them
+# where the end of a file is damaged.
+_MAX_THREADS = 4
+_POLL_S = 0.005
+_TEXT_CODECS = frozenset({"ansi", "bintext", "idf", "xbin"})
+
+
+@dataclass(frozen=True)
+class Input:
+    """What FFmpeg is asked to open.
+
+    Attributes:
+        location: a URL, a device or a description of a pattern, credentials included.
+        format: FFmpeg's name of the format; None to find out.
+        options: FFmpeg's options of the format and the protocol.
+        open_timeout_s: how long opening may take, in seconds; None for ever.
+        read_timeout_s: how long to wait for data, in seconds; None for ever.
+    """
+
+    location: str = field(repr=False)
+    format: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    open_timeout_s: float | None = None
+    read_timeout_s: float | None = None
+
+
+def open_container(what: Input, name: str, problems: Problems) -> InputContainer:
+    """Open what FFmpeg can open.
+
+    Raises:
+        SourceError: it cannot be opened.
+    """
+    start_s = time.monotonic()
+    try:
+        container: InputContainer = av.open(
+            what.location,
+            mode="r",
+            format=what.format,
+            container_options=dict(what.options),
+            timeout=(what.open_timeout_s, what.read_timeout_s),
+            metadata_errors="replace",
+        )
+        return container
+    except (FFmpegError, OSError) as error:
+        late = what.open_timeout_s and time.monotonic() - start_s >= what.open_timeout_s
+        # RTSP calls a timeout "invalid data".
+        cause = TimeoutError(errno.ETIMEDOUT, "") if late else error
+        # "from None": FFmpeg's error repeats the URL with its password.
+        raise source_error(name, cause, problems) from None
+    except ValueError as error:  # PyAV does not know the format
+        missing = OSError(NO_SUCH_FORMAT, str(error))
+        raise source_error(name, missing, problems) from None
+
+
+class ContainerSource(Source):
+    """Frames of the video in an opened container."""
+
+    def __init__(
+        self,
+        container: InputContainer,
+        *,
+        name: str,
+        live: bool,
+        problems: Problems,
+        clock: Callable[[], float] = time.monotonic,
+        read_timeout_s: float = 10.0,
+        end_errors: Collection[int] = (),
+    ) -> None:
+        """Args:
+        container: opened; the source closes it.
+        name: as people are shown it.
+        live: times are those of arrival, delay is kept low and a broken read is an error;
+            otherwise times are the timestamps, and a broken read is where the file ends.
+        problems: how to explain errors.
+        clock: for live sources; seconds, monotonic.
+        read_timeout_s: how long a device that does not wait itself is asked again, in seconds.
+        end_errors: numbers of errors that only say that a live source has ended.
+
+        Raises:
+            SourceError: the container has no video that can be decoded.
+        """
+        self.name = name
+        self.live = live
+        self._container = container
+        self._problems = problems
+        self._clock = clock
+        self._read_timeout_s = read_timeout_s
+        self._end_errors = end_errors
+        self._closing = threading.Event()
+        self._busy = threading.Lock()
+        try:
+            self._stream = _video_stream(container, name)
+        except SourceError:
+            container.close()
+            raise
+        _configure_decoder(self._stream, live)
+        rate = self._stream.average_rate or self._stream.guessed_rate or _FALLBACK_RATE
+        self._damage = Damage(name, container, self._stream, rate, live=live)
+        self._times: ArrivalTimes | RecordedTimes = (
+            ArrivalTimes(clock)
+            if live
+            else RecordedTimes(
+                name,
+                self._stream.time_base or 1 / rate,
+                rate,
+                use_dts=container.format.name == "avi",  # which stores the order of decoding only
+            )
+        )
+        # A torn packet ends a file. In a live stream bytes got lost: what is left looks better than
+        # nothing, and what follows refers to it. Transport streams also mark whole packets.
+        self._skip_torn = not live and container.format.name != "mpegts"
+        self._frames = self._read()
+
+    @property
+    def packets_skipped(self) -> int:
+        """How many damaged pieces of the video could not be decoded."""
+        return self._damage.packets_skipped
+
+    def __next__(self) -> Frame:
+        try:
+            with self._busy:
+                if not self._closing.is_set():
+                    return next(self._frames)
+        except BaseException:  # the end, an error or an interrupt: nothing more will come
+            self.close()
+            raise
+        finally:
+            if self._closing.is_set():
+                self._release()
+        raise StopIteration
+
+    def close(self) -> None:
+        """Release the file, device or connection; from any thread, without waiting."""
+        self._closing.set()
+        self._release()
+
+    def _release(self) -> None:
+        # Closing a container while another thread reads from it crashes. Whoever comes last, the
+        # reader or the one who closes, gets the lock.
+        if self._busy.acquire(blocking=False):
+            try:
+                self._frames.close()
+                self._container.close()
+            finally:
+                self._busy.release()
+
+    def _read(self) -> Generator[Frame, None, None]:
+        index = 0
+        for packet in self._packets():
+            for picture in self._decode(packet):
+                time_s = self._times.time_s(picture)
+                self._damage.decoded(time_s, flushed=packet.size == 0)
+                yield Frame(self.name, index, time_s, LazyImage(picture))
+                index += 1
+        if index == 0:
+            raise SourceError(
+                f"{self.name}: no frame can be decoded ({self._stream.codec_context.name} video); "
+                "it is damaged or empty, try it in a video player"
+            )
+        self._damage.ended()
+
+    def _decode(self, packet: Packet[VideoStream]) -> list[av.VideoFrame]:
+        if packet.is_corrupt and self._skip_torn:
+            self._damage.skipped()
+            return []
+        try:
+            return packet.decode()
+        except FFmpegError:
+            self._damage.skipped()
+            return []
+
+    def _packets(self) -> Iterator[Packet[VideoStream]]:
+        """Packets of the video, and an empty one at the end that empties the decoder.
+
+        All streams are read, for the end of the longest of them tells whether a file is whole.
+        """
+        heard_s = self._clock()
+        while True:
+            try:
+                for packet in self._container.demux():
+                    heard_s = self._clock()
+                    self._damage.read(packet)
+                    if packet.stream is self._stream:
+                        yield cast("Packet[VideoStream]", packet)
+                return
+            except av.error.BlockingIOError as error:
+                # Some devices do not wait for the next picture themselves.
+                if self._clock() - heard_s > self._read_timeout_s:
+                    raise source_error(self.name, error, self._problems) from None
+                if self._closing.wait(_POLL_S):
+                    return
+            except FFmpegError as error:
+                if self.live and error.errno not in self._end_errors:
+                    raise source_error(self.name, error, self._problems) from None
+                self._damage.broke()
+                flush = Packet()
+                flush.stream = self._stream
+                yield cast("Packet[VideoStream]", flush)
+                return
+
+
+def _video_stream(container: InputContainer, name: str) -> VideoStream:
+    """The video to show; covers of music are none, nor is text that FFmpeg would draw."""
+    videos = [
+        stream
+        for stream in container.streams.video
+        if not stream.disposition & Disposition.attached_pic
+        and not (stream.codec_context and stream.codec_context.name in _TEXT_CODECS)
+    ]
+    if not videos:
+        holds = "sound but no video" if container.streams.audio else "no video"
+        raise SourceError(f"{name}: holds {holds}; choose a source with pictures")
+    best = container.streams.best("video")
+    stream = next((s for s in videos if s is best), videos[0])
+    if stream.codec_context is None:
+        raise SourceError(f"{name}: no decoder for its video; convert it to H.264 with ffmpeg")
+    return stream
+
+
+def _configure_decoder(stream: VideoStream, live: bool) -> None:
+    if live:  # frame threads would hold back a frame each
+        stream.thread_type = "SLICE"
+        stream.codec_context.flags |= av.codec.context.Flags.low_delay
+    else:
+        stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = _MAX_THREADS

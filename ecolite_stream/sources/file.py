@@ -1,0 +1,60 @@
+"""Video files, and still images as videos of one frame."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from difflib import get_close_matches
+from pathlib import Path
+
+from ecolite_stream.errors import SourceError
+from ecolite_stream.sources.container import ContainerSource, Input, open_container
+from ecolite_stream.sources.failures import FILE_PROBLEMS, source_error
+
+
+class FileSource(ContainerSource):
+    """Every frame of a video file, in order, with the times its timestamps say."""
+
+    def __init__(self, path: str | Path, *, name: str | None = None) -> None:
+        """Args:
+        path: the file; whatever FFmpeg decodes.
+        name: as people are shown it; the path if None.
+
+        Raises:
+            SourceError: no such file, not readable, or no video in it.
+        """
+        path = Path(path)
+        name = str(path) if name is None else name
+        _check(path, name)
+        # "file:" keeps FFmpeg from taking a colon in the path for a protocol. The image reader
+        # would take "%03d" for a numbered series.
+        what = Input(f"file:{path}", options={"pattern_type": "none"})
+        container = open_container(what, name, FILE_PROBLEMS)
+        super().__init__(container, name=name, live=False, problems=FILE_PROBLEMS)
+
+
+def _check(path: Path, name: str) -> None:
+    """Say what is wrong with a path better than FFmpeg could."""
+    try:
+        state = path.stat()
+    except FileNotFoundError as error:
+        raise _missing(path, name) from error
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+        raise source_error(name, error, FILE_PROBLEMS) from error
+    if stat.S_ISDIR(state.st_mode):
+        raise source_error(name, IsADirectoryError(errno.EISDIR, ""), FILE_PROBLEMS)
+    if not os.access(path, os.R_OK):
+        raise source_error(name, PermissionError(errno.EACCES, ""), FILE_PROBLEMS)
+    if stat.S_ISREG(state.st_mode) and state.st_size == 0:
+        raise SourceError(f"{name}: the file is empty (0 bytes); record or copy it again")
+
+
+def _missing(path: Path, name: str) -> SourceError:
+    try:
+        neighbours = [entry.name for entry in path.parent.iterdir()]
+    except OSError:
+        neighbours = []
+    near = get_close_matches(path.name, neighbours, n=1, cutoff=0.75)
+    advice = f"did you mean {near[0]}?" if near else "check the path"
+    return SourceError(f"{name}: no such file; {advice}")

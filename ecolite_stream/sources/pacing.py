@@ -1,0 +1,52 @@
+"""A recording shown at its own speed, as a camera would."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from ecolite_stream.sources.base import Source
+from ecolite_stream.types import Frame
+
+
+class Paced(Source):
+    """Holds every frame of a source back until its time has come.
+
+    It stays a recording: nothing is lost. Who is slower than it falls behind, and frames that are
+    late are handed over at once.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wait: Callable[[float], bool] | None = None,
+    ) -> None:
+        """Args:
+        source: frames with the times of a recording; closed together with this.
+        clock: seconds, monotonic.
+        wait: waits for so many seconds, or less if closed meanwhile; then it says True.
+        """
+        self.name = source.name
+        self.live = source.live
+        self._source = source
+        self._clock = clock
+        self._closing = threading.Event()
+        self._wait = self._closing.wait if wait is None else wait
+        self._start_s: float | None = None
+
+    def __next__(self) -> Frame:
+        frame = next(self._source)
+        if self._start_s is None:
+            self._start_s = self._clock() - frame.time_s
+        delay_s = self._start_s + frame.time_s - self._clock()
+        if delay_s > 0 and self._wait(delay_s):
+            raise StopIteration
+        return frame
+
+    def close(self) -> None:
+        """End the waiting and close the source."""
+        self._closing.set()
+        self._source.close()

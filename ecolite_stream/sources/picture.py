@@ -1,0 +1,41 @@
+"""From a decoded picture of any kind to an upright BGR image, once and only when asked."""
+
+from __future__ import annotations
+
+import threading
+from typing import cast
+
+import numpy as np
+from av import VideoFrame
+
+from ecolite_stream.types import Image
+
+
+class LazyImage:
+    """A function that converts a decoded picture at its first call and keeps the result."""
+
+    def __init__(self, picture: VideoFrame) -> None:
+        self._picture: VideoFrame | None = picture
+        self._image: Image | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self) -> Image:
+        """(H, W, 3) uint8 BGR; read-only, for everyone who asks gets the same array."""
+        with self._lock:
+            if self._picture is not None:
+                self._image = upright_bgr(self._picture)
+                self._image.flags.writeable = False
+                self._picture = None  # the decoder gets its buffer back
+            return cast(Image, self._image)
+
+
+def upright_bgr(picture: VideoFrame) -> Image:
+    """The picture as (H, W, 3) uint8 BGR, turned as its display matrix asks (phone videos).
+
+    It is turned to the nearest of the four directions; mirroring is not looked at.
+    """
+    # One thread: starting more takes longer than converting, and swscale's threads have been seen
+    # to spoil a line now and then.
+    image = cast(Image, picture.to_ndarray(format="bgr24", threads=1))
+    quarter_turns = round(picture.rotation / 90) % 4  # counterclockwise
+    return np.ascontiguousarray(np.rot90(image, quarter_turns)) if quarter_turns else image

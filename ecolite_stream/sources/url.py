@@ -1,0 +1,73 @@
+"""Network streams, and videos on web servers."""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable
+
+from av.container import InputContainer
+
+from ecolite_stream.errors import SourceError
+from ecolite_stream.sources.container import ContainerSource, Input, open_container
+from ecolite_stream.sources.failures import URL_PROBLEMS
+from ecolite_stream.sources.redact import redact_url
+
+SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "rtp", "tcp", "udp")
+"""What URLs may begin with."""
+
+_OPTIONS = {
+    "rtsp": {"rtsp_transport": "tcp"},  # UDP loses packets, and many networks block it
+    "rtsps": {"rtsp_transport": "tcp"},
+}
+
+
+class UrlSource(ContainerSource):
+    """A stream from the network.
+
+    It is live, except for a file on a web server: what comes over http or https and says how
+    long it is has the times of a recording.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        name: str | None = None,
+        open_timeout_s: float = 10.0,
+        read_timeout_s: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Args:
+        url: with credentials where needed; only FFmpeg gets to see them.
+        name: as people are shown it; the URL without credentials if None.
+        open_timeout_s: how long to wait for the stream to begin, in seconds.
+        read_timeout_s: how long to wait for more of it, in seconds.
+        clock: seconds, monotonic.
+
+        Raises:
+            SourceError: unknown kind of URL, no such server or stream, not allowed, no answer.
+        """
+        name = redact_url(url) if name is None else name
+        scheme = url.partition("://")[0].lower()
+        if scheme not in SCHEMES:
+            known = ", ".join(f"{known}://" for known in SCHEMES)
+            raise SourceError(
+                f"{redact_url(url)}: unknown kind of URL {scheme}://; choose from {known}, "
+                "or name a file by its path"
+            )
+        what = Input(url, None, _OPTIONS.get(scheme, {}), open_timeout_s, read_timeout_s)
+        container = open_container(what, name, URL_PROBLEMS)
+        super().__init__(
+            container,
+            name=name,
+            live=not _is_recording(scheme, container),
+            problems=URL_PROBLEMS,
+            clock=clock,
+            # FFmpeg's word for an HTTP stream of unknown length that the server ended.
+            end_errors=(errno.EIO,) if scheme in ("http", "https") else (),
+        )
+
+
+def _is_recording(scheme: str, container: InputContainer) -> bool:
+    return scheme in ("http", "https") and bool(container.duration)

@@ -1,0 +1,78 @@
+"""The values that flow through a stream: frames in, predictions out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Image = npt.NDArray[np.uint8]
+"""(H, W, 3) uint8, BGR."""
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One picture of one stream.
+
+    Attributes:
+        stream: the name of the stream the frame belongs to.
+        index: 0-based number of the frame in its stream; frames that were dropped leave a hole.
+        time_s: stream time in seconds, 0 at the first frame: a file's timestamps or a live
+            source's monotonic clock, never the wall clock.
+        pixels: the picture, (H, W, 3) uint8 BGR, or a function that makes it. Decoders hand over
+            a function, so that frames nobody samples are never converted to BGR.
+    """
+
+    stream: str
+    index: int
+    time_s: float
+    pixels: Image | Callable[[], Image] = field(repr=False)
+
+    @property
+    def image(self) -> Image:
+        """The picture, (H, W, 3) uint8 BGR."""
+        return self.pixels() if callable(self.pixels) else self.pixels
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the network makes of the memory of one stream at one moment.
+
+    Attributes:
+        stream: the name of the stream.
+        frame: index of the newest frame behind the prediction.
+        time_s: stream time of that frame, in seconds.
+        label: the most probable action.
+        score: its probability, 0 to 1.
+        top: the best (label, score) pairs, best first.
+        memory_fill: how much of the memory's span had been seen, 0 to 1.
+        latency_ms: wall-clock time from taking the frame from its source to this prediction; None
+            where nobody measured it.
+    """
+
+    stream: str
+    frame: int
+    time_s: float
+    label: str
+    score: float
+    top: tuple[tuple[str, float], ...]
+    memory_fill: float
+    latency_ms: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The prediction as JSON Lines carry it."""
+        return {
+            "stream": self.stream,
+            "frame": self.frame,
+            "time_s": round(self.time_s, 3),
+            "label": self.label,
+            "score": round(self.score, 4),
+            "top": [[label, round(score, 4)] for label, score in self.top],
+            "memory_fill": round(self.memory_fill, 3),
+            "latency_ms": None if self.latency_ms is None else round(self.latency_ms, 2),
+        }

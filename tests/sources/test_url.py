@@ -1,0 +1,264 @@
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import cv2
+import pytest
+
+from ecolite_stream.errors import SourceError
+from ecolite_stream.sources import ReadAhead, UrlSource, open_source
+from tests.videos import numbered_image, read_number, write_numbered_video
+
+pytestmark = pytest.mark.timeout(30)
+
+TOKEN = "token=hush"
+
+
+@contextmanager
+def http_server(content: bytes, content_type: str) -> Iterator[str]:
+    """A web server on loopback; it stops sending where the content ends."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path.startswith("/private") and "Authorization" not in self.headers:
+                self.send_response(401)
+                self.send_header("WWW-Authenticate", 'Basic realm="camera"')
+                self.send_header("Connection", "close")
+                self.end_headers()
+            elif self.path.startswith(("/video", "/private")):
+                self.send_response(200)
+                self.send_header("Content-Type", content_type)
+                if content_type != "video/mp2t":  # without a length, it ends when it ends
+                    self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+            else:
+                self.send_error(500 if self.path.startswith("/broken") else 404)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://me:secret@127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join(10)
+        server.server_close()
+
+
+@pytest.fixture(scope="module")
+def transport_stream(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("url") / "film.ts"
+    return write_numbered_video(path, 60, codec="libx264").read_bytes()
+
+
+@pytest.fixture
+def server(transport_stream: bytes) -> Iterator[str]:
+    with http_server(transport_stream, "video/mp2t") as url:
+        yield url
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def test_a_transport_stream_is_live(server: str) -> None:
+    readings_s = iter(range(10_000))
+    with UrlSource(f"{server}/video?{TOKEN}", clock=lambda: float(next(readings_s))) as source:
+        frames = list(source)
+        assert source.live
+        assert source.name == f"{server}/video?token=***".replace("me:secret@", "")
+    assert [read_number(frame.image) for frame in frames] == list(range(60))
+    assert frames[0].time_s == 0.0
+    assert frames[-1].time_s >= 59.0  # the clock was asked at least once a frame
+
+
+def test_a_stream_can_be_read_ahead(server: str) -> None:
+    with ReadAhead(open_source(f"{server}/video"), drop_oldest=False) as source:
+        assert [read_number(frame.image) for frame in source] == list(range(60))
+
+
+def test_mjpeg_as_web_cameras_send_it() -> None:
+    parts = []
+    for number in range(30):
+        image = cv2.imencode(".jpg", numbered_image(number))[1].tobytes()
+        parts.append(
+            b"--next\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%s\r\n"
+            % (len(image), image)
+        )
+    with (
+        http_server(b"".join(parts), "multipart/x-mixed-replace; boundary=next") as url,
+        open_source(f"{url}/video") as source,
+    ):
+        assert source.live
+        assert [read_number(frame.image) for frame in source] == list(range(30))
+
+
+def test_a_file_on_a_web_server_is_a_recording(tmp_path: Path) -> None:
+    path = write_numbered_video(tmp_path / "film.mp4", 50, codec="libx264", movflags="faststart")
+    with (
+        http_server(path.read_bytes(), "video/mp4") as url,
+        open_source(f"{url}/video") as source,
+    ):
+        assert not source.live
+        frames = list(source)
+    assert [frame.time_s for frame in frames] == pytest.approx([n / 25 for n in range(50)])
+    assert [read_number(frame.image) for frame in frames] == list(range(50))
+
+
+def test_raw_tcp(transport_stream: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(transport_stream)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with open_source(f"tcp://127.0.0.1:{listener.getsockname()[1]}") as source:
+            assert [read_number(frame.image) for frame in source] == list(range(60))
+        thread.join(10)
+
+
+def test_the_password_is_sent_but_not_shown(server: str) -> None:
+    with open_source(f"{server}/private") as source:  # FFmpeg answers the 401 with it
+        assert "secret" not in source.name
+        assert next(source).index == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "words"), [("/nothing", "404"), ("/broken", "5xx"), ("/private", "401")]
+)
+def test_refusals_are_explained(server: str, path: str, words: str) -> None:
+    url = server.replace("me:secret@", "") if path == "/private" else server
+    with pytest.raises(SourceError) as caught:
+        open_source(f"{url}{path}?{TOKEN}")
+    assert words in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert "hush" not in str(caught.value)
+    assert caught.value.__suppress_context__  # FFmpeg's error repeats the URL
+
+
+@pytest.mark.parametrize("scheme", ["http", "rtsp", "tcp", "rtmp"])
+def test_nobody_listens(scheme: str) -> None:
+    with pytest.raises(SourceError, match=r"//127\.0\.0\.1:\d+/live: connection refused"):
+        open_source(f"{scheme}://me:secret@127.0.0.1:{free_port()}/live")
+
+
+@pytest.mark.parametrize("scheme", ["http", "rtsp", "tcp"])
+def test_a_server_that_never_answers(scheme: str) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        pytest.raises(SourceError, match="no answer in time"),
+    ):
+        UrlSource(f"{scheme}://127.0.0.1:{listener.getsockname()[1]}/", open_timeout_s=0.2)
+
+
+def test_rtsp_that_wants_a_password() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection, connection.makefile("rb") as requests:
+                number = b"1"
+                for line in requests:
+                    if line.lower().startswith(b"cseq:"):
+                        number = line.split(b":")[1].strip()
+                    if line == b"\r\n":
+                        connection.sendall(b"RTSP/1.0 401 No\r\nCSeq: %s\r\n\r\n" % number)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        with pytest.raises(SourceError, match="401"):
+            open_source(f"rtsp://127.0.0.1:{listener.getsockname()[1]}/live")
+        thread.join(10)
+
+
+def test_a_stream_that_falls_silent(transport_stream: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        done = threading.Event()
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(transport_stream)
+                done.wait(20)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        source = UrlSource(
+            f"tcp://127.0.0.1:{listener.getsockname()[1]}", open_timeout_s=10, read_timeout_s=0.3
+        )
+        numbers = []
+        with pytest.raises(SourceError, match="no answer in time"), source:
+            for frame in source:
+                numbers.append(read_number(frame.image))
+        done.set()
+        thread.join(10)
+    assert numbers == list(range(len(numbers)))
+    assert len(numbers) > 50
+
+
+def test_a_silent_stream_can_be_closed(transport_stream: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        done = threading.Event()
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(transport_stream)
+                done.wait(20)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        url = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
+        source = ReadAhead(UrlSource(url, read_timeout_s=1.0), close_timeout_s=0.01)
+        next(source)
+        source.close()  # the thread may be in the middle of a read
+        source._thread.join(20)
+        assert not source._thread.is_alive()
+        done.set()
+        thread.join(10)
+
+
+def test_what_is_not_video() -> None:
+    with (
+        http_server(b"<html>Welcome</html>" * 100, "text/html") as url,
+        pytest.raises(SourceError, match="what it sends is not video"),
+    ):
+        open_source(f"{url}/video")
+
+
+def test_an_unknown_kind_of_url() -> None:
+    with pytest.raises(SourceError) as caught:
+        open_source("webrtc://me:secret@cam/live")
+    assert str(caught.value).startswith("webrtc://cam/live: unknown kind of URL webrtc://")
+    assert "rtsp://, rtsps://, http://" in str(caught.value)
+
+
+def test_a_lossy_live_stream_goes_on(
+    transport_stream: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    middle = len(transport_stream) // 376 * 188
+    torn = transport_stream[:middle] + transport_stream[middle + 188 * 3 :]
+    with (
+        caplog.at_level(logging.WARNING),
+        http_server(torn, "video/mp2t") as url,
+        open_source(f"{url}/video") as source,
+    ):
+        frames = list(source)
+    assert len(frames) >= 55
+    assert len(caplog.records) <= 1

@@ -1,0 +1,346 @@
+"""Checkpoints: one file of parameters with the facts about their model, and the import of others.
+
+python -m trainer.checkpoints import SOURCE --out FILE.ckpt
+
+A checkpoint of this project is a MindSpore `.ckpt` file: the network's parameters under their own
+names, and one text entry, `model_spec`, with the JSON of `ecolite_stream.bundle.ModelSpec`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import mindspore as ms
+import mindspore.nn as nn
+import numpy as np
+
+from ecolite_stream.bundle import ModelSpec, hash_file
+from ecolite_stream.commands import one_line, run
+from ecolite_stream.errors import BundleError, ConfigError
+from ecolite_stream.labels import KNOWN_LISTS, load_labels
+from ecolite_stream.preprocess import Preprocessing
+from ecolite_stream.types import FloatArray
+from trainer.network import Network, NetworkConfig, build_network
+from trainer.published import (
+    CLASSIFIER,
+    Recognized,
+    as_float32,
+    read_entries,
+    read_mindspore,
+    recognize,
+    require_fit,
+    silent_log,
+)
+
+MODEL_SPEC = "model_spec"
+CLIP_SECONDS = 4.0
+"""What an imported model's segments span unless told otherwise, in seconds.
+
+Published sampling spans the whole clip: about 3 s in HMDB51, 7 s in UCF101 and 10 s in Kinetics.
+Live, a shorter span answers sooner; this one keeps near the pace the network has learned.
+"""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained network on disk or on its way there: what it is, and its parameters by name."""
+
+    spec: ModelSpec
+    parameters: Mapping[str, FloatArray]
+
+
+def save_checkpoint(
+    path: Path, network: nn.Cell | Mapping[str, FloatArray], spec: ModelSpec
+) -> None:
+    """Write a checkpoint; whatever happens, `path` holds the old file or the whole new one.
+
+    Raises:
+        BundleError: the file cannot be written.
+    """
+    parameters = parameters_of(network) if isinstance(network, nn.Cell) else network
+    entries = [{"name": name, "data": ms.Tensor(value)} for name, value in parameters.items()]
+    text = json.dumps(spec.to_json(), ensure_ascii=False)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.ckpt")  # MindSpore wants this suffix
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with silent_log():
+            ms.save_checkpoint(
+                entries, str(temporary), append_dict={MODEL_SPEC: text}, crc_check=True
+            )
+        temporary.chmod(0o644)  # MindSpore leaves it read-only
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:
+        raise BundleError(
+            f"checkpoint {path} cannot be written: {one_line(error)}; check the folder and the "
+            "space left on its disk"
+        ) from error
+    finally:
+        for left_over in (temporary, temporary.with_suffix(".tmp")):  # the latter is MindSpore's
+            left_over.unlink(missing_ok=True)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint of this project.
+
+    Raises:
+        BundleError: the file is missing, damaged or not a checkpoint of this project.
+    """
+    entries = read_mindspore(path)
+    if MODEL_SPEC not in entries:
+        raise BundleError(
+            f"{path} is not a checkpoint of this project: it has no {MODEL_SPEC}; import it with "
+            "python -m trainer.checkpoints import"
+        )
+    spec = _parse_spec(path, entries.pop(MODEL_SPEC))
+    return Checkpoint(spec, as_float32(str(path), entries))
+
+
+def parameters_of(network: nn.Cell) -> dict[str, FloatArray]:
+    """Copies of a network's parameters, batch norm's running statistics included.
+
+    They must be copies: on a CPU `asnumpy` shares memory with the parameter that goes on learning.
+    """
+    return {name: np.array(value.asnumpy()) for name, value in network.parameters_and_names()}
+
+
+def load_parameters(network: nn.Cell, parameters: Mapping[str, FloatArray]) -> None:
+    """Set every parameter of a network.
+
+    Raises:
+        BundleError: names or shapes differ; lists which. The network is then unchanged.
+    """
+    own = dict(network.parameters_and_names())
+    require_fit(
+        "the set of parameters",
+        {name: tuple(parameter.shape) for name, parameter in own.items()},
+        {name: value.shape for name, value in parameters.items()},
+        "build the network that the checkpoint was made with",
+    )
+    for name, parameter in own.items():
+        parameter.set_data(ms.Tensor(parameters[name]))
+
+
+def network_from(checkpoint: Checkpoint) -> Network:
+    """The network that a checkpoint holds, ready for inference.
+
+    Raises:
+        BundleError: parameters and description do not belong together.
+    """
+    spec = checkpoint.spec
+    network = _build(spec)
+    if network.feature_shape != spec.feature_shape:
+        raise BundleError(
+            f"the checkpoint's features are said to be {spec.feature_shape}, its network makes "
+            f"{network.feature_shape}; train or import it again"
+        )
+    load_parameters(network, checkpoint.parameters)
+    return network
+
+
+def _build(spec: ModelSpec) -> Network:
+    return build_network(
+        NetworkConfig(
+            spec.architecture,
+            spec.num_segments,
+            spec.preprocessing.image_size,
+            len(spec.labels),
+            spec.width,
+        )
+    )
+
+
+def _parse_spec(path: Path, text: Any) -> ModelSpec:
+    try:
+        return ModelSpec.from_json(json.loads(str(text)))
+    except (ValueError, TypeError, BundleError) as error:
+        raise BundleError(f"{path}: {MODEL_SPEC} makes no sense: {one_line(error)}") from error
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """What an import takes from the user instead of from the file; None keeps what is there.
+
+    Attributes:
+        num_segments: N, which no weight tells.
+        image_size: S, likewise, in pixels.
+        labels: names of the classes.
+        new_head: labels of a fresh classifier that replaces the one in the file.
+        clip_seconds: seconds that the segments span.
+        seed: of the fresh classifier.
+    """
+
+    num_segments: int | None = None
+    image_size: int | None = None
+    labels: tuple[str, ...] | None = None
+    new_head: tuple[str, ...] | None = None
+    clip_seconds: float | None = None
+    seed: int = 0
+
+
+def import_checkpoint(path: Path, options: ImportOptions | None = None) -> Checkpoint:
+    """Read a checkpoint of ECO-pytorch, of the ModelZoo's ecolite or of this project.
+
+    Raises:
+        BundleError: the file is unreadable, unsafe, or not exactly one of these networks.
+        ConfigError: the options do not go with the file.
+    """
+    options = options or ImportOptions()
+    entries = read_entries(path)
+    text = entries.pop(MODEL_SPEC, None)
+    found = recognize(str(path), entries)
+    spec = _published_spec(path, found) if text is None else _parse_spec(path, text)
+    spec = _with_options(path, spec, found, options)
+    ms.set_seed(options.seed)
+    network = _build(spec)
+    spec = dataclasses.replace(spec, feature_shape=network.feature_shape)
+    return Checkpoint(spec, _own_parameters(path, network, found, options.new_head is None))
+
+
+def _own_parameters(
+    path: Path, network: Network, found: Recognized, keep_head: bool
+) -> dict[str, FloatArray]:
+    """The file's parameters under our names; the network's own classifier unless it is kept."""
+    parameters = parameters_of(network)
+    theirs = {
+        name: found.naming.name(name)
+        for name in parameters
+        if keep_head or not name.startswith(CLASSIFIER)
+    }
+    head = () if keep_head else {found.naming.name(f"{CLASSIFIER}.{x}") for x in ("weight", "bias")}
+    entries = {name: value for name, value in found.entries.items() if name not in head}
+    require_fit(
+        f"{path} ({found.naming.origin}, {found.architecture})",
+        {theirs[name]: parameters[name].shape for name in theirs},
+        {name: value.shape for name, value in entries.items()},
+        "only whole ECO-Lite and ECO-Full networks can be imported",
+    )
+    values = as_float32(str(path), entries)
+    return parameters | {name: values[theirs[name]] for name in theirs}
+
+
+def _published_spec(path: Path, found: Recognized) -> ModelSpec:
+    """What is known about a published checkpoint: shapes, and the published input."""
+    return ModelSpec(
+        architecture=found.architecture,
+        width=found.width,
+        num_segments=found.naming.num_segments,
+        feature_shape=(),  # the network tells
+        labels=default_labels(found.num_classes or 1),
+        clip_seconds=CLIP_SECONDS,
+        preprocessing=Preprocessing(),
+        training={
+            "imported_from": path.name,
+            "origin": found.naming.origin,
+            "sha256": hash_file(path),
+        },
+    )
+
+
+def _with_options(
+    path: Path, spec: ModelSpec, found: Recognized, options: ImportOptions
+) -> ModelSpec:
+    labels = options.labels or options.new_head or spec.labels
+    num_classes = len(options.new_head) if options.new_head else found.num_classes
+    if num_classes is None:
+        raise BundleError(f"{path} has no classifier; make one with --new-head CLASSES")
+    if len(labels) != num_classes:
+        raise ConfigError(
+            f"{len(labels)} labels for a classifier of {num_classes} classes; name the list that "
+            "the network was trained with, or make a new classifier with --new-head"
+        )
+    size = options.image_size or spec.preprocessing.image_size
+    changed = dataclasses.replace(
+        spec,
+        num_segments=options.num_segments or spec.num_segments,
+        labels=labels,
+        clip_seconds=options.clip_seconds or spec.clip_seconds,
+        preprocessing=dataclasses.replace(spec.preprocessing, image_size=size),
+        thresholds={},
+    )
+    if changed == dataclasses.replace(spec, thresholds={}) and not options.new_head:
+        return spec
+    return dataclasses.replace(changed, temperature=1.0, scores={})  # were of another model
+
+
+def default_labels(num_classes: int) -> tuple[str, ...]:
+    """The known list of that length (UCF101, HMDB51, Kinetics-400), else `class_000`, ..."""
+    known = {len(labels): labels for labels in map(load_labels, KNOWN_LISTS)}
+    return known.get(num_classes) or tuple(f"class_{i:03d}" for i in range(num_classes))
+
+
+@click.group()
+def main() -> None:
+    """Work with checkpoint files."""
+
+
+@main.command("import")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Checkpoint (.ckpt) to write.")
+@click.option("--bundle", type=click.Path(path_type=Path), help="Bundle folder to write.")
+@click.option(
+    "--num-segments", type=click.IntRange(1), help="N; published: 16 (ECO-pytorch), 4 (ModelZoo)."
+)
+@click.option(
+    "--image-size", type=click.IntRange(1), help="Side of the input in pixels; published: 224."
+)
+@click.option("--labels", help="ucf101, hmdb51, kinetics400 or a file, one label a line.")
+@click.option("--new-head", help="New classifier: a number of classes or, as above, labels.")
+@click.option(
+    "--clip-seconds",
+    type=click.FloatRange(0, min_open=True),
+    help=f"Seconds of a stream that N segments span; {CLIP_SECONDS:g} where the file says nothing.",
+)
+@click.option("--seed", default=0, show_default=True, help="Of the new classifier.")
+def import_command(
+    source: Path,
+    out: Path | None,
+    bundle: Path | None,
+    labels: str | None,
+    new_head: str | None,
+    **options: Any,
+) -> None:
+    """Turn SOURCE, a published checkpoint or one of this project, into ours or into a bundle.
+
+    SOURCE: ECO-pytorch (.pth.tar, .pth, .pt), MindSpore ModelZoo's ecolite or ours (.ckpt), or
+    any of their state dicts as .npz. Class names are guessed from the number of classes (101:
+    UCF101, 51: HMDB51, 400: Kinetics-400); name them with --labels.
+    """
+    if out is None and bundle is None:
+        raise click.UsageError("say what to write: --out FILE.ckpt or --bundle DIR")
+    checkpoint = import_checkpoint(
+        source,
+        ImportOptions(
+            labels=load_labels(labels) if labels else None,
+            new_head=_head_labels(new_head) if new_head else None,
+            **options,
+        ),
+    )
+    if out is not None:
+        save_checkpoint(out, checkpoint.parameters, checkpoint.spec)
+        click.echo(f"wrote {out}", err=True)
+    if bundle is not None:
+        from trainer.export import export_bundle
+
+        export_bundle(checkpoint, bundle)
+        click.echo(f"wrote {bundle}", err=True)
+
+
+def _head_labels(classes: str) -> tuple[str, ...]:
+    if not classes.isdigit():
+        return load_labels(classes)
+    if int(classes) < 1:
+        raise ConfigError("--new-head is 0; expected at least 1 class")
+    return default_labels(int(classes))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,212 @@
+"""What a training can be told: one YAML file, every key overridable on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ecolite_stream.config import make_config, read_yaml
+from ecolite_stream.errors import ConfigError
+from ecolite_stream.preprocess import Preprocessing
+
+LR_SCHEDULES = ("constant", "cosine", "one_cycle", "saturate")
+SPLITS = ("none", "random", "pattern", "list")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which clips there are and which of them are kept aside to validate on.
+
+    Attributes:
+        clips: folders that hold `<class>/*.{avi,mp4,mkv,webm}`; `$VARIABLES` are expanded.
+        figures_per_class: clips of drawn figures added to the training set, a class; 0 is none.
+        idle_label: adds this class, in which nothing happens: stills and empty scenes made from
+            the training clips; None adds none.
+        split: how validation clips are kept aside: `none`, `random`, `pattern` or `list`.
+        val_fraction: share of each class, for `random`.
+        split_pattern: regular expression searched in a clip's `<class>/<file>`; its first group
+            is what clips are kept together by (a person, a source), for `pattern`.
+        val_groups: the groups kept aside, for `pattern`.
+        val_list: file that lists one `<class>/<file>` a line, for `list`.
+        workers: threads that decode and augment.
+    """
+
+    clips: tuple[str, ...] = ()
+    figures_per_class: int = 0
+    idle_label: str | None = None
+    split: str = "random"
+    val_fraction: float = 0.2
+    split_pattern: str = ""
+    val_groups: tuple[str, ...] = ()
+    val_list: Path | None = None
+    workers: int = 2
+
+    def __post_init__(self) -> None:
+        _one_of("split", self.split, SPLITS)
+        if not self.clips and not self.figures_per_class:
+            raise ConfigError("clips names no folder and figures_per_class is 0: nothing to learn")
+        if self.split == "random" and not 0 < self.val_fraction < 1:
+            raise ConfigError(f"val_fraction is {self.val_fraction}; expected between 0 and 1")
+        if self.split == "pattern" and not (self.split_pattern and self.val_groups):
+            raise ConfigError("split 'pattern' needs split_pattern and val_groups")
+        if self.split == "list" and self.val_list is None:
+            raise ConfigError("split 'list' needs val_list")
+        if self.workers < 1:
+            raise ConfigError(f"workers is {self.workers}; expected at least 1")
+
+
+@dataclass(frozen=True)
+class AugmentationConfig:
+    """How a clip is varied each time it is shown; one choice for all its frames.
+
+    Attributes:
+        window_s: (shortest, longest) window that the N segments are taken from, in seconds; empty
+            takes the whole clip, as published.
+        windows_per_clip: windows of each filmed clip an epoch; drawn and still ones give one.
+        segment_jitter: how far a frame may stray from the even grid, in segments; 1 is the
+            published uniformly random frame of each segment.
+        partial_memory: how often only some of the N frames are there yet, as when a stream starts.
+        scales: crop sides as shares of the picture's sides (published: 1, .875, .75, .66).
+        max_distort: how many steps in `scales` width and height may differ (published: 1).
+        flip: how often a clip is mirrored.
+        brightness: largest change of brightness, in grey levels.
+        contrast: largest relative change of contrast.
+        noise: largest standard deviation of the pixel noise, in grey levels.
+    """
+
+    window_s: tuple[float, ...] = ()
+    windows_per_clip: int = 1
+    segment_jitter: float = 1.0
+    partial_memory: float = 0.0
+    scales: tuple[float, ...] = (1.0, 0.875, 0.75, 0.66)
+    max_distort: int = 1
+    flip: float = 0.5
+    brightness: float = 0.0
+    contrast: float = 0.0
+    noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.window_s and not (len(self.window_s) == 2 and 0 < self.window_s[0] <= self.window_s[1]):
+            raise ConfigError("window_s must be the shortest and the longest window, in seconds")
+        if not self.scales or not all(0 < scale <= 1 for scale in self.scales):
+            raise ConfigError("scales must be numbers above 0 and at most 1")
+        if self.windows_per_clip < 1:
+            raise ConfigError(f"windows_per_clip is {self.windows_per_clip}; expected at least 1")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run.
+
+    Attributes:
+        output: folder for checkpoints and the log; made where it is missing.
+        arch, num_segments, width: the network; see `trainer.network.NetworkConfig`.
+        clip_seconds: seconds of a live stream that the N segments will span.
+        preprocessing: how a picture becomes an input.
+        data, augmentation: the clips, and how they are varied.
+        epochs, batch_size: how long, and how many clips a step.
+        lr: learning rate; the highest one of a schedule. Biases learn at twice this rate.
+        lr_schedule: `constant`, `cosine`, `one_cycle`, or `saturate`: a tenth whenever validation
+            has not improved for `num_saturate` epochs, as published.
+        momentum, nesterov, weight_decay: of SGD.
+        dropout: before the classifier.
+        label_smoothing: share of the target spread over all classes.
+        clip_gradient: largest global norm of the gradient; None never clips.
+        init_checkpoint: checkpoint to start from; its classifier is dropped when labels differ.
+        seed: of everything random.
+        device_target: `CPU`, `Ascend` or `GPU`.
+        cpu_cores: (first, last) core that MindSpore computes on; empty takes all. Two trainings
+            that share cores slow each other down many times over: give each its own.
+    """
+
+    output: Path = Path("runs/train")
+    arch: str = "eco_lite"
+    num_segments: int = 4
+    width: float = 1.0
+    clip_seconds: float = 2.0
+    preprocessing: Preprocessing = Preprocessing()
+    data: DataConfig = field(default_factory=lambda: DataConfig(clips=(".",)))
+    augmentation: AugmentationConfig = AugmentationConfig()
+    epochs: int = 60
+    batch_size: int = 16
+    lr: float = 1e-3
+    lr_schedule: str = "saturate"
+    num_saturate: int = 5
+    momentum: float = 0.9
+    nesterov: bool = True
+    weight_decay: float = 5e-4
+    dropout: float = 0.6
+    label_smoothing: float = 0.0
+    clip_gradient: float | None = 40.0
+    init_checkpoint: Path | None = None
+    seed: int = 0
+    device_target: str = "CPU"
+    cpu_cores: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        _one_of("lr_schedule", self.lr_schedule, LR_SCHEDULES)
+        _one_of("device_target", self.device_target, ("CPU", "Ascend", "GPU"))
+        if self.cpu_cores and not (
+            len(self.cpu_cores) == 2 and 0 <= self.cpu_cores[0] <= self.cpu_cores[1]
+        ):
+            raise ConfigError("cpu_cores must be the first and the last core, such as [0, 1]")
+        for name in ("epochs", "batch_size", "lr", "num_saturate", "clip_seconds"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}; expected more than 0")
+        for name in ("momentum", "dropout", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; expected 0 to below 1")
+
+
+def load_train_config(path: Path | None, overrides: Sequence[str] = ()) -> TrainConfig:
+    """The configuration in a YAML file (None: the defaults) with `--key value` pairs laid over it.
+
+    Keys of nested parts are reached with a point: `--data.split none`. Values are YAML.
+
+    Raises:
+        ConfigError: as `ecolite_stream.config.load_config`.
+    """
+    values = dict(read_yaml(path)) if path else {}
+    for key, value in _pairs(overrides):
+        _set(values, key, value)
+    return make_config(TrainConfig, values, str(path) if path else "command line")
+
+
+def _pairs(words: Sequence[str]) -> list[tuple[str, Any]]:
+    pairs = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("--"):
+            raise ConfigError(f"expected --key value, got {word!r}")
+        key, equals, value = word[2:].partition("=")
+        if not equals:
+            if not rest:
+                raise ConfigError(f"--{key} has no value")
+            value = rest.pop(0)
+        try:
+            pairs.append((key, yaml.safe_load(value)))
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--{key}: {value!r} is not a YAML value") from error
+    return pairs
+
+
+def _set(values: dict[str, Any], key: str, value: Any) -> None:
+    head, dot, tail = key.partition(".")
+    if not dot:
+        values[head] = value
+        return
+    inner = values.get(head, {})
+    if not isinstance(inner, Mapping):
+        raise ConfigError(f"--{key}: {head} holds no keys")
+    values[head] = dict(inner)
+    _set(values[head], tail, value)
+
+
+def _one_of(name: str, value: str, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        raise ConfigError(f"{name} is {value!r}; expected {', '.join(allowed)}")

@@ -1,0 +1,106 @@
+"""How well a checkpoint labels whole clips: loss, top-1 and top-5 over every one of them.
+
+python -m trainer.evaluate CHECKPOINT --clips DIR
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import mindspore as ms
+import numpy as np
+
+from ecolite_stream.commands import run
+from ecolite_stream.errors import ConfigError
+from ecolite_stream.types import FloatArray
+from trainer.checkpoints import load_checkpoint, network_from
+from trainer.data.clips import decode_clips, expand_folder, find_clips
+from trainer.data.loader import Batch, test_batches
+from trainer.network import Network
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Mean cross entropy, and the shares of clips whose label is the best or among the best 5."""
+
+    loss: float
+    top1: float
+    top5: float
+    num_clips: int
+
+    def __str__(self) -> str:
+        return (
+            f"{{'Loss': {self.loss:.4f}, 'Top1-Acc': {self.top1:.4f}, 'Top5-Acc': {self.top5:.4f}}}"
+        )
+
+
+def evaluate(network: Network, batches: Iterable[Batch], batch_size: int) -> Scores:
+    """Score a network on batches of at most `batch_size` clips; it is left out of training mode."""
+    network.set_train(False)
+    logits, labels = [], []
+    for batch in batches:
+        logits.append(predict(network, batch.inputs, batch_size))
+        labels.append(batch.labels)
+    return score(np.concatenate(logits), np.concatenate(labels))
+
+
+def predict(network: Network, inputs: FloatArray, batch_size: int) -> FloatArray:
+    """Logits (B, classes) of clips (B, N, 3, S, S), B <= batch_size.
+
+    A smaller batch is filled up: every new shape would compile the graph again.
+    """
+    missing = batch_size - len(inputs)
+    filled = np.concatenate([inputs, np.repeat(inputs[-1:], missing, axis=0)])
+    return np.asarray(network(ms.Tensor(filled)).asnumpy()[: len(inputs)], np.float32)
+
+
+def score(logits: FloatArray, labels: np.ndarray[tuple[int], np.dtype[np.int32]]) -> Scores:
+    """Scores of logits (M, classes) against labels (M,)."""
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    log_likelihood = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    of_label = logits[np.arange(len(labels)), labels]
+    rank = (logits > of_label[:, None]).sum(axis=1)
+    return Scores(
+        loss=float(-log_likelihood[np.arange(len(labels)), labels].mean()),
+        top1=float((rank < 1).mean()),
+        top5=float((rank < 5).mean()),
+        num_clips=len(labels),
+    )
+
+
+@click.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option("--clips", required=True, multiple=True, help="Folder with <class>/<clip> files.")
+@click.option("--only", default="", help="Only clips whose <class>/<file> contains this text.")
+@click.option("--batch-size", default=8, show_default=True, type=click.IntRange(1))
+@click.option("--workers", default=2, show_default=True, type=click.IntRange(1))
+def main(
+    checkpoint: Path, clips: tuple[str, ...], only: str, batch_size: int, workers: int
+) -> None:
+    """Score CHECKPOINT on every clip of a folder tree, one whole-clip prediction each."""
+    loaded = load_checkpoint(checkpoint)
+    spec = loaded.spec
+    files = [f for f in find_clips(map(expand_folder, clips)) if only in f.name]
+    if not files:
+        raise ConfigError(f"no clip has {only!r} in its <class>/<file>")
+    unknown = sorted({file.label for file in files} - set(spec.labels))
+    if unknown:
+        raise ConfigError(
+            f"the checkpoint has no class {', '.join(unknown)}; its classes: "
+            f"{', '.join(spec.labels)}"
+        )
+    network = network_from(loaded)
+    decoded = decode_clips(files, spec.preprocessing.short_side, workers)
+    batches = test_batches(
+        decoded, spec.labels, spec.num_segments, spec.preprocessing, batch_size, workers
+    )
+    scores = evaluate(network, batches, batch_size)
+    click.echo(f"Total data: {scores.num_clips}", err=True)
+    click.echo(str(scores))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,147 @@
+"""Export a checkpoint as a bundle: the folder that `ecolite-stream` runs.
+
+python -m trainer.export CHECKPOINT --bundle DIR
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import tempfile
+from pathlib import Path
+
+import click
+import mindspore as ms
+import mindspore.nn as nn
+import numpy as np
+
+from ecolite_stream.bundle import GOLDEN, Bundle, Golden, ModelSpec, read_bundle, write_description
+from ecolite_stream.commands import run
+from ecolite_stream.engines import installed_engines, open_engine
+from ecolite_stream.errors import BundleError, EngineError
+from ecolite_stream.preprocess import preprocess
+from ecolite_stream.types import FloatArray
+from trainer.checkpoints import Checkpoint, load_checkpoint, network_from
+from trainer.network import Network
+
+TOLERANCE = 1e-3
+"""Largest error an engine may have, relative to the largest value it should give."""
+
+
+def export_bundle(checkpoint: Checkpoint, folder: Path) -> Bundle:
+    """Write a bundle, run it on every engine installed, and only then put it in its place.
+
+    An existing bundle of that name is replaced; anything else there is left alone.
+
+    Raises:
+        BundleError: the folder holds something other than a bundle, or cannot be written.
+        EngineError: an engine disagrees with the checkpoint.
+    """
+    if folder.exists() and any(folder.iterdir()) and not (folder / "bundle.json").is_file():
+        raise BundleError(f"{folder} exists and is no bundle; name another folder")
+    network = network_from(checkpoint)
+    golden = make_golden(network, checkpoint.spec)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export-") as scratch:
+            draft = Path(scratch) / "bundle"
+            draft.mkdir()
+            export_graphs(network, checkpoint.spec, draft)
+            np.savez_compressed(draft / GOLDEN, **dataclasses.asdict(golden))
+            write_description(draft, checkpoint.spec)
+            check_engines(read_bundle(draft))
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.move(draft, folder)
+    except OSError as error:
+        raise BundleError(f"bundle {folder} cannot be written: {error}") from error
+    return read_bundle(folder)
+
+
+def export_graphs(network: Network, spec: ModelSpec, folder: Path) -> None:
+    """Write encoder and head as MindIR, for any batch size, and as ONNX, for a batch of one."""
+    size = spec.preprocessing.image_size
+    shapes = {"encoder": (3, size, size), "head": (spec.num_segments, *spec.feature_shape)}
+    for name, shape in shapes.items():
+        part: nn.Cell = getattr(network, name)
+        part.set_train(False)
+        one = ms.Tensor(np.zeros((1, *shape), np.float32))
+        ms.export(part, one, file_name=str(folder / f"{name}.onnx"), file_format="ONNX")
+        many = ms.Tensor(shape=[None, *shape], dtype=ms.float32)
+        ms.export(part, many, file_name=str(folder / f"{name}.mindir"), file_format="MINDIR")
+    for graph in folder.iterdir():
+        graph.chmod(0o644)  # MindSpore writes them read-only
+
+
+def make_golden(network: Network, spec: ModelSpec) -> Golden:
+    """An input of smooth moving colours, and what the network makes of it."""
+    images = golden_images(spec.num_segments, spec.preprocessing.image_size)
+    inputs = np.stack([preprocess(image, spec.preprocessing) for image in images])
+    features = network.encoder(ms.Tensor(inputs))
+    logits = network.head(features.reshape((1, *features.shape)))
+    return Golden(images, features.asnumpy(), logits.asnumpy()[0])
+
+
+def golden_images(num_segments: int, size: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """(N, H, W, 3) uint8: a blob that crosses a gradient; 4:3, so that framing is exercised."""
+    height, width = size, size * 4 // 3
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    images = []
+    for segment in range(num_segments):
+        centre_x = width * (segment + 0.5) / num_segments
+        blob = np.exp(-((x - centre_x) ** 2 + (y - height / 2) ** 2) / (size / 4) ** 2)
+        channels = [255 * blob, 255 * x / width, 255 * y / height]
+        images.append(np.stack(channels, axis=-1).astype(np.uint8))
+    return np.stack(images)
+
+
+def check_engines(bundle: Bundle) -> dict[str, float]:
+    """Run the bundle's golden input on every engine installed.
+
+    Returns:
+        Largest relative error of the logits, by engine.
+
+    Raises:
+        EngineError: an engine's features or logits are off by more than `TOLERANCE`.
+    """
+    golden = bundle.golden()
+    how = bundle.spec.preprocessing
+    inputs = np.stack([preprocess(image, how) for image in golden.images])
+    errors = {}
+    for name in installed_engines():
+        engine = open_engine(name, bundle)
+        features = engine.encode(inputs)
+        logits = engine.classify(features[None])[0]
+        engine.close()
+        for what, found, expected in (
+            ("features", features, golden.features),
+            ("logits", logits, golden.logits),
+        ):
+            error = relative_error(found, expected)
+            if not error <= TOLERANCE:
+                raise EngineError(
+                    f"engine {name} disagrees with the checkpoint: its {what} are off by "
+                    f"{error:.1e}, at most {TOLERANCE:.0e} is allowed; the bundle was not written"
+                )
+        errors[name] = error
+    return errors
+
+
+def relative_error(found: FloatArray, expected: FloatArray) -> float:
+    """Largest difference, relative to the largest expected value; NaN counts as infinite."""
+    error = float(np.abs(found - expected).max() / np.abs(expected).max())
+    return error if np.isfinite(error) else np.inf
+
+
+@click.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option("--bundle", required=True, type=click.Path(path_type=Path), help="Folder to write.")
+def main(checkpoint: Path, bundle: Path) -> None:
+    """Export CHECKPOINT as a bundle and check it on every engine installed."""
+    written = export_bundle(load_checkpoint(checkpoint), bundle)
+    megabytes = sum(file.stat().st_size for file in bundle.iterdir()) / 1e6
+    engines = ", ".join(installed_engines())
+    click.echo(f"{bundle}: {megabytes:.1f} MB, agrees on {engines}; {written.digest[:12]}", err=True)
+
+
+if __name__ == "__main__":
+    run(main)

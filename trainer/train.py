@@ -1,0 +1,261 @@
+"""Train a network on a folder of clips.
+
+python -m trainer.train --config configs/train/actions.yaml [--key value ...]
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import mindspore as ms
+import mindspore.ops as ops
+import numpy as np
+
+from ecolite_stream.bundle import ModelSpec
+from ecolite_stream.commands import run
+from ecolite_stream.errors import ConfigError, EcoliteError
+from trainer.checkpoints import load_checkpoint, load_parameters, save_checkpoint
+from trainer.config import TrainConfig, load_train_config
+from trainer.data.clips import (
+    Clip,
+    decode_clips,
+    draw_clips,
+    expand_folder,
+    find_clips,
+    split_clips,
+    still_clips,
+)
+from trainer.data.loader import test_batches, training_batches
+from trainer.evaluate import Scores, evaluate
+from trainer.network import Network, NetworkConfig, build_network
+from trainer.optimizer import build_optimizer, set_learning_rate
+from trainer.schedule import Schedule
+
+Step = Callable[[ms.Tensor, ms.Tensor], ms.Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Decoded clips to learn from, one entry a window an epoch; those kept aside; all labels."""
+
+    training: Sequence[Clip]
+    validation: Sequence[Clip]
+    labels: tuple[str, ...]
+
+
+def train(config: TrainConfig) -> Path:
+    """Run a training; log lines go to stdout.
+
+    Returns:
+        Path of the best checkpoint: highest validation top-1, the later one where equal.
+
+    Raises:
+        ConfigError: the configuration asks for what cannot be done.
+        EcoliteError: the loss stopped being a number.
+    """
+    ms.set_device(config.device_target)
+    ms.set_seed(config.seed)
+    if config.cpu_cores:
+        cores = "-".join(map(str, config.cpu_cores))
+        ms.runtime.set_cpu_affinity(True, {"device0": [cores]})
+    dataset = load_dataset(config)
+    click.echo(
+        f"{len(dataset.training)} training windows an epoch, {len(dataset.validation)} validation clips, "
+        f"{len(dataset.labels)} classes",
+        err=True,
+    )
+    network = make_network(config, dataset.labels)
+    return Run(config, dataset, network).fit()
+
+
+def load_dataset(config: TrainConfig) -> Dataset:
+    """Find, split and decode the clips, and add what is drawn or made from them."""
+    data = config.data
+    files = find_clips(map(expand_folder, data.clips))
+    training_files, validation_files = split_clips(files, data, config.seed)
+    short_side = config.preprocessing.short_side
+    real = decode_clips(training_files, short_side, data.workers)
+    validation = decode_clips(validation_files, short_side, data.workers)
+    training = real * config.augmentation.windows_per_clip
+    if data.idle_label:
+        training += still_clips(real[::2], data.idle_label)
+    if data.figures_per_class:
+        training += draw_clips(data.figures_per_class, short_side, config.seed, data.workers)
+    labels = tuple(sorted({clip.label for clip in (*training, *validation)}))
+    return Dataset(training, validation, labels)
+
+
+def make_network(config: TrainConfig, labels: Sequence[str]) -> Network:
+    """A network for `labels`, from fresh weights or from `init_checkpoint`."""
+    network = build_network(
+        NetworkConfig(
+            config.arch,
+            config.num_segments,
+            config.preprocessing.image_size,
+            len(labels),
+            config.width,
+        ),
+        config.dropout,
+    )
+    if config.init_checkpoint:
+        start = load_checkpoint(config.init_checkpoint)
+        parameters = dict(start.parameters)
+        if start.spec.labels != tuple(labels):
+            fresh = {p.name: p.asnumpy() for p in network.head.new_fc.get_parameters()}
+            parameters.update(fresh)
+        load_parameters(network, parameters)
+    return network
+
+
+def make_step(network: Network, optimizer: ms.nn.Optimizer, config: TrainConfig) -> Step:
+    """The compiled training step: inputs (B, N, 3, S, S) and labels (B,) -> mean loss."""
+    clip_norm = config.clip_gradient
+    smoothing = config.label_smoothing
+
+    def loss_of(inputs: ms.Tensor, labels: ms.Tensor) -> ms.Tensor:
+        return ops.cross_entropy(network(inputs), labels, label_smoothing=smoothing)
+
+    loss_and_gradients = ms.value_and_grad(loss_of, None, optimizer.parameters)
+
+    @ms.jit  # type: ignore[untyped-decorator, unused-ignore]
+    def step(inputs: ms.Tensor, labels: ms.Tensor) -> ms.Tensor:
+        loss, gradients = loss_and_gradients(inputs, labels)
+        if clip_norm is not None:
+            gradients = ops.clip_by_global_norm(gradients, clip_norm)
+        optimizer(gradients)
+        return loss
+
+    return step  # type: ignore[no-any-return, unused-ignore]
+
+
+class Run:
+    """One training run: epochs of steps, validation and checkpoints in `config.output`."""
+
+    def __init__(self, config: TrainConfig, dataset: Dataset, network: Network) -> None:
+        self.config = config
+        self.dataset = dataset
+        self.network = network
+        self.optimizer = build_optimizer(
+            network, config.lr, config.momentum, config.nesterov, config.weight_decay
+        )
+        self.step = make_step(network, self.optimizer, config)
+        self.steps_per_epoch = max(1, len(dataset.training) // config.batch_size)
+        self.schedule = Schedule(config, config.epochs * self.steps_per_epoch)
+        self.started_s = time.monotonic()
+
+    def fit(self) -> Path:
+        """Train all epochs; returns the path of the best checkpoint."""
+        output = self.config.output
+        try:
+            output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"output folder {output} cannot be made: {error}") from error
+        best_top1 = -1.0
+        with _progress(self.config.epochs * self.steps_per_epoch) as advance:
+            for epoch in range(1, self.config.epochs + 1):
+                self._train_epoch(epoch, advance)
+                scores = self._validate(epoch)
+                spec = self._spec(epoch, scores)
+                save_checkpoint(output / "last.ckpt", self.network, spec)
+                if scores is None or scores.top1 >= best_top1:
+                    best_top1 = scores.top1 if scores else best_top1
+                    save_checkpoint(output / "best.ckpt", self.network, spec)
+        return output / "best.ckpt"
+
+    def _train_epoch(self, epoch: int, advance: Callable[[int], None]) -> None:
+        config = self.config
+        self.network.set_train(True)
+        batches = training_batches(
+            self.dataset.training,
+            self.dataset.labels,
+            config.num_segments,
+            config.preprocessing,
+            config.augmentation,
+            config.batch_size,
+            (config.seed, epoch),
+            config.data.workers,
+        )
+        for number, batch in enumerate(batches, start=1):
+            done = (epoch - 1) * self.steps_per_epoch + number - 1
+            set_learning_rate(self.optimizer, self.schedule.rate(done))
+            loss = float(self.step(ms.Tensor(batch.inputs), ms.Tensor(batch.labels)))
+            click.echo(f"epoch: {epoch} step: {number}, loss is {loss:.7f}")
+            if not math.isfinite(loss):
+                raise EcoliteError(
+                    f"the loss is {loss} at epoch {epoch}, step {number}; the last good checkpoint "
+                    f"is in {config.output}; try a lower lr than {config.lr} or clip_gradient"
+                )
+            advance(1)
+
+    def _validate(self, epoch: int) -> Scores | None:
+        config = self.config
+        if not self.dataset.validation:
+            return None
+        batches = test_batches(
+            self.dataset.validation,
+            self.dataset.labels,
+            config.num_segments,
+            config.preprocessing,
+            config.batch_size,
+            config.data.workers,
+        )
+        scores = evaluate(self.network, batches, config.batch_size)
+        self.schedule.end_epoch(scores.top1)
+        click.echo(f"epoch: {epoch} validation: {scores}")
+        return scores
+
+    def _spec(self, epoch: int, scores: Scores | None) -> ModelSpec:
+        config = self.config
+        return ModelSpec(
+            architecture=config.arch,
+            width=config.width,
+            num_segments=config.num_segments,
+            feature_shape=self.network.feature_shape,
+            labels=self.dataset.labels,
+            clip_seconds=config.clip_seconds,
+            preprocessing=config.preprocessing,
+            training={
+                "config": json.loads(json.dumps(dataclasses.asdict(config), default=str)),
+                "windows_per_epoch": len(self.dataset.training),
+                "epoch": epoch,
+                "minutes": round((time.monotonic() - self.started_s) / 60, 1),
+                "mindspore": ms.__version__,
+            },
+            scores={"validation": dataclasses.asdict(scores)} if scores else {},
+        )
+
+
+class _progress:  # noqa: N801 - reads as a function
+    """A progress bar on stderr, where that is a terminal and the log lines go elsewhere."""
+
+    def __init__(self, steps: int) -> None:
+        stderr = click.get_text_stream("stderr")
+        hidden = not stderr.isatty() or click.get_text_stream("stdout").isatty()
+        self._bar = click.progressbar(length=steps, label="training", file=stderr, hidden=hidden)
+
+    def __enter__(self) -> Callable[[int], None]:
+        return self._bar.__enter__().update
+
+    def __exit__(self, *details: object) -> None:
+        self._bar.__exit__(None, None, None)
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.option("--config", type=click.Path(path_type=Path), help="YAML file; see configs/train.")
+@click.argument("overrides", nargs=-1, type=click.UNPROCESSED, metavar="[--KEY VALUE]...")
+def main(config: Path | None, overrides: tuple[str, ...]) -> None:
+    """Train a network on clips; any key of the configuration can be given as --KEY VALUE."""
+    best = train(load_train_config(config, overrides))
+    click.echo(f"best checkpoint: {best}", err=True)
+
+
+if __name__ == "__main__":
+    np.seterr(all="raise", under="ignore")
+    run(main)
