@@ -1,10 +1,10 @@
 """The folder a trained model is shipped in: `bundle.json`, its graphs and its golden numbers.
 
-    bundle.json                  what the model is (`ModelSpec`), schema version, file hashes
-    encoder.mindir  head.mindir  graphs for MindSpore, any batch size
-    encoder.onnx    head.onnx    graphs for every other engine, batch size 1
-    golden.npz                   images (N, H, W, 3) uint8 BGR, features (N, *feature_shape)
-                                 and logits (classes,) float32, to check an engine against
+- bundle.json: what the model is (`ModelSpec`), the schema version and every file's hash
+- encoder.mindir, head.mindir: graphs for MindSpore, any batch size
+- encoder.onnx, head.onnx: graphs for every other engine, batch size 1
+- golden.npz: images (N, H, W, 3) uint8 BGR, features (N, *feature_shape) and logits (classes,)
+  float32, to check an engine against
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
@@ -22,7 +23,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ecolite_stream.errors import BundleError, EcoliteError
+from ecolite_stream.config import make_config
+from ecolite_stream.errors import BundleError, ConfigError
 from ecolite_stream.preprocess import Preprocessing
 from ecolite_stream.types import FloatArray
 
@@ -57,7 +59,7 @@ class ModelSpec:
     feature_shape: tuple[int, ...]
     labels: tuple[str, ...]
     clip_seconds: float
-    preprocessing: Preprocessing = Preprocessing()
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
     temperature: float = 1.0
     thresholds: Mapping[str, float] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
@@ -68,11 +70,12 @@ class ModelSpec:
             raise BundleError(f"num_segments is {self.num_segments}; expected at least 1")
         if not self.labels or len(set(self.labels)) != len(self.labels):
             raise BundleError("labels are missing or not all different")
-        for name, value in (("clip_seconds", self.clip_seconds), ("temperature", self.temperature)):
-            if not (math.isfinite(value) and value > 0):
-                raise BundleError(f"{name} is {value}; expected a number above 0")
-        unknown = sorted(set(self.thresholds) - set(self.labels))
-        if unknown:
+        for name in ("width", "clip_seconds", "temperature"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise BundleError(f"{name} is {getattr(self, name)}; expected a number above 0")
+        if not self.feature_shape or min(self.feature_shape) < 1:
+            raise BundleError(f"feature_shape is {self.feature_shape}; expected sizes above 0")
+        if unknown := sorted(set(self.thresholds) - set(self.labels)):
             raise BundleError(f"thresholds name labels that do not exist: {', '.join(unknown)}")
 
     def to_json(self) -> dict[str, Any]:
@@ -83,24 +86,17 @@ class ModelSpec:
     def from_json(cls, values: Mapping[str, Any]) -> ModelSpec:
         """The reverse of `to_json`.
 
+        Args:
+            values: every key must be there; no default of this program speaks for a model.
+
         Raises:
-            BundleError: a key is missing, unknown or of the wrong kind.
+            BundleError: a key is missing, unknown, of the wrong kind or out of its range.
         """
-        values = dict(values)
         try:
-            how = dict(values.pop("preprocessing"))
-            how["mean"] = tuple(float(value) for value in how["mean"])
-            return cls(
-                preprocessing=Preprocessing(**how),
-                feature_shape=tuple(int(value) for value in values.pop("feature_shape")),
-                labels=tuple(str(label) for label in values.pop("labels")),
-                **values,
-            )
-        except KeyError as error:
-            raise BundleError(f"key {error} is missing") from error
-        except (TypeError, ValueError) as error:
-            raise BundleError(str(error)) from error
-        except EcoliteError as error:
+            _require_all(cls, values, "model")
+            _require_all(Preprocessing, values["preprocessing"], "preprocessing")
+            return make_config(cls, values, "model")
+        except ConfigError as error:
             raise BundleError(str(error)) from error
 
 
@@ -138,9 +134,18 @@ class Bundle:
         return self.path / name
 
     def golden(self) -> Golden:
-        """The golden numbers to check an engine against."""
-        with np.load(self.file(GOLDEN), allow_pickle=False) as arrays:
-            return Golden(arrays["images"], arrays["features"], arrays["logits"])
+        """The golden numbers to check an engine against.
+
+        Raises:
+            BundleError: the file does not hold them.
+        """
+        try:
+            with np.load(self.file(GOLDEN), allow_pickle=False) as arrays:
+                return Golden(arrays["images"], arrays["features"], arrays["logits"])
+        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            raise BundleError(
+                f"{self.file(GOLDEN)} holds no golden numbers: {error}; export the bundle again"
+            ) from error
 
 
 def demo_bundle_path() -> Path:
@@ -180,7 +185,8 @@ def write_description(path: Path, spec: ModelSpec, files: Iterable[str] = FILES)
     """Write `bundle.json` for files that lie in `path` already; the last step of an export."""
     sha256 = {name: hash_file(path / name) for name in files}
     content = {"schema_version": SCHEMA_VERSION, **spec.to_json(), "sha256": sha256}
-    (path / DESCRIPTION).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    (path / DESCRIPTION).write_text(text, encoding="utf-8")
     return Bundle(path, spec, sha256)
 
 
@@ -190,15 +196,22 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _require_all(kind: type, values: Any, where: str) -> None:
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{where}: expected keys and values, got {values!r}")
+    if missing := [f.name for f in dataclasses.fields(kind) if f.name not in values]:
+        raise ConfigError(f"{where}: missing key {', '.join(missing)}")
+
+
 def _read_description(path: Path) -> dict[str, Any]:
     try:
         content = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise BundleError(
             f"{path} is not a bundle: it has no {DESCRIPTION}; name a folder that "
             "trainer.export wrote"
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BundleError(f"{path / DESCRIPTION} cannot be read: {error}") from error
     if not isinstance(content, dict):
         raise BundleError(f"{path / DESCRIPTION} does not hold a JSON object")
@@ -211,7 +224,7 @@ def _verify(path: Path, sha256: Mapping[str, str]) -> None:
             raise BundleError(f"{path / DESCRIPTION}: {name!r} is not a plain file name")
         try:
             found = hash_file(path / name)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
             raise BundleError(
                 f"{path / name} is missing or unreadable; copy the whole bundle again"
             ) from error

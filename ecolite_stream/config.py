@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import re
 import types
 import typing
@@ -42,11 +43,11 @@ class MemoryConfig:
     gap_s: float = 5.0
 
     def __post_init__(self) -> None:
-        _one_of("memory.policy", self.policy, POLICIES)
-        _one_of("memory.on_gap", self.on_gap, ON_GAP)
-        _above_zero("memory.gap_s", self.gap_s)
+        _one_of("policy", self.policy, POLICIES)
+        _one_of("on_gap", self.on_gap, ON_GAP)
+        _above_zero("gap_s", self.gap_s)
         if self.span_s is not None:
-            _above_zero("memory.span_s", self.span_s)
+            _above_zero("span_s", self.span_s)
 
 
 @dataclass(frozen=True)
@@ -112,41 +113,45 @@ def read_yaml(path: Path) -> Mapping[str, Any]:
 
 
 def make_config(kind: type[Config], values: Mapping[str, Any], where: str) -> Config:
-    """Build a configuration dataclass, nested ones included, from plain containers."""
-    hints = typing.get_type_hints(kind)
-    fields = [f.name for f in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    """Build a configuration dataclass, nested ones included, from plain containers.
+
+    Raises:
+        ConfigError: an unknown or missing key, or a value of the wrong kind or out of its range;
+            the message begins with `where`.
+    """
+    fields = dataclasses.fields(kind)  # type: ignore[arg-type]
+    names = [field.name for field in fields]
     for key in values:
-        if key not in fields:
-            raise ConfigError(f"{where}: unknown key {key!r}{_nearest_hint(str(key), fields)}")
+        if key not in names:
+            raise ConfigError(f"{where}: unknown key {key!r}{_nearest_hint(str(key), names)}")
+    needed = [f.name for f in fields if f.default is f.default_factory is dataclasses.MISSING]
+    if missing := [name for name in needed if name not in values]:
+        raise ConfigError(f"{where}: missing key {', '.join(missing)}")
+    hints = typing.get_type_hints(kind)
     converted = {key: _convert(value, hints[key], f"{where}: {key}") for key, value in values.items()}
     try:
         return kind(**converted)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from error
-    except TypeError as error:
-        missing = [
-            f.name
-            for f in dataclasses.fields(kind)  # type: ignore[arg-type]
-            if f.default is f.default_factory is dataclasses.MISSING and f.name not in values
-        ]
-        if not missing:
-            raise
-        raise ConfigError(f"{where}: missing key {', '.join(missing)}") from error
 
 
 def _convert(value: Any, hint: Any, where: str) -> Any:
     origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return value
     if origin in (typing.Union, types.UnionType):
         if value is None:
             return None
         return _convert(value, next(a for a in args if a is not type(None)), where)
-    if dataclasses.is_dataclass(hint):
-        if not isinstance(value, Mapping):
-            raise ConfigError(f"{where}: expected keys and values, got {value!r}")
-        return make_config(typing.cast(type, hint), value, where)
     if origin is tuple:
         items = value if isinstance(value, list | tuple) else [value]
         return tuple(_convert(item, args[0], where) for item in items)
+    if dataclasses.is_dataclass(hint) or origin is Mapping:
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{where}: expected keys and values, got {value!r}")
+        if origin is Mapping:
+            return {key: _convert(item, args[1], f"{where}: {key}") for key, item in value.items()}
+        return make_config(typing.cast(type, hint), value, where)
     return _convert_plain(value, hint, where)
 
 
@@ -178,5 +183,5 @@ def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
 
 
 def _above_zero(name: str, value: float) -> None:
-    if not value > 0:
-        raise ConfigError(f"{name} is {value}; expected more than 0")
+    if not 0 < value < math.inf:
+        raise ConfigError(f"{name} is {value}; expected a number above 0")

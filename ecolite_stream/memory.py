@@ -10,6 +10,7 @@ stream has its own. Three policies decide what is kept:
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
@@ -77,23 +78,20 @@ class WindowMemory:
     def __init__(self, num_segments: int, span_s: float, every_s: float) -> None:
         segment_s = span_s / num_segments
         self.num_segments = num_segments
-        self.sample_period_s = every_s / np.ceil(every_s / segment_s - 1e-6)
+        self.sample_period_s = every_s / math.ceil(every_s / segment_s - 1e-6)
         self._reach_s = span_s - segment_s  # from the oldest segment to the newest
         self._features: deque[FloatArray] = deque()
         self._times_s: deque[float] = deque()
 
     @property
     def fill(self) -> float:
-        if not self._times_s:
-            return 0.0
-        seen_s = self._times_s[-1] - self._times_s[0]
-        return 1.0 if seen_s >= self._reach_s - 1e-6 else seen_s / self._reach_s
+        return _share(self._times_s[-1] - self._times_s[0], self._reach_s) if self._times_s else 0.0
 
     def add(self, feature: FloatArray, time_s: float) -> None:
         self._features.append(feature)
         self._times_s.append(time_s)
-        # One feature from just before the window stays: it is the nearest to the window's start.
-        while self._times_s[0] < time_s - self._reach_s - self.sample_period_s:
+        # One from before the window stays: it may be the nearest to the window's start.
+        while len(self._times_s) > 1 and self._times_s[1] <= time_s - self._reach_s:
             self._features.popleft()
             self._times_s.popleft()
 
@@ -101,7 +99,7 @@ class WindowMemory:
         newest_s = self._times_s[-1]
         oldest_s = max(self._times_s[0], newest_s - self._reach_s)
         targets_s = np.linspace(oldest_s, newest_s, self.num_segments)
-        chosen = nearest(self._times_s, targets_s)
+        chosen = nearest(self._times_s, targets_s.tolist())
         return np.stack([self._features[position] for position in chosen])
 
 
@@ -109,35 +107,40 @@ class PaperMemory:
     """Algorithm 1 of the paper: S = half from the queue Q, half from the old S, in time order.
 
     Q is what came in since the last prediction. The paper counts frames; here a block is the
-    time between two predictions, in which N / 2 frames are sampled, so that dropped frames do
-    not change the time scale. The running average of Algorithm 1 is the recognizer's.
+    time between two predictions, in which N / 2 frames are sampled. A block always fills its
+    half: frames are repeated where some were dropped, so that the time scale stays. The running
+    average of Algorithm 1 is the recognizer's.
     """
 
     def __init__(self, num_segments: int, every_s: float) -> None:
         self.num_segments = num_segments
         self.sample_period_s = every_s / (num_segments / 2)
-        self._memory: list[FloatArray] = []  # S
+        self._memory: list[FloatArray] = []  # S: none, or N
         self._queue: list[FloatArray] = []  # Q
+        self._seen = _Span(2 * every_s - self.sample_period_s)
 
     @property
     def fill(self) -> float:
-        return min(1.0, (len(self._memory) + len(self._queue)) / self.num_segments)
+        return self._seen.share
 
     def add(self, feature: FloatArray, time_s: float) -> None:
         self._queue.append(feature)
+        self._seen.reach(time_s)
 
     def recall(self) -> FloatArray:
-        from_queue = self.num_segments // 2 if self._memory else self.num_segments
-        new = _take_evenly(self._queue, from_queue)
-        old = _take_evenly(self._memory, self.num_segments - len(new))
-        self._memory, self._queue = old + new, []
-        return _spread(self._memory, self.num_segments)
+        if self._queue:
+            from_memory = self.num_segments // 2 if self._memory else 0
+            old = _resample(self._memory, from_memory)
+            self._memory = old + _resample(self._queue, self.num_segments - from_memory)
+            self._queue = []
+        return np.stack(self._memory)
 
 
 class PyramidMemory:
     """The published online script: newest block first 8, 4, 2, 1, 1 of 16, here for any N.
 
-    A block is the time between two predictions; N / 2 frames are sampled in it.
+    A block is the time between two predictions; N / 2 frames are sampled in it. As in
+    `PaperMemory`, a block always fills its share.
     """
 
     def __init__(self, num_segments: int, every_s: float) -> None:
@@ -146,23 +149,24 @@ class PyramidMemory:
         self._shares = pyramid_shares(num_segments)
         self._blocks: deque[list[FloatArray]] = deque(maxlen=len(self._shares))  # newest first
         self._queue: list[FloatArray] = []
+        self._seen = _Span(every_s * len(self._shares) - self.sample_period_s)
 
     @property
     def fill(self) -> float:
-        held = sum(map(len, self._blocks)) + len(self._queue)
-        return min(1.0, held / self.num_segments)
+        return self._seen.share
 
     def add(self, feature: FloatArray, time_s: float) -> None:
         self._queue.append(feature)
+        self._seen.reach(time_s)
 
     def recall(self) -> FloatArray:
         if self._queue:
             self._blocks.appendleft(self._queue)
             self._queue = []
         for position, share in zip(range(len(self._blocks)), self._shares, strict=False):
-            self._blocks[position] = _take_evenly(self._blocks[position], share)
+            self._blocks[position] = _resample(self._blocks[position], share)
         features = [feature for block in reversed(self._blocks) for feature in block]
-        return _spread(features, self.num_segments)
+        return np.stack(_resample(features, self.num_segments))
 
 
 def pyramid_shares(num_segments: int) -> list[int]:
@@ -173,10 +177,29 @@ def pyramid_shares(num_segments: int) -> list[int]:
     return shares
 
 
-def _take_evenly(features: Sequence[FloatArray], wanted: int) -> list[FloatArray]:
-    return [features[position] for position in evenly(len(features), wanted)]
+class _Span:
+    """How much of a span of time has been seen."""
+
+    def __init__(self, length_s: float) -> None:
+        self._length_s = length_s
+        self._first_s: float | None = None
+        self._last_s = 0.0
+
+    def reach(self, time_s: float) -> None:
+        if self._first_s is None:
+            self._first_s = time_s
+        self._last_s = time_s
+
+    @property
+    def share(self) -> float:
+        return 0.0 if self._first_s is None else _share(self._last_s - self._first_s, self._length_s)
 
 
-def _spread(features: Sequence[FloatArray], num_segments: int) -> FloatArray:
-    """N features from those at hand, by the rule for clips: repeated in order while too few."""
-    return np.stack([features[i] for i in segment_frames(len(features), num_segments)])
+def _share(seen_s: float, span_s: float) -> float:
+    return 1.0 if seen_s >= span_s - 1e-6 else seen_s / span_s
+
+
+def _resample(features: Sequence[FloatArray], wanted: int) -> list[FloatArray]:
+    """As many features as wanted, in order, the newest among them; repeated where too few."""
+    rule = evenly if wanted <= len(features) else segment_frames
+    return [features[position] for position in rule(len(features), wanted)]

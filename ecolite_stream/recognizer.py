@@ -18,10 +18,14 @@ from ecolite_stream.preprocess import preprocess
 from ecolite_stream.sampling import Ticker
 from ecolite_stream.types import FloatArray, Frame, Prediction
 
-FIRST_LABEL_S = 1.0
-"""The latest stream time of a first label, in seconds, however rare the later ones."""
+FIRST_LABEL_S = 0.5
+"""When a first label is due, in seconds, however rare the later ones.
+
+A first label is promised within 1 s; half of it is left for frame rates that do not hit the tick.
+"""
 
 PAPER_SMOOTHING = 0.5
+"""P_A = (P + P_A) / 2 in Algorithm 1."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class StreamState:
         self._smoothing = smoothing
         self._average: FloatArray | None = None
         self.last_frame: Frame | None = None
+        self.last_is_remembered = False
 
     @property
     def has_predicted(self) -> bool:
@@ -57,9 +62,8 @@ class StreamState:
     def average(self, probabilities: FloatArray) -> FloatArray:
         """Probabilities (classes,) averaged with those before: P_A of Algorithm 1 at 0.5."""
         if self._average is not None:
-            probabilities = (
-                self._smoothing * self._average + (1 - self._smoothing) * probabilities
-            )
+            old, new = np.float32(self._smoothing), np.float32(1 - self._smoothing)
+            probabilities = old * self._average + new * probabilities
         self._average = probabilities
         return probabilities
 
@@ -76,9 +80,7 @@ class Recognizer:
         ConfigError: the configuration contradicts the bundle.
     """
 
-    def __init__(
-        self, engine: Engine, spec: ModelSpec, config: StreamConfig | None = None
-    ) -> None:
+    def __init__(self, engine: Engine, spec: ModelSpec, config: StreamConfig | None = None) -> None:
         self.engine = engine
         self.spec = spec
         self.config = config or StreamConfig()
@@ -99,8 +101,9 @@ class Recognizer:
         state = self._state(frame)
         state.last_frame = frame
         due = state.due(frame.time_s)
+        state.last_is_remembered = due.sample
         if due.sample:
-            state.memory.add(self._encode(frame), frame.time_s)
+            self._remember(state, frame)
         return self._predict(state, frame) if due.prediction else None
 
     def finish(self, stream: str) -> Prediction | None:
@@ -112,6 +115,8 @@ class Recognizer:
         state = self._streams.pop(stream, None)
         if state is None or state.has_predicted or state.last_frame is None:
             return None
+        if not state.last_is_remembered:
+            self._remember(state, state.last_frame)
         return self._predict(state, state.last_frame)
 
     def _state(self, frame: Frame) -> StreamState:
@@ -139,9 +144,9 @@ class Recognizer:
             smoothing = PAPER_SMOOTHING if config.memory.policy == "paper" else 0.0
         return StreamState(memory, config.every_s, smoothing)
 
-    def _encode(self, frame: Frame) -> FloatArray:
+    def _remember(self, state: StreamState, frame: Frame) -> None:
         image = preprocess(frame.image, self.spec.preprocessing)
-        return self.engine.encode(image[None])[0]
+        state.memory.add(self.engine.encode(image[None])[0], frame.time_s)
 
     def _predict(self, state: StreamState, frame: Frame) -> Prediction:
         fill = state.memory.fill
@@ -163,4 +168,4 @@ class Recognizer:
 def softmax(logits: FloatArray) -> FloatArray:
     """Probabilities (classes,) of logits (classes,)."""
     powers = np.exp(logits - logits.max())
-    return np.asarray(powers / powers.sum(), np.float32)
+    return (powers / powers.sum()).astype(np.float32)

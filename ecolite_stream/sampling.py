@@ -46,7 +46,7 @@ def evenly(available: int, wanted: int) -> list[int]:
 
 
 def nearest(times_s: Sequence[float], targets_s: Sequence[float]) -> list[int]:
-    """For each target time the position of the nearest of the ascending `times_s`."""
+    """For each target time the position of the nearest of `times_s`; the first of equals."""
     distances = np.abs(np.subtract.outer(np.asarray(targets_s), np.asarray(times_s)))
     return [int(position) for position in distances.argmin(axis=1)]
 
@@ -54,27 +54,33 @@ def nearest(times_s: Sequence[float], targets_s: Sequence[float]) -> list[int]:
 class Ticker:
     """Tells when something is due that happens every `period_s` seconds of stream time.
 
-    Ticks lie on a fixed grid from the first moment on, so that neither dropped frames nor an
-    uneven frame rate shift it; ticks that pass between two frames are not made up for.
+    Ticks lie on a fixed grid from the first frame on, so that neither dropped frames nor an uneven
+    frame rate shift it. The frame nearest to a tick takes it, as far as that can be known when a
+    frame comes: half a frame interval early counts as on time. Ticks that pass between two frames
+    are not made up for.
 
     Args:
         period_s: seconds between two ticks.
-        first_after_s: seconds from the first moment asked about to the first tick.
+        first_after_s: seconds from the first frame asked about to the first tick.
     """
 
-    _SLACK_S = 1e-6  # timestamps are rounded: a frame a microsecond early is on time
+    _SLACK_S = 1e-6  # timestamps are rounded
 
     def __init__(self, period_s: float, first_after_s: float = 0.0) -> None:
         self.period_s = period_s
         self._first_after_s = first_after_s
-        self._first_s: float | None = None
+        self._first_tick_s: float | None = None
+        self._last_s = 0.0
         self._next = 0
 
     def due(self, time_s: float) -> bool:
-        """Whether a tick has come by `time_s`; asking takes it."""
-        if self._first_s is None:
-            self._first_s = time_s + self._first_after_s
-        elapsed_s = time_s - self._first_s + self._SLACK_S
+        """Whether the frame at `time_s` takes a tick; asked once a frame, in their order."""
+        if self._first_tick_s is None:
+            self._first_tick_s = time_s + self._first_after_s
+            self._last_s = time_s
+        interval_s, self._last_s = time_s - self._last_s, time_s
+        early_s = min(interval_s, self.period_s) / 2 + self._SLACK_S
+        elapsed_s = time_s + early_s - self._first_tick_s
         if elapsed_s < self._next * self.period_s:
             return False
         self._next = int(elapsed_s / self.period_s) + 1

@@ -77,27 +77,26 @@ def write_numbered_video(
     pixel_format = options.pop("pixel_format", PIXEL_FORMATS.get(codec, "yuv420p"))
     container_options = {"movflags": options.pop("movflags")} if "movflags" in options else {}
     container_format = options.pop("format", None)
+    unit = Fraction(1, fps if times_s is None else _TICKS_PER_S)
     with av.open(str(path), "w", format=container_format, options=container_options) as container:
         stream = container.add_stream(codec, rate=fps)
         stream.width, stream.height = size
         stream.pix_fmt = pixel_format
         stream.options = {key: str(value) for key, value in {"bf": 0, "g": 12, **options}.items()}
-        if times_s is not None:
-            stream.codec_context.time_base = Fraction(1, _TICKS_PER_S)
+        stream.codec_context.time_base = unit
         for index in range(num_frames):
-            frame = av.VideoFrame.from_ndarray(numbered_image(first + index, size), "bgr24")
-            # With more threads, swscale spoils a line of odd-sized pictures now and then.
-            frame = frame.reformat(format=pixel_format, threads=1)
-            if times_s is None:
-                frame.pts, frame.time_base = index, Fraction(1, fps)
-            else:
-                frame.pts, frame.time_base = (
-                    round(times_s[index] * _TICKS_PER_S),
-                    Fraction(1, _TICKS_PER_S),
-                )
+            frame = _frame(numbered_image(first + index, size), pixel_format)
+            frame.pts = index if times_s is None else round(times_s[index] / unit)
+            frame.time_base = unit
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return Path(path)
+
+
+def _frame(image: Image, pixel_format: str) -> av.VideoFrame:
+    frame = av.VideoFrame.from_ndarray(image, "bgr24")
+    # With more threads, swscale spoils a line of odd-sized pictures now and then.
+    return frame.reformat(format=pixel_format, threads=1)
 
 
 def packet_places(path: Path | str) -> list[tuple[int, int]]:

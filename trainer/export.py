@@ -1,6 +1,7 @@
 """Export a checkpoint as a bundle: the folder that `ecolite-stream` runs.
 
 python -m trainer.export CHECKPOINT --bundle DIR
+python -m trainer.export --untrained --num-segments 16 --bundle DIR      to measure speed
 """
 
 from __future__ import annotations
@@ -19,10 +20,16 @@ from ecolite_stream.bundle import GOLDEN, Bundle, Golden, ModelSpec, read_bundle
 from ecolite_stream.commands import run
 from ecolite_stream.engines import installed_engines, open_engine
 from ecolite_stream.errors import BundleError, EngineError
-from ecolite_stream.preprocess import preprocess
+from ecolite_stream.preprocess import Preprocessing, preprocess
 from ecolite_stream.types import FloatArray
-from trainer.checkpoints import Checkpoint, load_checkpoint, network_from
-from trainer.network import Network
+from trainer.checkpoints import (
+    CLIP_SECONDS,
+    Checkpoint,
+    load_checkpoint,
+    network_from,
+    parameters_of,
+)
+from trainer.network import Network, NetworkConfig, build_network
 
 TOLERANCE = 1e-3
 """Largest error an engine may have, relative to the largest value it should give."""
@@ -132,12 +139,48 @@ def relative_error(found: FloatArray, expected: FloatArray) -> float:
     return error if np.isfinite(error) else np.inf
 
 
+def untrained(config: NetworkConfig, seed: int = 0) -> Checkpoint:
+    """Random weights: knows nothing, and takes as long as a trained network of its kind."""
+    ms.set_seed(seed)
+    network = build_network(config)
+    spec = ModelSpec(
+        architecture=config.architecture,
+        width=config.width,
+        num_segments=config.num_segments,
+        feature_shape=network.feature_shape,
+        labels=tuple(f"class_{i:03d}" for i in range(config.num_classes)),
+        clip_seconds=CLIP_SECONDS,
+        preprocessing=Preprocessing(image_size=config.image_size),
+        training={"untrained": True, "seed": seed},
+    )
+    return Checkpoint(spec, parameters_of(network))
+
+
 @click.command()
-@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("checkpoint", required=False, type=click.Path(path_type=Path))
 @click.option("--bundle", required=True, type=click.Path(path_type=Path), help="Folder to write.")
-def main(checkpoint: Path, bundle: Path) -> None:
+@click.option("--untrained", "is_untrained", is_flag=True, help="Random weights, no CHECKPOINT.")
+@click.option("--num-segments", default=4, show_default=True, help="N of --untrained.")
+@click.option("--width", default=1.0, show_default=True, help="Of --untrained.")
+@click.option("--image-size", default=224, show_default=True, help="Of --untrained, in pixels.")
+@click.option("--classes", default=101, show_default=True, help="Of --untrained.")
+def main(
+    checkpoint: Path | None,
+    bundle: Path,
+    is_untrained: bool,
+    num_segments: int,
+    width: float,
+    image_size: int,
+    classes: int,
+) -> None:
     """Export CHECKPOINT as a bundle and check it on every engine installed."""
-    written = export_bundle(load_checkpoint(checkpoint), bundle)
+    if (checkpoint is None) != is_untrained:
+        raise click.UsageError("name either a CHECKPOINT or --untrained")
+    if checkpoint is None:
+        exported = untrained(NetworkConfig("eco_lite", num_segments, image_size, classes, width))
+    else:
+        exported = load_checkpoint(checkpoint)
+    written = export_bundle(exported, bundle)
     megabytes = sum(file.stat().st_size for file in bundle.iterdir()) / 1e6
     engines = ", ".join(installed_engines())
     click.echo(f"{bundle}: {megabytes:.1f} MB, agrees on {engines}; {written.digest[:12]}", err=True)

@@ -16,7 +16,7 @@ from ecolite_stream.errors import EngineError
 
 __all__ = ["Engine", "installed_engines", "open_engine"]
 
-# Fastest first, as `ecolite-bench speed` measures them; each is installed with the package it names.
+# Fastest first, as `ecolite-bench speed` measures them; each has the name of its library.
 _ENGINES: dict[str, Callable[[Bundle], Engine]] = {
     "openvino": OpenVinoEngine,
     "mindspore": MindSporeEngine,

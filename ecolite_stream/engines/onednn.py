@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -45,10 +46,10 @@ def cap_cpu_isa() -> bool:
 def mindspore_version() -> tuple[int, int]:
     """(major, minor) of the installed MindSpore, (0, 0) where there is none."""
     try:
-        major, minor = metadata.version("mindspore").split(".")[:2]
+        numbers = re.match(r"(\d+)\.(\d+)", metadata.version("mindspore"))
     except metadata.PackageNotFoundError:
-        return (0, 0)
-    return (int(major), int(minor))
+        numbers = None
+    return (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)
 
 
 def cpu_has_avx512(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:

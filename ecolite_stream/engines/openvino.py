@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ecolite_stream.bundle import Bundle
+from ecolite_stream.engines.base import import_library, warm_up
 from ecolite_stream.errors import EngineError
 from ecolite_stream.types import FloatArray
 
@@ -16,46 +17,44 @@ class OpenVinoEngine:
     """Runs a bundle's ONNX graphs with OpenVINO on the CPU, in float32.
 
     Raises:
-        EngineError: OpenVINO is not installed or cannot compile the graphs.
+        EngineError: OpenVINO is not installed or cannot run the graphs.
     """
 
     name = "openvino"
 
     def __init__(self, bundle: Bundle) -> None:
-        try:
-            import openvino
-        except ImportError as error:
-            raise EngineError(
-                "engine openvino is not installed; run pip install 'ecolite-stream[openvino]'"
-            ) from error
-        core = openvino.Core()
+        core = import_library("openvino", "ecolite-stream[openvino]").Core()
         self._encoder = self._compile(core, bundle.file("encoder.onnx"))
         self._head = self._compile(core, bundle.file("head.onnx"))
-        size = bundle.spec.preprocessing.image_size
-        feature = self.encode(np.zeros((1, 3, size, size), np.float32))
-        self.classify(np.repeat(feature[None], bundle.spec.num_segments, axis=1))
+        warm_up(self, bundle.spec)
 
     def encode(self, images: FloatArray) -> FloatArray:
-        return np.concatenate([self._infer(self._encoder, images[i : i + 1]) for i in range(len(images))])
+        return self._run(self._encoder, images)
 
     def classify(self, features: FloatArray) -> FloatArray:
-        return np.concatenate(
-            [self._infer(self._head, features[i : i + 1]) for i in range(len(features))]
-        )
+        return self._run(self._head, features)
 
     def close(self) -> None:
-        del self._encoder, self._head
+        self._encoder = self._head = None
 
     @staticmethod
     def _compile(core: Any, graph: Path) -> Any:
         # Left alone, OpenVINO computes in bfloat16 where the processor has it.
         settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
         try:
-            return core.compile_model(core.read_model(graph), "CPU", settings).create_infer_request()
+            model = core.compile_model(core.read_model(graph), "CPU", settings)
+            return model.create_infer_request()
         except RuntimeError as error:
             raise EngineError(f"engine openvino cannot compile {graph}: {error}") from error
 
     @staticmethod
-    def _infer(request: Any, batch: FloatArray) -> FloatArray:
-        # The request writes into the same buffer every time: its result is copied out.
-        return np.array(request.infer([batch], share_inputs=True)[0], np.float32)
+    def _run(request: Any, batch: FloatArray) -> FloatArray:
+        if request is None:
+            raise EngineError("engine openvino is closed")
+        try:
+            # One by one, for the graphs have a batch of one. The request writes into the same
+            # buffer every time: concatenating copies, but only after the loop.
+            results = [request.infer([one[None]], share_inputs=True)[0].copy() for one in batch]
+            return np.concatenate(results, dtype=np.float32)
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise EngineError(f"engine openvino failed: {error}") from error

@@ -36,7 +36,7 @@ def open_source(spec: str, *, name: str | None = None, realtime: bool = False) -
             "pattern:seconds=10,fps=25,size=320x240"; a URL such as "rtsp://host/path"; anything
             else is the path of a video file.
         name: as people are shown the source; the spec, without credentials, if None.
-        realtime: show a recording or a pattern at its own speed, as if it were live.
+        realtime: show a recording or a pattern at its own speed, not as fast as it can be read.
 
     Raises:
         SourceError: it cannot be opened.

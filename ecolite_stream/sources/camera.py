@@ -80,15 +80,16 @@ class CameraSource(ContainerSource):
             location = system.locate(number)
         except (FFmpegError, OSError) as error:
             raise source_error(name, error, problems) from error
-        what = Input(location, system.format, system.options, open_timeout_s=timeout_s)
-        super().__init__(
-            open_container(what, name, problems),
-            name=name,
-            live=True,
-            problems=problems,
-            clock=clock,
+        what = Input(
+            location,
+            name,
+            problems,
+            format=system.format,
+            options=system.options,
+            open_timeout_s=timeout_s,
             read_timeout_s=timeout_s,
         )
+        super().__init__(open_container(what), what, live=True, clock=clock)
 
 
 def _this_system(name: str) -> CameraSystem:

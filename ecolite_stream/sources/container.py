@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import threading
 import time
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import cast
 
 import av
+from av.codec.context import Flags
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
@@ -35,24 +36,30 @@ _TEXT_CODECS = frozenset({"ansi", "bintext", "idf", "xbin"})
 
 @dataclass(frozen=True)
 class Input:
-    """What FFmpeg is asked to open.
+    """What FFmpeg is asked to read, and how to speak of it.
 
     Attributes:
-        location: a URL, a device or a description of a pattern, credentials included.
+        location: a path, a device, a URL or a filter; credentials included, so it is never shown.
+        name: as people are shown it.
+        problems: how to explain errors.
         format: FFmpeg's name of the format; None to find out.
         options: FFmpeg's options of the format and the protocol.
         open_timeout_s: how long opening may take, in seconds; None for ever.
         read_timeout_s: how long to wait for data, in seconds; None for ever.
+        end_errors: numbers of errors of reading that only say that this is the end.
     """
 
     location: str = field(repr=False)
+    name: str
+    problems: Problems = field(repr=False)
     format: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     open_timeout_s: float | None = None
     read_timeout_s: float | None = None
+    end_errors: tuple[int, ...] = ()
 
 
-def open_container(what: Input, name: str, problems: Problems) -> InputContainer:
+def open_container(what: Input) -> InputContainer:
     """Open what FFmpeg can open.
 
     Raises:
@@ -60,6 +67,8 @@ def open_container(what: Input, name: str, problems: Problems) -> InputContainer
     """
     start_s = time.monotonic()
     try:
+        # As "options" they would also be given to decoders, which crashed PyAV 17 where streams
+        # are not known from the beginning.
         container: InputContainer = av.open(
             what.location,
             mode="r",
@@ -68,16 +77,16 @@ def open_container(what: Input, name: str, problems: Problems) -> InputContainer
             timeout=(what.open_timeout_s, what.read_timeout_s),
             metadata_errors="replace",
         )
-        return container
     except (FFmpegError, OSError) as error:
         late = what.open_timeout_s and time.monotonic() - start_s >= what.open_timeout_s
         # RTSP calls a timeout "invalid data".
         cause = TimeoutError(errno.ETIMEDOUT, "") if late else error
         # "from None": FFmpeg's error repeats the URL with its password.
-        raise source_error(name, cause, problems) from None
-    except ValueError as error:  # PyAV does not know the format
-        missing = OSError(NO_SUCH_FORMAT, str(error))
-        raise source_error(name, missing, problems) from None
+        raise source_error(what.name, cause, what.problems) from None
+    except ValueError as error:  # PyAV does not know the format, or a zero byte in a URL
+        cause = OSError(NO_SUCH_FORMAT if what.format else errno.EINVAL, str(error))
+        raise source_error(what.name, cause, what.problems) from None
+    return container
 
 
 class ContainerSource(Source):
@@ -86,54 +95,36 @@ class ContainerSource(Source):
     def __init__(
         self,
         container: InputContainer,
+        what: Input,
         *,
-        name: str,
         live: bool,
-        problems: Problems,
         clock: Callable[[], float] = time.monotonic,
-        read_timeout_s: float = 10.0,
-        end_errors: Collection[int] = (),
     ) -> None:
         """Args:
         container: opened; the source closes it.
-        name: as people are shown it.
+        what: what was opened.
         live: times are those of arrival, delay is kept low and a broken read is an error;
             otherwise times are the timestamps, and a broken read is where the file ends.
-        problems: how to explain errors.
         clock: for live sources; seconds, monotonic.
-        read_timeout_s: how long a device that does not wait itself is asked again, in seconds.
-        end_errors: numbers of errors that only say that a live source has ended.
 
         Raises:
             SourceError: the container has no video that can be decoded.
         """
-        self.name = name
+        self.name = what.name
         self.live = live
         self._container = container
-        self._problems = problems
+        self._what = what
         self._clock = clock
-        self._read_timeout_s = read_timeout_s
-        self._end_errors = end_errors
         self._closing = threading.Event()
         self._busy = threading.Lock()
         try:
-            self._stream = _video_stream(container, name)
+            self._stream = _video_stream(container, what.name)
         except SourceError:
             container.close()
             raise
         _configure_decoder(self._stream, live)
-        rate = self._stream.average_rate or self._stream.guessed_rate or _FALLBACK_RATE
-        self._damage = Damage(name, container, self._stream, rate, live=live)
-        self._times: ArrivalTimes | RecordedTimes = (
-            ArrivalTimes(clock)
-            if live
-            else RecordedTimes(
-                name,
-                self._stream.time_base or 1 / rate,
-                rate,
-                use_dts=container.format.name == "avi",  # which stores the order of decoding only
-            )
-        )
+        self._damage = Damage(what.name, container, self._stream, _rate(self._stream), live=live)
+        self._times = ArrivalTimes(clock) if live else _recorded_times(self._stream, what.name)
         # A torn packet ends a file. In a live stream bytes got lost: what is left looks better than
         # nothing, and what follows refers to it. Transport streams also mark whole packets.
         self._skip_torn = not live and container.format.name != "mpegts"
@@ -180,7 +171,7 @@ class ContainerSource(Source):
                 self._damage.decoded(time_s, flushed=packet.size == 0)
                 yield Frame(self.name, index, time_s, LazyImage(picture))
                 index += 1
-        if index == 0:
+        if index == 0 and not self._closing.is_set():
             raise SourceError(
                 f"{self.name}: no frame can be decoded ({self._stream.codec_context.name} video); "
                 "it is damaged or empty, try it in a video player"
@@ -211,20 +202,25 @@ class ContainerSource(Source):
                     if packet.stream is self._stream:
                         yield cast("Packet[VideoStream]", packet)
                 return
+            except IndexError:  # PyAV, at the end, where streams have come up in the middle
+                return
             except av.error.BlockingIOError as error:
                 # Some devices do not wait for the next picture themselves.
-                if self._clock() - heard_s > self._read_timeout_s:
-                    raise source_error(self.name, error, self._problems) from None
+                if self._clock() - heard_s > (self._what.read_timeout_s or float("inf")):
+                    raise self._explained(error) from None
                 if self._closing.wait(_POLL_S):
                     return
             except FFmpegError as error:
-                if self.live and error.errno not in self._end_errors:
-                    raise source_error(self.name, error, self._problems) from None
+                if self.live and error.errno not in self._what.end_errors:
+                    raise self._explained(error) from None
                 self._damage.broke()
                 flush = Packet()
                 flush.stream = self._stream
                 yield cast("Packet[VideoStream]", flush)
                 return
+
+    def _explained(self, error: Exception) -> SourceError:
+        return source_error(self.name, error, self._what.problems)
 
 
 def _video_stream(container: InputContainer, name: str) -> VideoStream:
@@ -235,20 +231,31 @@ def _video_stream(container: InputContainer, name: str) -> VideoStream:
         if not stream.disposition & Disposition.attached_pic
         and not (stream.codec_context and stream.codec_context.name in _TEXT_CODECS)
     ]
+    decodable = [stream for stream in videos if stream.codec_context]
     if not videos:
         holds = "sound but no video" if container.streams.audio else "no video"
         raise SourceError(f"{name}: holds {holds}; choose a source with pictures")
-    best = container.streams.best("video")
-    stream = next((s for s in videos if s is best), videos[0])
-    if stream.codec_context is None:
+    if not decodable:
         raise SourceError(f"{name}: no decoder for its video; convert it to H.264 with ffmpeg")
-    return stream
+    return max(decodable, key=lambda v: (v.disposition & Disposition.default, v.width * v.height))
+
+
+def _rate(stream: VideoStream) -> Fraction:
+    """Frames per second."""
+    return stream.average_rate or stream.guessed_rate or _FALLBACK_RATE
+
+
+def _recorded_times(stream: VideoStream, name: str) -> RecordedTimes:
+    rate = _rate(stream)
+    # AVI stores the order of decoding only.
+    use_dts = stream.container.format.name == "avi"
+    return RecordedTimes(name, stream.time_base or 1 / rate, rate, use_dts=use_dts)
 
 
 def _configure_decoder(stream: VideoStream, live: bool) -> None:
     if live:  # frame threads would hold back a frame each
         stream.thread_type = "SLICE"
-        stream.codec_context.flags |= av.codec.context.Flags.low_delay
+        stream.codec_context.flags |= Flags.low_delay
     else:
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = _MAX_THREADS

@@ -34,7 +34,7 @@ FILE_PROBLEMS: Problems = {
     errno.ENOTDIR: ("no such file: a part of the path is not a directory", "check the path"),
     errno.EACCES: ("may not be read by this user", "change its permissions"),
     errno.EPERM: ("may not be read by this user", "change its permissions"),
-    errno.EIO: ("cannot be read from its disk", "check the disk or copy the file"),
+    errno.EIO: ("is cut off or damaged, or its disk is", "copy or record it again"),
     errno.EINVAL: _NOT_VIDEO,
     _INVALID_DATA: _NOT_VIDEO,
     _END_OF_FILE: _NOT_VIDEO,

@@ -29,9 +29,9 @@ class FileSource(ContainerSource):
         _check(path, name)
         # "file:" keeps FFmpeg from taking a colon in the path for a protocol. The image reader
         # would take "%03d" for a numbered series.
-        what = Input(f"file:{path}", options={"pattern_type": "none"})
-        container = open_container(what, name, FILE_PROBLEMS)
-        super().__init__(container, name=name, live=False, problems=FILE_PROBLEMS)
+        options = {"pattern_type": "none"}
+        what = Input(f"file:{path}", name, FILE_PROBLEMS, options=options)
+        super().__init__(open_container(what), what, live=False)
 
 
 def _check(path: Path, name: str) -> None:

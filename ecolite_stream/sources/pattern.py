@@ -64,9 +64,8 @@ class PatternSource(ContainerSource):
         pattern: what to show; endless, 320x240 at 25 frames per second if None.
         name: as people are shown it.
         """
-        what = Input((pattern or Pattern()).filter, format="lavfi")
-        container = open_container(what, name, FILE_PROBLEMS)
-        super().__init__(container, name=name, live=False, problems=FILE_PROBLEMS)
+        what = Input((pattern or Pattern()).filter, name, FILE_PROBLEMS, format="lavfi")
+        super().__init__(open_container(what), what, live=False)
 
 
 def _size(text: str) -> tuple[int, int]:

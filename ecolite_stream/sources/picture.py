@@ -7,8 +7,12 @@ from typing import cast
 
 import numpy as np
 from av import VideoFrame
+from av.error import FFmpegError
 
+from ecolite_stream.errors import SourceError
 from ecolite_stream.types import Image
+
+_UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED and its like
 
 
 class LazyImage:
@@ -33,9 +37,31 @@ def upright_bgr(picture: VideoFrame) -> Image:
     """The picture as (H, W, 3) uint8 BGR, turned as its display matrix asks (phone videos).
 
     It is turned to the nearest of the four directions; mirroring is not looked at.
+
+    Raises:
+        SourceError: FFmpeg cannot convert pictures of this kind.
     """
-    # One thread: starting more takes longer than converting, and swscale's threads have been seen
-    # to spoil a line now and then.
-    image = cast(Image, picture.to_ndarray(format="bgr24", threads=1))
+    image = _bgr(picture)
     quarter_turns = round(picture.rotation / 90) % 4  # counterclockwise
     return np.ascontiguousarray(np.rot90(image, quarter_turns)) if quarter_turns else image
+
+
+def _bgr(picture: VideoFrame) -> Image:
+    try:
+        return _convert(picture)
+    except FFmpegError:
+        # Damaged headers name colour spaces that do not exist: then do without.
+        picture.colorspace = picture.color_trc = picture.color_primaries = _UNSPECIFIED
+    try:
+        return _convert(picture)
+    except FFmpegError as error:
+        raise SourceError(
+            f"a {picture.width}x{picture.height} picture of {picture.format.name} cannot be turned "
+            f"into BGR: {error.strerror}; convert the video to H.264 with ffmpeg"
+        ) from error
+
+
+def _convert(picture: VideoFrame) -> Image:
+    # One thread: starting more takes longer than converting, and swscale's threads have been seen
+    # to spoil a line now and then.
+    return cast(Image, picture.to_ndarray(format="bgr24", threads=1))

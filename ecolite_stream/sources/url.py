@@ -6,8 +6,6 @@ import errno
 import time
 from collections.abc import Callable
 
-from av.container import InputContainer
-
 from ecolite_stream.errors import SourceError
 from ecolite_stream.sources.container import ContainerSource, Input, open_container
 from ecolite_stream.sources.failures import URL_PROBLEMS
@@ -56,18 +54,16 @@ class UrlSource(ContainerSource):
                 f"{redact_url(url)}: unknown kind of URL {scheme}://; choose from {known}, "
                 "or name a file by its path"
             )
-        what = Input(url, None, _OPTIONS.get(scheme, {}), open_timeout_s, read_timeout_s)
-        container = open_container(what, name, URL_PROBLEMS)
-        super().__init__(
-            container,
-            name=name,
-            live=not _is_recording(scheme, container),
-            problems=URL_PROBLEMS,
-            clock=clock,
-            # FFmpeg's word for an HTTP stream of unknown length that the server ended.
-            end_errors=(errno.EIO,) if scheme in ("http", "https") else (),
+        web = scheme in ("http", "https")
+        what = Input(
+            url,
+            name,
+            URL_PROBLEMS,
+            options=_OPTIONS.get(scheme, {}),
+            open_timeout_s=open_timeout_s,
+            read_timeout_s=read_timeout_s,
+            # FFmpeg's word for a web stream of unknown length that the server ended.
+            end_errors=(errno.EIO,) if web else (),
         )
-
-
-def _is_recording(scheme: str, container: InputContainer) -> bool:
-    return scheme in ("http", "https") and bool(container.duration)
+        container = open_container(what)
+        super().__init__(container, what, live=not (web and container.duration), clock=clock)

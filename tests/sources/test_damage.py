@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import pytest
 
 from ecolite_stream.errors import SourceError
@@ -124,6 +126,31 @@ def test_decoding_goes_on_at_the_next_key_frame(
     good = [f for f in frames if f.time_s < 34 / 25 - 0.01 or f.time_s > 40 / 25 - 0.01]
     assert [read_number(frame.image) for frame in good] == [*range(34), *range(40, 100)]
     assert len(caplog.records) == 1
+
+
+def test_streams_that_come_up_in_the_middle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_numbered_video(tmp_path / "film.ts", 30, codec="libx264")
+    opener = av.open
+    monkeypatch.setattr("av.open", lambda *args, **kwargs: Surprised(opener(*args, **kwargs)))
+    with FileSource(path, name=NAME) as source:
+        assert [read_number(frame.image) for frame in source] == list(range(30))
+    assert not caplog.records
+
+
+class Surprised:
+    """A container that ends as PyAV's do when they have met streams they do not know."""
+
+    def __init__(self, inner: av.container.InputContainer) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)
+
+    def demux(self) -> Iterator[object]:
+        yield from self._inner.demux()
+        raise IndexError("list index out of range")
 
 
 def test_nothing_decodable_is_an_error(tmp_path: Path) -> None:

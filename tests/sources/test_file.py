@@ -234,6 +234,21 @@ def test_longer_sound_does_not_make_the_video_seem_cut_off(
     assert not caplog.records
 
 
+def test_of_several_videos_the_default_then_the_largest_is_shown(tmp_path: Path) -> None:
+    path = tmp_path / "film.mkv"
+    sizes = [(64, 48), (160, 120), (96, 64)]
+    with av.open(str(path), "w") as container:
+        streams = [container.add_stream("mpeg4", rate=25) for _ in sizes]
+        for stream, size in zip(streams, sizes, strict=True):
+            stream.width, stream.height = size
+        for number, (stream, size) in enumerate(zip(streams, sizes, strict=True)):
+            image = av.VideoFrame.from_ndarray(numbered_image(number, size), "bgr24")
+            container.mux(stream.encode(image))
+            container.mux(stream.encode(None))
+    with open_source(str(path)) as source:
+        assert numbers(list(source)) == [1]
+
+
 class TestErrors:
     def test_missing(self, tmp_path: Path) -> None:
         with pytest.raises(SourceError, match=r"film\.avi: no such file; check the path"):

@@ -46,7 +46,7 @@ def test_frames_come_at_their_times() -> None:
     source = Paced(ListedSource([0.0, 0.5, 2.0]), clock=clock, wait=clock.wait)
     arrivals = [(clock.now_s - 1000, frame.time_s) for frame in source]
     assert arrivals == [(0.0, 0.0), (0.5, 0.5), (2.0, 2.0)]
-    assert source.live
+    assert not source.live
 
 
 def test_late_frames_are_not_held_back_further() -> None:

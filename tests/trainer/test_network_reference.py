@@ -64,12 +64,12 @@ def assert_agree(config: NetworkConfig, clips: int = 1) -> None:
     assert golden.relative_error(network(ms.Tensor(x)).asnumpy(), expected) < TOLERANCE
 
 
-@pytest.mark.parametrize("num_segments", [8, 12, 16, 20, 24, 32])
+@pytest.mark.parametrize("num_segments", [8, 12, 16, 20, 32])
 def test_other_numbers_of_segments(num_segments):
     assert_agree(NetworkConfig("eco_lite", num_segments, 64, 7, SMALL))
 
 
-@pytest.mark.parametrize("image_size", [32, 45, 96, 112, 155, 160, 180, 200])
+@pytest.mark.parametrize("image_size", [45, 96, 112, 155, 160, 180, 200])
 def test_other_sizes_of_eco_lite(image_size):
     """155, 180 and 200 px: maps of odd sizes on the way, where pooling must round up."""
     assert_agree(NetworkConfig("eco_lite", 4, image_size, 5, SMALL))

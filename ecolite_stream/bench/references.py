@@ -1,0 +1,56 @@
+"""Yardsticks: other inference libraries on a bundle's own graphs, behind the engines' protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from ecolite_stream.bundle import Bundle
+from ecolite_stream.engines import Engine
+from ecolite_stream.types import FloatArray
+
+
+class OnnxRuntimeReference(Engine):
+    """ONNX Runtime with its default settings, on the bundle's ONNX graphs."""
+
+    name = "onnxruntime"
+
+    def __init__(self, bundle: Bundle) -> None:
+        import onnxruntime
+
+        self._encoder, self._head = (
+            onnxruntime.InferenceSession(bundle.file(name), providers=["CPUExecutionProvider"])
+            for name in ("encoder.onnx", "head.onnx")
+        )
+
+    def encode(self, images: FloatArray) -> FloatArray:
+        return _run(self._encoder, images)
+
+    def classify(self, features: FloatArray) -> FloatArray:
+        return _run(self._head, features)
+
+    def close(self) -> None:
+        del self._encoder, self._head
+
+
+_REFERENCES: Mapping[str, Callable[[Bundle], Engine]] = {"onnxruntime": OnnxRuntimeReference}
+
+
+def installed_references() -> list[str]:
+    """Names of the references whose library is installed."""
+    return [name for name in _REFERENCES if find_spec(name) is not None]
+
+
+def open_reference(name: str, bundle: Bundle) -> Engine:
+    """Open a bundle with an installed reference."""
+    return _REFERENCES[name](bundle)
+
+
+def _run(session: Any, batch: FloatArray) -> FloatArray:
+    """Run a graph for a batch of one on each of (K, ...)."""
+    name = session.get_inputs()[0].name
+    results = [session.run(None, {name: batch[i : i + 1]})[0] for i in range(len(batch))]
+    return np.concatenate(results)

@@ -1,0 +1,117 @@
+"""What every benchmark hands over: facts and tables for people, the same as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ecolite_stream.bench.machine import bundle_facts, machine_facts, versions
+from ecolite_stream.bundle import Bundle
+from ecolite_stream.errors import ConfigError
+
+Cell = str | int | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under named columns; None is a cell that nothing was measured for.
+
+    Attributes:
+        title: what the table shows.
+        columns: names, with units.
+        rows: as many cells each; numbers with a unit or a fraction come as text.
+        notes: lines below the table.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[Cell, ...]]
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [self.columns, *(tuple(map(_text, row)) for row in self.rows)]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        left = [_is_name(column[1:]) for column in zip(*lines, strict=True)]
+        body = ["  ".join(map(_padded, line, widths, left)).rstrip() for line in lines]
+        body.insert(1, "  ".join("-" * width for width in widths))
+        return "\n".join([self.title, *(f"  {line}" for line in body), *self.notes])
+
+
+@dataclass(frozen=True)
+class Report:
+    """The outcome of one benchmark.
+
+    Attributes:
+        command: the benchmark's name.
+        bundles: what was measured.
+        settings: what was asked for.
+        tables: for people.
+        results: for programs: plain containers.
+    """
+
+    command: str
+    bundles: Sequence[Bundle]
+    settings: dict[str, Any]
+    tables: Sequence[Table]
+    results: dict[str, Any]
+    machine: dict[str, Any] = field(default_factory=machine_facts)
+    versions: dict[str, str | None] = field(default_factory=versions)
+
+    def __str__(self) -> str:
+        machine = "{cpu}, {cores} cores, {os}".format(**self.machine)
+        installed = ", ".join(f"{name} {version}" for name, version in self.versions.items() if version)
+        header = [f"machine   {machine}", f"versions  {installed}"]
+        header += [f"bundle    {_bundle_line(bundle)}" for bundle in self.bundles]
+        return "\n\n".join(["\n".join(header), *map(str, self.tables)])
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain containers."""
+        return {
+            "command": self.command,
+            "machine": self.machine,
+            "versions": self.versions,
+            "bundles": [bundle_facts(bundle) for bundle in self.bundles],
+            "settings": self.settings,
+            **self.results,
+        }
+
+    def write_json(self, path: Path) -> None:
+        """Write `to_json` to a file.
+
+        Raises:
+            ConfigError: it cannot be written.
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n")
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be written: {error}") from error
+
+
+def bundle_names(bundles: Sequence[Bundle]) -> list[str]:
+    """A short name for each bundle, for tables: its folder's."""
+    return [bundle.path.resolve().name for bundle in bundles]
+
+
+def _bundle_line(bundle: Bundle) -> str:
+    facts = bundle_facts(bundle) | {"digest": bundle.digest[:12], "name": bundle_names([bundle])[0]}
+    return (
+        "{name}: {digest}, {architecture} N={num_segments}, {image_size} px, width {width:g}, "
+        "{classes} classes"
+    ).format(**facts)
+
+
+def _text(cell: Cell) -> str:
+    return "-" if cell is None else str(cell)
+
+
+def _is_name(column: Sequence[str]) -> bool:
+    """Whether a column holds names, which are set from the left; numbers line up at the right."""
+    return any(cell[0].isalpha() for cell in column if cell)
+
+
+def _padded(cell: str, width: int, left: bool) -> str:
+    return cell.ljust(width) if left else cell.rjust(width)
