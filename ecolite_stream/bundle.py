@@ -117,17 +117,19 @@ class Golden:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A verified bundle on disk."""
+    """A verified bundle on disk.
+
+    Attributes:
+        path: its folder.
+        spec: what the model is.
+        sha256: hash of each file.
+        digest: one hash for the whole bundle: over what it is and over its files' hashes.
+    """
 
     path: Path
     spec: ModelSpec
     sha256: Mapping[str, str]
-
-    @property
-    def digest(self) -> str:
-        """One hash for the whole bundle: SHA-256 over what it is and over its files' hashes."""
-        content = json.dumps([self.spec.to_json(), dict(self.sha256)], sort_keys=True)
-        return hashlib.sha256(content.encode()).hexdigest()
+    digest: str
 
     def file(self, name: str) -> Path:
         """Path of one of `FILES`."""
@@ -168,6 +170,7 @@ def read_bundle(path: Path | str) -> Bundle:
             f"{path / DESCRIPTION}: schema version is {version!r}, this program reads "
             f"{SCHEMA_VERSION}; install a matching ecolite-stream or export the bundle again"
         )
+    digest, expected_digest = _digest(description), description.pop("digest", None)
     sha256 = description.pop("sha256", None)
     if not isinstance(sha256, dict) or not set(FILES) <= set(sha256):
         raise BundleError(
@@ -178,16 +181,29 @@ def read_bundle(path: Path | str) -> Bundle:
         spec = ModelSpec.from_json(description)
     except BundleError as error:
         raise BundleError(f"{path / DESCRIPTION}: {error}; export the bundle again") from error
-    return Bundle(path, spec, sha256)
+    if digest != expected_digest:
+        raise BundleError(
+            f"{path / DESCRIPTION} is damaged or was edited: its digest is {digest[:12]}..., "
+            f"expected {str(expected_digest)[:12]}...; copy or export the bundle again"
+        )
+    return Bundle(path, spec, sha256, digest)
 
 
 def write_description(path: Path, spec: ModelSpec, files: Iterable[str] = FILES) -> Bundle:
     """Write `bundle.json` for files that lie in `path` already; the last step of an export."""
     sha256 = {name: hash_file(path / name) for name in files}
-    content = {"schema_version": SCHEMA_VERSION, **spec.to_json(), "sha256": sha256}
+    content: dict[str, Any] = {**spec.to_json(), "sha256": sha256}
+    digest = _digest(content)
+    content = {"schema_version": SCHEMA_VERSION, **content, "digest": digest}
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     (path / DESCRIPTION).write_text(text, encoding="utf-8")
-    return Bundle(path, spec, sha256)
+    return Bundle(path, spec, sha256, digest)
+
+
+def _digest(description: Mapping[str, Any]) -> str:
+    """SHA-256 over a description, but for its schema version and the digest itself."""
+    content = {key: value for key, value in description.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def hash_file(path: Path) -> str:

@@ -17,10 +17,9 @@ from ecolite_stream.config import ENGINES, StreamConfig, load_config
 from ecolite_stream.engines import open_engine
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.memory import POLICIES
-from ecolite_stream.pipeline import Pipeline, distinct_names
+from ecolite_stream.pipeline import Pipeline, open_sources
 from ecolite_stream.recognizer import Recognizer
 from ecolite_stream.sinks import ConsoleSink, JsonLinesSink, Sink
-from ecolite_stream.sources import open_source, redact_url
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -56,9 +55,7 @@ def merge(config: StreamConfig, options: dict[str, Any]) -> StreamConfig:
     memory = {names[key]: given.pop(key) for key in names if key in given}
     if "every" in given:
         given["every_s"] = given.pop("every")
-    return dataclasses.replace(
-        config, memory=dataclasses.replace(config.memory, **memory), **given
-    )
+    return dataclasses.replace(config, memory=dataclasses.replace(config.memory, **memory), **given)
 
 
 def watch(config: StreamConfig) -> None:
@@ -71,11 +68,9 @@ def watch(config: StreamConfig) -> None:
         raise ConfigError("no source; try --source camera, --source FILE or --source pattern")
     bundle = read_bundle(config.bundle or demo_bundle_path())
     with contextlib.ExitStack() as stack:
-        names = distinct_names([redact_url(spec) for spec in config.source])
-        sources = [
-            stack.enter_context(open_source(spec, name=name, realtime=config.realtime))
-            for spec, name in zip(config.source, names, strict=True)
-        ]
+        sources = open_sources(config.source, realtime=config.realtime)
+        for source in sources:
+            stack.callback(source.close)
         engine = open_engine(config.engine, bundle)
         stack.callback(engine.close)
         sink = stack.enter_context(_sink(config, bundle.spec.labels))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -23,14 +25,18 @@ def run(command: click.Command, args: Sequence[str] | None = None) -> NoReturn:
     handler = logging.StreamHandler()
     handler.setFormatter(_LowerCase("%(levelname)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # labels and file names that it cannot encode
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(_exit_code(command, args))
 
 
 def _exit_code(command: click.Command, args: Sequence[str] | None) -> int:
     try:
-        result = command.main(args, standalone_mode=False)
+        _invoke(command, args)
         sys.stdout.flush()
-        return result if isinstance(result, int) else 0
+        return 0
+    except click.exceptions.Exit as request:  # --help and --version
+        return request.exit_code
     except EcoliteError as error:
         click.echo(f"error: {one_line(error)}", err=True)
         return error.exit_code
@@ -42,6 +48,21 @@ def _exit_code(command: click.Command, args: Sequence[str] | None) -> int:
     except BrokenPipeError:  # the reader of our output went away: `... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _invoke(command: click.Command, args: Sequence[str] | None) -> None:
+    """What `command.main` does, but for its own way with errors: a closed pipe is none here."""
+    words = list(sys.argv[1:] if args is None else args)
+    with command.make_context(_program(), words) as context:
+        command.invoke(context)
+
+
+def _program() -> str:
+    """As it was called: `ecolite-stream` or `python -m trainer.train`."""
+    module = getattr(sys.modules["__main__"], "__spec__", None)
+    if module is None:
+        return Path(sys.argv[0]).name
+    return f"python -m {module.name.removesuffix('.__main__')}"
 
 
 class _LowerCase(logging.Formatter):

@@ -128,7 +128,9 @@ def make_config(kind: type[Config], values: Mapping[str, Any], where: str) -> Co
     if missing := [name for name in needed if name not in values]:
         raise ConfigError(f"{where}: missing key {', '.join(missing)}")
     hints = typing.get_type_hints(kind)
-    converted = {key: _convert(value, hints[key], f"{where}: {key}") for key, value in values.items()}
+    converted = {
+        key: _convert(value, hints[key], f"{where}: {key}") for key, value in values.items()
+    }
     try:
         return kind(**converted)
     except ConfigError as error:

@@ -192,7 +192,9 @@ class _Span:
 
     @property
     def share(self) -> float:
-        return 0.0 if self._first_s is None else _share(self._last_s - self._first_s, self._length_s)
+        return (
+            0.0 if self._first_s is None else _share(self._last_s - self._first_s, self._length_s)
+        )
 
 
 def _share(seen_s: float, span_s: float) -> float:

@@ -1,6 +1,6 @@
 """Sources, the recognizer and sinks put together; the only module that knows every stage.
 
-    source -> reader thread -> stream thread -> recognizer (one at a time) -> queue -> sinks
+source -> reader thread -> stream thread -> recognizer (one at a time) -> queue -> sinks
 
 The reader of a file waits when it is ahead and loses nothing; that of a live source keeps the
 latest frame and counts what it drops.
@@ -14,13 +14,13 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from ecolite_stream.errors import EcoliteError, SourceError
+from ecolite_stream.errors import SourceError
 from ecolite_stream.recognizer import Recognizer
 from ecolite_stream.sinks import Sink
-from ecolite_stream.sources import ReadAhead, Source
-from ecolite_stream.types import Prediction
+from ecolite_stream.sources import ReadAhead, Source, open_source, redact_url
+from ecolite_stream.types import Frame, Prediction
 
 logger = logging.getLogger(__name__)
 
@@ -53,14 +53,15 @@ class Pipeline:
         self._one_at_a_time = threading.Lock()
         self._predictions: queue.Queue[Prediction] = queue.Queue(_WAITING_PREDICTIONS)
         self._stopping = threading.Event()
-        self._failures: list[BaseException] = []
+        self._broken: list[tuple[str, SourceError]] = []
+        self._fatal: BaseException | None = None
 
     def run(self) -> None:
         """Send predictions to the sinks until every source has ended.
 
         Raises:
             SourceError: a source broke; the others were watched to their ends.
-            EcoliteError: an engine failed; everything was stopped.
+            EngineError: the engine failed; everything was stopped.
         """
         threads = [
             threading.Thread(target=self._watch, args=(reader,), name=reader.name, daemon=True)
@@ -76,8 +77,7 @@ class Pipeline:
             self.stop()
             for thread in threads:
                 thread.join(_JOIN_S)
-        if self._failures:
-            raise self._failures[0]
+        self._raise_what_failed()
 
     def stop(self) -> None:
         """End all streams now; may come from any thread."""
@@ -100,11 +100,11 @@ class Pipeline:
             for prediction in self._predict(reader):
                 self._hand_over(prediction)
         except SourceError as error:
-            self._failures.append(error)
-            if len(self._readers) > 1:
+            self._broken.append((reader.name, error))
+            if len(self._readers) > 1:  # the others go on, maybe for days: say it now
                 logger.error("%s", error)
         except BaseException as error:  # surfaces in the thread that called `run`
-            self._failures.insert(0, error)
+            self._fatal = self._fatal or error
             self.stop()
         finally:
             if reader.frames_dropped:
@@ -119,6 +119,8 @@ class Pipeline:
                 prediction = self._recognizer.observe(frame)
             if prediction:
                 yield self._timed(prediction, taken_s)
+        if self._stopping.is_set():
+            return
         taken_s = self._clock()
         with self._one_at_a_time:
             prediction = self._recognizer.finish(reader.name)
@@ -135,15 +137,68 @@ class Pipeline:
                 self._predictions.put(prediction, timeout=_POLL_S)
                 return
 
+    def _raise_what_failed(self) -> None:
+        if self._fatal is not None:
+            raise self._fatal
+        if len(self._readers) == 1 and self._broken:
+            raise self._broken[0][1]
+        if self._broken:
+            names = ", ".join(name for name, _ in self._broken)
+            raise SourceError(
+                f"{len(self._broken)} of {len(self._readers)} sources could not be watched to "
+                f"their ends: {names}; see above why"
+            )
 
-def distinct_names(specs: Sequence[str]) -> list[str]:
-    """Stream names for sources as the user wrote them; repeated ones get a number.
+
+def open_sources(specs: Sequence[str], *, realtime: bool = False) -> list[Source]:
+    """Open what a user names; one that cannot be opened does not keep the others from it.
+
+    Args:
+        specs: as `open_source` takes them.
+        realtime: show recordings at their own speed.
+
+    Returns:
+        A source for each; one that could not be opened says so when it is read.
 
     Raises:
-        EcoliteError: never for distinct sources.
+        SourceError: none of them can be opened.
     """
+    sources: list[Source] = []
+    errors: list[SourceError] = []
+    for spec, name in zip(specs, distinct_names(map(redact_url, specs)), strict=True):
+        try:
+            sources.append(open_source(spec, name=name, realtime=realtime))
+        except SourceError as error:
+            sources.append(_Unopened(name, error))
+            errors.append(error)
+    if len(errors) == len(specs):
+        raise SourceError("; ".join(map(str, errors)))
+    return sources
+
+
+class _Unopened(Source):
+    """Stands for a source that could not be opened."""
+
+    live = False
+
+    def __init__(self, name: str, error: SourceError) -> None:
+        self.name = name
+        self._error = error
+
+    def __next__(self) -> Frame:
+        raise self._error
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def distinct_names(specs: Iterable[str]) -> list[str]:
+    """Stream names for sources as the user wrote them; repeated ones get a number."""
     names: list[str] = []
     for spec in specs:
-        count = sum(name.partition("#")[0] == spec for name in names)
-        names.append(f"{spec}#{count + 1}" if count else spec)
+        name, number = spec, 1
+        while name in names:
+            number += 1
+            name = f"{spec}#{number}"
+        names.append(name)
     return names

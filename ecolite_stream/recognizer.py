@@ -168,4 +168,5 @@ class Recognizer:
 def softmax(logits: FloatArray) -> FloatArray:
     """Probabilities (classes,) of logits (classes,)."""
     powers = np.exp(logits - logits.max())
-    return (powers / powers.sum()).astype(np.float32)
+    probabilities: FloatArray = (powers / powers.sum()).astype(np.float32)
+    return probabilities

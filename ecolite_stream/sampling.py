@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,9 +17,9 @@ def segment_frames(num_frames: int, num_segments: int) -> list[int]:
 
     Returns:
         N frame numbers, floor(F / N / 2 + i * F / N) for segment i; repeated where F < N.
+        Computed exactly: the published code rounds, and is a frame lower at some F for N = 12.
     """
-    length = num_frames / num_segments
-    return [int(length / 2 + i * length) for i in range(num_segments)]
+    return [(2 * i + 1) * num_frames // (2 * num_segments) for i in range(num_segments)]
 
 
 def random_segment_frames(
@@ -69,18 +70,23 @@ class Ticker:
     def __init__(self, period_s: float, first_after_s: float = 0.0) -> None:
         self.period_s = period_s
         self._first_after_s = first_after_s
-        self._first_tick_s: float | None = None
-        self._last_s = 0.0
+        self._first_tick_s = 0.0
+        self._last_s: float | None = None
+        self._interval_s = math.inf
         self._next = 0
 
     def due(self, time_s: float) -> bool:
         """Whether the frame at `time_s` takes a tick; asked once a frame, in their order."""
-        if self._first_tick_s is None:
+        early_s = 0.0
+        if self._last_s is None:
             self._first_tick_s = time_s + self._first_after_s
-            self._last_s = time_s
-        interval_s, self._last_s = time_s - self._last_s, time_s
-        early_s = min(interval_s, self.period_s) / 2 + self._SLACK_S
-        elapsed_s = time_s + early_s - self._first_tick_s
+        else:
+            interval_s = time_s - self._last_s
+            # The shorter of two intervals: a hole does not tell when the next frame comes.
+            early_s = min(interval_s, self._interval_s, self.period_s) / 2
+            self._interval_s = interval_s
+        self._last_s = time_s
+        elapsed_s = time_s + early_s + self._SLACK_S - self._first_tick_s
         if elapsed_s < self._next * self.period_s:
             return False
         self._next = int(elapsed_s / self.period_s) + 1

@@ -233,7 +233,7 @@ def _published_spec(path: Path, found: Recognized) -> ModelSpec:
         architecture=found.architecture,
         width=found.width,
         num_segments=found.naming.num_segments,
-        feature_shape=(),  # the network tells
+        feature_shape=(1,),  # until the network is built and tells
         labels=default_labels(found.num_classes or 1),
         clip_seconds=CLIP_SECONDS,
         preprocessing=Preprocessing(),

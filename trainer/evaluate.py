@@ -62,7 +62,7 @@ def score(logits: FloatArray, labels: np.ndarray[tuple[int], np.dtype[np.int32]]
     shifted = logits - logits.max(axis=1, keepdims=True)
     log_likelihood = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     of_label = logits[np.arange(len(labels)), labels]
-    rank = (logits > of_label[:, None]).sum(axis=1)
+    rank = (~(logits <= of_label[:, None])).sum(axis=1)  # what is no number never ranks first
     return Scores(
         loss=float(-log_likelihood[np.arange(len(labels)), labels].mean()),
         top1=float((rank < 1).mean()),

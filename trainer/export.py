@@ -72,11 +72,19 @@ def export_graphs(network: Network, spec: ModelSpec, folder: Path) -> None:
         part: nn.Cell = getattr(network, name)
         part.set_train(False)
         one = ms.Tensor(np.zeros((1, *shape), np.float32))
-        ms.export(part, one, file_name=str(folder / f"{name}.onnx"), file_format="ONNX")
+        _export_onnx(part, one, str(folder / f"{name}.onnx"))
         many = ms.Tensor(shape=[None, *shape], dtype=ms.float32)
         ms.export(part, many, file_name=str(folder / f"{name}.mindir"), file_format="MINDIR")
+    folder.chmod(0o755)  # MindSpore leaves the folder to its owner, and the files read-only
     for graph in folder.iterdir():
-        graph.chmod(0o644)  # MindSpore writes them read-only
+        graph.chmod(0o644)
+
+
+def _export_onnx(part: nn.Cell, example: ms.Tensor, path: str) -> None:
+    if hasattr(ms, "onnx"):
+        ms.onnx.export(part, example, file_name=path)
+    else:  # MindSpore 2.7
+        ms.export(part, example, file_name=path, file_format="ONNX")
 
 
 def make_golden(network: Network, spec: ModelSpec) -> Golden:
@@ -183,7 +191,8 @@ def main(
     written = export_bundle(exported, bundle)
     megabytes = sum(file.stat().st_size for file in bundle.iterdir()) / 1e6
     engines = ", ".join(installed_engines())
-    click.echo(f"{bundle}: {megabytes:.1f} MB, agrees on {engines}; {written.digest[:12]}", err=True)
+    summary = f"{megabytes:.1f} MB, agrees on {engines}; {written.digest[:12]}"
+    click.echo(f"{bundle}: {summary}", err=True)
 
 
 if __name__ == "__main__":

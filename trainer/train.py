@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -187,12 +188,15 @@ class Run:
             set_learning_rate(self.optimizer, self.schedule.rate(done))
             loss = float(self.step(ms.Tensor(batch.inputs), ms.Tensor(batch.labels)))
             click.echo(f"epoch: {epoch} step: {number}, loss is {loss:.7f}")
-            if not math.isfinite(loss):
-                raise EcoliteError(
-                    f"the loss is {loss} at epoch {epoch}, step {number}; the last good checkpoint "
-                    f"is in {config.output}; try a lower lr than {config.lr} or clip_gradient"
-                )
+            self._check(loss, f"epoch {epoch}, step {number}")
             advance(1)
+
+    def _check(self, loss: float, where: str) -> None:
+        if not math.isfinite(loss):
+            raise EcoliteError(
+                f"the loss is {loss} at {where}; the last good checkpoint is in "
+                f"{self.config.output}; try a lower lr than {self.config.lr}, or clip_gradient"
+            )
 
     def _validate(self, epoch: int) -> Scores | None:
         config = self.config
@@ -207,6 +211,7 @@ class Run:
             config.data.workers,
         )
         scores = evaluate(self.network, batches, config.batch_size)
+        self._check(scores.loss, f"epoch {epoch}, validation")
         self.schedule.end_epoch(scores.top1)
         click.echo(f"epoch: {epoch} validation: {scores}")
         return scores
@@ -236,9 +241,10 @@ class _progress:  # noqa: N801 - reads as a function
     """A progress bar on stderr, where that is a terminal and the log lines go elsewhere."""
 
     def __init__(self, steps: int) -> None:
-        stderr = click.get_text_stream("stderr")
-        hidden = not stderr.isatty() or click.get_text_stream("stdout").isatty()
-        self._bar = click.progressbar(length=steps, label="training", file=stderr, hidden=hidden)
+        hidden = not sys.stderr.isatty() or sys.stdout.isatty()
+        self._bar = click.progressbar(
+            length=steps, label="training", file=sys.stderr, hidden=hidden
+        )
 
     def __enter__(self) -> Callable[[int], None]:
         return self._bar.__enter__().update

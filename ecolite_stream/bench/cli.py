@@ -2,21 +2,261 @@
 
 from __future__ import annotations
 
+import dataclasses
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import click
 
 from ecolite_stream import __version__
-from ecolite_stream.bench.report import Report
+from ecolite_stream.bench import memory as memory_bench
+from ecolite_stream.bench import online as online_bench
+from ecolite_stream.bench import speed as speed_bench
+from ecolite_stream.bench import track as track_bench
+from ecolite_stream.bench.references import open_references
+from ecolite_stream.bench.report import Report, bundle_name
+from ecolite_stream.bundle import Bundle, ModelSpec, demo_bundle_path, read_bundle
 from ecolite_stream.commands import run
+from ecolite_stream.config import ENGINES, MemoryConfig, StreamConfig
+from ecolite_stream.engines import Engine, installed_engines, open_engine
+from ecolite_stream.errors import ConfigError, EcoliteError, SourceError
+from ecolite_stream.memory import POLICIES
+from ecolite_stream.recognizer import Recognizer
+from ecolite_stream.sources import open_source
 
-BUNDLE = click.option(
-    "--bundle", type=click.Path(path_type=Path), help="Model folder. [the embedded one]"
+PATH = click.Path(path_type=Path)
+BUNDLE = click.option("--bundle", "folder", type=PATH, help="Model folder. [the embedded one]")
+ENGINE = click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    default="auto",
+    help="What computes. [auto: the fastest]",
 )
+JSON = click.option("--json", "json_file", type=PATH, help="File for all results.")
+ABOVE_ZERO = click.FloatRange(0, min_open=True)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, package_name="ecolite-stream")
 def bench() -> None:
-    """Measure what a bundle is worth on this machine."""
+    """Measure what a bundle is worth on this machine.
+
+    Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 a limit is exceeded,
+    2 usage or configuration, 3 a clip or video, 4 bundle, 5 engine, 130 interrupted.
+    """
+
+
+@bench.command()
+@click.option("--bundle", "folders", type=PATH, multiple=True, help="Again for more. [embedded]")
+@click.option(
+    "--engine",
+    "names",
+    type=click.Choice(ENGINES[1:]),
+    multiple=True,
+    help="Again for more. [all that are installed]",
+)
+@click.option(
+    "--seconds", type=ABOVE_ZERO, default=2, show_default=True, help="Of measuring each number."
+)
+@click.option("--new-frames", type=click.IntRange(1), help="Of a live step. [half of N]")
+@click.option("--stream", "video", type=PATH, help="Also watch this file, as ecolite-stream does.")
+@JSON
+def speed(
+    folders: tuple[Path, ...],
+    names: tuple[str, ...],
+    seconds: float,
+    new_frames: int | None,
+    video: Path | None,
+    json_file: Path | None,
+) -> None:
+    """Time encoder, head and live steps, against recomputing all frames each time."""
+    bundles = [read_bundle(folder) for folder in folders or (demo_bundle_path(),)]
+    steps = [_new_frames(bundle, new_frames) for bundle in bundles]
+    if video:
+        open_source(str(video)).close()  # a wrong name is found out before anything is measured
+    rows, streams = [], []
+    for bundle, frames in zip(bundles, steps, strict=True):
+        with opened(bundle, names or installed_engines() or ["auto"]) as engines:
+            rows += _speed_rows(bundle, engines, frames, seconds)
+            streams += speed_bench.measure_stream(video, bundle, engines) if video else []
+    tables = [speed_bench.speed_table(rows)]
+    if video:
+        tables.append(speed_bench.stream_table(video.name, streams))
+    results = {
+        "rows": [speed_bench.row_json(row) for row in rows],
+        "streams": [row.to_json() for row in streams],
+    }
+    settings = {"seconds": seconds, "turns": speed_bench.TURNS, "stream": video and str(video)}
+    publish(Report("speed", bundles, settings, tables, results), json_file)
+
+
+def _new_frames(bundle: Bundle, wanted: int | None) -> int:
+    num_segments = bundle.spec.num_segments
+    if wanted is not None and wanted > num_segments:
+        raise ConfigError(f"--new-frames is {wanted}, {bundle.path} has {num_segments} segments")
+    return wanted or max(1, num_segments // 2)
+
+
+def _speed_rows(
+    bundle: Bundle, engines: Sequence[Engine], new_frames: int, seconds: float
+) -> list[speed_bench.Row]:
+    references = open_references(bundle, besides=[engine.name for engine in engines])
+    contestants = [*engines, *references]
+    turns = speed_bench.TURNS * len(speed_bench.QUANTITIES) * len(contestants)
+    with closing_all(references), progress(f"timing {bundle_name(bundle)}", turns) as step:
+        return speed_bench.measure_speed(
+            bundle, contestants, new_frames, seconds, on_turn=lambda: step(1)
+        )
+
+
+@bench.command()
+@click.option("--minutes", type=ABOVE_ZERO, default=10, show_default=True, help="Of stream time.")
+@click.option(
+    "--limit-mb", type=ABOVE_ZERO, default=memory_bench.LIMIT_MB, show_default=True, help="Growth."
+)
+@BUNDLE
+@ENGINE
+@JSON
+def memory(
+    minutes: float, limit_mb: float, folder: Path | None, engine: str, json_file: Path | None
+) -> None:
+    """Watch a long test pattern and see whether the process grows; fails where it does."""
+    bundle, seconds = read_bundle(folder or demo_bundle_path()), 60 * minutes
+    with opened(bundle, [engine]) as [backend], progress("streaming", round(seconds)) as step:
+        recognizer = Recognizer(backend, bundle.spec)
+        gauge = memory_bench.measure_memory(recognizer, seconds, on_progress=step)
+    table = memory_bench.memory_table(backend.name, gauge, limit_mb)
+    settings = {"minutes": minutes, "limit_mb": limit_mb, "engine": backend.name}
+    results = memory_bench.memory_json(gauge)
+    publish(Report("memory", [bundle], settings, [table], results), json_file)
+    if gauge.growth_mb > limit_mb:
+        raise EcoliteError(f"memory grew by {gauge.growth_mb:.1f} MB, more than {limit_mb:g} MB")
+
+
+@dataclass(frozen=True)
+class Online:
+    """What `ecolite-bench online` is asked for; None and empty are its defaults."""
+
+    data: Path | None
+    videos: tuple[Path, ...]
+    only: str
+    policies: tuple[str, ...]
+    every_s: float | None
+    folder: Path | None
+    engine: str
+    json_file: Path | None
+
+    def configs(self, labels: Sequence[str]) -> list[StreamConfig]:
+        """One a policy; all labels are listed in each prediction."""
+        config = StreamConfig(top=len(labels))
+        if self.every_s:
+            config = dataclasses.replace(config, every_s=self.every_s)
+        policies = dict.fromkeys(self.policies or (config.memory.policy,))
+        return [dataclasses.replace(config, memory=MemoryConfig(policy=p)) for p in policies]
+
+
+@bench.command()
+@click.option("--data", type=PATH, help="Folder with <class>/<clip> files; all of them count.")
+@click.option(
+    "--track", "videos", type=PATH, multiple=True, help="Video with a label track, .csv, beside it."
+)
+@click.option("--only", default="", help="Only clips whose <class>/<clip> contains this text.")
+@click.option(
+    "--memory",
+    "policies",
+    type=click.Choice(POLICIES),
+    multiple=True,
+    help="Again for more. [window]",
+)
+@click.option("--every", "every_s", type=ABOVE_ZERO, help="Seconds between predictions. [0.5]")
+@BUNDLE
+@ENGINE
+@JSON
+def online(**options: Any) -> None:
+    """Stream labelled clips through the pipeline of ecolite-stream and count what is right."""
+    asked = Online(**options)
+    if asked.data is None and not asked.videos:
+        raise ConfigError("nothing to stream; name --data DIR or --track VIDEO")
+    bundle = read_bundle(asked.folder or demo_bundle_path())
+    with opened(bundle, [asked.engine]) as [engine]:
+        results = _clips(asked, engine, bundle.spec) if asked.data else []
+        agreements = _tracks(asked, engine, bundle.spec)
+    tables = online_bench.online_tables(results) if results else []
+    if agreements:
+        tables.append(track_bench.track_table(agreements, bundle.spec.clip_seconds))
+    settings = {"data": str(asked.data), "only": asked.only, "engine": engine.name}
+    content = {
+        "memories": [online_bench.policy_json(result) for result in results],
+        "tracks": [dataclasses.asdict(agreement) for agreement in agreements],
+    }
+    publish(Report("online", [bundle], settings, tables, content), asked.json_file)
+    _refuse_unreadable(results)
+
+
+def _clips(asked: Online, engine: Engine, spec: ModelSpec) -> list[online_bench.PolicyResult]:
+    clips = online_bench.find_clips(cast(Path, asked.data), spec.labels, asked.only)
+    with progress("streaming", len(clips)) as step:
+        return online_bench.watch_clips(
+            clips, engine, spec, asked.configs(spec.labels), on_clip=lambda: step(1)
+        )
+
+
+def _tracks(asked: Online, engine: Engine, spec: ModelSpec) -> list[track_bench.Agreement]:
+    tracks = [(video, track_bench.read_track(video, spec.labels)) for video in asked.videos]
+    return [
+        track_bench.watch_track(video, track, engine, spec, config)
+        for video, track in tracks
+        for config in asked.configs(spec.labels)
+    ]
+
+
+def _refuse_unreadable(results: Sequence[online_bench.PolicyResult]) -> None:
+    broken = [clip for clip in results[0].clips if clip.error] if results else []
+    for clip in broken:
+        click.echo(f"unreadable: {clip.name}: {clip.error}", err=True)
+    if broken:
+        raise SourceError(f"{len(broken)} of {len(results[0].clips)} clips cannot be read")
+
+
+@contextmanager
+def opened(bundle: Bundle, names: Iterable[str]) -> Iterator[list[Engine]]:
+    """A bundle's engines of those names, closed at the end."""
+    with closing_all([open_engine(name, bundle) for name in dict.fromkeys(names)]) as engines:
+        yield engines
+
+
+@contextmanager
+def closing_all(engines: list[Engine]) -> Iterator[list[Engine]]:
+    """Engines that are closed at the end."""
+    with ExitStack() as stack:
+        for engine in engines:
+            stack.callback(engine.close)
+        yield engines
+
+
+@contextmanager
+def progress(doing: str, length: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar on stderr where that is a terminal; the function moves it on."""
+    hidden = not sys.stderr.isatty()
+    with click.progressbar(length=length, label=doing, file=sys.stderr, hidden=hidden) as bar:
+        yield bar.update
+
+
+def publish(report: Report, json_file: Path | None) -> None:
+    """Print a report, and write it to a file where one is named."""
+    click.echo(str(report))
+    if json_file:
+        report.write_json(json_file)
+
+
+def main() -> NoReturn:
+    """Entry point of `ecolite-bench`."""
+    run(bench)
+
+
+if __name__ == "__main__":
+    main()

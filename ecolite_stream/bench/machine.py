@@ -25,7 +25,9 @@ def machine_facts() -> dict[str, Any]:
     """Processor, cores that this process may use, and operating system."""
     return {
         "cpu": cpu_model(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
         "os": platform.platform(terse=True),
     }
 

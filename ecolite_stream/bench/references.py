@@ -1,8 +1,8 @@
-"""Yardsticks: other inference libraries on a bundle's own graphs, behind the engines' protocol."""
+"""Yardsticks: inference libraries on a bundle's own graphs, behind the engines' protocol."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from importlib.util import find_spec
 from typing import Any
 
@@ -10,10 +10,11 @@ import numpy as np
 
 from ecolite_stream.bundle import Bundle
 from ecolite_stream.engines import Engine
+from ecolite_stream.engines.openvino import OpenVinoEngine
 from ecolite_stream.types import FloatArray
 
 
-class OnnxRuntimeReference(Engine):
+class OnnxRuntimeReference:
     """ONNX Runtime with its default settings, on the bundle's ONNX graphs."""
 
     name = "onnxruntime"
@@ -36,21 +37,24 @@ class OnnxRuntimeReference(Engine):
         del self._encoder, self._head
 
 
-_REFERENCES: Mapping[str, Callable[[Bundle], Engine]] = {"onnxruntime": OnnxRuntimeReference}
+REFERENCES: dict[str, Callable[[Bundle], Engine]] = {
+    "onnxruntime": OnnxRuntimeReference,
+    "openvino": OpenVinoEngine,
+}
+"""Each is named as the package that it needs."""
 
 
-def installed_references() -> list[str]:
-    """Names of the references whose library is installed."""
-    return [name for name in _REFERENCES if find_spec(name) is not None]
-
-
-def open_reference(name: str, bundle: Bundle) -> Engine:
-    """Open a bundle with an installed reference."""
-    return _REFERENCES[name](bundle)
+def open_references(bundle: Bundle, besides: Collection[str]) -> list[Engine]:
+    """Open a bundle with every reference whose library is installed, but for those named."""
+    return [
+        reference(bundle)
+        for name, reference in REFERENCES.items()
+        if name not in besides and find_spec(name) is not None
+    ]
 
 
 def _run(session: Any, batch: FloatArray) -> FloatArray:
-    """Run a graph for a batch of one on each of (K, ...)."""
+    """Run a graph made for a batch of one on each of (K, ...)."""
     name = session.get_inputs()[0].name
     results = [session.run(None, {name: batch[i : i + 1]})[0] for i in range(len(batch))]
     return np.concatenate(results)

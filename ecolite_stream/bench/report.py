@@ -62,7 +62,9 @@ class Report:
 
     def __str__(self) -> str:
         machine = "{cpu}, {cores} cores, {os}".format(**self.machine)
-        installed = ", ".join(f"{name} {version}" for name, version in self.versions.items() if version)
+        installed = ", ".join(
+            f"{name} {number}" for name, number in self.versions.items() if number
+        )
         header = [f"machine   {machine}", f"versions  {installed}"]
         header += [f"bundle    {_bundle_line(bundle)}" for bundle in self.bundles]
         return "\n\n".join(["\n".join(header), *map(str, self.tables)])
@@ -91,17 +93,18 @@ class Report:
             raise ConfigError(f"{path} cannot be written: {error}") from error
 
 
-def bundle_names(bundles: Sequence[Bundle]) -> list[str]:
-    """A short name for each bundle, for tables: its folder's."""
-    return [bundle.path.resolve().name for bundle in bundles]
+def bundle_name(bundle: Bundle) -> str:
+    """A short name for tables: its folder's."""
+    return bundle.path.resolve().name
 
 
 def _bundle_line(bundle: Bundle) -> str:
-    facts = bundle_facts(bundle) | {"digest": bundle.digest[:12], "name": bundle_names([bundle])[0]}
+    spec = bundle.spec
     return (
-        "{name}: {digest}, {architecture} N={num_segments}, {image_size} px, width {width:g}, "
-        "{classes} classes"
-    ).format(**facts)
+        f"{bundle_name(bundle)}: {spec.architecture}, N={spec.num_segments}, "
+        f"{spec.preprocessing.image_size} px, width {spec.width:g}, {len(spec.labels)} classes, "
+        f"{bundle.digest[:12]}"
+    )
 
 
 def _text(cell: Cell) -> str:

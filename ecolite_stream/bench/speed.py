@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from ecolite_stream.bench.report import Cell, Table
+from ecolite_stream.bench.references import REFERENCES
+from ecolite_stream.bench.report import Cell, Table, bundle_name
 from ecolite_stream.bench.watch import Watched, watch
-from ecolite_stream.bundle import ModelSpec
-from ecolite_stream.config import StreamConfig
+from ecolite_stream.bundle import Bundle, ModelSpec
 from ecolite_stream.engines import Engine
 from ecolite_stream.recognizer import Recognizer
 from ecolite_stream.sources import open_source
@@ -27,10 +27,9 @@ Clock = Callable[[], float]
 Calls = Mapping[str, Callable[[], object]]
 
 TURNS = 8
+STREAM_RUNS = 3
 ENCODER, HEAD, LIVE_STEP, RECOMPUTE = "encoder", "head", "live_step", "recompute"
 QUANTITIES = (ENCODER, HEAD, LIVE_STEP, RECOMPUTE)
-YARDSTICKS = ("onnxruntime", "openvino")
-"""Their recomputing of all N frames is what live steps are compared with, where installed."""
 
 
 @dataclass(frozen=True)
@@ -152,44 +151,66 @@ def repeat_for(call: Callable[[], object], seconds: float, clock: Clock) -> list
     return times_ms
 
 
-def time_stream(
-    video: Path, engines: Sequence[Engine], spec: ModelSpec, repetitions: int
-) -> dict[str, list[Watched]]:
+def measure_speed(
+    bundle: Bundle,
+    engines: Sequence[Engine],
+    new_frames: int,
+    seconds: float,
+    on_turn: Callable[[], None] = lambda: None,
+) -> list[Row]:
+    """A row for each of the opened engines and references of one bundle.
+
+    Args:
+        bundle: what they have opened.
+        engines: engines and references.
+        new_frames: K, at most N.
+        seconds: of measuring each quantity of each engine.
+        on_turn: called `TURNS` times for each of `QUANTITIES` of each engine.
+    """
+    calls = {engine.name: speed_calls(engine, bundle.spec, new_frames) for engine in engines}
+    name, num_segments = bundle_name(bundle), bundle.spec.num_segments
+    return [
+        Row(name, num_segments, new_frames, engine, timings)
+        for engine, timings in time_in_turns(calls, seconds, on_turn=on_turn).items()
+    ]
+
+
+def measure_stream(video: Path, bundle: Bundle, engines: Sequence[Engine]) -> list[StreamRow]:
     """Watch a file with each engine, in turns, as fast as it goes, with default settings.
 
     Raises:
         SourceError: the file cannot be watched.
     """
-    watched: dict[str, list[Watched]] = {engine.name: [] for engine in engines}
-    for _ in range(repetitions):
+    runs: dict[str, list[Watched]] = {engine.name: [] for engine in engines}
+    for _ in range(STREAM_RUNS):
         for engine in engines:
+            recognizer = Recognizer(engine, bundle.spec)
             source = open_source(str(video))
-            recognizer = Recognizer(engine, spec, StreamConfig())
-            watched[engine.name].append(watch(source, recognizer, lambda prediction: None))
-    return watched
+            runs[engine.name].append(watch(source, recognizer, lambda prediction: None))
+    return [StreamRow(bundle_name(bundle), engine, own) for engine, own in runs.items()]
 
 
 def speed_table(rows: Sequence[Row]) -> Table:
-    """Engines side by side, bundle by bundle, and how they stand against the yardsticks."""
-    columns = ("bundle", "engine", "encoder, a frame", "head", "new frames", "live step")
-    against = tuple(f"vs {name}" for name in YARDSTICKS)
+    """Engines side by side, bundle by bundle, and how they stand against the references."""
     by_name = {(row.bundle, row.engine): row for row in rows}
+    references = [name for name in REFERENCES if any(row.engine == name for row in rows)]
+    columns = ("bundle", "engine", "encoder, a frame", "head", "new frames", "live step")
+    against = tuple(f"vs {name}" for name in references)
     return Table(
         "Speed: p50 (p95) in ms",
         (*columns, "recompute all", "saved", *against),
-        [_cells(row, [by_name.get((row.bundle, name)) for name in YARDSTICKS]) for row in rows],
+        [_cells(row, [by_name.get((row.bundle, name)) for name in references]) for row in rows],
         notes=(
             "live step: the new frames one by one, then the head.",
             "recompute all: N frames, then the head, as a script without a memory does.",
-            "saved: recompute all / live step. vs: recompute all of that library, in float32, / "
-            "live step of this one. Ratios are of p50.",
-            "Every library runs with its default number of threads. onnxruntime is no engine of "
-            "ecolite-stream.",
+            "saved: recompute all / live step. vs: recompute all of that library / live step of "
+            "this one. Ratios are of p50.",
+            "Every library runs in float32 with its default number of threads.",
         ),
     )
 
 
-def _cells(row: Row, yardsticks: Sequence[Row | None]) -> tuple[Cell, ...]:
+def _cells(row: Row, references: Sequence[Row | None]) -> tuple[Cell, ...]:
     def spread(what: str) -> str:
         return f"{row.timings[what].p50_ms:.2f} ({row.timings[what].p95_ms:.2f})"
 
@@ -202,7 +223,7 @@ def _cells(row: Row, yardsticks: Sequence[Row | None]) -> tuple[Cell, ...]:
         spread(LIVE_STEP),
         spread(RECOMPUTE),
         _times(row.gain),
-        *(_times(row.gain_over(yardstick)) if yardstick else None for yardstick in yardsticks),
+        *(_times(row.gain_over(reference)) if reference else None for reference in references),
     )
 
 

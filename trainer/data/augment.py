@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -107,8 +106,7 @@ def random_crop(
 def _relight(
     view: Frames, gain: float, offset: float, noise: float, rng: np.random.Generator
 ) -> Frames:
-    changed = cv2.convertScaleAbs(view.astype(np.float32), alpha=gain, beta=offset)
+    changed = view.astype(np.float32) * np.float32(gain) + np.float32(offset)
     if noise:
-        grain = rng.standard_normal(view.shape[:2], dtype=np.float32)[:, :, None] * noise
-        changed = np.clip(changed + grain, 0, 255).astype(np.uint8)
-    return np.asarray(changed, np.uint8)
+        changed += rng.standard_normal(view.shape[:2], dtype=np.float32)[:, :, None] * noise
+    return np.clip(changed, 0, 255).astype(np.uint8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -219,8 +220,8 @@ def _in_parallel(
             pool.map(function, items),
             length=len(items),
             label=doing,
-            file=click.get_text_stream("stderr"),
-            hidden=not click.get_text_stream("stderr").isatty(),
+            file=sys.stderr,
+            hidden=not sys.stderr.isatty(),
         ) as results,
     ):
         return list(results)

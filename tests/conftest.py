@@ -1,0 +1,72 @@
+"""What all tests share: a small bundle with random weights, real footage, and settings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from ecolite_stream.bundle import Bundle
+from ecolite_stream.engines.onednn import cap_cpu_isa
+
+cap_cpu_isa()  # tests may import mindspore before trainer does it for them
+
+settings.register_profile("ecolite", deadline=None, max_examples=50)
+settings.load_profile("ecolite")
+
+ROOT = Path(__file__).parent.parent
+SMALL_LABELS = ("bend", "idle", "jump", "walk", "wave")
+
+
+@pytest.fixture(scope="session")
+def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Bundle]:
+    """N -> a bundle of a quarter of the network with random weights, 64 px, 5 labels, 1.6 s."""
+
+    @cache
+    def make(num_segments: int) -> Bundle:
+        return export_small_bundle(num_segments, tmp_path_factory.mktemp("bundle") / "small")
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def bundle(small_bundle: Callable[[int], Bundle]) -> Bundle:
+    """The small bundle with N = 4; not to be changed."""
+    return small_bundle(4)
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """Real footage: ECOLITE_DATA, or shared/data beside the checkout."""
+    folder = Path(os.environ.get("ECOLITE_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no footage: {folder} is no folder; set ECOLITE_DATA")
+    return folder
+
+
+def export_small_bundle(num_segments: int, folder: Path) -> Bundle:
+    import mindspore as ms
+
+    from ecolite_stream.bundle import ModelSpec
+    from ecolite_stream.preprocess import Preprocessing
+    from trainer.checkpoints import Checkpoint, parameters_of
+    from trainer.export import export_bundle
+    from trainer.network import NetworkConfig, build_network
+
+    ms.set_seed(num_segments)
+    config = NetworkConfig("eco_lite", num_segments, 64, len(SMALL_LABELS), width=0.25)
+    network = build_network(config)
+    spec = ModelSpec(
+        architecture=config.architecture,
+        width=config.width,
+        num_segments=num_segments,
+        feature_shape=network.feature_shape,
+        labels=SMALL_LABELS,
+        clip_seconds=1.6,
+        preprocessing=Preprocessing(64, framing="whole"),
+    )
+    return export_bundle(Checkpoint(spec, parameters_of(network)), folder)

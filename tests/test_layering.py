@@ -1,0 +1,74 @@
+"""`trainer` imports `ecolite_stream`, never the other way round; and the runtime is light."""
+
+from __future__ import annotations
+
+import ast
+import pkgutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import ecolite_stream
+from tests.conftest import ROOT
+
+RUNTIME = Path(ecolite_stream.__file__).parent
+MODULES = sorted(
+    module.name
+    for module in pkgutil.walk_packages([str(RUNTIME)], "ecolite_stream.")
+    if not module.name.endswith("__main__")
+)
+FRAMEWORKS = {"mindspore", "openvino", "onnxruntime", "torch", "mindspore_lite"}
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Top-level packages that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield (node.module or "").partition(".")[0]
+
+
+@pytest.mark.parametrize("path", sorted(RUNTIME.rglob("*.py")), ids=lambda p: p.stem)
+def test_the_runtime_never_imports_the_trainer(path: Path) -> None:
+    assert "trainer" not in set(imported(path))
+    assert "tests" not in set(imported(path))
+
+
+def python(code: str, *args: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code, *args], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_importing_the_runtime_imports_no_framework() -> None:
+    code = "import importlib, sys; [importlib.import_module(name) for name in sys.argv[1:]];"
+    loaded = set(python(code + "print(*sys.modules)", *MODULES).split())
+    assert set(MODULES) <= loaded
+    assert not loaded & (FRAMEWORKS | {"trainer"})
+
+
+def test_the_runtime_runs_where_there_is_no_mindspore() -> None:
+    """Nothing but its own dependencies: a finder that refuses every framework comes first."""
+    code = f"""
+import sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {FRAMEWORKS | {"trainer"}!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Refuse())
+import importlib
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+from ecolite_stream.cli import stream
+from ecolite_stream.commands import run
+run(stream, ["--help"])
+"""
+    assert "Watch a camera" in python(code, *MODULES)

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+
+from ecolite_stream.sinks import ConsoleSink, JsonLinesSink
+from ecolite_stream.types import Prediction
+
+KEYS = ["stream", "frame", "time_s", "label", "score", "top", "memory_fill", "latency_ms"]
+
+
+def prediction(**changes: Any) -> Prediction:
+    top = (("wave2", 0.9712), ("jack", 0.0213), ("bend", 0.0061), ("run", 0.0014))
+    values: dict[str, Any] = {
+        "stream": "door",
+        "frame": 63,
+        "time_s": 2.52,
+        "label": "wave2",
+        "score": 0.9712,
+        "top": top,
+        "memory_fill": 1.0,
+        "latency_ms": 5.126,
+    }
+    return Prediction(**{**values, **changes})
+
+
+@pytest.mark.parametrize(
+    ("sink", "changes", "line"),
+    [
+        ({}, {}, "    2.52 s  wave2         97% ########## | jack 2% | bend 1%\n"),
+        ({"label_width": 5}, {}, "    2.52 s  wave2  97% ########## | jack 2% | bend 1%\n"),
+        ({"label_width": 5, "show_stream": True}, {}, "door      2.52 s  wave2  97% ########## |"),
+        ({"label_width": 5}, {"top": (("wave2", 0.4),), "score": 0.4}, "  40% ####      \n"),
+        ({"label_width": 5}, {"time_s": 123456.789}, "123456.79 s  wave2"),
+    ],
+)
+def test_console(sink: dict[str, Any], changes: dict[str, Any], line: str) -> None:
+    out = io.StringIO()
+    with ConsoleSink(out, **sink) as console:
+        console.send(prediction(**changes))
+    assert line in out.getvalue()
+    assert out.getvalue().count("\n") == 1
+    assert "\x1b" not in out.getvalue()  # no colours but on a terminal
+
+
+def test_console_colours() -> None:
+    line = ConsoleSink(io.StringIO()).line
+    assert "\x1b[32m" in line(prediction())
+    assert "\x1b[33m" in line(prediction(score=0.5))
+
+
+def test_json_lines() -> None:
+    out = io.StringIO()
+    with JsonLinesSink(out) as sink:
+        sink.send(prediction())
+        sink.send(prediction(stream="caf\u00e9\udce9.avi", label="b\u00f6w", latency_ms=None))
+    first, second = out.getvalue().splitlines()
+    assert out.getvalue().isascii()
+    values = json.loads(first)
+    assert list(values) == KEYS
+    assert values["top"] == [["wave2", 0.9712], ["jack", 0.0213], ["bend", 0.0061], ["run", 0.0014]]
+    assert values["latency_ms"] == 5.13
+    values = json.loads(second)
+    assert (values["stream"], values["label"]) == ("caf\u00e9\udce9.avi", "b\u00f6w")
+    assert values["latency_ms"] is None
+
+
+class Flushed(io.StringIO):
+    count = 0
+
+    def flush(self) -> None:
+        self.count += 1
+
+
+@pytest.mark.parametrize("kind", [ConsoleSink, JsonLinesSink])
+def test_each_line_is_flushed_at_once_and_the_stream_stays_open(kind: Any) -> None:
+    out = Flushed()
+    with kind(out) as sink:
+        sink.send(prediction())
+        assert out.count >= 1
+    assert not out.closed

@@ -1,0 +1,181 @@
+"""Training end to end on drawn clips: it learns, logs, repeats, and its checkpoint ships."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ecolite_stream.bundle import read_bundle
+from ecolite_stream.errors import BundleError, EcoliteError, EngineError
+from tests.conftest import ROOT
+from trainer import export
+from trainer.checkpoints import load_checkpoint
+from trainer.config import TrainConfig, load_train_config
+from trainer.data.figures import draw_clip, write_video
+from trainer.evaluate import score
+from trainer.export import export_bundle, relative_error
+from trainer.train import train
+
+ACTIONS = ("jack", "idle")
+LOG_LINE = re.compile(r"epoch: \d+ step: \d+, loss is \d+\.\d{7}")
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six drawn clips of each of two actions, in class folders."""
+    folder = tmp_path_factory.mktemp("clips")
+    for number, action in enumerate(ACTIONS):
+        (folder / action).mkdir()
+        for person in range(6):
+            rng = np.random.default_rng([number, person])
+            frames = draw_clip(action, 30, rng, size=(80, 64))
+            write_video(folder / action / f"person{person}_{action}.avi", frames, 25)
+    return folder
+
+
+def config(clips: Path, output: Path, *overrides: str) -> TrainConfig:
+    words = (
+        f"--output={output} --data.clips=[{clips}] --data.split=pattern --num_segments=4 "
+        r"--data.split_pattern=person(\d) --data.val_groups=['5'] --width=0.125 --epochs=2 "
+        "--preprocessing.image_size=32 --preprocessing.framing=whole --preprocessing.scale=0.02 "
+        "--batch_size=5 --lr=0.05 --lr_schedule=one_cycle --dropout=0"
+    ).split()
+    return load_train_config(None, [*words, *overrides])
+
+
+def losses(text: str) -> list[float]:
+    return [float(loss) for loss in re.findall(r"loss is (\S+)", text)]
+
+
+def test_learns_logs_and_repeats(
+    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = config(clips, tmp_path / "a", "--epochs=10")
+    best = train(settings)
+    out = capsys.readouterr().out
+    steps = [line for line in out.splitlines() if "validation" not in line]
+    assert len(steps) == 20 and all(LOG_LINE.fullmatch(line) for line in steps)
+    assert out.count("validation: {'Loss': ") == 10
+    first = losses(out)
+    assert np.mean(first[-4:]) < 0.6 * np.mean(first[:4])
+
+    assert best == tmp_path / "a" / "best.ckpt" and (tmp_path / "a" / "last.ckpt").is_file()
+    spec = load_checkpoint(best).spec
+    assert spec.labels == ("idle", "jack")
+    assert spec.training["config"]["lr"] == 0.05
+    assert spec.scores["validation"]["num_clips"] == 2
+
+    train(config(clips, tmp_path / "b", "--epochs=10"))
+    assert losses(capsys.readouterr().out) == first
+
+
+def test_starts_from_a_checkpoint_with_other_labels(
+    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = train(config(clips, tmp_path / "a", "--epochs=1"))
+    second = train(
+        config(
+            clips,
+            tmp_path / "b",
+            f"--init_checkpoint={first}",
+            "--epochs=1",
+            "--lr=1e-9",
+            "--data.idle_label=still",
+        )
+    )
+    assert load_checkpoint(second).spec.labels == ("idle", "jack", "still")
+    name = "encoder.stem.conv1.conv.weight"
+    a, b = (load_checkpoint(path).parameters[name] for path in (first, second))
+    assert np.allclose(a, b, atol=1e-6)
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoint(
+    clips: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "run"
+    train(config(clips, output, "--epochs=1"))
+    before = (output / "best.ckpt").read_bytes()
+    with pytest.raises(EcoliteError, match="the loss is"):
+        train(config(clips, output, "--lr=1e30", "--lr_schedule=constant", "--clip_gradient=null"))
+    assert (output / "best.ckpt").read_bytes() == before
+
+
+def test_the_commands_go_from_clips_to_a_bundle(clips: Path, tmp_path: Path) -> None:
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", *words], capture_output=True, text=True, cwd=ROOT, check=False
+        )
+
+    path = tmp_path / "t.yaml"
+    path.write_text(
+        f"output: {tmp_path / 'run'}\nnum_segments: 4\nwidth: 0.125\nepochs: 1\nbatch_size: 5\n"
+        f"preprocessing: {{image_size: 32}}\ndata: {{clips: [{clips}]}}\n"
+    )
+    trained = run("trainer.train", "--config", str(path), "--lr", "1e-3")
+    assert trained.returncode == 0, trained.stderr
+    assert LOG_LINE.match(trained.stdout)
+    best = str(tmp_path / "run" / "best.ckpt")
+
+    scored = run("trainer.evaluate", best, "--clips", str(clips))
+    assert re.fullmatch(
+        r"\{'Loss': [\d.]+, 'Top1-Acc': [\d.]+, 'Top5-Acc': 1.0000\}\n", scored.stdout
+    )
+    assert "Total data: 12" in scored.stderr
+
+    exported = run("trainer.export", best, "--bundle", str(tmp_path / "bundle"))
+    assert exported.returncode == 0, exported.stderr
+    assert "agrees on" in exported.stderr
+    assert read_bundle(tmp_path / "bundle").spec.labels == ("idle", "jack")
+
+    wrong = run("trainer.train", "--config", str(path), "--epoch", "3")
+    assert wrong.returncode == 2
+    assert wrong.stderr.strip().endswith("unknown key 'epoch'; did you mean 'epochs'?")
+
+
+def test_export_refuses_an_engine_that_disagrees_and_leaves_what_was_there(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = load_checkpoint(train(config(clips, tmp_path / "run", "--epochs=1")))
+    folder = tmp_path / "bundle"
+    first = export_bundle(checkpoint, folder).digest
+
+    class Wrong:
+        def encode(self, images: np.ndarray) -> np.ndarray:
+            return np.zeros((len(images), *checkpoint.spec.feature_shape), np.float32)
+
+        def classify(self, features: np.ndarray) -> np.ndarray:
+            return np.zeros((len(features), 2), np.float32)
+
+        def close(self) -> None:
+            pass
+
+    with monkeypatch.context() as patch:
+        patch.setattr(export, "open_engine", lambda name, bundle: Wrong())
+        with pytest.raises(EngineError, match="disagrees with the checkpoint"):
+            export_bundle(checkpoint, folder)
+    assert read_bundle(folder).digest == first
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["bundle", "run"]
+
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").touch()
+    with pytest.raises(BundleError, match="is no bundle"):
+        export_bundle(checkpoint, tmp_path / "mine")
+
+
+def test_relative_error_of_nan_is_infinite() -> None:
+    assert relative_error(np.array([1.0, np.nan]), np.array([1.0, 2.0])) == np.inf
+    assert relative_error(np.array([1.0, 2.5]), np.array([1.0, 2.0])) == 0.25
+
+
+def test_scores_count_ranks_and_likelihood() -> None:
+    logits = np.array([[3, 2, 1, 0, -1, -2], [0, 1, 2, 3, 4, 5]], np.float32)
+    scores = score(logits, np.array([0, 0], np.int32))
+    assert (scores.top1, scores.top5, scores.num_clips) == (0.5, 0.5, 2)
+    expected = -np.log([np.exp(3) / np.exp(logits[0]).sum(), 1 / np.exp(logits[1]).sum()]).mean()
+    assert scores.loss == pytest.approx(expected, rel=1e-5)
