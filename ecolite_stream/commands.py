@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,14 +22,20 @@ INTERRUPTED = 130
 def run(command: click.Command, args: Sequence[str] | None = None) -> NoReturn:
     """Run a click command and leave the process with the right exit code.
 
-    An `EcoliteError` becomes one line on stderr and its own exit code, an interruption 130.
+    An `EcoliteError` becomes one line on stderr and its own exit code, an interruption 130. Being
+    told to terminate is an interruption too, and MindSpore makes every interruption that: while
+    it computes it answers SIGINT by sending its own process SIGTERM.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(_LowerCase("%(levelname)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     if isinstance(sys.stdout, io.TextIOWrapper):  # labels and file names that it cannot encode
         sys.stdout.reconfigure(errors="backslashreplace")
-    sys.exit(_exit_code(command, args))
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        sys.exit(_exit_code(command, args))
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _exit_code(command: click.Command, args: Sequence[str] | None) -> int:
@@ -46,8 +54,18 @@ def _exit_code(command: click.Command, args: Sequence[str] | None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output went away: `... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return 0
+    except OSError as error:  # a full disk
+        _discard_output()
+        click.echo(f"error: {one_line(error)}", err=True)
+        return EcoliteError.exit_code
+
+
+def _discard_output() -> None:
+    """Keep Python from flushing at its exit what cannot be written."""
+    with contextlib.suppress(OSError):  # where stdout is no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _invoke(command: click.Command, args: Sequence[str] | None) -> None:

@@ -51,7 +51,8 @@ class Pipeline:
         self._sinks = sinks
         self._clock = clock
         self._one_at_a_time = threading.Lock()
-        self._predictions: queue.Queue[Prediction] = queue.Queue(_WAITING_PREDICTIONS)
+        # None says that a stream has ended.
+        self._predictions: queue.Queue[Prediction | None] = queue.Queue(_WAITING_PREDICTIONS)
         self._stopping = threading.Event()
         self._broken: list[tuple[str, SourceError]] = []
         self._fatal: BaseException | None = None
@@ -86,13 +87,18 @@ class Pipeline:
             reader.close()
 
     def _until_all_end(self, threads: Sequence[threading.Thread]) -> Iterator[Prediction]:
-        while True:
-            running = any(thread.is_alive() for thread in threads)
+        running = len(threads)
+        while running:
             try:
-                yield self._predictions.get(timeout=_POLL_S if running else 0)
+                prediction = self._predictions.get(timeout=_POLL_S)
             except queue.Empty:
-                if not running:
+                if not any(thread.is_alive() for thread in threads):
                     return
+                continue
+            if prediction is None:
+                running -= 1
+            else:
+                yield prediction
 
     def _watch(self, reader: ReadAhead) -> None:
         """The life of one stream, in its thread."""
@@ -111,6 +117,7 @@ class Pipeline:
                 logger.warning(
                     "%s: %d frames were dropped to keep up", reader.name, reader.frames_dropped
                 )
+            self._hand_over(None)
 
     def _predict(self, reader: ReadAhead) -> Iterator[Prediction]:
         for frame in reader:
@@ -131,7 +138,7 @@ class Pipeline:
         latency_ms = 1e3 * (self._clock() - taken_s)
         return dataclasses.replace(prediction, latency_ms=latency_ms)
 
-    def _hand_over(self, prediction: Prediction) -> None:
+    def _hand_over(self, prediction: Prediction | None) -> None:
         while not self._stopping.is_set():
             with contextlib.suppress(queue.Full):
                 self._predictions.put(prediction, timeout=_POLL_S)

@@ -76,8 +76,9 @@ def normalize(square: Image, how: Preprocessing) -> FloatArray:
     """(S, S, 3) uint8 BGR -> (3, S, S) float32: channel order, mean and scale applied."""
     if how.channel_order == "RGB":
         square = square[:, :, ::-1]
-    pixels = square.transpose(2, 0, 1).astype(np.float32)
-    pixels -= np.asarray(how.mean, np.float32).reshape(3, 1, 1)
+    pixels = np.empty((3, *square.shape[:2]), np.float32)
+    for channel, mean in enumerate(np.asarray(how.mean, np.float32)):
+        np.subtract(square[:, :, channel], mean, out=pixels[channel], dtype=np.float32)
     if how.scale != 1:
         pixels *= np.float32(how.scale)
     return pixels

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from ecolite_stream.bundle import Bundle
+from ecolite_stream.engines import installed_engines
 from ecolite_stream.engines.onednn import cap_cpu_isa
 
 cap_cpu_isa()  # tests may import mindspore before trainer does it for them
@@ -46,6 +47,13 @@ def data_folder() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no footage: {folder} is no folder; set ECOLITE_DATA")
     return folder
+
+
+def installed(name: str) -> str:
+    """The name of an engine; the test is skipped where its library is not installed."""
+    if name not in installed_engines():
+        pytest.skip(f"engine {name} is not installed")
+    return name
 
 
 def export_small_bundle(num_segments: int, folder: Path) -> Bundle:

@@ -2,26 +2,24 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import signal
 import sys
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from ecolite_stream import engines
 from ecolite_stream.bundle import Bundle, write_description
 from ecolite_stream.engines import Engine, base, installed_engines, open_engine
 from ecolite_stream.errors import EngineError
 from ecolite_stream.preprocess import preprocess
+from tests.conftest import installed
 
 ENGINES = ("mindspore", "openvino")
-
-
-def installed(name: str) -> str:
-    if name not in installed_engines():
-        pytest.skip(f"{name} is not installed")
-    return name
 
 
 @pytest.fixture(scope="module", params=ENGINES)
@@ -144,6 +142,26 @@ def test_a_library_that_is_broken(
     assert str(caught.value) == (
         f"engine openvino is installed but cannot be imported: {error}; install it again"
     )
+
+
+def test_an_interruption_waits_until_an_engine_is_open(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[Bundle] = []
+
+    def open_slowly(bundle: Bundle) -> Engine:
+        signal.raise_signal(signal.SIGINT)
+        done.append(bundle)
+        return open_engine("auto", bundle)
+
+    monkeypatch.setitem(engines._ENGINES, "slow", open_slowly)
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        open_engine("slow", bundle)
+    assert done == [bundle]
+    assert signal.getsignal(signal.SIGINT) is handler
+    with ThreadPoolExecutor(1) as pool:  # other threads are never interrupted
+        assert pool.submit(open_engine, "auto", bundle).result().name in ENGINES
 
 
 def test_an_unknown_engine(bundle: Bundle) -> None:

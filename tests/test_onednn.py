@@ -105,9 +105,9 @@ assert "mindspore" in sys.modules
 def test_every_entry_closes_the_trap(entry: str, users: dict[str, str], bundle: Bundle) -> None:
     """In a process of its own, for MindSpore reads the setting once."""
     clean = {k: v for k, v in os.environ.items() if k not in onednn.USER_SETTINGS}
+    code = f"{PRETEND}{ENTRIES[entry]}\nprint(os.environ.get({CAP!r}))"
     done = subprocess.run(
-        [sys.executable, "-c", PRETEND + ENTRIES[entry] + "\nprint(os.environ.get('" + CAP + "'))"]
-        + [str(bundle.path)],
+        [sys.executable, "-c", code, str(bundle.path)],
         cwd=ROOT,
         env={**clean, **users},
         capture_output=True,

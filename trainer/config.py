@@ -90,7 +90,9 @@ class AugmentationConfig:
     noise: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.window_s and not (len(self.window_s) == 2 and 0 < self.window_s[0] <= self.window_s[1]):
+        if self.window_s and not (
+            len(self.window_s) == 2 and 0 < self.window_s[0] <= self.window_s[1]
+        ):
             raise ConfigError("window_s must be the shortest and the longest window, in seconds")
         if not self.scales or not all(0 < scale <= 1 for scale in self.scales):
             raise ConfigError("scales must be numbers above 0 and at most 1")
@@ -103,11 +105,11 @@ class TrainConfig:
     """One training run.
 
     Attributes:
-        output: folder for checkpoints and the log; made where it is missing.
+        data, augmentation: the clips, and how they are varied.
+        output: folder for checkpoints; made where it is missing.
         arch, num_segments, width: the network; see `trainer.network.NetworkConfig`.
         clip_seconds: seconds of a live stream that the N segments will span.
         preprocessing: how a picture becomes an input.
-        data, augmentation: the clips, and how they are varied.
         epochs, batch_size: how long, and how many clips a step.
         lr: learning rate; the highest one of a schedule. Biases learn at twice this rate.
         lr_schedule: `constant`, `cosine`, `one_cycle`, or `saturate`: a tenth whenever validation
@@ -117,20 +119,22 @@ class TrainConfig:
         label_smoothing: share of the target spread over all classes.
         clip_gradient: largest global norm of the gradient; None never clips.
         init_checkpoint: checkpoint to start from; its classifier is dropped when labels differ.
+        motion_init: without a checkpoint, let the first 3D convolution start blind to what stands
+            still; from scratch this saves the epochs in which a small moving person is sought.
         seed: of everything random.
         device_target: `CPU`, `Ascend` or `GPU`.
         cpu_cores: (first, last) core that MindSpore computes on; empty takes all. Two trainings
             that share cores slow each other down many times over: give each its own.
     """
 
+    data: DataConfig
     output: Path = Path("runs/train")
     arch: str = "eco_lite"
     num_segments: int = 4
     width: float = 1.0
     clip_seconds: float = 2.0
-    preprocessing: Preprocessing = Preprocessing()
-    data: DataConfig = field(default_factory=lambda: DataConfig(clips=(".",)))
-    augmentation: AugmentationConfig = AugmentationConfig()
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     epochs: int = 60
     batch_size: int = 16
     lr: float = 1e-3
@@ -143,6 +147,7 @@ class TrainConfig:
     label_smoothing: float = 0.0
     clip_gradient: float | None = 40.0
     init_checkpoint: Path | None = None
+    motion_init: bool = False
     seed: int = 0
     device_target: str = "CPU"
     cpu_cores: tuple[int, ...] = ()

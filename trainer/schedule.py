@@ -6,7 +6,7 @@ import math
 
 from trainer.config import TrainConfig
 
-WARM_UP = 0.3  # share of the steps in which one_cycle rises
+WARM_UP = 0.15  # share of the steps in which one_cycle rises
 START_DIVISOR, END_DIVISOR = 25.0, 1e4
 DROP = 0.1
 

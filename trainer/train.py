@@ -68,8 +68,8 @@ def train(config: TrainConfig) -> Path:
         ms.runtime.set_cpu_affinity(True, {"device0": [cores]})
     dataset = load_dataset(config)
     click.echo(
-        f"{len(dataset.training)} training windows an epoch, {len(dataset.validation)} validation clips, "
-        f"{len(dataset.labels)} classes",
+        f"{len(dataset.training)} training windows an epoch, "
+        f"{len(dataset.validation)} validation clips, {len(dataset.labels)} classes",
         err=True,
     )
     network = make_network(config, dataset.labels)
@@ -112,7 +112,20 @@ def make_network(config: TrainConfig, labels: Sequence[str]) -> Network:
             fresh = {p.name: p.asnumpy() for p in network.head.new_fc.get_parameters()}
             parameters.update(fresh)
         load_parameters(network, parameters)
+    elif config.motion_init:
+        start_from_motion(network)
     return network
+
+
+def start_from_motion(network: Network) -> None:
+    """Take the mean over time out of the first 3D convolution, and keep its spread.
+
+    What is the same in all frames then cancels, and the 3D net starts from what moves.
+    """
+    weight_OITHW = network.head.net3d.res3a_2.conv.weight
+    start = weight_OITHW.asnumpy()
+    moving = start - start.mean(axis=2, keepdims=True)
+    weight_OITHW.set_data(ms.Tensor(moving * (start.std() / moving.std())))
 
 
 def make_step(network: Network, optimizer: ms.nn.Optimizer, config: TrainConfig) -> Step:

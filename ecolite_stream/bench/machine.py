@@ -18,6 +18,7 @@ PACKAGES = (
     "mindspore",
     "openvino",
     "onnxruntime",
+    "torch",
 )
 
 
@@ -64,5 +65,5 @@ def bundle_facts(bundle: Bundle) -> dict[str, Any]:
         "num_segments": spec.num_segments,
         "image_size": spec.preprocessing.image_size,
         "width": spec.width,
-        "classes": len(spec.labels),
+        "labels": len(spec.labels),
     }

@@ -222,7 +222,7 @@ def online_tables(results: Sequence[PolicyResult]) -> list[Table]:
 
 def _policies(results: Sequence[PolicyResult]) -> Table:
     return Table(
-        f"{len(results[0].clips)} labelled clips, streamed",
+        f"Labelled clips, streamed: {len(results[0].clips)}",
         ("memory", "clips right", "live right, memory full", "live right, all", "never full"),
         [
             (r.policy, str(r.clips_right), str(r.full_right), str(r.live_right), r.never_full)

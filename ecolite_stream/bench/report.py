@@ -102,7 +102,7 @@ def _bundle_line(bundle: Bundle) -> str:
     spec = bundle.spec
     return (
         f"{bundle_name(bundle)}: {spec.architecture}, N={spec.num_segments}, "
-        f"{spec.preprocessing.image_size} px, width {spec.width:g}, {len(spec.labels)} classes, "
+        f"{spec.preprocessing.image_size} px, width {spec.width:g}, {len(spec.labels)} labels, "
         f"{bundle.digest[:12]}"
     )
 

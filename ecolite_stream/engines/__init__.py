@@ -9,7 +9,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 
 from ecolite_stream.bundle import Bundle
-from ecolite_stream.engines.base import Engine
+from ecolite_stream.engines.base import Engine, uninterrupted
 from ecolite_stream.engines.mindspore import MindSporeEngine
 from ecolite_stream.engines.openvino import OpenVinoEngine
 from ecolite_stream.errors import EngineError
@@ -43,4 +43,5 @@ def open_engine(name: str, bundle: Bundle) -> Engine:
         name = installed[0]
     if name not in _ENGINES:
         raise EngineError(f"engine is {name!r}; expected auto, {', '.join(_ENGINES)}")
-    return _ENGINES[name](bundle)
+    with uninterrupted():
+        return _ENGINES[name](bundle)

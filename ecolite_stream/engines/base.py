@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
@@ -43,6 +47,32 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Free what the engine holds; it is of no use afterwards."""
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold an interruption back until the block is done.
+
+    MindSpore that is interrupted while it is imported takes the process down with it.
+
+    Raises:
+        KeyboardInterrupt: there was one; at the end of the block.
+    """
+    if threading.current_thread() is not threading.main_thread():  # which alone is interrupted
+        yield
+        return
+    received: list[object] = []
+    handlers = {kind: signal.getsignal(kind) for kind in (signal.SIGINT, signal.SIGTERM)}
+    ours = {kind: handler for kind, handler in handlers.items() if callable(handler)}
+    for kind in ours:
+        signal.signal(kind, lambda *what: received.append(what))
+    try:
+        yield
+    finally:
+        for kind, handler in ours.items():
+            signal.signal(kind, handler)
+    if received:
+        raise KeyboardInterrupt
 
 
 def import_library(name: str, requirement: str) -> Any:

@@ -45,7 +45,7 @@ def test_frames_ascend_inside_the_clip_and_the_window(
     rng = np.random.default_rng(seed)
     chosen = choose_frames(num_frames, 25.0, num_segments, config, rng)
     assert len(chosen) == num_segments
-    assert 0 <= chosen[0] and chosen[-1] < num_frames
+    assert chosen[0] >= 0 and chosen[-1] < num_frames
     assert (np.diff(chosen) >= 0).all()
     longest_s = window_s[1] if window_s else num_frames / 25
     assert chosen[-1] - chosen[0] <= longest_s * 25

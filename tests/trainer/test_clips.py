@@ -36,7 +36,11 @@ def test_finds_videos_in_class_folders_and_nothing_else(tmp_path: Path) -> None:
     for name in ("run/b.mp4", "run/a.AVI", "walk/c.webm", "walk/notes.txt", "d.avi"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert [clip.name for clip in find_clips([tmp_path])] == ["run/a.AVI", "run/b.mp4", "walk/c.webm"]
+    assert [clip.name for clip in find_clips([tmp_path])] == [
+        "run/a.AVI",
+        "run/b.mp4",
+        "walk/c.webm",
+    ]
 
 
 @pytest.mark.parametrize("name", ["absent", "empty"])
@@ -90,8 +94,14 @@ def test_a_list_split_takes_what_is_listed(tmp_path: Path) -> None:
     ("settings", "message"),
     [
         ({"split": "pattern", "split_pattern": "/([a-z])", "val_groups": ("z",)}, "no clip aside"),
-        ({"split": "pattern", "split_pattern": "/([a-z])", "val_groups": tuple("abcd")}, "to train"),
-        ({"split": "pattern", "split_pattern": "(nowhere)", "val_groups": ("a",)}, "finds no group"),
+        (
+            {"split": "pattern", "split_pattern": "/([a-z])", "val_groups": tuple("abcd")},
+            "to train",
+        ),
+        (
+            {"split": "pattern", "split_pattern": "(nowhere)", "val_groups": ("a",)},
+            "finds no group",
+        ),
     ],
 )
 def test_a_split_that_leaves_one_side_empty_is_refused(settings: dict, message: str) -> None:

@@ -49,7 +49,8 @@ def choose_frames(
     """N ascending frame numbers from a random window of a clip of `num_frames` frames."""
     length: float = num_frames
     if config.window_s:
-        length = min(length, rng.uniform(*config.window_s) * fps)
+        shortest_s, longest_s = config.window_s
+        length = min(length, rng.uniform(shortest_s, longest_s) * fps)
     start = rng.uniform(0, num_frames - length)
     stray = config.segment_jitter * rng.uniform(-0.5, 0.5, num_segments)
     phase = (1 - config.segment_jitter) * rng.uniform(-0.5, 0.5)

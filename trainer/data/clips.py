@@ -19,6 +19,7 @@ import numpy.typing as npt
 from ecolite_stream.errors import ConfigError, SourceError
 from ecolite_stream.preprocess import resize_short_side
 from ecolite_stream.sources import open_source
+from ecolite_stream.types import Image
 from trainer.config import DataConfig
 from trainer.data.figures import ACTIONS, draw_clip
 
@@ -132,9 +133,7 @@ def _random_share(clips: Sequence[ClipFile], fraction: float, seed: int) -> set[
 def _group(clip: ClipFile, config: DataConfig) -> str:
     match = re.search(config.split_pattern, clip.name)
     if match is None or not match.groups():
-        raise ConfigError(
-            f"split_pattern {config.split_pattern!r} finds no group in {clip.name!r}"
-        )
+        raise ConfigError(f"split_pattern {config.split_pattern!r} finds no group in {clip.name!r}")
     return str(match.group(1))
 
 
@@ -165,7 +164,8 @@ def decode_clips(files: Sequence[ClipFile], short_side: int, workers: int) -> li
 
 def decode_clip(file: ClipFile, short_side: int) -> Clip:
     """Decode one clip; see `decode_clips`."""
-    images, times_s = [], []
+    images: list[Image] = []
+    times_s: list[float] = []
     with open_source(str(file.path)) as source:
         for frame in source:
             image = frame.image

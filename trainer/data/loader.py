@@ -49,7 +49,9 @@ def training_batches(
         return training_sample(clips[order[place]], num_segments, how, config, rng)
 
     places = range(min(whole, len(order)))
-    yield from _batches(places, sample, lambda i: clips[order[i]].label, labels, batch_size, workers)
+    yield from _batches(
+        places, sample, lambda i: clips[order[i]].label, labels, batch_size, workers
+    )
 
 
 def test_batches(

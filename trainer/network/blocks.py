@@ -44,7 +44,7 @@ class ConvBN(nn.Cell):
 
 
 class PooledProjection(nn.Cell):
-    """3x3 average pool (stride 1, zero padding counted), then 1x1 `ConvBN`: inception's pool branch.
+    """Inception's pool branch: 3x3 average pool (stride 1, padding counted), then 1x1 `ConvBN`.
 
     The two linear steps are swapped, which changes nothing and pools only the few projected
     channels; the bias is added after pooling, where padding cannot touch it. The mean is a

@@ -31,9 +31,7 @@ class Stem(nn.Cell):
         self.conv2_reduce = ConvBN(ch(64), ch(64), 1)
         self.conv2 = ConvBN(ch(64), ch(192), 3)
         self.pool = CeilMaxPool()
-        self.inception_3a = Inception(
-            ch(192), ch(64), (ch(64), ch(64)), (ch(64), ch(96)), ch(32)
-        )
+        self.inception_3a = Inception(ch(192), ch(64), (ch(64), ch(64)), (ch(64), ch(96)), ch(32))
         self.inception_3b = Inception(
             self.inception_3a.out_channels, ch(64), (ch(64), ch(96)), (ch(64), ch(96)), ch(64)
         )

@@ -1,0 +1,85 @@
+"""`ecolite-bench` as people call it."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from ecolite_stream.bench.cli import bench
+from ecolite_stream.bundle import Bundle
+from ecolite_stream.commands import run
+from tests.videos import write_numbered_video
+
+ENGINE = "openvino" if find_spec("openvino") else "mindspore"
+
+
+def exit_code(*args: object) -> int:
+    with pytest.raises(SystemExit) as end:
+        run(bench, [str(arg) for arg in args])
+    return int(end.value.code or 0)
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    write_numbered_video(tmp_path / "clip.avi", 50)
+    return tmp_path / "clip.avi"
+
+
+def test_speed(bundle: Bundle, clip: Path, tmp_path: Path, capfd):
+    file = tmp_path / "report.json"
+    options = ("--bundle", bundle.path, "--engine", ENGINE, "--seconds", 0.01, "--new-frames", 1)
+    assert exit_code("speed", *options, "--stream", clip, "--json", file) == 0
+    out = capfd.readouterr().out
+    assert "live step" in out and "clip.avi" in out
+    report = json.loads(file.read_text())
+    assert report["rows"][0]["engine"] == ENGINE
+    assert report["rows"][0]["new_frames"] == 1
+    assert report["rows"][0]["live_step"]["repetitions"] >= 8
+    assert (report["streams"][0]["frames"], report["streams"][0]["stream_s"]) == (50, 2.0)
+    assert len(report["streams"][0]["wall_s"]) == 3
+
+
+def test_memory(bundle: Bundle, capfd):
+    options = ("--minutes", 0.1, "--bundle", bundle.path, "--engine", ENGINE)
+    assert exit_code("memory", *options, "--limit-mb", 1000) == 0
+    assert "growth" in capfd.readouterr().out
+
+
+def test_online(bundle: Bundle, clip: Path, tmp_path: Path, capfd):
+    label = bundle.spec.labels[0]
+    (tmp_path / "data" / label).mkdir(parents=True)
+    clip.with_suffix(".csv").write_text(f"start_s,end_s,label\n0,2,{label}\n")
+    file = tmp_path / "report.json"
+    (tmp_path / "data" / label / "clip.avi").write_bytes(clip.read_bytes())
+    policies = ("--memory", "window", "--memory", "paper")
+    args = ("online", "--data", tmp_path / "data", "--bundle", bundle.path, "--engine", ENGINE)
+    assert exit_code(*args, *policies, "--track", clip, "--json", file) == 0
+    report = json.loads(file.read_text())
+    assert [memory["memory"] for memory in report["memories"]] == ["window", "paper"]
+    assert report["memories"][0]["clips"] == 1
+    assert [track["policy"] for track in report["tracks"]] == ["window", "paper"]
+
+    (tmp_path / "data" / label / "broken.avi").write_text("no video")
+    assert exit_code(*args) == 3
+    out, err = capfd.readouterr()
+    assert "streamed: 1\n" in out and "streamed: 2\n" in out
+    assert f"unreadable: {label}/broken.avi" in err
+    assert "error: 1 of 2 clips cannot be read" in err
+
+
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        (("online",), 2),
+        (("speed", "--bundle", "{bundle}", "--new-frames", "5"), 2),
+        (("speed", "--bundle", "{bundle}", "--stream", "nowhere.avi"), 3),
+        (("speed", "--bundle", "nowhere"), 4),
+        (("online", "--data", "nowhere", "--bundle", "{bundle}"), 2),
+        (("nonsense",), 2),
+    ],
+)
+def test_refusals(bundle: Bundle, args: tuple[str, ...], code: int):
+    assert exit_code(*(arg.format(bundle=bundle.path) for arg in args)) == code

@@ -1,0 +1,137 @@
+"""What `ecolite-bench online` counts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ecolite_stream.bench.online import (
+    ClipResult,
+    Moment,
+    PolicyResult,
+    clip_label,
+    find_clips,
+    moments_of,
+    online_tables,
+    policy_json,
+    watch_clips,
+)
+from ecolite_stream.bench.track import Action, agreement, read_track
+from ecolite_stream.config import MemoryConfig, StreamConfig
+from ecolite_stream.errors import ConfigError
+from ecolite_stream.types import Prediction
+from tests.fakes import NumberEngine, spec_of
+from tests.videos import write_numbered_video
+
+LABELS = ("a", "b", "c")
+
+
+def prediction(fill: float, **scores: float) -> Prediction:
+    top = tuple(sorted(scores.items(), key=lambda item: -item[1]))
+    return Prediction("s", 0, 1.0, *top[0], top, fill)
+
+
+def moment(label: str, time_s: float = 0.0, fill: float = 1.0) -> Moment:
+    return Moment(time_s, label, 0.5, fill)
+
+
+def test_a_clip_is_what_its_full_memory_says_on_average():
+    predictions = [
+        prediction(0.5, a=1.0, b=0.0),
+        prediction(1.0, a=0.6, b=0.4),
+        prediction(1.0, a=0.3, b=0.7),
+    ]
+    assert clip_label(predictions) == "b"
+    assert clip_label(predictions[:1]) == "a"
+    assert clip_label([]) is None
+
+
+def test_shares_of_clips_and_of_live_predictions():
+    result = PolicyResult(
+        "window",
+        [
+            ClipResult("a/1", "a", "a", (moment("b", fill=0.5), moment("a"), moment("a"))),
+            ClipResult("a/2", "a", "b", (moment("b"), moment("a"))),
+            ClipResult("b/3", "b", "b", (moment("b", fill=0.5),)),
+            ClipResult("b/4", "b", None, error="no video"),
+        ],
+    )
+    assert str(result.clips_right) == "2/4  50.0 %"
+    assert (result.full_right.right, result.full_right.total) == (3, 4)
+    assert (result.live_right.right, result.live_right.total) == (4, 6)
+    assert result.never_full == 2
+    policies, classes, wrong = online_tables([result])
+    assert policies.rows[0][-1] == 2
+    assert classes.rows == [("a", 2, 1), ("b", 2, 1)]
+    assert wrong.rows == [("window", "a/2", "b"), ("window", "b/4", "no video")]
+    assert policy_json(result)["results"][3]["error"] == "no video"
+
+
+def test_every_file_of_a_class_folder_is_a_clip(tmp_path: Path):
+    for name in ("a/2.avi", "a/1.txt", "b/.hidden", "b/3.mp4", ".git/x.avi", "b/deep/4.avi"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "sources.csv").touch()
+    assert [c.name for c in find_clips(tmp_path, LABELS)] == ["a/1.txt", "a/2.avi", "b/3.mp4"]
+    assert [c.name for c in find_clips(tmp_path, LABELS, only="a/2")] == ["a/2.avi"]
+    with pytest.raises(ConfigError, match="no label b; its labels: a, c"):
+        find_clips(tmp_path, ("a", "c"))
+    with pytest.raises(ConfigError, match="contains 'zzz'"):
+        find_clips(tmp_path, LABELS, only="zzz")
+    with pytest.raises(ConfigError, match="no folder"):
+        find_clips(tmp_path / "elsewhere", LABELS)
+
+
+def test_clips_go_through_the_pipeline_and_unreadable_ones_stay_in_the_count(tmp_path: Path):
+    for label, num_frames in (("a", 75), ("b", 20)):
+        (tmp_path / label).mkdir()
+        write_numbered_video(tmp_path / label / "clip.avi", num_frames)
+    (tmp_path / "a" / "text.avi").write_text("no video")
+    configs = [
+        StreamConfig(top=len(LABELS), memory=MemoryConfig(policy=policy))
+        for policy in ("window", "paper")
+    ]
+    steps: list[int] = []
+    results = watch_clips(
+        find_clips(tmp_path, LABELS), NumberEngine(), spec_of(), configs, lambda: steps.append(1)
+    )
+    assert [result.policy for result in results] == ["window", "paper"]
+    assert len(steps) == 3
+    for result in results:
+        long, broken, short = result.clips
+        assert long.error is None and long.was_full and len(long.moments) == 5
+        assert broken.error and broken.taken_for is None
+        assert short.moments and short.taken_for in LABELS
+        assert result.clips_right.total == 3
+
+
+def test_track_leaves_out_what_the_memory_still_holds(tmp_path: Path):
+    (tmp_path / "v.csv").write_text("start_s,end_s,label\n0,2,a\n2,6,b\n")
+    track = read_track(tmp_path / "v.mp4", LABELS)
+    assert track == [Action(0, 2, "a"), Action(2, 6, "b")]
+    moments = [moment(label, time_s) for time_s, label in enumerate("aaabbbc")]
+    result = agreement("v.mp4", "window", moments, track, span_s=2)
+    assert str(result.settled) == "2/2 100.0 %"  # 4 and 5 s
+    assert str(result.all) == "5/6  83.3 %"  # not 2 s; 6 s is not covered
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "cannot be read"),
+        ("", "empty"),
+        ("a,b\n1,2\n", "start_s, end_s, label"),
+        ("start_s,end_s,label\n0,x,a\n", "start_s, end_s, label"),
+        ("start_s,end_s,label\n0,1,z\n", "no label z"),
+    ],
+)
+def test_bad_tracks(tmp_path: Path, text: str | None, message: str):
+    if text is not None:
+        (tmp_path / "v.csv").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        read_track(tmp_path / "v.mp4", LABELS)
+
+
+def test_moments_forget_the_lists():
+    assert moments_of([prediction(0.5, a=0.9, b=0.1)]) == (Moment(1.0, "a", 0.9, 0.5),)
