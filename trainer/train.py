@@ -61,7 +61,8 @@ def train(config: TrainConfig) -> Path:
         ConfigError: the configuration asks for what cannot be done.
         EcoliteError: the loss stopped being a number.
     """
-    ms.set_device(config.device_target)
+    if ms.get_context("device_target") != config.device_target:
+        ms.set_device(config.device_target)
     ms.set_seed(config.seed)
     if config.cpu_cores:
         cores = "-".join(map(str, config.cpu_cores))
