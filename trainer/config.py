@@ -65,7 +65,8 @@ class AugmentationConfig:
 
     Attributes:
         window_s: (shortest, longest) window that the N segments are taken from, in seconds; empty
-            takes the whole clip, as published.
+            takes the whole clip, as published. With windows, validation scores windows of
+            `clip_seconds` instead of whole clips.
         windows_per_clip: windows of each filmed clip an epoch; drawn and still ones give one.
         segment_jitter: how far a frame may stray from the even grid, in segments; 1 is the
             published uniformly random frame of each segment.

@@ -17,7 +17,7 @@ from ecolite_stream.commands import run
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.types import FloatArray
 from trainer.checkpoints import load_checkpoint, network_from
-from trainer.data.clips import decode_clips, expand_folder, find_clips
+from trainer.data.clips import cut_windows, decode_clips, expand_folder, find_clips
 from trainer.data.loader import Batch, test_batches
 from trainer.network import Network
 
@@ -74,13 +74,19 @@ def score(logits: FloatArray, labels: np.ndarray[tuple[int], np.dtype[np.int32]]
 @click.command()
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.option("--clips", required=True, multiple=True, help="Folder with <class>/<clip> files.")
+@click.option("--window", type=float, help="Score windows of so many seconds, half overlapping.")
 @click.option("--only", default="", help="Only clips whose <class>/<file> contains this text.")
 @click.option("--batch-size", default=8, show_default=True, type=click.IntRange(1))
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1))
 def main(
-    checkpoint: Path, clips: tuple[str, ...], only: str, batch_size: int, workers: int
+    checkpoint: Path,
+    clips: tuple[str, ...],
+    window: float | None,
+    only: str,
+    batch_size: int,
+    workers: int,
 ) -> None:
-    """Score CHECKPOINT on every clip of a folder tree, one whole-clip prediction each."""
+    """Score CHECKPOINT on every clip of a folder tree, whole or in windows."""
     loaded = load_checkpoint(checkpoint)
     spec = loaded.spec
     files = [f for f in find_clips(map(expand_folder, clips)) if only in f.name]
@@ -94,6 +100,8 @@ def main(
         )
     network = network_from(loaded)
     decoded = decode_clips(files, spec.preprocessing.short_side, workers)
+    if window:
+        decoded = [piece for clip in decoded for piece in cut_windows(clip, window)]
     batches = test_batches(
         decoded, spec.labels, spec.num_segments, spec.preprocessing, batch_size, workers
     )

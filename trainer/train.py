@@ -10,14 +10,14 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 import mindspore as ms
 import mindspore.ops as ops
-import numpy as np
 
 from ecolite_stream.bundle import ModelSpec
 from ecolite_stream.commands import run
@@ -26,6 +26,7 @@ from trainer.checkpoints import load_checkpoint, load_parameters, save_checkpoin
 from trainer.config import TrainConfig, load_train_config
 from trainer.data.clips import (
     Clip,
+    cut_windows,
     decode_clips,
     draw_clips,
     expand_folder,
@@ -70,7 +71,7 @@ def train(config: TrainConfig) -> Path:
     dataset = load_dataset(config)
     click.echo(
         f"{len(dataset.training)} training windows an epoch, "
-        f"{len(dataset.validation)} validation clips, {len(dataset.labels)} classes",
+        f"{len(dataset.validation)} to validate on, {len(dataset.labels)} classes",
         err=True,
     )
     network = make_network(config, dataset.labels)
@@ -85,6 +86,8 @@ def load_dataset(config: TrainConfig) -> Dataset:
     short_side = config.preprocessing.short_side
     real = decode_clips(training_files, short_side, data.workers)
     validation = decode_clips(validation_files, short_side, data.workers)
+    if config.augmentation.window_s:  # then it is windows that it has to get right
+        validation = [w for clip in validation for w in cut_windows(clip, config.clip_seconds)]
     training = real * config.augmentation.windows_per_clip
     if data.idle_label:
         training += still_clips(real[::2], data.idle_label)
@@ -251,20 +254,13 @@ class Run:
         )
 
 
-class _progress:  # noqa: N801 - reads as a function
+@contextmanager
+def _progress(steps: int) -> Iterator[Callable[[int], None]]:
     """A progress bar on stderr, where that is a terminal and the log lines go elsewhere."""
-
-    def __init__(self, steps: int) -> None:
-        hidden = not sys.stderr.isatty() or sys.stdout.isatty()
-        self._bar = click.progressbar(
-            length=steps, label="training", file=sys.stderr, hidden=hidden
-        )
-
-    def __enter__(self) -> Callable[[int], None]:
-        return self._bar.__enter__().update
-
-    def __exit__(self, *details: object) -> None:
-        self._bar.__exit__(None, None, None)
+    hidden = not sys.stderr.isatty() or sys.stdout.isatty()
+    bar = click.progressbar(length=steps, label="training", file=sys.stderr, hidden=hidden)
+    with bar:
+        yield bar.update
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -277,5 +273,4 @@ def main(config: Path | None, overrides: tuple[str, ...]) -> None:
 
 
 if __name__ == "__main__":
-    np.seterr(all="raise", under="ignore")
     run(main)

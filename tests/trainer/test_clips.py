@@ -13,6 +13,7 @@ from trainer.config import DataConfig
 from trainer.data.clips import (
     Clip,
     ClipFile,
+    cut_windows,
     decode_clip,
     decode_clips,
     draw_clips,
@@ -123,6 +124,17 @@ def test_a_damaged_clip_is_named(tmp_path: Path) -> None:
     (tmp_path / "bad.avi").write_text("not a video")
     with pytest.raises(SourceError, match=r"bad\.avi"):
         decode_clips([ClipFile(tmp_path / "bad.avi", "walk")], 64, workers=2)
+
+
+@pytest.mark.parametrize(
+    ("frames", "starts"), [(10, [0]), (20, [0]), (21, [0, 1]), (45, [0, 10, 20, 25])]
+)
+def test_windows_overlap_by_half_and_reach_the_end(frames: int, starts: list[int]) -> None:
+    clip = Clip("a/a", "a", np.arange(frames, dtype=np.uint8).reshape(-1, 1, 1, 1), 10.0)
+    windows = cut_windows(clip, seconds=2)
+    assert [int(window.frames[0]) for window in windows] == starts
+    assert all(len(window.frames) == min(20, frames) for window in windows)
+    assert int(windows[-1].frames[-1]) == frames - 1
 
 
 def test_draws_every_action_from_its_seed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import sys
@@ -178,6 +179,20 @@ def decode_clip(file: ClipFile, short_side: int) -> Clip:
     seconds = times_s[-1] - times_s[0]
     fps = (len(images) - 1) / seconds if seconds > 0 else FIGURE_FPS
     return Clip(file.name, file.label, np.stack(images), fps)
+
+
+def cut_windows(clip: Clip, seconds: float) -> list[Clip]:
+    """Half-overlapping windows of a clip, as a live stream shows it; the last one ends with it.
+
+    A clip that is no longer than a window is its own only window. Frames are shared, not copied.
+    """
+    length = round(seconds * clip.fps)
+    starts = range(0, max(1, len(clip.frames) - length + 1), max(1, length // 2))
+    last = max(0, len(clip.frames) - length)
+    return [
+        dataclasses.replace(clip, frames=clip.frames[start : start + length])
+        for start in sorted({*starts, last})
+    ]
 
 
 def draw_clips(per_class: int, short_side: int, seed: int, workers: int) -> list[Clip]:
