@@ -76,7 +76,7 @@ def test_one_choice_for_all_frames_of_a_clip() -> None:
     image = np.random.default_rng(0).integers(0, 256, (40, 50, 3)).astype(np.uint8)
     frames = np.broadcast_to(image, (4, 40, 50, 3))
     config = AugmentationConfig(brightness=40, contrast=0.3)
-    views = [augment(frames, 32, config, np.random.default_rng(seed)) for seed in range(12)]
+    views = [augment(frames, HOW, config, np.random.default_rng(seed)) for seed in range(12)]
     assert all((view == view[0]).all() for view in views)
     assert len({view.tobytes() for view in views}) > 6
 
@@ -84,7 +84,7 @@ def test_one_choice_for_all_frames_of_a_clip() -> None:
 def test_darkening_stops_at_black() -> None:
     frames = np.full((2, 40, 50, 3), 5, np.uint8)
     config = AugmentationConfig(brightness=60, flip=0.0)
-    views = [augment(frames, 32, config, np.random.default_rng(seed)) for seed in range(20)]
+    views = [augment(frames, HOW, config, np.random.default_rng(seed)) for seed in range(20)]
     darkened = [view for view in views if view.mean() < 5]
     assert darkened
     assert all((view == 0).all() for view in darkened if view.mean() < 1)
@@ -93,18 +93,19 @@ def test_darkening_stops_at_black() -> None:
 
 def test_noise_differs_between_frames() -> None:
     frames = np.full((2, 40, 50, 3), 100, np.uint8)
-    view = augment(frames, 32, AugmentationConfig(noise=20), np.random.default_rng(1))
+    view = augment(frames, HOW, AugmentationConfig(noise=20), np.random.default_rng(1))
     assert not np.array_equal(view[0], view[1])
 
 
-@given(seed=st.integers(0, 200))
-def test_crops_lie_inside_and_distort_one_step_at_most(seed: int) -> None:
+@given(seed=st.integers(0, 200), framing=st.sampled_from(("center", "whole")))
+def test_crops_lie_inside_and_distort_one_step_at_most(seed: int, framing: str) -> None:
     config = AugmentationConfig()
-    top, left, height, width = random_crop(120, 160, config, np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    top, left, height, width = random_crop((120, 160), framing, config, rng)
     assert 0 <= top <= 120 - height and 0 <= left <= 160 - width
     steps = [
         next(i for i, s in enumerate(config.scales) if round(side * s) == length)
-        for side, length in ((120, height), (160, width))
+        for side, length in ((120, height), (160 if framing == "whole" else 120, width))
     ]
     assert abs(steps[0] - steps[1]) <= 1
 

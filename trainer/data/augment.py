@@ -24,7 +24,7 @@ def training_sample(
 ) -> FloatArray:
     """A random view of a clip: (N, 3, S, S) float32."""
     chosen = choose_frames(len(clip.frames), clip.fps, num_segments, config, rng)
-    squares = augment(clip.frames[chosen], how.image_size, config, rng)
+    squares = augment(clip.frames[chosen], how, config, rng)
     return np.stack([normalize(square, how) for square in squares])
 
 
@@ -63,14 +63,15 @@ def choose_frames(
 
 
 def augment(
-    frames: Frames, size: int, config: AugmentationConfig, rng: np.random.Generator
+    frames: Frames, how: Preprocessing, config: AugmentationConfig, rng: np.random.Generator
 ) -> Frames:
     """One crop, flip, change of light and noise level for all (N, H, W, 3) frames.
 
     Returns:
-        (N, size, size, 3) uint8.
+        (N, S, S, 3) uint8.
     """
-    top, left, height, width = random_crop(frames.shape[1], frames.shape[2], config, rng)
+    size = how.image_size
+    top, left, height, width = random_crop(frames.shape[1:3], how.framing, config, rng)
     flip = rng.random() < config.flip
     gain = 1 + rng.uniform(-config.contrast, config.contrast)
     offset = rng.uniform(-config.brightness, config.brightness)
@@ -86,19 +87,25 @@ def augment(
 
 
 def random_crop(
-    height: int, width: int, config: AugmentationConfig, rng: np.random.Generator
+    shape: tuple[int, ...], framing: str, config: AugmentationConfig, rng: np.random.Generator
 ) -> tuple[int, int, int, int]:
     """(top, left, height, width) of a crop at one of the corners, edges or the middle.
 
-    Its sides are shares of the picture's own, so that the shape of the picture is kept but for
-    `max_distort` steps in `scales`.
+    Its sides are shares of the short side, as published, or of the picture's own sides where the
+    whole picture is framed; they differ by at most `max_distort` steps in `scales`.
+
+    Args:
+        shape: (height, width) of the picture.
+        framing: as in `Preprocessing`.
     """
+    height, width = shape
+    base_height, base_width = shape if framing == "whole" else (min(shape), min(shape))
     first = int(rng.integers(len(config.scales)))
     low = max(0, first - config.max_distort)
     high = min(len(config.scales) - 1, first + config.max_distort)
     second = int(rng.integers(low, high + 1))
-    crop_height = round(height * config.scales[first])
-    crop_width = round(width * config.scales[second])
+    crop_height = round(base_height * config.scales[first])
+    crop_width = round(base_width * config.scales[second])
     top = round((height - crop_height) * int(rng.integers(3)) / 2)
     left = round((width - crop_width) * int(rng.integers(3)) / 2)
     return top, left, crop_height, crop_width
