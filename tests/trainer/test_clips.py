@@ -132,9 +132,9 @@ def test_a_damaged_clip_is_named(tmp_path: Path) -> None:
 def test_windows_overlap_by_half_and_reach_the_end(frames: int, starts: list[int]) -> None:
     clip = Clip("a/a", "a", np.arange(frames, dtype=np.uint8).reshape(-1, 1, 1, 1), 10.0)
     windows = cut_windows(clip, seconds=2)
-    assert [int(window.frames[0]) for window in windows] == starts
+    assert [int(window.frames[0, 0, 0, 0]) for window in windows] == starts
     assert all(len(window.frames) == min(20, frames) for window in windows)
-    assert int(windows[-1].frames[-1]) == frames - 1
+    assert int(windows[-1].frames[-1, 0, 0, 0]) == frames - 1
 
 
 def test_draws_every_action_from_its_seed() -> None:

@@ -1,0 +1,42 @@
+"""The embedded model is whole, runs on every engine, and knows what the docs say it knows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ecolite_stream.bundle import demo_bundle_path, read_bundle
+from ecolite_stream.engines import installed_engines, open_engine
+from ecolite_stream.preprocess import preprocess
+from tests.conftest import ROOT
+from trainer.config import load_train_config
+from trainer.data.figures import ACTIONS
+
+
+def test_it_knows_ten_actions_and_idle() -> None:
+    assert set(read_bundle(demo_bundle_path()).spec.labels) == set(ACTIONS)
+
+
+def test_it_was_trained_with_the_committed_configuration() -> None:
+    trained = read_bundle(demo_bundle_path()).spec.training["config"]
+    config = load_train_config(ROOT / "configs" / "train" / "demo.yaml")
+    for key in ("arch", "num_segments", "width", "epochs", "batch_size", "lr", "seed"):
+        assert trained[key] == getattr(config, key), key
+    assert trained["preprocessing"]["image_size"] == config.preprocessing.image_size
+    assert trained["augmentation"]["scales"] == list(config.augmentation.scales)
+    assert trained["data"]["figures_per_class"] == config.data.figures_per_class
+
+
+@pytest.mark.parametrize("name", ["openvino", "mindspore"])
+def test_every_engine_gives_its_golden_numbers(name: str) -> None:
+    if name not in installed_engines():
+        pytest.skip(f"{name} is not installed")
+    bundle = read_bundle(demo_bundle_path())
+    golden = bundle.golden()
+    engine = open_engine(name, bundle)
+    inputs = np.stack([preprocess(image, bundle.spec.preprocessing) for image in golden.images])
+    features = engine.encode(inputs)
+    logits = engine.classify(features[None])[0]
+    engine.close()
+    for found, expected in ((features, golden.features), (logits, golden.logits)):
+        assert np.abs(found - expected).max() <= 1e-3 * np.abs(expected).max()
