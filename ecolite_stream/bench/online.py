@@ -11,6 +11,7 @@ from typing import Any
 from ecolite_stream.bench.report import Table
 from ecolite_stream.bench.watch import watch
 from ecolite_stream.bundle import ModelSpec
+from ecolite_stream.clips import ClipFile
 from ecolite_stream.commands import one_line
 from ecolite_stream.config import StreamConfig
 from ecolite_stream.engines import Engine
@@ -18,18 +19,6 @@ from ecolite_stream.errors import ConfigError, SourceError
 from ecolite_stream.recognizer import Recognizer
 from ecolite_stream.sources import open_source
 from ecolite_stream.types import Prediction
-
-
-@dataclass(frozen=True)
-class ClipFile:
-    """A file in a class folder; `name` is `<class>/<file>`."""
-
-    path: Path
-    label: str
-
-    @property
-    def name(self) -> str:
-        return f"{self.label}/{self.path.name}"
 
 
 def find_clips(folder: Path, labels: Sequence[str], only: str = "") -> list[ClipFile]:

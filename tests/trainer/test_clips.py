@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ecolite_stream.clips import ClipFile
 from ecolite_stream.errors import ConfigError, SourceError
 from tests.videos import write_numbered_video
 from trainer.config import DataConfig
 from trainer.data.clips import (
     Clip,
-    ClipFile,
     cut_windows,
     decode_clip,
     decode_clips,

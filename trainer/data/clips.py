@@ -17,6 +17,7 @@ import click
 import numpy as np
 import numpy.typing as npt
 
+from ecolite_stream.clips import ClipFile
 from ecolite_stream.errors import ConfigError, SourceError
 from ecolite_stream.preprocess import resize_short_side
 from ecolite_stream.sources import open_source
@@ -31,18 +32,6 @@ DEFAULT_DATA = "../shared/data"
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class ClipFile:
-    """One labelled video file; `name` is `<class>/<file>`."""
-
-    path: Path
-    label: str
-
-    @property
-    def name(self) -> str:
-        return f"{self.label}/{self.path.name}"
 
 
 @dataclass(frozen=True, eq=False)
