@@ -6,36 +6,62 @@ stream has its own. Three policies decide what is kept:
     window    the last `span_s` seconds, evenly in time
     paper     Algorithm 1 of the ECO paper: half from what is new, half from the memory before
     pyramid   the authors' script: a half, a quarter, an eighth ... of the newest blocks
+
+Each has a time scale of its own, and keeps it: where the stream had not begun, or did not come for
+a while, the nearest frame stands in. `fill` tells how many of the N segments are real.
 """
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from ecolite_stream.errors import ConfigError
-from ecolite_stream.sampling import evenly, nearest, segment_frames
+from ecolite_stream.sampling import (
+    FloatTimes,
+    evenly,
+    nearest,
+    segment_frames,
+    segment_times,
+)
 from ecolite_stream.types import FloatArray
 
 POLICIES = ("window", "paper", "pyramid")
+
+_ROUNDING_S = 1e-6  # timestamps are rounded
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """The feature of one frame, (C, h, w) float32, and the stream time of that frame."""
+
+    feature: FloatArray
+    time_s: float
 
 
 class Memory(Protocol):
     """The features of one stream.
 
     Attributes:
+        num_segments: N.
         sample_period_s: seconds of stream time between two frames that it wants encoded.
     """
 
+    num_segments: int
     sample_period_s: float
 
     @property
     def fill(self) -> float:
-        """How much of what the memory can span it has seen, 0 to 1."""
+        """The share of the N segments, 0 to 1, that have a sample within half a segment.
+
+        A segment's time is what it would stand for in a stream without a hole.
+        """
 
     def add(self, feature: FloatArray, time_s: float) -> None:
         """Remember the feature of a frame; times ascend."""
@@ -43,8 +69,8 @@ class Memory(Protocol):
     def recall(self) -> FloatArray:
         """The N features to predict from, (N, *feature_shape) float32, oldest first.
 
-        A prediction also ends the block of new features it was made from. While fewer than N
-        features are there, they are repeated in order. At least one must have been added.
+        A prediction also ends the block of new features it was made from. At least one feature
+        must have been added.
         """
 
 
@@ -67,106 +93,171 @@ def make_memory(policy: str, num_segments: int, span_s: float, every_s: float) -
 
 
 class WindowMemory:
-    """The last `span_s` seconds: N features as evenly in time as they were sampled.
+    """The last `span_s` seconds, always all of them: N features evenly in time.
 
-    The sampling period divides `every_s`, so that the newest feature is fresh whenever a
-    prediction is due, and is at most a segment's share of the window. Features are chosen by
-    their times: a hole left by dropped frames does not change the time scale. At the start of
-    a stream the window is as long as what has been seen.
+    Features are chosen by their times, so neither dropped frames nor a stream that has just begun
+    change the time scale; `sampling.segment_times` is the rule, and training follows it too. The
+    sampling period divides `every_s`, so that the newest feature is fresh whenever a prediction
+    is due, and it is fine enough for every segment to find a sample within an eighth of its
+    length. Of samples closer together than a quarter of a segment only some are kept.
     """
 
     def __init__(self, num_segments: int, span_s: float, every_s: float) -> None:
         segment_s = span_s / num_segments
         self.num_segments = num_segments
-        self.sample_period_s = every_s / math.ceil(every_s / segment_s - 1e-6)
-        self._reach_s = span_s - segment_s  # from the oldest segment to the newest
-        self._features: deque[FloatArray] = deque()
-        self._times_s: deque[float] = deque()
+        self.sample_period_s = every_s / _samples_per_prediction(num_segments, segment_s, every_s)
+        self._span_s = span_s
+        self._segment_s = segment_s
+        self._samples: deque[Sample] = deque()
 
     @property
     def fill(self) -> float:
-        return _share(self._times_s[-1] - self._times_s[0], self._reach_s) if self._times_s else 0.0
+        if not self._samples:
+            return 0.0
+        targets_s = self._segment_times()
+        chosen_s = self._times()[nearest(self._times(), targets_s)]
+        return _share_near(chosen_s - targets_s, self._segment_s / 2)
 
     def add(self, feature: FloatArray, time_s: float) -> None:
-        self._features.append(feature)
-        self._times_s.append(time_s)
+        samples = self._samples
+        if len(samples) > 1 and time_s - samples[-2].time_s <= self._segment_s / 4:
+            samples.pop()  # its neighbours are close enough to stand for it
+        samples.append(Sample(feature, time_s))
         # One from before the window stays: it may be the nearest to the window's start.
-        while len(self._times_s) > 1 and self._times_s[1] <= time_s - self._reach_s:
-            self._features.popleft()
-            self._times_s.popleft()
+        oldest_s = self._segment_times()[0]
+        while len(samples) > 1 and samples[1].time_s <= oldest_s:
+            samples.popleft()
 
     def recall(self) -> FloatArray:
-        newest_s = self._times_s[-1]
-        oldest_s = max(self._times_s[0], newest_s - self._reach_s)
-        targets_s = np.linspace(oldest_s, newest_s, self.num_segments)
-        chosen = nearest(self._times_s, targets_s.tolist())
-        return np.stack([self._features[position] for position in chosen])
+        chosen = nearest(self._times(), self._segment_times())
+        return np.stack([self._samples[position].feature for position in chosen])
+
+    def _times(self) -> FloatTimes:
+        return np.array([sample.time_s for sample in self._samples])
+
+    def _segment_times(self) -> FloatTimes:
+        return segment_times(self._samples[-1].time_s, self._span_s, self.num_segments)
 
 
-class PaperMemory:
+def _samples_per_prediction(num_segments: int, segment_s: float, every_s: float) -> int:
+    """Into how many equal parts to cut `every_s`: the fewest that serve every segment."""
+    ages_s = np.arange(num_segments) * segment_s
+    fewest = math.ceil(every_s / segment_s - _ROUNDING_S)
+    most = math.ceil(4 * every_s / segment_s)
+    for parts in range(fewest, most):
+        beside_s = np.abs(ages_s - np.round(ages_s * parts / every_s) * every_s / parts)
+        if beside_s.max() <= segment_s / 8 + _ROUNDING_S:
+            return parts
+    return most
+
+
+class _BlockMemory(ABC):
+    """What the paper and pyramid policies share: blocks, and what they would hold without a hole.
+
+    A block is the time between two predictions, in which N / 2 frames are sampled. A block
+    always fills its share of the memory: frames are repeated where some were dropped, so that the
+    time scale stays.
+    """
+
+    def __init__(self, num_segments: int, every_s: float) -> None:
+        self.num_segments = num_segments
+        self.sample_period_s = every_s / (num_segments / 2)
+        self._queue: list[Sample] = []  # what came in since the last prediction
+        self._segment_ages_s = self._ages_without_a_hole(every_s)
+        gaps_s = -np.diff(self._segment_ages_s)  # from each segment to the next newer one
+        self._tolerances_s = np.append(gaps_s, self.sample_period_s) / 2
+
+    @property
+    def fill(self) -> float:
+        samples = self._recalled()
+        if not samples:
+            return 0.0
+        times_s = np.array([sample.time_s for sample in samples])
+        beside_s = times_s[-1] - times_s - self._segment_ages_s
+        return _share_near(beside_s, self._tolerances_s)
+
+    def add(self, feature: FloatArray, time_s: float) -> None:
+        self._queue.append(Sample(feature, time_s))
+
+    def recall(self) -> FloatArray:
+        samples = self._recalled()
+        self._end_block()
+        return np.stack([sample.feature for sample in samples])
+
+    @abstractmethod
+    def _recalled(self) -> list[Sample]:
+        """The N samples of a prediction made now, oldest first; none if there is none."""
+
+    @abstractmethod
+    def _end_block(self) -> None:
+        """Let the queue become part of the memory."""
+
+    def _ages_without_a_hole(self, every_s: float) -> FloatTimes:
+        """Ages of the N segments, oldest first, in a stream that was sampled as asked for."""
+        nothing = np.empty(0, np.float32)
+        per_block = max(1, round(every_s / self.sample_period_s))
+        samples: list[Sample] = []
+        for number in range(per_block * (self.num_segments + 1)):  # far longer than any remembers
+            self._queue.append(Sample(nothing, number * self.sample_period_s))
+            if len(self._queue) == per_block:
+                samples = self._recalled()
+                self._end_block()
+        self._forget()
+        newest_s = samples[-1].time_s
+        return np.array([newest_s - sample.time_s for sample in samples])
+
+    @abstractmethod
+    def _forget(self) -> None:
+        """Be empty again."""
+
+
+class PaperMemory(_BlockMemory):
     """Algorithm 1 of the paper: S = half from the queue Q, half from the old S, in time order.
 
-    Q is what came in since the last prediction. The paper counts frames; here a block is the
-    time between two predictions, in which N / 2 frames are sampled. A block always fills its
-    half: frames are repeated where some were dropped, so that the time scale stays. The running
-    average of Algorithm 1 is the recognizer's.
+    Q is what came in since the last prediction; the paper counts frames, here it is a block.
+    The running average of Algorithm 1 is not the memory's: see `StreamState`.
     """
 
     def __init__(self, num_segments: int, every_s: float) -> None:
-        self.num_segments = num_segments
-        self.sample_period_s = every_s / (num_segments / 2)
-        self._memory: list[FloatArray] = []  # S: none, or N
-        self._queue: list[FloatArray] = []  # Q
-        self._seen = _Span(2 * every_s - self.sample_period_s)
+        self._memory: list[Sample] = []  # S: none, or N
+        super().__init__(num_segments, every_s)
 
-    @property
-    def fill(self) -> float:
-        return self._seen.share
+    def _recalled(self) -> list[Sample]:
+        if not self._queue:
+            return self._memory
+        from_memory = self.num_segments // 2 if self._memory else 0
+        old = _resample(self._memory, from_memory)
+        return old + _resample(self._queue, self.num_segments - from_memory)
 
-    def add(self, feature: FloatArray, time_s: float) -> None:
-        self._queue.append(feature)
-        self._seen.reach(time_s)
+    def _end_block(self) -> None:
+        self._memory, self._queue = self._recalled(), []
 
-    def recall(self) -> FloatArray:
-        if self._queue:
-            from_memory = self.num_segments // 2 if self._memory else 0
-            old = _resample(self._memory, from_memory)
-            self._memory = old + _resample(self._queue, self.num_segments - from_memory)
-            self._queue = []
-        return np.stack(self._memory)
+    def _forget(self) -> None:
+        self._memory = []
 
 
-class PyramidMemory:
-    """The published online script: newest block first 8, 4, 2, 1, 1 of 16, here for any N.
-
-    A block is the time between two predictions; N / 2 frames are sampled in it. As in
-    `PaperMemory`, a block always fills its share.
-    """
+class PyramidMemory(_BlockMemory):
+    """The published online script: newest block first 8, 4, 2, 1, 1 of 16, here for any N."""
 
     def __init__(self, num_segments: int, every_s: float) -> None:
-        self.num_segments = num_segments
-        self.sample_period_s = every_s / (num_segments / 2)
         self._shares = pyramid_shares(num_segments)
-        self._blocks: deque[list[FloatArray]] = deque(maxlen=len(self._shares))  # newest first
-        self._queue: list[FloatArray] = []
-        self._seen = _Span(every_s * len(self._shares) - self.sample_period_s)
+        self._blocks: list[list[Sample]] = []  # newest first
+        super().__init__(num_segments, every_s)
 
-    @property
-    def fill(self) -> float:
-        return self._seen.share
+    def _recalled(self) -> list[Sample]:
+        samples = [sample for block in reversed(self._shared()) for sample in block]
+        return _resample(samples, self.num_segments) if samples else []
 
-    def add(self, feature: FloatArray, time_s: float) -> None:
-        self._queue.append(feature)
-        self._seen.reach(time_s)
+    def _end_block(self) -> None:
+        self._blocks, self._queue = self._shared(), []
 
-    def recall(self) -> FloatArray:
-        if self._queue:
-            self._blocks.appendleft(self._queue)
-            self._queue = []
-        for position, share in zip(range(len(self._blocks)), self._shares, strict=False):
-            self._blocks[position] = _resample(self._blocks[position], share)
-        features = [feature for block in reversed(self._blocks) for feature in block]
-        return np.stack(_resample(features, self.num_segments))
+    def _shared(self) -> list[list[Sample]]:
+        """Each block's share, newest block first."""
+        blocks = [self._queue, *self._blocks] if self._queue else self._blocks
+        return [_resample(b, share) for b, share in zip(blocks, self._shares, strict=False)]
+
+    def _forget(self) -> None:
+        self._blocks = []
 
 
 def pyramid_shares(num_segments: int) -> list[int]:
@@ -177,31 +268,11 @@ def pyramid_shares(num_segments: int) -> list[int]:
     return shares
 
 
-class _Span:
-    """How much of a span of time has been seen."""
-
-    def __init__(self, length_s: float) -> None:
-        self._length_s = length_s
-        self._first_s: float | None = None
-        self._last_s = 0.0
-
-    def reach(self, time_s: float) -> None:
-        if self._first_s is None:
-            self._first_s = time_s
-        self._last_s = time_s
-
-    @property
-    def share(self) -> float:
-        return (
-            0.0 if self._first_s is None else _share(self._last_s - self._first_s, self._length_s)
-        )
+def _share_near(beside_s: FloatTimes, tolerance_s: FloatTimes | float) -> float:
+    return float(np.mean(np.abs(beside_s) <= tolerance_s + _ROUNDING_S))
 
 
-def _share(seen_s: float, span_s: float) -> float:
-    return 1.0 if seen_s >= span_s - 1e-6 else seen_s / span_s
-
-
-def _resample(features: Sequence[FloatArray], wanted: int) -> list[FloatArray]:
-    """As many features as wanted, in order, the newest among them; repeated where too few."""
-    rule = evenly if wanted <= len(features) else segment_frames
-    return [features[position] for position in rule(len(features), wanted)]
+def _resample(samples: Sequence[Sample], wanted: int) -> list[Sample]:
+    """As many samples as wanted, in order, the newest among them; repeated where too few."""
+    rule = evenly if wanted <= len(samples) else segment_frames
+    return [samples[position] for position in rule(len(samples), wanted)]

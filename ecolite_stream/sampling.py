@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
+from numpy.typing import ArrayLike
+
+FloatTimes = npt.NDArray[np.float64]
 
 
 def segment_frames(num_frames: int, num_segments: int) -> list[int]:
@@ -22,19 +25,6 @@ def segment_frames(num_frames: int, num_segments: int) -> list[int]:
     return [(2 * i + 1) * num_frames // (2 * num_segments) for i in range(num_segments)]
 
 
-def random_segment_frames(
-    num_frames: int, num_segments: int, rng: np.random.Generator
-) -> list[int]:
-    """The published training rule: a random frame of each of N equal segments.
-
-    Segments have floor(F / N) frames; frame 0 N times where F < N.
-    """
-    length = num_frames // num_segments
-    if length == 0:
-        return [0] * num_segments
-    return [i * length + int(rng.integers(length)) for i in range(num_segments)]
-
-
 def evenly(available: int, wanted: int) -> list[int]:
     """At most `wanted` positions spread evenly over `available` ones, the newest always among them.
 
@@ -46,10 +36,22 @@ def evenly(available: int, wanted: int) -> list[int]:
     return [(i + 1) * available // wanted - 1 for i in range(wanted)]
 
 
-def nearest(times_s: Sequence[float], targets_s: Sequence[float]) -> list[int]:
+def nearest(times_s: ArrayLike, targets_s: ArrayLike) -> list[int]:
     """For each target time the position of the nearest of `times_s`; the first of equals."""
     distances = np.abs(np.subtract.outer(np.asarray(targets_s), np.asarray(times_s)))
     return [int(position) for position in distances.argmin(axis=1)]
+
+
+def segment_times(newest_s: float, span_s: float, num_segments: int) -> FloatTimes:
+    """The moments that N segments of a window stand for, oldest first: (N,) float64 seconds.
+
+    A window always spans its full seconds, whatever has been seen of it: each segment is
+    `span_s / num_segments` long, `newest_s` is the middle of the last one, and `nearest` lets the
+    first frame stand in where the stream or the clip had not begun. Live streams and training
+    both choose by this rule, so that an action keeps its speed.
+    """
+    ages = np.arange(num_segments - 1, -1, -1)
+    return newest_s - ages * (span_s / num_segments)
 
 
 class Ticker:

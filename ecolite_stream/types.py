@@ -50,7 +50,7 @@ class Prediction:
         label: the most probable action.
         score: its probability, 0 to 1.
         top: the best (label, score) pairs, best first.
-        memory_fill: how much of the memory's span had been seen, 0 to 1.
+        memory_fill: share of the memory's segments that had been seen, 0 to 1.
         latency_ms: wall-clock time from taking the frame from its source to this prediction; None
             where nobody measured it.
     """

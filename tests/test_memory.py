@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecolite_stream.errors import ConfigError
-from ecolite_stream.memory import POLICIES, Memory, make_memory, pyramid_shares
-from ecolite_stream.sampling import Ticker
+from ecolite_stream.memory import POLICIES, Memory, Sample, make_memory, pyramid_shares
+from ecolite_stream.sampling import Ticker, nearest, segment_times
 
 
 def add(memory: Memory, *numbers: float, per_s: float = 1.0) -> None:
@@ -30,7 +30,7 @@ def stored(memory: Memory) -> int:
     total = 0
     for value in vars(memory).values():
         for item in value if hasattr(value, "__iter__") else ():
-            total += len(item) if isinstance(item, list) else isinstance(item, np.ndarray)
+            total += len(item) if isinstance(item, list) else isinstance(item, Sample)
     return total
 
 
@@ -45,8 +45,8 @@ def test_window_is_even_in_time() -> None:
     ("what", "seen", "expected"),
     [
         ("the first frame", [0], [0, 0, 0, 0]),
-        ("two", [0, 1], [0, 0, 1, 1]),
-        ("as long as what has been seen", [0, 1, 2, 3], [0, 1, 2, 3]),
+        ("the first stands in where nothing had been", [0, 1], [0, 0, 0, 1]),
+        ("at its own pace from the start", [0, 1, 2, 3], [0, 0, 1, 3]),
         ("just full", range(7), [0, 2, 4, 6]),
         ("dropped frames leave the time scale", [0, 1, 2, 3, 8, 9, 14], [8, 9, 14, 14]),
         ("the one before the window is nearest", [0, 1, 7, 13, 14], [7, 7, 13, 14]),
@@ -60,7 +60,13 @@ def test_window_chooses_by_time(what: str, seen: list[int], expected: list[int])
 
 
 def test_window_samples_so_that_the_newest_is_fresh() -> None:
-    for span_s, every_s, expected in [(1.6, 0.5, 0.5 / 2), (4, 0.5, 0.5), (2, 5, 0.5)]:
+    """Every segment finds a sample within an eighth of its length."""
+    for span_s, every_s, expected in [
+        (1.6, 0.5, 0.125),
+        (4, 0.5, 0.5),
+        (2, 5, 0.5),
+        (1.2, 0.5, 0.1),
+    ]:
         memory = make_memory("window", 4, span_s, every_s)
         assert memory.sample_period_s == pytest.approx(expected)
 
@@ -152,19 +158,40 @@ def test_a_thin_block_keeps_its_share_of_the_pyramid() -> None:
 @pytest.mark.parametrize(
     ("policy", "expected"),
     [
-        ("window", [0, 1 / 3, 2 / 3, 1, 1, 1]),
-        ("paper", [0, 1 / 3, 2 / 3, 1, 1, 1]),
-        ("pyramid", [0, 1 / 5, 2 / 5, 3 / 5, 4 / 5, 1]),
+        ("window", [2, 4, 4, 4]),  # quarters, at 1, 3, 5, 7 s
+        ("paper", [1, 4, 4, 4]),  # the first block, repeated, is half as fast as it should be
+        ("pyramid", [1, 2, 4, 4]),
     ],
 )
-def test_fill_is_the_share_of_the_span_seen(policy: str, expected: list[float]) -> None:
+def test_fill_counts_the_segments_that_are_real(policy: str, expected: list[int]) -> None:
     memory = make_memory(policy, 4, span_s=4, every_s=2)
     assert memory.fill == 0
     fills = []
-    for number in range(6):
-        add(memory, number)
+    for number in range(0, 8, 2):
+        add(memory, number, number + 1)
         fills.append(memory.fill)
-    assert fills == pytest.approx(expected)
+        memory.recall()
+    assert fills == [quarters / 4 for quarters in expected]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_after_a_long_silence_one_frame_fills_one_segment(policy: str) -> None:
+    memory = make_memory(policy, 8, span_s=1.6, every_s=0.5)
+    for block in range(12):
+        add(memory, *range(4 * block, 4 * block + 4), per_s=8)
+        memory.recall()
+    assert memory.fill == 1
+    add(memory, 148 * 8, per_s=8)  # a hundred seconds later
+    assert memory.fill == 1 / 8
+    assert recall(memory)[-1] == 148 * 8
+
+
+def test_the_window_keeps_only_what_can_be_told_apart() -> None:
+    memory = make_memory("window", 8, span_s=60, every_s=0.1)
+    add(memory, *range(3000), per_s=10)
+    assert stored(memory) <= 4 * 8 + 2
+    targets = segment_times(299.9, 60, 8) * 10
+    assert np.abs(np.array(recall(memory)) - targets).max() <= 75 / 8
 
 
 def test_an_unknown_policy() -> None:
@@ -222,11 +249,45 @@ def test_dropping_frames_does_not_change_the_windows_time_scale(
     memory = make_memory("window", num_segments, span_s=3, every_s=0.1)
     kept = [number for number in range(400) if number not in dropped]
     add(memory, *kept, per_s=100)
-    reach = 300 - 300 / num_segments
-    oldest = max(kept[0], 399 - reach)
-    for chosen, target in zip(
-        recall(memory),
-        np.linspace(399 if num_segments == 1 else oldest, 399, num_segments),
-        strict=True,
-    ):
-        assert abs(chosen - target) <= min(abs(number - target) for number in kept) + 1e-6
+    targets = segment_times(3.99, 3, num_segments) * 100
+    chosen = recall(memory)
+    assert chosen[-1] == kept[-1]
+    # Samples closer than a quarter of a segment stand for each other.
+    slack = 300 / num_segments / 8 + 1e-6
+    targets = targets + kept[-1] - 399
+    exact = np.array(kept)[nearest(kept, targets)]
+    assert (np.abs(chosen - targets) <= np.abs(exact - targets) + slack).all()
+
+
+@given(
+    st.lists(st.floats(0.001, 0.3), min_size=1, max_size=200),
+    st.lists(st.integers(0, 199), max_size=2),
+    st.sampled_from([4, 8, 16]),
+    st.floats(0.5, 4),
+    st.floats(0.2, 2),
+)
+def test_streaming_equals_offline(
+    intervals_s: list[float], holes: list[int], n: int, span_s: float, every_s: float
+) -> None:
+    """What a stream remembers, just begun or after gaps, is what `segment_times` says offline.
+
+    Offline, all sampled frames are there to choose from; live, those that later windows can tell
+    apart.
+    """
+    for hole in holes:
+        if hole < len(intervals_s):
+            intervals_s[hole] += 7.0
+    memory = make_memory("window", n, span_s, every_s)
+    times_s = np.cumsum([0.0, *intervals_s])
+    segment_s = span_s / n
+    for seen in range(1, len(times_s) + 1):
+        memory.add(np.full((1, 1, 1), seen - 1, np.float32), times_s[seen - 1])
+        targets_s = segment_times(times_s[seen - 1], span_s, n)
+        live_s = times_s[recall(memory)]
+        offline_s = times_s[:seen][nearest(times_s[:seen], targets_s)]
+        beside_s, least_s = np.abs(live_s - targets_s), np.abs(offline_s - targets_s)
+        assert (beside_s <= least_s + segment_s / 8 + 1e-6).all()
+        real = least_s <= segment_s / 2 + 1e-6
+        assert memory.fill <= real.mean() + 1e-9
+        sure = least_s <= 3 / 8 * segment_s
+        assert memory.fill >= sure.mean() - 1e-9

@@ -47,13 +47,13 @@ def test_a_prediction() -> None:
     it = recognizer()
     (first, *_) = watch(it, frames(14, 25, "door"))
     assert (first.stream, first.frame, first.time_s) == ("door", 12, 0.48)
-    assert it.engine.clips[0] == [0, 6, 6, 12]
-    scores = softmax(clip_logits(np.array([[0, 6, 6, 12]], np.float32))[0])
+    assert it.engine.clips[0] == [0, 0, 3, 12]
+    scores = softmax(clip_logits(np.array([[0, 0, 3, 12]], np.float32))[0])
     order = np.argsort(-scores)
     assert [label for label, _ in first.top] == ["abc"[i] for i in order]
     assert [score for _, score in first.top] == [float(scores[i]) for i in order]
     assert (first.label, first.score) == first.top[0]
-    assert first.memory_fill == pytest.approx(0.48 / 1.2)
+    assert first.memory_fill == 0.5
     assert first.latency_ms is None
 
 
@@ -89,7 +89,7 @@ def test_labels_come_in_time_and_frames_are_encoded_once(
         assert abs(time_s - due_s) <= interval_s
     assert set(it.engine.encoded.values()) == {1}
     assert len(it.engine.clips) == len(predictions)
-    samples_a_label = max(num_segments / 2, every_s / (1.6 / num_segments) + 1) + 1
+    samples_a_label = max(num_segments / 2, 4 * every_s / (1.6 / num_segments) + 1) + 1
     assert len(it.engine.encoded) <= (len(predictions) + 1) * samples_a_label + 1
     for clip, prediction in zip(it.engine.clips, predictions, strict=True):
         assert clip[-1] == prediction.frame
@@ -118,7 +118,7 @@ def test_frames_nobody_samples_are_never_converted() -> None:
     it = recognizer()
     watch(it, [Frame("s", i, i / 50, pixels(i)) for i in range(200)])
     assert asked == sorted(set(asked))
-    assert len(asked) <= 4 / 0.25 + 2
+    assert len(asked) <= 4 / 0.125 + 2
 
 
 def test_dropping_frames_does_not_change_the_time_scale() -> None:
@@ -129,7 +129,7 @@ def test_dropping_frames_does_not_change_the_time_scale() -> None:
     second = watch(half, all_frames[::2])
     assert [p.time_s for p in first] == pytest.approx([p.time_s for p in second], abs=0.021)
     for full, thin in zip(whole.engine.clips, half.engine.clips, strict=True):
-        assert thin == pytest.approx(full, abs=2)
+        assert thin == pytest.approx(full, abs=6)  # an eighth of a segment, either way
 
 
 @given(
@@ -333,7 +333,7 @@ def test_a_gap(on_gap: str, expected: list[int]) -> None:
     else:
         assert predictions[0].frame == 200
         assert min(first) < 50
-        assert predictions[0].memory_fill == 1
+        assert predictions[0].memory_fill == 1 / 4
 
 
 def test_a_pause_shorter_than_a_gap_resets_nothing() -> None:

@@ -13,8 +13,8 @@ from ecolite_stream.sampling import (
     Ticker,
     evenly,
     nearest,
-    random_segment_frames,
     segment_frames,
+    segment_times,
 )
 
 counts = st.integers(1, 400)
@@ -47,23 +47,18 @@ def test_test_rule_takes_the_middle_of_each_segment(num_frames: int, n: int) -> 
         assert index == math.floor(Fraction(num_frames, n) / 2 + i * Fraction(num_frames, n))
 
 
-@given(counts, num_segments, st.integers(0, 9))
-def test_training_rule_takes_one_frame_of_each_segment(num_frames: int, n: int, seed: int) -> None:
-    chosen = random_segment_frames(num_frames, n, np.random.default_rng(seed))
-    length = num_frames // n
-    if length == 0:
-        assert chosen == [0] * n
-    else:
-        assert [index // length for index in chosen] == list(range(n))
-
-
-def test_training_rule_is_uniform_and_seeded() -> None:
-    rng = np.random.default_rng(1)
-    drawn = [random_segment_frames(10, 4, rng) for _ in range(200)]
-    assert {first for first, *_ in drawn} == {0, 1}
-    assert random_segment_frames(90, 4, np.random.default_rng(7)) == random_segment_frames(
-        90, 4, np.random.default_rng(7)
-    )
+@pytest.mark.parametrize(
+    ("newest_s", "span_s", "n", "expected"),
+    [
+        (10, 1.6, 4, [8.8, 9.2, 9.6, 10.0]),
+        (0.5, 2.0, 4, [-1.0, -0.5, 0.0, 0.5]),
+        (3, 2.0, 1, [3.0]),
+    ],
+)
+def test_a_window_always_spans_its_full_seconds(
+    newest_s: float, span_s: float, n: int, expected: list[float]
+) -> None:
+    assert segment_times(newest_s, span_s, n) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(

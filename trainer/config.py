@@ -23,9 +23,12 @@ class DataConfig:
 
     Attributes:
         clips: folders that hold `<class>/*.{avi,mp4,mkv,webm}`; `$VARIABLES` are expanded.
-        figures_per_class: clips of drawn figures added to the training set, a class; 0 is none.
+        figures_per_class: drawn figures that are added to the training set, a class; 0 is none.
+        figures_per_epoch: how many of them an epoch shows, a class, in turn; None shows all.
         idle_label: adds this class, in which nothing happens: stills and empty scenes made from
             the training clips; None adds none.
+        idle_stills: how many of them there are.
+        idle_per_epoch: how many of them an epoch shows, in turn; None shows all.
         split: how validation clips are kept aside: `none`, `random`, `pattern` or `list`.
         val_fraction: share of each class, for `random`.
         split_pattern: regular expression searched in a clip's `<class>/<file>`; its first group
@@ -37,7 +40,10 @@ class DataConfig:
 
     clips: tuple[str, ...] = ()
     figures_per_class: int = 0
+    figures_per_epoch: int | None = None
     idle_label: str | None = None
+    idle_stills: int = 10
+    idle_per_epoch: int | None = None
     split: str = "random"
     val_fraction: float = 0.2
     split_pattern: str = ""
@@ -70,7 +76,8 @@ class AugmentationConfig:
         windows_per_clip: windows of each filmed clip an epoch; drawn and still ones give one.
         segment_jitter: how far a frame may stray from the even grid, in segments; 1 is the
             published uniformly random frame of each segment.
-        partial_memory: how often only some of the N frames are there yet, as when a stream starts.
+        partial_memory: share of the windows that begin before their clip does, by up to 0.8 of
+            their length, as a stream that has just begun shows it: its first frame stands in.
         scales: crop sides as shares of the picture's sides (published: 1, .875, .75, .66).
         max_distort: how many steps in `scales` width and height may differ (published: 1).
         flip: how often a clip is mirrored.
@@ -124,8 +131,6 @@ class TrainConfig:
             still; from scratch this saves the epochs in which a small moving person is sought.
         seed: of everything random.
         device_target: `CPU`, `Ascend` or `GPU`.
-        cpu_cores: (first, last) core that MindSpore computes on; empty takes all. Two trainings
-            that share cores slow each other down many times over: give each its own.
     """
 
     data: DataConfig
@@ -151,15 +156,10 @@ class TrainConfig:
     motion_init: bool = False
     seed: int = 0
     device_target: str = "CPU"
-    cpu_cores: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         _one_of("lr_schedule", self.lr_schedule, LR_SCHEDULES)
         _one_of("device_target", self.device_target, ("CPU", "Ascend", "GPU"))
-        if self.cpu_cores and not (
-            len(self.cpu_cores) == 2 and 0 <= self.cpu_cores[0] <= self.cpu_cores[1]
-        ):
-            raise ConfigError("cpu_cores must be the first and the last core, such as [0, 1]")
         for name in ("epochs", "batch_size", "lr", "num_saturate", "clip_seconds"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; expected more than 0")

@@ -45,11 +45,27 @@ Step = Callable[[ms.Tensor, ms.Tensor], ms.Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Decoded clips to learn from, one entry a window an epoch; those kept aside; all labels."""
+    """Decoded clips.
 
-    training: Sequence[Clip]
+    Attributes:
+        filmed: to learn from, one entry a window an epoch.
+        in_turn: what every epoch shows some of, in turn: (clips, how many an epoch).
+        validation: those kept aside.
+        labels: of all of them.
+    """
+
+    filmed: Sequence[Clip]
+    in_turn: Sequence[tuple[Sequence[Clip], int]]
     validation: Sequence[Clip]
     labels: tuple[str, ...]
+
+    def training(self, epoch: int) -> list[Clip]:
+        """What 1-based `epoch` shows, one entry a window; always equally many."""
+        shown = list(self.filmed)
+        for clips, count in self.in_turn:
+            first = (epoch - 1) * count
+            shown += [clips[(first + i) % len(clips)] for i in range(min(count, len(clips)))]
+        return shown
 
 
 def train(config: TrainConfig) -> Path:
@@ -65,12 +81,9 @@ def train(config: TrainConfig) -> Path:
     if ms.get_context("device_target") != config.device_target:
         ms.set_device(config.device_target)
     ms.set_seed(config.seed)
-    if config.cpu_cores:
-        cores = "-".join(map(str, config.cpu_cores))
-        ms.runtime.set_cpu_affinity(True, {"device0": [cores]})
     dataset = load_dataset(config)
     click.echo(
-        f"{len(dataset.training)} training windows an epoch, "
+        f"{len(dataset.training(epoch=1))} training windows an epoch, "
         f"{len(dataset.validation)} to validate on, {len(dataset.labels)} classes",
         err=True,
     )
@@ -88,13 +101,17 @@ def load_dataset(config: TrainConfig) -> Dataset:
     validation = decode_clips(validation_files, short_side, data.workers)
     if config.augmentation.window_s:  # then it is windows that it has to get right
         validation = [w for clip in validation for w in cut_windows(clip, config.clip_seconds)]
-    training = real * config.augmentation.windows_per_clip
+    in_turn: list[tuple[Sequence[Clip], int]] = []
     if data.idle_label:
-        training += still_clips(real[::2], data.idle_label)
+        stills = still_clips(real, data.idle_label, data.idle_stills)
+        in_turn.append((stills, data.idle_per_epoch or len(stills)))
     if data.figures_per_class:
-        training += draw_clips(data.figures_per_class, short_side, config.seed, data.workers)
-    labels = tuple(sorted({clip.label for clip in (*training, *validation)}))
-    return Dataset(training, validation, labels)
+        figures = draw_clips(data.figures_per_class, short_side, config.seed, data.workers)
+        per_epoch = data.figures_per_epoch or data.figures_per_class
+        in_turn.append((figures, per_epoch * (len(figures) // data.figures_per_class)))
+    filmed = real * config.augmentation.windows_per_clip
+    everything = [*filmed, *validation, *(clip for clips, _ in in_turn for clip in clips)]
+    return Dataset(filmed, in_turn, validation, tuple(sorted({clip.label for clip in everything})))
 
 
 def make_network(config: TrainConfig, labels: Sequence[str]) -> Network:
@@ -164,7 +181,7 @@ class Run:
             network, config.lr, config.momentum, config.nesterov, config.weight_decay
         )
         self.step = make_step(network, self.optimizer, config)
-        self.steps_per_epoch = max(1, len(dataset.training) // config.batch_size)
+        self.steps_per_epoch = max(1, len(dataset.training(epoch=1)) // config.batch_size)
         self.schedule = Schedule(config, config.epochs * self.steps_per_epoch)
         self.started_s = time.monotonic()
 
@@ -191,7 +208,7 @@ class Run:
         config = self.config
         self.network.set_train(True)
         batches = training_batches(
-            self.dataset.training,
+            self.dataset.training(epoch),
             self.dataset.labels,
             config.num_segments,
             config.preprocessing,
@@ -245,7 +262,7 @@ class Run:
             preprocessing=config.preprocessing,
             training={
                 "config": json.loads(json.dumps(dataclasses.asdict(config), default=str)),
-                "windows_per_epoch": len(self.dataset.training),
+                "windows_per_epoch": len(self.dataset.training(epoch)),
                 "epoch": epoch,
                 "minutes": round((time.monotonic() - self.started_s) / 60, 1),
                 "mindspore": ms.__version__,

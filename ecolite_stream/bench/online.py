@@ -55,7 +55,7 @@ class Moment:
         time_s: stream time, in seconds.
         label: the best.
         score: its probability, 0 to 1.
-        memory_fill: how much of the memory's span had been seen, 0 to 1.
+        memory_fill: share of the memory's segments that had been seen, 0 to 1.
     """
 
     time_s: float

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ecolite_stream.memory import WindowMemory
 from ecolite_stream.preprocess import Preprocessing, preprocess
+from ecolite_stream.sampling import nearest, segment_times
 from trainer.config import AugmentationConfig
 from trainer.data.augment import augment, choose_frames, random_crop, training_sample
 from trainer.data.augment import test_sample as whole_clip_sample
@@ -58,10 +60,31 @@ def test_full_jitter_is_the_published_random_frame_of_each_segment() -> None:
         assert set(chosen[:, segment]) == set(range(10 * segment, 10 * segment + 10))
 
 
-def test_partial_memory_repeats_frames() -> None:
-    config = AugmentationConfig(partial_memory=1.0)
-    chosen = choose_frames(80, 25, 8, config, np.random.default_rng(0))
-    assert 4 <= len(set(chosen)) < 8
+def test_a_window_keeps_its_time_scale() -> None:
+    """Whether it begins before its clip or the clip is shorter: the first frame stands in."""
+    config = AugmentationConfig(window_s=(1.6, 1.6), segment_jitter=0, partial_memory=1.0)
+    rng = np.random.default_rng(0)
+    repeats = []
+    for num_frames in (80, 24):  # 3.2 s, 0.96 s
+        for _ in range(50):
+            chosen = choose_frames(num_frames, 25, 8, config, rng)
+            begun = int((chosen > 0).sum())
+            assert (chosen[: 8 - begun] == 0).all()
+            assert set(np.diff(chosen[8 - begun :])) <= {5}
+            repeats.append(8 - begun)
+    assert {1, 7} <= set(repeats)
+
+
+def test_training_chooses_as_a_live_stream_remembers() -> None:
+    """One rule for both: `sampling.segment_times`."""
+    config = AugmentationConfig(window_s=(1.6, 1.6), segment_jitter=1, partial_memory=1.0)
+    memory = WindowMemory(8, 1.6, every_s=0.2)
+    for number in range(8):
+        memory.add(np.full((1, 1, 1), number, np.float32), number / 25)
+    live = memory.recall().ravel()
+    offline = nearest((np.arange(8) + 0.5) / 25, segment_times(7.5 / 25, 1.6, 8))
+    assert live.tolist() == offline == [0, 0, 0, 0, 0, 0, 2, 7]
+    assert (choose_frames(8, 25, 8, config, np.random.default_rng(0))[:3] == 0).all()
 
 
 def test_without_variation_training_sees_what_the_test_sees() -> None:

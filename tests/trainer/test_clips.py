@@ -133,7 +133,7 @@ def test_windows_overlap_by_half_and_reach_the_end(frames: int, starts: list[int
     clip = Clip("a/a", "a", np.arange(frames, dtype=np.uint8).reshape(-1, 1, 1, 1), 10.0)
     windows = cut_windows(clip, seconds=2)
     assert [int(window.frames[0, 0, 0, 0]) for window in windows] == starts
-    assert all(len(window.frames) == min(20, frames) for window in windows)
+    assert all(len(window.frames) == 20 for window in windows)  # led in by its first frame
     assert int(windows[-1].frames[-1, 0, 0, 0]) == frames - 1
 
 
@@ -150,7 +150,9 @@ def test_nothing_moves_in_still_clips_and_who_passes_is_gone_from_the_median() -
     for number in range(20):
         frames[number, :, number] = 255  # somebody passes
     clips = [Clip("walk/a", "walk", frames, 10.0), Clip("walk/b", "walk", frames, 10.0)]
-    held, median = still_clips(clips, "idle", seconds=2)
+    stills = still_clips(clips, "idle", 9, seconds=2)
+    assert len(still_clips(clips, "idle", 1)) == 1
+    held, median = stills
     assert held.label == median.label == "idle"
     for still in (held, median):
         assert still.frames.shape == (20, 8, 20, 3)

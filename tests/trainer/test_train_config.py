@@ -36,7 +36,6 @@ def test_overrides_reach_nested_keys_and_keep_their_neighbours(tmp_path: Path) -
         (["--data.split", "pattern"], "needs split_pattern"),
         (["--data.clips", "[]"], "nothing to learn"),
         (["--augmentation.window_s", "[2, 1]"], "window_s"),
-        (["--cpu_cores", "[1]"], "cpu_cores"),
     ],
 )
 def test_says_what_is_wrong(words: list[str], message: str) -> None:

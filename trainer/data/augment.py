@@ -6,13 +6,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ecolite_stream.preprocess import Preprocessing, normalize, preprocess, resize
-from ecolite_stream.sampling import segment_frames
+from ecolite_stream.sampling import nearest, segment_frames, segment_times
 from ecolite_stream.types import FloatArray
 from trainer.config import AugmentationConfig
 from trainer.data.clips import Clip
 
 Frames = npt.NDArray[np.uint8]
 """(N, H, W, 3) uint8 BGR."""
+
+MOST_BEFORE_THE_CLIP = 0.8
+"""Largest share of a window that lies before its clip begins."""
 
 
 def training_sample(
@@ -46,20 +49,26 @@ def choose_frames(
     config: AugmentationConfig,
     rng: np.random.Generator,
 ) -> npt.NDArray[np.int64]:
-    """N ascending frame numbers from a random window of a clip of `num_frames` frames."""
-    length: float = num_frames
+    """N ascending frame numbers from a random window of a clip of `num_frames` frames.
+
+    A window keeps its time scale: where it begins before the clip does, as for a stream that has
+    just begun, the first frame stands in. Without `window_s` the window is the whole clip.
+    """
+    clip_s = num_frames / fps
+    length_s = clip_s
     if config.window_s:
         shortest_s, longest_s = config.window_s
-        length = min(length, rng.uniform(shortest_s, longest_s) * fps)
-    start = rng.uniform(0, num_frames - length)
+        length_s = rng.uniform(shortest_s, longest_s)
+    latest_s = clip_s - length_s  # start of the window that ends with the clip
+    start_s = rng.uniform(0, latest_s) if latest_s > 0 else latest_s
+    if config.window_s and rng.random() < config.partial_memory:
+        start_s = min(latest_s, -rng.uniform(0, MOST_BEFORE_THE_CLIP) * length_s)
+    segment_s = length_s / num_segments
     stray = config.segment_jitter * rng.uniform(-0.5, 0.5, num_segments)
     phase = (1 - config.segment_jitter) * rng.uniform(-0.5, 0.5)
-    positions = start + (np.arange(num_segments) + 0.5 + phase + stray) * length / num_segments
-    chosen = positions.astype(np.int64).clip(0, num_frames - 1)
-    if rng.random() < config.partial_memory:
-        seen = int(rng.integers(num_segments // 2, num_segments))
-        chosen = chosen[num_segments - seen :][segment_frames(seen, num_segments)]
-    return chosen
+    middles_s = segment_times(start_s + length_s - segment_s / 2, length_s, num_segments)
+    shown_s = (np.arange(num_frames) + 0.5) / fps  # the middle of the time a frame is shown
+    return np.array(nearest(shown_s, middles_s + (phase + stray) * segment_s))
 
 
 def augment(

@@ -173,9 +173,14 @@ def decode_clip(file: ClipFile, short_side: int) -> Clip:
 def cut_windows(clip: Clip, seconds: float) -> list[Clip]:
     """Half-overlapping windows of a clip, as a live stream shows it; the last one ends with it.
 
-    A clip that is no longer than a window is its own only window. Frames are shared, not copied.
+    A window keeps its seconds: a clip shorter than one is led in by its first frame, as a stream
+    that has just begun. Frames are shared, not copied, but for that case.
     """
     length = round(seconds * clip.fps)
+    missing = length - len(clip.frames)
+    if missing > 0:
+        lead_in = np.broadcast_to(clip.frames[:1], (missing, *clip.frames.shape[1:]))
+        return [dataclasses.replace(clip, frames=np.concatenate([lead_in, clip.frames]))]
     starts = range(0, max(1, len(clip.frames) - length + 1), max(1, length // 2))
     last = max(0, len(clip.frames) - length)
     return [
@@ -195,17 +200,19 @@ def draw_clips(per_class: int, short_side: int, seed: int, workers: int) -> list
             frames = np.stack([resize_short_side(frame, short_side) for frame in frames])
         return Clip(f"{action}/figure{number:03d}", action, frames, FIGURE_FPS)
 
-    items = [(i, action, n) for i, action in enumerate(ACTIONS) for n in range(per_class)]
+    items = [(i, action, n) for n in range(per_class) for i, action in enumerate(ACTIONS)]
     return _in_parallel(draw, items, workers, "drawing")
 
 
-def still_clips(clips: Sequence[Clip], label: str, seconds: float = 3.0) -> list[Clip]:
-    """Clips in which nothing happens, made from others: in turn a held frame and a median picture.
+def still_clips(clips: Sequence[Clip], label: str, count: int, seconds: float = 3.0) -> list[Clip]:
+    """Clips in which nothing happens, made from `count` others (or all, where there are fewer).
 
-    Whoever moves through the picture is gone from its median over time.
+    They are in turn a held frame and a median picture: whoever moves through the picture is gone
+    from its median over time.
     """
     stills = []
-    for number, clip in enumerate(clips):
+    some = np.random.default_rng(0).permutation(len(clips))[:count]  # of every class and person
+    for number, clip in enumerate(clips[i] for i in some):
         if number % 2:
             picture = np.median(clip.frames[::4], axis=0).astype(np.uint8)
         else:
