@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ecolite_stream.config import make_config
 from ecolite_stream.errors import BundleError, ConfigError
 from ecolite_stream.preprocess import Preprocessing
+from ecolite_stream.strict import make_config
 from ecolite_stream.types import FloatArray
 
 SCHEMA_VERSION = 1

@@ -13,13 +13,14 @@ import click
 from ecolite_stream import __version__
 from ecolite_stream.bundle import demo_bundle_path, read_bundle
 from ecolite_stream.commands import run
-from ecolite_stream.config import ENGINES, StreamConfig, load_config
+from ecolite_stream.config import ENGINES, StreamConfig
 from ecolite_stream.engines import open_engine
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.memory import POLICIES
 from ecolite_stream.pipeline import Pipeline, open_sources
 from ecolite_stream.recognizer import Recognizer
 from ecolite_stream.sinks import ConsoleSink, JsonLinesSink, Sink
+from ecolite_stream.strict import load_config
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,27 +1,18 @@
-"""Configuration: frozen dataclasses, and a strict YAML reader that names the nearest known key."""
+"""What `ecolite-stream` can be told: frozen dataclasses that check their own ranges."""
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-import math
-import re
-import types
-import typing
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
-
-import yaml
 
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.memory import POLICIES
-
-Config = TypeVar("Config")
+from ecolite_stream.strict import check_above_zero, check_at_least, check_one_of
 
 ENGINES = ("auto", "openvino", "mindspore")
 ON_GAP = ("keep", "reset")
+SHORTEST_EVERY_S = 0.01
+"""No source has a frame more often."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +34,11 @@ class MemoryConfig:
     gap_s: float = 5.0
 
     def __post_init__(self) -> None:
-        _one_of("policy", self.policy, POLICIES)
-        _one_of("on_gap", self.on_gap, ON_GAP)
-        _above_zero("gap_s", self.gap_s)
+        check_one_of("policy", self.policy, POLICIES)
+        check_one_of("on_gap", self.on_gap, ON_GAP)
+        check_above_zero("gap_s", self.gap_s)
         if self.span_s is not None:
-            _above_zero("span_s", self.span_s)
+            check_above_zero("span_s", self.span_s)
 
 
 @dataclass(frozen=True)
@@ -79,111 +70,8 @@ class StreamConfig:
     json: bool = False
 
     def __post_init__(self) -> None:
-        _one_of("engine", self.engine, ENGINES)
-        _above_zero("every_s", self.every_s)
+        check_one_of("engine", self.engine, ENGINES)
+        check_at_least("every_s", self.every_s, SHORTEST_EVERY_S)
         if self.smoothing is not None and not 0 <= self.smoothing < 1:
             raise ConfigError(f"smoothing is {self.smoothing}; expected 0 to below 1")
-        if self.top < 1:
-            raise ConfigError(f"top is {self.top}; expected at least 1")
-
-
-def load_config(path: Path, kind: type[Config]) -> Config:
-    """Read a YAML file into a configuration dataclass.
-
-    Raises:
-        ConfigError: the file cannot be read, is not YAML, has an unknown key (the nearest known
-            one is named), or a value of the wrong kind or out of its range.
-    """
-    return make_config(kind, read_yaml(path), str(path))
-
-
-def read_yaml(path: Path) -> Mapping[str, Any]:
-    """The mapping that a YAML file holds; an empty file is an empty one."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError(f"configuration file {path} does not exist") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"configuration file {path} cannot be read: {error}") from error
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: expected keys and values, got {type(content).__name__}")
-    return content
-
-
-def make_config(kind: type[Config], values: Mapping[str, Any], where: str) -> Config:
-    """Build a configuration dataclass, nested ones included, from plain containers.
-
-    Raises:
-        ConfigError: an unknown or missing key, or a value of the wrong kind or out of its range;
-            the message begins with `where`.
-    """
-    fields = dataclasses.fields(kind)  # type: ignore[arg-type]
-    names = [field.name for field in fields]
-    for key in values:
-        if key not in names:
-            raise ConfigError(f"{where}: unknown key {key!r}{_nearest_hint(str(key), names)}")
-    needed = [f.name for f in fields if f.default is f.default_factory is dataclasses.MISSING]
-    if missing := [name for name in needed if name not in values]:
-        raise ConfigError(f"{where}: missing key {', '.join(missing)}")
-    hints = typing.get_type_hints(kind)
-    converted = {
-        key: _convert(value, hints[key], f"{where}: {key}") for key, value in values.items()
-    }
-    try:
-        return kind(**converted)
-    except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from error
-
-
-def _convert(value: Any, hint: Any, where: str) -> Any:
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if hint is Any:
-        return value
-    if origin in (typing.Union, types.UnionType):
-        if value is None:
-            return None
-        return _convert(value, next(a for a in args if a is not type(None)), where)
-    if origin is tuple:
-        items = value if isinstance(value, list | tuple) else [value]
-        return tuple(_convert(item, args[0], where) for item in items)
-    if dataclasses.is_dataclass(hint) or origin is Mapping:
-        if not isinstance(value, Mapping):
-            raise ConfigError(f"{where}: expected keys and values, got {value!r}")
-        if origin is Mapping:
-            return {key: _convert(item, args[1], f"{where}: {key}") for key, item in value.items()}
-        return make_config(typing.cast(type, hint), value, where)
-    return _convert_plain(value, hint, where)
-
-
-def _convert_plain(value: Any, hint: Any, where: str) -> Any:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is Path and isinstance(value, str):
-        return Path(value).expanduser()
-    if hint is float and (is_number or _is_yaml_exponent(value)):
-        return float(value)
-    if hint in (str, bool, int) and type(value) is hint:
-        return value
-    names = {float: "a number", int: "a whole number", bool: "true or false", str: "text"}
-    raise ConfigError(f"{where}: expected {names.get(hint, 'a path')}, got {value!r}")
-
-
-def _is_yaml_exponent(value: Any) -> bool:
-    """Whether it is a number like 1e-3, which YAML reads as text for want of a point."""
-    return isinstance(value, str) and bool(re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value))
-
-
-def _nearest_hint(key: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
-
-
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ConfigError(f"{name} is {value!r}; expected {', '.join(allowed)}")
-
-
-def _above_zero(name: str, value: float) -> None:
-    if not 0 < value < math.inf:
-        raise ConfigError(f"{name} is {value}; expected a number above 0")
+        check_at_least("top", self.top, 1)

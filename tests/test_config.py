@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from ecolite_stream.config import MemoryConfig, StreamConfig, load_config, make_config, read_yaml
+from ecolite_stream.config import MemoryConfig, StreamConfig
 from ecolite_stream.errors import ConfigError
+from ecolite_stream.strict import load_config, make_config, read_yaml
 from tests.conftest import ROOT
 from trainer.config import load_train_config
 
@@ -28,7 +29,7 @@ def test_every_kind_of_value(tmp_path: Path) -> None:
         bundle: some/where
         engine: mindspore
         memory: {policy: paper, span_s: 2, num_segments: 8}
-        every_s: 1e-3
+        every_s: 1e-2
         smoothing: 0
         json: true
         """,
@@ -38,7 +39,7 @@ def test_every_kind_of_value(tmp_path: Path) -> None:
         bundle=Path("some/where"),
         engine="mindspore",
         memory=MemoryConfig(policy="paper", span_s=2.0, num_segments=8),
-        every_s=0.001,
+        every_s=0.01,
         smoothing=0.0,
         json=True,
     )
@@ -82,9 +83,12 @@ def test_a_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("memory: {on_gap: forget}", "memory: on_gap is 'forget'; expected keep, reset"),
         ("memory: {gap_s: 0}", "memory: gap_s is 0.0; expected a number above 0"),
         ("memory: {span_s: -1}", "memory: span_s is -1.0; expected a number above 0"),
-        ("every_s: 0", "every_s is 0.0; expected a number above 0"),
-        ("every_s: .inf", "every_s is inf; expected a number above 0"),
-        ("every_s: .nan", "every_s is nan; expected a number above 0"),
+        ("every_s: 0", "every_s is 0.0; expected at least 0.01"),
+        ("every_s: .inf", "every_s is inf; expected at least 0.01"),
+        ("every_s: .nan", "every_s is nan; expected at least 0.01"),
+        ("every_s: 1e-7", "every_s is 1e-07; expected at least 0.01"),
+        ("top: 1\ntop: 2", "key 'top' is there twice, again in line 2"),
+        ("memory: {gap_s: 1, gap_s: 2}", "key 'gap_s' is there twice"),
         ("smoothing: 1", "smoothing is 1.0; expected 0 to below 1"),
         ("smoothing: .nan", "smoothing is nan; expected 0 to below 1"),
         ("top: 0", "top is 0; expected at least 1"),

@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from ecolite_stream.config import make_config, read_yaml
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.preprocess import Preprocessing
+from ecolite_stream.strict import check_one_of, make_config, read_yaml
 
 LR_SCHEDULES = ("constant", "cosine", "one_cycle", "saturate")
 SPLITS = ("none", "random", "pattern", "list")
@@ -52,7 +52,7 @@ class DataConfig:
     workers: int = 2
 
     def __post_init__(self) -> None:
-        _one_of("split", self.split, SPLITS)
+        check_one_of("split", self.split, SPLITS)
         if not self.clips and not self.figures_per_class:
             raise ConfigError("clips names no folder and figures_per_class is 0: nothing to learn")
         if self.split == "random" and not 0 < self.val_fraction < 1:
@@ -158,8 +158,8 @@ class TrainConfig:
     device_target: str = "CPU"
 
     def __post_init__(self) -> None:
-        _one_of("lr_schedule", self.lr_schedule, LR_SCHEDULES)
-        _one_of("device_target", self.device_target, ("CPU", "Ascend", "GPU"))
+        check_one_of("lr_schedule", self.lr_schedule, LR_SCHEDULES)
+        check_one_of("device_target", self.device_target, ("CPU", "Ascend", "GPU"))
         for name in ("epochs", "batch_size", "lr", "num_saturate", "clip_seconds"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; expected more than 0")
@@ -174,7 +174,7 @@ def load_train_config(path: Path | None, overrides: Sequence[str] = ()) -> Train
     Keys of nested parts are reached with a point: `--data.split none`. Values are YAML.
 
     Raises:
-        ConfigError: as `ecolite_stream.config.load_config`.
+        ConfigError: as `ecolite_stream.strict.load_config`.
     """
     values = dict(read_yaml(path)) if path else {}
     for key, value in _pairs(overrides):
@@ -211,8 +211,3 @@ def _set(values: dict[str, Any], key: str, value: Any) -> None:
         raise ConfigError(f"--{key}: {head} holds no keys")
     values[head] = dict(inner)
     _set(values[head], tail, value)
-
-
-def _one_of(name: str, value: str, allowed: Sequence[str]) -> None:
-    if value not in allowed:
-        raise ConfigError(f"{name} is {value!r}; expected {', '.join(allowed)}")

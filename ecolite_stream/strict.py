@@ -1,0 +1,154 @@
+"""Strict configuration: YAML into frozen dataclasses, with errors that name the nearest known key.
+
+A key that is unknown, missing or there twice, and a value of the wrong kind, are refused; the range
+checks below are for the dataclasses' own `__post_init__`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import re
+import types
+import typing
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from ecolite_stream.errors import ConfigError
+
+Config = TypeVar("Config")
+
+
+def load_config(path: Path, kind: type[Config]) -> Config:
+    """Read a YAML file into a configuration dataclass.
+
+    Raises:
+        ConfigError: the file cannot be read, is not YAML, has an unknown key (the nearest known
+            one is named), or a value of the wrong kind or out of its range.
+    """
+    return make_config(kind, read_yaml(path), str(path))
+
+
+def read_yaml(path: Path) -> Mapping[str, Any]:
+    """The mapping that a YAML file holds; an empty file is an empty one."""
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)
+    except FileNotFoundError as error:
+        raise ConfigError(f"configuration file {path} does not exist") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"configuration file {path} cannot be read: {error}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected keys and values, got {type(content).__name__}")
+    return content
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML itself would let the second of two equal keys win, without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            if key_node.value in seen:
+                line = key_node.start_mark.line + 1
+                raise yaml.MarkedYAMLError(
+                    problem=f"key {key_node.value!r} is there twice, again in line {line}"
+                )
+            seen.add(key_node.value)
+        return super().construct_mapping(node, deep)
+
+
+def make_config(kind: type[Config], values: Mapping[str, Any], where: str) -> Config:
+    """Build a configuration dataclass, nested ones included, from plain containers.
+
+    Raises:
+        ConfigError: an unknown or missing key, or a value of the wrong kind or out of its range;
+            the message begins with `where`.
+    """
+    fields = dataclasses.fields(kind)  # type: ignore[arg-type]
+    names = [field.name for field in fields]
+    for key in values:
+        if key not in names:
+            raise ConfigError(f"{where}: unknown key {key!r}{_nearest_hint(str(key), names)}")
+    needed = [f.name for f in fields if f.default is f.default_factory is dataclasses.MISSING]
+    if missing := [name for name in needed if name not in values]:
+        raise ConfigError(f"{where}: missing key {', '.join(missing)}")
+    hints = typing.get_type_hints(kind)
+    converted = {
+        key: _convert(value, hints[key], f"{where}: {key}") for key, value in values.items()
+    }
+    try:
+        return kind(**converted)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def _convert(value: Any, hint: Any, where: str) -> Any:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return value
+    if origin in (typing.Union, types.UnionType):
+        if value is None:
+            return None
+        return _convert(value, next(a for a in args if a is not type(None)), where)
+    if origin is tuple:
+        items = value if isinstance(value, list | tuple) else [value]
+        return tuple(_convert(item, args[0], where) for item in items)
+    if dataclasses.is_dataclass(hint) or origin is Mapping:
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{where}: expected keys and values, got {value!r}")
+        if origin is Mapping:
+            return {key: _convert(item, args[1], f"{where}: {key}") for key, item in value.items()}
+        return make_config(typing.cast(type, hint), value, where)
+    return _convert_plain(value, hint, where)
+
+
+def _convert_plain(value: Any, hint: Any, where: str) -> Any:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is Path and isinstance(value, str):
+        return Path(value).expanduser()
+    if hint is float and (is_number or _is_yaml_exponent(value)):
+        return float(value)
+    if hint in (str, bool, int) and type(value) is hint:
+        return value
+    names = {float: "a number", int: "a whole number", bool: "true or false", str: "text"}
+    raise ConfigError(f"{where}: expected {names.get(hint, 'a path')}, got {value!r}")
+
+
+def _is_yaml_exponent(value: Any) -> bool:
+    """Whether it is a number like 1e-3, which YAML reads as text for want of a point."""
+    return isinstance(value, str) and bool(re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value))
+
+
+def _nearest_hint(key: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
+
+
+def check_one_of(name: str, value: object, allowed: Collection[object]) -> None:
+    """Raise a ConfigError unless the value is one of those allowed."""
+    if value not in allowed:
+        raise ConfigError(f"{name} is {value!r}; expected {', '.join(map(str, allowed))}")
+
+
+def check_above_zero(name: str, value: float) -> None:
+    """Raise a ConfigError unless the value is finite and above 0."""
+    if not 0 < value < math.inf:
+        raise ConfigError(f"{name} is {value}; expected a number above 0")
+
+
+def check_at_least(name: str, value: float, least: float) -> None:
+    """Raise a ConfigError unless the value is finite and not below `least`."""
+    if not least <= value < math.inf:
+        raise ConfigError(f"{name} is {value}; expected at least {least}")
+
+
+def check_between(name: str, value: float, low: float, high: float) -> None:
+    """Raise a ConfigError unless `low <= value <= high`."""
+    if not low <= value <= high:
+        raise ConfigError(f"{name} is {value}; expected {low} to {high}")
