@@ -17,8 +17,8 @@ from ecolite_stream.config import ENGINES, StreamConfig
 from ecolite_stream.engines import open_engine
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.memory import POLICIES
-from ecolite_stream.pipeline import Pipeline, open_sources
-from ecolite_stream.recognizer import Recognizer
+from ecolite_stream.metrics import Metrics, serve
+from ecolite_stream.pipeline import Pipeline, stream_inputs
 from ecolite_stream.sinks import ConsoleSink, JsonLinesSink, Sink
 from ecolite_stream.strict import load_config
 
@@ -38,6 +38,9 @@ from ecolite_stream.strict import load_config
 @click.option("--top", type=int, help="How many labels to list. [5]")
 @click.option("--realtime", is_flag=True, default=None, help="Play files at their own speed.")
 @click.option("--json", is_flag=True, default=None, help="JSON Lines instead of text.")
+@click.option(
+    "--metrics", metavar="[HOST:]PORT", help="Serve metrics for Prometheus, to this machine only."
+)
 @click.option("--config", type=click.Path(path_type=Path), help="YAML file; options override it.")
 @click.version_option(__version__, package_name="ecolite-stream")
 def stream(config: Path | None, **options: Any) -> None:
@@ -68,14 +71,17 @@ def watch(config: StreamConfig) -> None:
     if not config.source:
         raise ConfigError("no source; try --source camera, --source FILE or --source pattern")
     bundle = read_bundle(config.bundle or demo_bundle_path())
-    with contextlib.ExitStack() as stack:
-        sources = open_sources(config.source, realtime=config.realtime)
-        for source in sources:
-            stack.callback(source.close)
-        engine = open_engine(config.engine, bundle)
-        stack.callback(engine.close)
-        sink = stack.enter_context(_sink(config, bundle.spec.labels))
-        Pipeline(sources, Recognizer(engine, bundle.spec, config), [sink]).run()
+    metrics = Metrics()
+    pipeline = Pipeline(
+        stream_inputs(config.source, realtime=config.realtime),
+        lambda: open_engine(config.engine, bundle),
+        bundle.spec,
+        [_sink(config, bundle.spec.labels)],
+        config,
+        metrics,
+    )
+    with serve(metrics, config.metrics) if config.metrics else contextlib.nullcontext():
+        pipeline.run()
 
 
 def _sink(config: StreamConfig, labels: tuple[str, ...]) -> Sink:

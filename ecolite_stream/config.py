@@ -57,6 +57,8 @@ class StreamConfig:
         top: how many (label, score) pairs a prediction lists.
         realtime: play files at their own speed instead of as fast as they decode.
         json: JSON Lines on stdout instead of text.
+        metrics: `[HOST:]PORT` to serve metrics at, for Prometheus; without a host to this machine
+            only; None serves none.
     """
 
     source: tuple[str, ...] = ()
@@ -68,6 +70,7 @@ class StreamConfig:
     top: int = 5
     realtime: bool = False
     json: bool = False
+    metrics: str | None = None
 
     def __post_init__(self) -> None:
         check_one_of("engine", self.engine, ENGINES)

@@ -38,7 +38,7 @@ _ROUNDING_S = 1e-6  # timestamps are rounded
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class Remembered:
     """The feature of one frame, (C, h, w) float32, and the stream time of that frame."""
 
     feature: FloatArray
@@ -108,7 +108,7 @@ class WindowMemory:
         self.sample_period_s = every_s / _samples_per_prediction(num_segments, segment_s, every_s)
         self._span_s = span_s
         self._segment_s = segment_s
-        self._samples: deque[Sample] = deque()
+        self._samples: deque[Remembered] = deque()
 
     @property
     def fill(self) -> float:
@@ -122,7 +122,7 @@ class WindowMemory:
         samples = self._samples
         if len(samples) > 1 and time_s - samples[-2].time_s <= self._segment_s / 4:
             samples.pop()  # its neighbours are close enough to stand for it
-        samples.append(Sample(feature, time_s))
+        samples.append(Remembered(feature, time_s))
         # One from before the window stays: it may be the nearest to the window's start.
         oldest_s = self._segment_times()[0]
         while len(samples) > 1 and samples[1].time_s <= oldest_s:
@@ -162,7 +162,7 @@ class _BlockMemory(ABC):
     def __init__(self, num_segments: int, every_s: float) -> None:
         self.num_segments = num_segments
         self.sample_period_s = every_s / (num_segments / 2)
-        self._queue: list[Sample] = []  # what came in since the last prediction
+        self._queue: list[Remembered] = []  # what came in since the last prediction
         self._segment_ages_s = self._ages_without_a_hole(every_s)
         gaps_s = -np.diff(self._segment_ages_s)  # from each segment to the next newer one
         self._tolerances_s = np.append(gaps_s, self.sample_period_s) / 2
@@ -177,7 +177,7 @@ class _BlockMemory(ABC):
         return _share_near(beside_s, self._tolerances_s)
 
     def add(self, feature: FloatArray, time_s: float) -> None:
-        self._queue.append(Sample(feature, time_s))
+        self._queue.append(Remembered(feature, time_s))
 
     def recall(self) -> FloatArray:
         samples = self._recalled()
@@ -185,7 +185,7 @@ class _BlockMemory(ABC):
         return np.stack([sample.feature for sample in samples])
 
     @abstractmethod
-    def _recalled(self) -> list[Sample]:
+    def _recalled(self) -> list[Remembered]:
         """The N samples of a prediction made now, oldest first; none if there is none."""
 
     @abstractmethod
@@ -196,9 +196,9 @@ class _BlockMemory(ABC):
         """Ages of the N segments, oldest first, in a stream that was sampled as asked for."""
         nothing = np.empty(0, np.float32)
         per_block = max(1, round(every_s / self.sample_period_s))
-        samples: list[Sample] = []
+        samples: list[Remembered] = []
         for number in range(per_block * (self.num_segments + 1)):  # far longer than any remembers
-            self._queue.append(Sample(nothing, number * self.sample_period_s))
+            self._queue.append(Remembered(nothing, number * self.sample_period_s))
             if len(self._queue) == per_block:
                 samples = self._recalled()
                 self._end_block()
@@ -219,10 +219,10 @@ class PaperMemory(_BlockMemory):
     """
 
     def __init__(self, num_segments: int, every_s: float) -> None:
-        self._memory: list[Sample] = []  # S: none, or N
+        self._memory: list[Remembered] = []  # S: none, or N
         super().__init__(num_segments, every_s)
 
-    def _recalled(self) -> list[Sample]:
+    def _recalled(self) -> list[Remembered]:
         if not self._queue:
             return self._memory
         from_memory = self.num_segments // 2 if self._memory else 0
@@ -241,17 +241,17 @@ class PyramidMemory(_BlockMemory):
 
     def __init__(self, num_segments: int, every_s: float) -> None:
         self._shares = pyramid_shares(num_segments)
-        self._blocks: list[list[Sample]] = []  # newest first
+        self._blocks: list[list[Remembered]] = []  # newest first
         super().__init__(num_segments, every_s)
 
-    def _recalled(self) -> list[Sample]:
+    def _recalled(self) -> list[Remembered]:
         samples = [sample for block in reversed(self._shared()) for sample in block]
         return _resample(samples, self.num_segments) if samples else []
 
     def _end_block(self) -> None:
         self._blocks, self._queue = self._shared(), []
 
-    def _shared(self) -> list[list[Sample]]:
+    def _shared(self) -> list[list[Remembered]]:
         """Each block's share, newest block first."""
         blocks = [self._queue, *self._blocks] if self._queue else self._blocks
         return [_resample(b, share) for b, share in zip(blocks, self._shares, strict=False)]
@@ -272,7 +272,7 @@ def _share_near(beside_s: FloatTimes, tolerance_s: FloatTimes | float) -> float:
     return float(np.mean(np.abs(beside_s) <= tolerance_s + _ROUNDING_S))
 
 
-def _resample(samples: Sequence[Sample], wanted: int) -> list[Sample]:
+def _resample(samples: Sequence[Remembered], wanted: int) -> list[Remembered]:
     """As many samples as wanted, in order, the newest among them; repeated where too few."""
     rule = evenly if wanted <= len(samples) else segment_frames
     return [samples[position] for position in rule(len(samples), wanted)]

@@ -1,152 +1,174 @@
-"""Sources, the recognizer and sinks put together; the only module that knows every stage.
+"""Streams, the engine and sinks put together; the only module that knows every stage.
 
-source -> reader thread -> stream thread -> recognizer (one at a time) -> queue -> sinks
+    source -> Reader: due frames -> Inbox -> Scheduler: engine, in batches -> Outlet -> sink
+    a thread for each stream        slots    one thread                       one each
 
-The reader of a file waits when it is ahead and loses nothing; that of a live source keeps the
-latest frame and counts what it drops.
+The slot of a recording waits and loses nothing; that of a live source keeps the newest and counts
+what it drops. An outlet that is full makes recordings wait and drops the oldest of live streams.
 """
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
+import functools
 import logging
-import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
+from ecolite_stream.bundle import ModelSpec
+from ecolite_stream.config import StreamConfig
+from ecolite_stream.engines.base import Engine
 from ecolite_stream.errors import SourceError
-from ecolite_stream.recognizer import Recognizer
+from ecolite_stream.inbox import Inbox
+from ecolite_stream.metrics import Metrics
+from ecolite_stream.reader import Reader, StreamInput
+from ecolite_stream.recognizer import check_fits
+from ecolite_stream.scheduler import Scheduler
 from ecolite_stream.sinks import Sink
-from ecolite_stream.sources import ReadAhead, Source, open_source, redact_url
-from ecolite_stream.types import Frame, Prediction
+from ecolite_stream.sinks.outlet import Outlet
+from ecolite_stream.sources import open_source, redact_url
+from ecolite_stream.stream_state import StreamState
+from ecolite_stream.types import Prediction
 
 logger = logging.getLogger(__name__)
 
-_WAITING_PREDICTIONS = 64
 _POLL_S = 0.2
-_JOIN_S = 3.0
+SHUTDOWN_S = 1.5
+"""How long all threads together may take to end once a run is stopped."""
 
 
 class Pipeline:
-    """Watches sources until all of them have ended.
+    """Watches streams until all of them have ended.
+
+    The engine is opened first, then the sources, each in a thread of its own.
 
     Args:
-        sources: opened; their names must differ. The pipeline closes them.
-        recognizer: used by one thread at a time.
-        sinks: receive every prediction, from the thread that calls `run`.
-        clock: seconds, monotonic; measures latency.
+        streams: their names must differ. The pipeline opens and closes them.
+        open_engine: makes the engine, warm; called, like the engine, in one thread.
+        spec: the bundle's description.
+        sinks: receive every prediction, each from a thread of its own; entered and closed there.
+            What the first raises ends the run; what the others raise is logged and counted.
+        config: memory policy, period and smoothing.
+        metrics: what is counted.
+
+    Raises:
+        ConfigError: the configuration contradicts the bundle.
     """
 
     def __init__(
         self,
-        sources: Sequence[Source],
-        recognizer: Recognizer,
+        streams: Sequence[StreamInput],
+        open_engine: Callable[[], Engine],
+        spec: ModelSpec,
         sinks: Sequence[Sink],
-        clock: Callable[[], float] = time.perf_counter,
+        config: StreamConfig | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
-        self._readers = [ReadAhead(source) for source in sources]
-        self._recognizer = recognizer
+        config = config or StreamConfig()
+        check_fits(config, spec)
         self._sinks = sinks
-        self._clock = clock
-        self._one_at_a_time = threading.Lock()
-        # None says that a stream has ended.
-        self._predictions: queue.Queue[Prediction | None] = queue.Queue(_WAITING_PREDICTIONS)
+        self._metrics = metrics or Metrics()
+        self._inbox = Inbox()
+        self._outlets: list[Outlet] = []
+        states = {stream.name: StreamState(spec, config) for stream in streams}
+        self._readers = [
+            Reader(stream, states[stream.name], self._inbox, self._metrics, self._reader_failed)
+            for stream in streams
+        ]
+        self._scheduler = Scheduler(
+            open_engine, states, self._inbox, self._publish, self._has_room, self._metrics
+        )
         self._stopping = threading.Event()
         self._broken: list[tuple[str, SourceError]] = []
         self._fatal: BaseException | None = None
 
     def run(self) -> None:
-        """Send predictions to the sinks until every source has ended.
+        """Send predictions to the sinks until every stream has ended.
 
         Raises:
             SourceError: a source broke; the others were watched to their ends.
             EngineError: the engine failed; everything was stopped.
+            Exception: what the first sink raised.
         """
-        threads = [
-            threading.Thread(target=self._watch, args=(reader,), name=reader.name, daemon=True)
-            for reader in self._readers
+        self._inbox.expect(len(self._readers))
+        self._outlets = [
+            Outlet(sink, self._metrics, essential=number == 0, on_change=self._inbox.wake)
+            for number, sink in enumerate(self._sinks)
         ]
         try:
-            for thread in threads:
-                thread.start()
-            for prediction in self._until_all_end(threads):
-                for sink in self._sinks:
-                    sink.send(prediction)
+            self._scheduler.start()
+            if self._waits_for(self._scheduler.engine_is_open):
+                for reader in self._readers:
+                    reader.start()
+                self._waits_for(self._scheduler.done)
+            for outlet in self._outlets:
+                outlet.end()
+            while not self._ends() and not all(o.join(_POLL_S) for o in self._outlets):
+                pass
         finally:
             self.stop()
-            for thread in threads:
-                thread.join(_JOIN_S)
+            self._join()
         self._raise_what_failed()
 
     def stop(self) -> None:
-        """End all streams now; may come from any thread."""
+        """End all streams now; may come from any thread. What was predicted is still delivered."""
         self._stopping.set()
+        self._inbox.close()
         for reader in self._readers:
-            reader.close()
+            reader.stop()
+        for outlet in self._outlets:
+            outlet.stop()
 
-    def _until_all_end(self, threads: Sequence[threading.Thread]) -> Iterator[Prediction]:
-        running = len(threads)
-        while running:
-            try:
-                prediction = self._predictions.get(timeout=_POLL_S)
-            except queue.Empty:
-                if not any(thread.is_alive() for thread in threads):
-                    return
-                continue
-            if prediction is None:
-                running -= 1
-            else:
-                yield prediction
+    def _ends(self) -> bool:
+        return self._stopping.is_set() or any(outlet.error for outlet in self._outlets)
 
-    def _watch(self, reader: ReadAhead) -> None:
-        """The life of one stream, in its thread."""
-        try:
-            for prediction in self._predict(reader):
-                self._hand_over(prediction)
-        except SourceError as error:
-            self._broken.append((reader.name, error))
-            if len(self._readers) > 1:  # the others go on, maybe for days: say it now
-                logger.error("%s", error)
-        except BaseException as error:  # surfaces in the thread that called `run`
+    def _waits_for(self, event: threading.Event) -> bool:
+        """Wait for it, and tell whether it came before the end of the run."""
+        while not event.wait(_POLL_S):
+            if self._ends() or self._scheduler.done.is_set():
+                return event.is_set()
+        return True
+
+    def _publish(self, prediction: Prediction) -> None:
+        for outlet in self._outlets:
+            outlet.send(prediction)
+
+    def _has_room(self) -> bool:
+        return not any(outlet.is_full for outlet in self._outlets)
+
+    def _reader_failed(self, name: str, error: BaseException) -> None:
+        if not isinstance(error, SourceError):
             self._fatal = self._fatal or error
-            self.stop()
-        finally:
+            self._stopping.set()
+            return
+        self._broken.append((name, error))
+        if len(self._readers) > 1:  # the others go on, maybe for days: say it now
+            logger.error("%s", error)
+
+    def _join(self) -> None:
+        """Wait for all threads, all of them together no longer than `SHUTDOWN_S`."""
+        deadline_s = time.monotonic() + SHUTDOWN_S
+
+        def left_s() -> float:
+            return max(0.0, deadline_s - time.monotonic())
+
+        self._scheduler.join(left_s())
+        for outlet in self._outlets:
+            if not outlet.join(left_s()):
+                logger.warning("%s: still busy; left behind", outlet.name)
+        for reader in self._readers:
+            if not reader.join(left_s()):
+                logger.warning("%s: still blocked in a read; left behind", reader.name)
             if reader.frames_dropped:
                 logger.warning(
-                    "%s: %d frames were dropped to keep up", reader.name, reader.frames_dropped
+                    "%s: %d due frames were dropped to keep up", reader.name, reader.frames_dropped
                 )
-            self._hand_over(None)
-
-    def _predict(self, reader: ReadAhead) -> Iterator[Prediction]:
-        for frame in reader:
-            taken_s = self._clock()
-            with self._one_at_a_time:
-                prediction = self._recognizer.observe(frame)
-            if prediction:
-                yield self._timed(prediction, taken_s)
-        if self._stopping.is_set():
-            return
-        taken_s = self._clock()
-        with self._one_at_a_time:
-            prediction = self._recognizer.finish(reader.name)
-        if prediction:
-            yield self._timed(prediction, taken_s)
-
-    def _timed(self, prediction: Prediction, taken_s: float) -> Prediction:
-        latency_ms = 1e3 * (self._clock() - taken_s)
-        return dataclasses.replace(prediction, latency_ms=latency_ms)
-
-    def _hand_over(self, prediction: Prediction | None) -> None:
-        while not self._stopping.is_set():
-            with contextlib.suppress(queue.Full):
-                self._predictions.put(prediction, timeout=_POLL_S)
-                return
 
     def _raise_what_failed(self) -> None:
-        if self._fatal is not None:
-            raise self._fatal
+        errors = [self._fatal, self._scheduler.error, *(o.error for o in self._outlets[:1])]
+        for error in errors:
+            if error is not None:
+                raise error
         if len(self._readers) == 1 and self._broken:
             raise self._broken[0][1]
         if self._broken:
@@ -157,46 +179,18 @@ class Pipeline:
             )
 
 
-def open_sources(specs: Sequence[str], *, realtime: bool = False) -> list[Source]:
-    """Open what a user names; one that cannot be opened does not keep the others from it.
+def stream_inputs(specs: Sequence[str], *, realtime: bool = False) -> list[StreamInput]:
+    """What a user names, ready to be opened.
 
     Args:
         specs: as `open_source` takes them.
         realtime: show recordings at their own speed.
-
-    Returns:
-        A source for each; one that could not be opened says so when it is read.
-
-    Raises:
-        SourceError: none of them can be opened.
     """
-    sources: list[Source] = []
-    errors: list[SourceError] = []
-    for spec, name in zip(specs, distinct_names(map(redact_url, specs)), strict=True):
-        try:
-            sources.append(open_source(spec, name=name, realtime=realtime))
-        except SourceError as error:
-            sources.append(_Unopened(name, error))
-            errors.append(error)
-    if len(errors) == len(specs):
-        raise SourceError("; ".join(map(str, errors)))
-    return sources
-
-
-class _Unopened(Source):
-    """Stands for a source that could not be opened."""
-
-    live = False
-
-    def __init__(self, name: str, error: SourceError) -> None:
-        self.name = name
-        self._error = error
-
-    def __next__(self) -> Frame:
-        raise self._error
-
-    def close(self) -> None:
-        """Nothing is open."""
+    names = distinct_names(map(redact_url, specs))
+    return [
+        StreamInput(name, functools.partial(open_source, spec, name=name, realtime=realtime))
+        for spec, name in zip(specs, names, strict=True)
+    ]
 
 
 def distinct_names(specs: Iterable[str]) -> list[str]:

@@ -26,12 +26,15 @@ class Frame:
             source's monotonic clock, never the wall clock.
         pixels: the picture, (H, W, 3) uint8 BGR, or a function that makes it. Decoders hand over
             a function, so that frames nobody samples are never converted to BGR.
+        arrived_s: when the picture came, in seconds of the monotonic clock; None where nobody
+            noted it.
     """
 
     stream: str
     index: int
     time_s: float
     pixels: Image | Callable[[], Image] = field(repr=False)
+    arrived_s: float | None = None
 
     @property
     def image(self) -> Image:
@@ -51,8 +54,9 @@ class Prediction:
         score: its probability, 0 to 1.
         top: the best (label, score) pairs, best first.
         memory_fill: share of the memory's segments that had been seen, 0 to 1.
-        latency_ms: wall-clock time from taking the frame from its source to this prediction; None
-            where nobody measured it.
+        latency_ms: time from the frame's arrival to this prediction's sink; None where nobody
+            measured it.
+        arrived_s: when the frame arrived, in seconds of the monotonic clock, if that is known.
     """
 
     stream: str
@@ -63,6 +67,7 @@ class Prediction:
     top: tuple[tuple[str, float], ...]
     memory_fill: float
     latency_ms: float | None = None
+    arrived_s: float | None = field(default=None, repr=False, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
         """The prediction as JSON Lines carry it."""

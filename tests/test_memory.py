@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecolite_stream.errors import ConfigError
-from ecolite_stream.memory import POLICIES, Memory, Sample, make_memory, pyramid_shares
+from ecolite_stream.memory import POLICIES, Memory, Remembered, make_memory, pyramid_shares
 from ecolite_stream.sampling import Ticker, nearest, segment_times
 
 
@@ -30,7 +30,7 @@ def stored(memory: Memory) -> int:
     total = 0
     for value in vars(memory).values():
         for item in value if hasattr(value, "__iter__") else ():
-            total += len(item) if isinstance(item, list) else isinstance(item, Sample)
+            total += len(item) if isinstance(item, list) else isinstance(item, Remembered)
     return total
 
 

@@ -1,20 +1,26 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from ecolite_stream.bundle import ModelSpec
 from ecolite_stream.config import StreamConfig
+from ecolite_stream.engines import Engine
 from ecolite_stream.errors import EngineError, SourceError
-from ecolite_stream.pipeline import Pipeline, distinct_names, open_sources
+from ecolite_stream.metrics import Metrics
+from ecolite_stream.pipeline import Pipeline, distinct_names, stream_inputs
 from ecolite_stream.preprocess import Preprocessing
-from ecolite_stream.recognizer import Recognizer
-from ecolite_stream.sources import FileSource
+from ecolite_stream.reader import Reader, StreamInput, opened
+from ecolite_stream.sinks import Sink
+from ecolite_stream.sinks.outlet import CAPACITY
+from ecolite_stream.sources import FileSource, Source
 from ecolite_stream.types import FloatArray, Frame
 from tests.fakes import (
     DrawnNumberEngine,
@@ -31,7 +37,7 @@ pytestmark = pytest.mark.timeout(30)
 
 
 class FailingEngine(NumberEngine):
-    """Fails at the n-th frame."""
+    """Fails after n frames or a few more."""
 
     def __init__(self, error: Exception, at: int) -> None:
         super().__init__()
@@ -39,14 +45,27 @@ class FailingEngine(NumberEngine):
         self._at = at
 
     def encode(self, images: FloatArray) -> FloatArray:
-        if sum(self.encoded.values()) == self._at:
+        if sum(self.encoded.values()) >= self._at:
             raise self._error
         return super().encode(images)
 
 
+def pipeline(
+    sources: Sequence[Source],
+    sinks: Sequence[Sink],
+    engine: Engine | None = None,
+    spec: ModelSpec | None = None,
+    config: StreamConfig | None = None,
+    metrics: Metrics | None = None,
+) -> Pipeline:
+    engine = engine or NumberEngine()
+    streams = [opened(source) for source in sources]
+    return Pipeline(streams, lambda: engine, spec or spec_of(), sinks, config, metrics)
+
+
 def run(*sources: ListSource, engine: NumberEngine | None = None) -> ListSink:
     sink = ListSink()
-    Pipeline(sources, Recognizer(engine or NumberEngine(), spec_of()), [sink]).run()
+    pipeline(sources, [sink], engine).run()
     return sink
 
 
@@ -56,19 +75,16 @@ def endless(name: str) -> Iterator[Frame]:
 
 def threads_of(*names: str) -> list[str]:
     """Threads of the pipeline that still run."""
-    wanted = {*names, *(f"read {name}" for name in names)}
+    wanted = {"engine", "sink ListSink", *(f"read {name}" for name in names)}
     return [thread.name for thread in threading.enumerate() if thread.name in wanted]
 
 
 def test_labels_reach_every_sink_in_order() -> None:
     sinks = [ListSink(), ListSink()]
     source = ListSource("s", frames(100, 25))
-    clock = itertools.count(step=0.25)
-    recognizer = Recognizer(NumberEngine(), spec_of())
-    Pipeline([source], recognizer, sinks, clock=lambda: next(clock)).run()
+    pipeline([source], sinks).run()
     assert sinks[0].frames("s") == [12, 25, 37, 50, 62, 75, 87]
     assert sinks[0].predictions == sinks[1].predictions
-    assert {p.latency_ms for p in sinks[0].predictions} == {250}
     assert source.closed
     assert threads_of("s") == []
 
@@ -79,7 +95,7 @@ def test_a_file_loses_nothing_to_a_slow_engine_or_a_slow_sink(tmp_path: Path) ->
     engine = DrawnNumberEngine(spec, before=lambda: time.sleep(0.002))
     sink = ListSink(before=lambda: time.sleep(0.002))
     config = StreamConfig(every_s=0.01)  # at every frame
-    Pipeline([FileSource(path, name="s")], Recognizer(engine, spec, config), [sink]).run()
+    pipeline([FileSource(path, name="s")], [sink], engine, spec, config).run()
     assert engine.numbers == list(range(120))
     assert sink.frames("s") == list(range(1, 120))
 
@@ -87,7 +103,7 @@ def test_a_file_loses_nothing_to_a_slow_engine_or_a_slow_sink(tmp_path: Path) ->
 def test_a_live_source_drops_what_a_slow_engine_cannot_take(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The engine waits until the source has shown all it has."""
+    """The engine waits until the source has shown all it has; only due frames count as dropped."""
     shown = threading.Event()
     source = ListSource("cam", frames(200, 25, "cam"), live=True, at_end=shown.set)
 
@@ -96,14 +112,124 @@ def test_a_live_source_drops_what_a_slow_engine_cannot_take(
             assert shown.wait(10)
             return super().encode(images)
 
-    engine = Waiting()
-    run(source, engine=engine)
-    assert 199 in engine.encoded  # the newest is what is looked at
-    assert len(engine.encoded) <= 3
-    (record,) = caplog.records
-    assert record.getMessage() == (
-        f"cam: {200 - len(engine.encoded)} frames were dropped to keep up"
+    engine, sink, metrics = Waiting(), ListSink(), Metrics()
+    pipeline([source], [sink], engine, metrics=metrics).run()
+    assert max(engine.encoded) >= 193  # the newest that was due is what is looked at
+    assert max(sink.frames("cam")) >= 187
+    assert len(sink.predictions) <= 3
+
+    def count(name: str, **labels: str) -> float:
+        return metrics.registry.get_sample_value(name, {"stream": "cam", **labels}) or 0
+
+    due, dropped = (
+        count("ecolite_frames_due_total"),
+        count("ecolite_frames_dropped_total", cause="engine busy"),
     )
+    assert count("ecolite_frames_read_total") == 200
+    assert due < 100
+    assert len(engine.encoded) == count("ecolite_frames_encoded_total") == due - dropped
+    (record,) = caplog.records
+    assert record.getMessage() == f"cam: {dropped:.0f} due frames were dropped to keep up"
+
+
+def test_frames_that_nobody_wants_are_not_dropped(caplog: pytest.LogCaptureFixture) -> None:
+    source = ListSource("cam", frames(200, 5000, "cam"), live=True)
+    run(source)
+    assert [r for r in caplog.records if "dropped" in r.getMessage()] == []
+
+
+def test_a_failing_sink_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    def fail() -> None:
+        raise BrokenPipeError("gone")
+
+    good, metrics = ListSink(), Metrics()
+    watching = pipeline(
+        [ListSource("s", frames(100, 25))], [good, ListSink(before=fail)], metrics=metrics
+    )
+    threading.Timer(1.0, watching.stop).start()  # or it would try again for a while
+    watching.run()
+    assert good.frames("s") == [12, 25, 37, 50, 62, 75, 87]
+    assert any("ListSink failed: gone; trying again" in r.getMessage() for r in caplog.records)
+    failures = metrics.registry.get_sample_value(
+        "ecolite_sink_failures_total", {"sink": "ListSink"}
+    )
+    assert failures is not None and failures >= 1
+
+
+def test_latency_tells_how_old_the_frame_is_when_its_label_comes_out() -> None:
+    """Slow sinks included."""
+    start_s = time.monotonic()
+    late = [dataclasses.replace(f, arrived_s=start_s - 60) for f in frames(30, 25)]
+    sink = ListSink()
+    pipeline([ListSource("s", late)], [sink]).run()
+    assert all((p.latency_ms or 0) >= 60_000 for p in sink.predictions)
+
+
+def test_old_labels_of_a_live_stream_are_dropped_where_a_sink_is_slow() -> None:
+    shown = threading.Event()
+    sink = ListSink(before=lambda: shown.wait(10))
+    metrics = Metrics()
+    source = ListSource(
+        "cam", frames(25 * 60, 25, "cam"), live=True, at_end=lambda: (time.sleep(0.3), shown.set())
+    )
+    pipeline([source], [sink], config=StreamConfig(every_s=0.1), metrics=metrics).run()
+    assert sink.frames("cam")[-1] >= 1490
+    assert len(sink.predictions) <= CAPACITY + 1
+
+
+def test_the_engine_is_open_before_the_sources() -> None:
+    order: list[str] = []
+
+    def open_source() -> Source:
+        order.append("source")
+        return ListSource("s", frames(20, 25))
+
+    def open_engine() -> Engine:
+        order.append("engine")
+        return NumberEngine()
+
+    streams = [StreamInput("s", open_source), StreamInput("t", open_source)]
+    with pytest.raises(KeyError):  # the second gives frames of the first's name
+        Pipeline(streams[1:], open_engine, spec_of(), [ListSink()]).run()
+    assert order == ["engine", "source"]
+
+
+def test_sources_open_at_the_same_time() -> None:
+    """Were they opened one after another, the barrier would break."""
+    barrier = threading.Barrier(5)
+
+    def open_source(name: str) -> Source:
+        barrier.wait(10)
+        return ListSource(name, frames(20, 25, name))
+
+    sink = ListSink()
+    streams = [StreamInput(n, functools.partial(open_source, n)) for n in "abcde"]
+    Pipeline(streams, NumberEngine, spec_of(), [sink]).run()
+    assert {p.stream for p in sink.predictions} == set("abcde")
+
+
+def test_stuck_reads_share_one_deadline(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released = threading.Event()
+    sources = [
+        ListSource(name, [], live=True, at_end=lambda: released.wait(20)) for name in "abcde"
+    ]
+    waits_s: list[float] = []
+    monkeypatch.setattr("ecolite_stream.pipeline.SHUTDOWN_S", 0.2)
+    join = Reader.join
+
+    def noted(reader: Reader, timeout_s: float) -> bool:
+        waits_s.append(timeout_s)
+        return join(reader, timeout_s)
+
+    monkeypatch.setattr(Reader, "join", noted)
+    watching = pipeline(sources, [ListSink()])
+    threading.Timer(0.3, watching.stop).start()
+    watching.run()
+    released.set()
+    assert sum(waits_s) <= 0.2 + 1e-6
+    assert sum("still blocked in a read" in r.getMessage() for r in caplog.records) == 5
 
 
 def test_several_streams_are_watched_at_once_each_as_if_alone() -> None:
@@ -132,7 +258,7 @@ def test_a_source_that_breaks_ends_with_its_error_after_its_labels() -> None:
     error = SourceError("s: unplugged")
     source = ListSource("s", frames(30, 25), error=error)
     with pytest.raises(SourceError) as caught:
-        Pipeline([source], Recognizer(NumberEngine(), spec_of()), [sink]).run()
+        pipeline([source], [sink]).run()
     assert caught.value is error
     assert sink.frames("s") == [12, 25]
 
@@ -145,7 +271,7 @@ def test_a_source_that_breaks_does_not_end_the_others(caplog: pytest.LogCaptureF
         ListSource("worse", [], error=SourceError("worse: no picture")),
     ]
     with pytest.raises(SourceError) as caught:
-        Pipeline(sources, Recognizer(NumberEngine(), spec_of()), [sink]).run()
+        pipeline(sources, [sink]).run()
     message = str(caught.value)
     assert message.startswith("2 of 3 sources could not be watched to their ends: ")
     assert {"bad", "worse"} < set(message.replace(",", "").replace(";", "").split())
@@ -162,9 +288,8 @@ def test_an_engine_that_fails_stops_everything(error: Exception) -> None:
     """A bug too surfaces where `run` was called, as it is."""
     sources = [ListSource("a", endless("a")), ListSource("b", endless("b"))]
     sink = ListSink()
-    recognizer = Recognizer(FailingEngine(error, at=40), spec_of())
     with pytest.raises(type(error)) as caught:
-        Pipeline(sources, recognizer, [sink]).run()
+        pipeline(sources, [sink], FailingEngine(error, at=40)).run()
     assert caught.value is error
     assert sink.predictions
     assert all(source.closed for source in sources)
@@ -178,16 +303,16 @@ def test_the_end_of_a_sink_is_the_end(error: BaseException) -> None:
 
     source = ListSource("s", endless("s"))
     with pytest.raises(type(error)):
-        Pipeline([source], Recognizer(NumberEngine(), spec_of()), [ListSink(fail)]).run()
+        pipeline([source], [ListSink(fail)]).run()
     assert source.closed
     assert threads_of("s") == []
 
 
 def test_stopping_from_another_thread() -> None:
     source = ListSource("s", endless("s"))
-    sink = ListSink(before=lambda: pipeline.stop() if len(sink.predictions) > 3 else None)
-    pipeline = Pipeline([source], Recognizer(NumberEngine(), spec_of()), [sink])
-    pipeline.run()
+    sink = ListSink(before=lambda: watching.stop() if len(sink.predictions) > 3 else None)
+    watching = pipeline([source], [sink])
+    watching.run()
     assert len(sink.predictions) > 3
     assert source.closed
 
@@ -206,25 +331,25 @@ def test_names_differ(specs: list[str], expected: list[str]) -> None:
     assert distinct_names(specs) == expected
 
 
-def test_a_source_that_cannot_be_opened_does_not_keep_the_others_from_it(tmp_path: Path) -> None:
+def test_a_source_that_cannot_be_opened_does_not_keep_the_others_from_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = str(write_numbered_video(tmp_path / "film.avi", 20))
     missing = str(tmp_path / "none.avi")
-    sources = open_sources([missing, path, path])
-    assert [source.name for source in sources] == [missing, path, f"{path}#2"]
-    assert len(list(sources[1])) == len(list(sources[2])) == 20
-    with pytest.raises(SourceError, match="no such file"):
-        next(sources[0])
-    sources[0].close()
-
-
-def test_when_nothing_can_be_opened_all_reasons_are_given(tmp_path: Path) -> None:
-    with pytest.raises(SourceError) as caught:
-        open_sources([str(tmp_path / "one.avi"), "camera:x"])
-    assert "one.avi: no such file" in str(caught.value)
-    assert "; camera:x: the camera is 'x'" in str(caught.value)
+    sink = ListSink()
+    spec = dataclasses.replace(spec_of(), preprocessing=Preprocessing(64, framing="whole"))
+    engine = DrawnNumberEngine(spec)
+    streams = stream_inputs([missing, path, path])
+    assert [stream.name for stream in streams] == [missing, path, f"{path}#2"]
+    with pytest.raises(SourceError, match=r"1 of 3 sources .*none\.avi"):
+        Pipeline(streams, lambda: engine, spec, [sink]).run()
+    assert any("no such file" in record.getMessage() for record in caplog.records)
+    assert {p.stream for p in sink.predictions} == {path, f"{path}#2"}
 
 
 def test_names_have_no_credentials() -> None:
+    (stream,) = stream_inputs(["gopher://me:secret@host/a"])
+    assert "secret" not in stream.name
     with pytest.raises(SourceError) as caught:
-        open_sources(["gopher://me:secret@host/a"])
+        stream.open()
     assert "secret" not in str(caught.value)

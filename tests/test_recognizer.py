@@ -17,8 +17,9 @@ from ecolite_stream.engines import Engine, open_engine
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.memory import POLICIES, make_memory
 from ecolite_stream.preprocess import preprocess
-from ecolite_stream.recognizer import Recognizer, softmax
+from ecolite_stream.recognizer import Recognizer
 from ecolite_stream.sampling import segment_frames
+from ecolite_stream.stream_state import softmax
 from ecolite_stream.types import FloatArray, Frame, Prediction
 from tests.fakes import NumberEngine, clip_logits, frame, frames, spec_of
 
@@ -386,3 +387,12 @@ def test_uneven_frames(policy: str, intervals_s: list[float]) -> None:
         assert predictions[0].time_s <= 1
     gaps = [b.time_s - a.time_s for a, b in pairwise(predictions)]
     assert all(gap <= 0.5 + 2 * max(intervals_s) for gap in gaps)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_stream_whose_time_starts_again_starts_afresh(policy: str) -> None:
+    it = recognizer(policy)
+    first = watch(it, frames(60, 25))
+    again = watch(it, frames(60, 25))
+    assert again == first
+    assert all(0 <= prediction.memory_fill <= 1 for prediction in again)

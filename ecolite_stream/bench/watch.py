@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ecolite_stream.engines import Engine
 from ecolite_stream.pipeline import Pipeline
+from ecolite_stream.reader import opened
 from ecolite_stream.recognizer import Recognizer
 from ecolite_stream.sinks import Sink
 from ecolite_stream.sources import Source
@@ -53,8 +55,23 @@ def watch(
     """
     counted = _Counted(source)
     start_s = clock()
-    Pipeline([counted], recognizer, [_SinkOf(send)]).run()
+    engine = _KeptOpen(recognizer.engine)
+    Pipeline(
+        [opened(counted)], lambda: engine, recognizer.spec, [_SinkOf(send)], recognizer.config
+    ).run()
     return Watched(counted.frames, counted.stream_s, clock() - start_s)
+
+
+class _KeptOpen:
+    """An engine that is not closed: it is somebody else's."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.name = engine.name
+        self.encode = engine.encode
+        self.classify = engine.classify
+
+    def close(self) -> None:
+        pass
 
 
 class _Counted(Source):

@@ -1,0 +1,120 @@
+"""The thread that opens and reads one stream, and lets only its due frames through."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ecolite_stream.inbox import Inbox, Slot
+from ecolite_stream.metrics import Metrics
+from ecolite_stream.sources import Source
+from ecolite_stream.stream_state import StreamState
+
+
+@dataclass(frozen=True)
+class StreamInput:
+    """A stream that is to be watched.
+
+    Attributes:
+        name: as people are shown it, without credentials; no two are equal.
+        open: opens the source; it may take its time, and raise a SourceError.
+    """
+
+    name: str
+    open: Callable[[], Source]
+
+
+def opened(source: Source) -> StreamInput:
+    """A source that is open already, as a stream to be watched."""
+    return StreamInput(source.name, lambda: source)
+
+
+class Reader:
+    """Reads one stream to its end, whoever is slower.
+
+    The frames of a recording all come through, for it waits; a live source is read as fast as it
+    comes, and the oldest of its due frames are dropped where the engine does not keep up.
+
+    Args:
+        stream: what to open.
+        state: what is due.
+        inbox: where samples go.
+        metrics: what is counted.
+        on_error: called with what ended it before its time.
+    """
+
+    def __init__(
+        self,
+        stream: StreamInput,
+        state: StreamState,
+        inbox: Inbox,
+        metrics: Metrics,
+        on_error: Callable[[str, BaseException], None],
+    ) -> None:
+        self.name = stream.name
+        self.frames_dropped = 0
+        self._open = stream.open
+        self._state = state
+        self._inbox = inbox
+        self._metrics = metrics
+        self._on_error = on_error
+        self._source: Source | None = None
+        self._stopping = threading.Event()
+        # A daemon: a camera whose read never returns must not keep the process alive.
+        self._thread = threading.Thread(target=self._run, name=f"read {self.name}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to open and to read."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Tell it to end; never waits."""
+        self._stopping.set()
+        if self._source is not None:
+            self._source.close()
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the thread to end, and tell whether it did: a read may block for ever."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        end = "ended"
+        self._metrics.state(self.name, "connecting")
+        try:
+            with self._open() as self._source:
+                if not self._stopping.is_set():
+                    self._read(self._source)
+        except BaseException as error:
+            end = "failed"
+            if not self._stopping.is_set():
+                self._on_error(self.name, error)
+        finally:
+            self._metrics.state(self.name, end)
+            self._inbox.end(self.name)
+
+    def _read(self, source: Source) -> None:
+        self._inbox.open(self.name, self._slot(source.live))
+        self._metrics.state(self.name, "live")
+        frames_read = self._metrics.frames_read.labels(self.name)
+        frames_due = self._metrics.frames_due.labels(self.name)
+        for frame in source:
+            frames_read.inc()
+            sample = self._state.take(frame)
+            if sample is None:
+                continue
+            frames_due.inc()
+            if not self._inbox.put(sample) or self._stopping.is_set():
+                return
+        last = self._state.finish()
+        if last is not None and not self._stopping.is_set():
+            self._inbox.put(last)
+
+    def _slot(self, live: bool) -> Slot:
+        """Room for what is due between two predictions, and one more."""
+        return Slot(self._state.samples_per_prediction + 1, live, self._dropped)
+
+    def _dropped(self, cause: str) -> None:
+        self.frames_dropped += 1
+        self._metrics.dropped(self.name, cause)

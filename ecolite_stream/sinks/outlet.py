@@ -1,0 +1,165 @@
+"""A bounded queue and a thread round a sink: however slow or broken it is, the streams go on."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from ecolite_stream.sinks.base import Sink
+from ecolite_stream.types import Prediction
+
+_log = logging.getLogger(__name__)
+
+CAPACITY = 64
+RETRY_AFTER_S = (0.5, 2.0)
+_WAIT_S = 1.0
+
+
+class OutletMetrics(Protocol):
+    """What an outlet counts; see `metrics.Metrics`."""
+
+    def delivered(self, sink: str, prediction: Prediction, age_s: float | None) -> None:
+        """A sink took a prediction whose frame arrived so many seconds ago."""
+
+    def sink_failed(self, sink: str) -> None:
+        """A sink raised something."""
+
+    def not_delivered(self, sink: str, cause: str) -> None:
+        """A prediction never reached a sink."""
+
+
+class Outlet:
+    """Feeds a sink from a thread of its own.
+
+    What the sink raises is counted, logged and tried again `retry_after_s` later; then that
+    prediction is lost and the next one has its turn. When the queue is full its oldest prediction
+    is dropped: senders of recordings look at `is_full` first and wait.
+
+    Args:
+        sink: entered before; the outlet closes it.
+        metrics: what is counted.
+        name: of the sink in logs and metrics.
+        essential: what it raises is not caught, but ends the run: the console on stdout.
+        on_change: called whenever there is room again, or the outlet is at its end.
+        retry_after_s: seconds to wait before each further try.
+        clock: seconds, monotonic; the one `Prediction.arrived_s` is from.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        metrics: OutletMetrics,
+        name: str = "",
+        *,
+        essential: bool = False,
+        on_change: Callable[[], object] = lambda: None,
+        retry_after_s: Sequence[float] = RETRY_AFTER_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name = name or type(sink).__name__
+        self.error: BaseException | None = None
+        self._sink = sink
+        self._metrics = metrics
+        self._essential = essential
+        self._on_change = on_change
+        self._retry_after_s = retry_after_s
+        self._clock = clock
+        self._waiting: deque[Prediction] = deque()
+        self._lost = 0
+        self._ending = False
+        self._stopping = threading.Event()
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name=f"sink {self.name}", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether another prediction would push out the oldest."""
+        return len(self._waiting) >= CAPACITY and self.error is None
+
+    def send(self, prediction: Prediction) -> None:
+        """Queue a prediction; never waits."""
+        with self._changed:
+            if self.error is not None or self._ending:
+                return
+            if len(self._waiting) >= CAPACITY:
+                self._waiting.popleft()
+                self._metrics.not_delivered(self.name, "sink too slow")
+            self._waiting.append(prediction)
+            self._changed.notify_all()
+
+    def end(self) -> None:
+        """Nothing more is sent; what waits is still delivered."""
+        with self._changed:
+            self._ending = True
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        """Deliver what waits, but try nothing twice any more."""
+        self._stopping.set()
+        self.end()
+
+    def join(self, timeout_s: float | None) -> bool:
+        """Wait for the end of the thread, and tell whether it came."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            with self._sink:
+                while (prediction := self._next()) is not None:
+                    self._deliver(prediction)
+        except BaseException as error:  # raised again by whoever waits for the run
+            if not self._essential:
+                _log.exception("%s: closing it failed", self.name)
+            self.error = error
+        finally:
+            self._on_change()
+
+    def _next(self) -> Prediction | None:
+        with self._changed:
+            while not (self._waiting or self._ending):
+                self._changed.wait(_WAIT_S)
+            if not self._waiting:
+                return None
+            prediction = self._waiting.popleft()
+        self._on_change()
+        return prediction
+
+    def _deliver(self, prediction: Prediction) -> None:
+        for wait_s in (*self._retry_after_s, None):
+            age_s = None
+            if prediction.arrived_s is not None:
+                age_s = self._clock() - prediction.arrived_s
+                prediction = dataclasses.replace(prediction, latency_ms=1e3 * age_s)
+            try:
+                self._sink.send(prediction)
+            except Exception as error:
+                if self._essential:
+                    raise
+                self._failed(error)
+            else:
+                self._delivered(prediction, age_s)
+                return
+            if wait_s is None or self._stopping.wait(wait_s):
+                break
+        self._lost += 1
+        self._metrics.not_delivered(self.name, "sink failed")
+
+    def _failed(self, error: Exception) -> None:
+        self._metrics.sink_failed(self.name)
+        if not self._lost:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            _log.warning("%s failed: %s; trying again", self.name, reason)
+        self._lost = max(self._lost, 0)
+
+    def _delivered(self, prediction: Prediction, age_s: float | None) -> None:
+        self._metrics.delivered(self.name, prediction, age_s)
+        if self._lost:
+            _log.warning("%s works again; %d predictions were lost", self.name, self._lost)
+            self._lost = 0

@@ -1,0 +1,127 @@
+"""What a run counts, and how others get to see it."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+import urllib.request
+from collections.abc import Callable
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from ecolite_stream.errors import ConfigError
+from ecolite_stream.metrics import Metrics, parse_address, serve
+from ecolite_stream.pipeline import Pipeline
+from ecolite_stream.reader import opened
+from ecolite_stream.types import Prediction
+from tests.fakes import ListSink, ListSource, NumberEngine, frames, spec_of
+
+pytestmark = pytest.mark.timeout(30)
+
+
+def prediction(arrived_s: float | None = None) -> Prediction:
+    return Prediction("door", 3, 1.0, "a", 0.9, (("a", 0.9),), 0.75, arrived_s=arrived_s)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("9464", ("127.0.0.1", 9464)),
+        ("0.0.0.0:80", ("0.0.0.0", 80)),
+        ("door-box:9464", ("door-box", 9464)),
+        ("[::1]:9464", ("::1", 9464)),
+        ("0", ("127.0.0.1", 0)),
+    ],
+)
+def test_addresses(text: str, expected: tuple[str, int]) -> None:
+    assert parse_address(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "door", "70000", ":1", "a:b", "::1:9464", "-1"])
+def test_what_is_no_address(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"expected PORT or HOST:PORT"):
+        parse_address(text)
+
+
+def test_a_port_that_is_taken() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with (
+            pytest.raises(ConfigError, match=rf"cannot be served at 127\.0\.0\.1:{port}: .*"),
+            serve(Metrics(), str(port)),
+        ):
+            pass
+
+
+def test_names_follow_the_conventions() -> None:
+    registry = CollectorRegistry()
+    Metrics(registry)
+    for metric in registry.collect():
+        assert re.fullmatch(r"ecolite_[a-z_]+", metric.name)
+        assert metric.documentation
+        if metric.type in ("histogram", "gauge"):
+            assert metric.name.endswith(("_seconds", "_ratio", "_state"))
+
+
+def test_the_age_of_the_newest_label_grows_until_the_next() -> None:
+    now_s = [10.0]
+    metrics = Metrics(clock=lambda: now_s[0])
+    metrics.predicted(prediction(arrived_s=9.5))
+
+    def age_s() -> float | None:
+        return metrics.registry.get_sample_value("ecolite_label_age_seconds", {"stream": "door"})
+
+    assert age_s() == 0.5
+    now_s[0] = 70.0
+    assert age_s() == 60.5
+    metrics.predicted(prediction(arrived_s=69.75))
+    assert age_s() == 0.25
+
+
+def scrape(port: int) -> dict[str, float]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    samples = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    return {name: float(value) for name, value in samples}
+
+
+def watch_and(look: Callable[[], None]) -> None:
+    """Watch a stream, and look while it is live."""
+    looked = threading.Event()
+    source = ListSource("door", frames(100, 25, "door"), at_end=lambda: looked.wait(20))
+    metrics = Metrics()
+    with serve(metrics, "0") as port:
+        watching = Pipeline([opened(source)], NumberEngine, spec_of(), [ListSink()], None, metrics)
+        thread = threading.Thread(target=watching.run)
+        thread.start()
+        try:
+            ports.append(port)
+            look()
+        finally:
+            looked.set()
+            thread.join(20)
+            assert not thread.is_alive()
+            ports.append(port)
+
+
+ports: list[int] = []
+
+
+def test_a_live_run_can_be_scraped() -> None:
+    found: dict[str, float] = {}
+
+    def look() -> None:
+        for _ in range(2000):
+            found.update(scrape(ports[-1]))
+            if found.get('ecolite_frames_read_total{stream="door"}') == 100:
+                return
+
+    watch_and(look)
+    assert found['ecolite_frames_read_total{stream="door"}'] == 100
+    assert found['ecolite_stream_state{ecolite_stream_state="live",stream="door"}'] == 1
+    assert found['ecolite_frames_due_total{stream="door"}'] > 7
+    assert 'ecolite_stage_seconds_count{stage="encode"}' in found

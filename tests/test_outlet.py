@@ -1,0 +1,112 @@
+"""A slow or failing sink loses its own predictions, and holds nobody up."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from ecolite_stream.metrics import Metrics
+from ecolite_stream.sinks.outlet import CAPACITY, Outlet
+from ecolite_stream.types import Prediction
+from tests.fakes import ListSink
+
+pytestmark = pytest.mark.timeout(30)
+
+
+def prediction(number: int = 0, arrived_s: float | None = None) -> Prediction:
+    return Prediction("s", number, number / 2, "a", 0.9, (("a", 0.9),), 1.0, arrived_s=arrived_s)
+
+
+def count(metrics: Metrics, name: str, **labels: str) -> float:
+    labels = {"sink": "ListSink", **labels}
+    return metrics.registry.get_sample_value(f"ecolite_sink_{name}_total", labels) or 0
+
+
+class Flaky(ListSink):
+    """Fails as often as it is told to."""
+
+    def __init__(self, failures: int, error: BaseException | None = None) -> None:
+        super().__init__()
+        self.failures = failures
+        self.tries = 0
+        self._error = error or OSError("no route to host")
+
+    def send(self, prediction: Prediction) -> None:
+        self.tries += 1
+        if self.tries <= self.failures:
+            raise self._error
+        super().send(prediction)
+
+
+def deliver(sink: ListSink, count: int, metrics: Metrics, **how: Any) -> Outlet:
+    outlet = Outlet(sink, metrics, "ListSink", retry_after_s=(0.0, 0.0), **how)
+    for number in range(count):
+        outlet.send(prediction(number))
+    outlet.end()
+    assert outlet.join(10)
+    return outlet
+
+
+def test_everything_in_order_and_closed() -> None:
+    sink, metrics = ListSink(), Metrics()
+    outlet = deliver(sink, 50, metrics)
+    assert sink.frames("s") == list(range(50))
+    assert count(metrics, "delivered") == 50
+    assert outlet.error is None
+
+
+def test_what_fails_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    sink, metrics = Flaky(2), Metrics()
+    deliver(sink, 3, metrics)
+    assert sink.frames("s") == [0, 1, 2]
+    assert count(metrics, "failures") == 2
+    assert "no route to host" in caplog.text
+
+
+def test_what_fails_for_good_is_lost_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+    sink, metrics = Flaky(7), Metrics()
+    deliver(sink, 5, metrics)
+    assert sink.frames("s") == [2, 3, 4]
+    assert count(metrics, "dropped", cause="sink failed") == 2
+    assert "works again; 2 predictions were lost" in caplog.text
+
+
+def test_an_essential_sink_is_not_forgiven() -> None:
+    error = BrokenPipeError()
+    outlet = deliver(Flaky(1, error), 3, Metrics(), essential=True)
+    assert outlet.error is error
+
+
+def test_a_slow_sink_loses_the_oldest() -> None:
+    go, began = threading.Event(), threading.Event()
+    sink, metrics = ListSink(before=lambda: (began.set(), go.wait(10))), Metrics()
+    outlet = Outlet(sink, metrics, "ListSink")
+    outlet.send(prediction(0))
+    assert began.wait(10)
+    for number in range(1, CAPACITY + 11):
+        outlet.send(prediction(number))
+    assert outlet.is_full
+    go.set()
+    outlet.end()
+    assert outlet.join(10)
+    assert sink.frames("s") == [0, *range(11, CAPACITY + 11)]
+    assert count(metrics, "dropped", cause="sink too slow") == 10
+
+
+def test_latency_is_measured_when_the_sink_gets_it() -> None:
+    sink = ListSink()
+    outlet = Outlet(sink, Metrics(), clock=lambda: 107.5)
+    outlet.send(prediction(0, arrived_s=100.0))
+    outlet.end()
+    assert outlet.join(10)
+    assert sink.predictions[0].latency_ms == 7500
+
+
+def test_stopping_ends_the_waiting_for_another_try() -> None:
+    sink = Flaky(1000)
+    outlet = Outlet(sink, Metrics(), retry_after_s=(600.0,))
+    outlet.send(prediction())
+    outlet.stop()
+    assert outlet.join(10)
