@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
+from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -16,10 +18,17 @@ from ecolite_stream.sources.failures import FILE_PROBLEMS, source_error
 class FileSource(ContainerSource):
     """Every frame of a video file, in order, with the times its timestamps say."""
 
-    def __init__(self, path: str | Path, *, name: str | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        name: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Args:
         path: the file; whatever FFmpeg decodes.
         name: as people are shown it; the path if None.
+        clock: says when frames arrive; seconds, monotonic.
 
         Raises:
             SourceError: no such file, not readable, or no video in it.
@@ -31,7 +40,7 @@ class FileSource(ContainerSource):
         # would take "%03d" for a numbered series.
         options = {"pattern_type": "none"}
         what = Input(f"file:{path}", name, FILE_PROBLEMS, options=options)
-        super().__init__(open_container(what), what, live=False)
+        super().__init__(open_container(what), what, live=False, clock=clock)
 
 
 def _check(path: Path, name: str) -> None:

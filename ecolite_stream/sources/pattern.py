@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 from ecolite_stream.errors import SourceError
@@ -59,13 +61,20 @@ class Pattern:
 class PatternSource(ContainerSource):
     """FFmpeg's test picture with a running counter; times are those of a file."""
 
-    def __init__(self, pattern: Pattern | None = None, *, name: str = "pattern") -> None:
+    def __init__(
+        self,
+        pattern: Pattern | None = None,
+        *,
+        name: str = "pattern",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Args:
         pattern: what to show; endless, 320x240 at 25 frames per second if None.
         name: as people are shown it.
+        clock: says when frames arrive; seconds, monotonic.
         """
         what = Input((pattern or Pattern()).filter, name, FILE_PROBLEMS, format="lavfi")
-        super().__init__(open_container(what), what, live=False)
+        super().__init__(open_container(what), what, live=False, clock=clock)
 
 
 def _size(text: str) -> tuple[int, int]:

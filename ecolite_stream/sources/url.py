@@ -23,8 +23,8 @@ _OPTIONS = {
 class UrlSource(ContainerSource):
     """A stream from the network.
 
-    It is live, except for a file on a web server: what comes over http or https and says how
-    long it is has the times of a recording.
+    It is live, with times as `LiveTimes` says, except for a file on a web server: what comes over
+    http or https and says how long it is has the times of a recording.
     """
 
     def __init__(
