@@ -171,7 +171,7 @@ class ContainerSource(Source):
                 self._busy.release()
 
     def _read(self) -> Generator[Frame, None, None]:
-        index = 0
+        index, time_s = 0, 0.0
         for packet in self._packets():
             for picture in self._decode(packet):
                 arrived_s = self._clock()
@@ -185,6 +185,12 @@ class ContainerSource(Source):
                 "it is damaged or empty, try it in a video player"
             )
         self._damage.ended()
+        if self.live and not self._closing.is_set():
+            _log.warning(
+                "%s: the stream ended after %.1f s; if it should go on, see why its sender stopped",
+                self.name,
+                time_s,
+            )
 
     def _decode(self, packet: Packet[VideoStream]) -> list[av.VideoFrame]:
         if packet.is_corrupt and self._skip_torn:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from ecolite_stream.errors import SourceError
 from ecolite_stream.sources.container import ContainerSource, Input, open_container
@@ -62,8 +63,9 @@ class UrlSource(ContainerSource):
             options=_OPTIONS.get(scheme, {}),
             open_timeout_s=open_timeout_s,
             read_timeout_s=read_timeout_s,
-            # FFmpeg's word for a web stream of unknown length that the server ended.
-            end_errors=(errno.EIO,) if web else (),
         )
         container = open_container(what)
+        if web and container.size <= 0:
+            # FFmpeg's word for a web stream of unknown length that the server ended.
+            what = replace(what, end_errors=(errno.EIO,))
         super().__init__(container, what, live=not (web and container.duration), clock=clock)
