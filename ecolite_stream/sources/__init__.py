@@ -62,5 +62,7 @@ def _open(spec: str, name: str) -> Source:
 
 def _camera_number(text: str, name: str) -> int:
     if not re.fullmatch(r"\d{1,3}", text):
-        raise SourceError(f"{name}: the camera is {text!r}, expected a number such as camera:1")
+        raise SourceError(
+            f"{name}: the camera is {redact_url(text)!r}, expected a number such as camera:1"
+        )
     return int(text)

@@ -13,6 +13,7 @@ from pathlib import Path
 from ecolite_stream.errors import SourceError
 from ecolite_stream.sources.container import ContainerSource, Input, open_container
 from ecolite_stream.sources.failures import FILE_PROBLEMS, source_error
+from ecolite_stream.sources.redact import redact_url
 
 
 class FileSource(ContainerSource):
@@ -34,7 +35,7 @@ class FileSource(ContainerSource):
             SourceError: no such file, not readable, or no video in it.
         """
         path = Path(path)
-        name = str(path) if name is None else name
+        name = redact_url(str(path)) if name is None else name
         _check(path, name)
         # "file:" keeps FFmpeg from taking a colon in the path for a protocol. The image reader
         # would take "%03d" for a numbered series.
@@ -47,8 +48,8 @@ def _check(path: Path, name: str) -> None:
     """Say what is wrong with a path better than FFmpeg could."""
     try:
         state = path.stat()
-    except FileNotFoundError as error:
-        raise _missing(path, name) from error
+    except FileNotFoundError:
+        raise _missing(path, name) from None
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
         raise source_error(name, error, FILE_PROBLEMS) from error
     if stat.S_ISDIR(state.st_mode):
