@@ -24,7 +24,7 @@ from ecolite_stream.sources.base import Source
 from ecolite_stream.sources.damage import Damage
 from ecolite_stream.sources.failures import NO_SUCH_FORMAT, Problems, source_error
 from ecolite_stream.sources.picture import LazyImage
-from ecolite_stream.sources.timing import Ascending, LiveTimes, RecordedTimes
+from ecolite_stream.sources.timing import Ascending, LiveTimes, RecordedTimes, StreamTimes
 from ecolite_stream.types import Frame
 
 _log = logging.getLogger(__name__)
@@ -130,7 +130,7 @@ class ContainerSource(Source):
         _configure_decoder(self._stream, live)
         self._damage = Damage(what.name, container, self._stream, _rate(self._stream), live=live)
         timing = _live_times if live else _recorded_times
-        self._times = timing(self._stream, what.name)
+        self._times: StreamTimes = timing(self._stream, what.name)
         self._ascending = Ascending()
         # A torn packet ends a file. In a live stream bytes got lost: what is left looks better than
         # nothing, and what follows refers to it. Transport streams also mark whole packets.

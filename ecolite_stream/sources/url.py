@@ -48,7 +48,9 @@ class UrlSource(ContainerSource):
             SourceError: unknown kind of URL, no such server or stream, not allowed, no answer.
         """
         name = redact_url(url) if name is None else name
-        scheme = url.partition("://")[0].lower()
+        scheme, separator, _ = url.lower().partition("://")
+        if not separator:  # and who knows what it is, so that it is not shown
+            raise SourceError("a URL without ://; write it as in rtsp://HOST/PATH")
         if scheme not in SCHEMES:
             known = ", ".join(f"{known}://" for known in SCHEMES)
             raise SourceError(

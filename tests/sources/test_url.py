@@ -335,6 +335,12 @@ def test_an_unknown_kind_of_url() -> None:
     assert "rtsp://, rtsps://, http://" in str(caught.value)
 
 
+def test_what_is_no_url_is_not_shown() -> None:
+    with pytest.raises(SourceError) as caught:
+        UrlSource("me:secret@cam/live")
+    assert str(caught.value) == "a URL without ://; write it as in rtsp://HOST/PATH"
+
+
 def test_a_lossy_live_stream_goes_on(
     transport_stream: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
