@@ -22,12 +22,12 @@ class Frame:
     Attributes:
         stream: the name of the stream the frame belongs to.
         index: 0-based number of the frame in its stream; frames that were dropped leave a hole.
-        time_s: stream time in seconds, 0 at the first frame: a file's timestamps or a live
-            source's monotonic clock, never the wall clock.
+        time_s: stream time in seconds, 0 at the first frame, more with every frame: a file's
+            timestamps, or a live source's anchored to a monotonic clock; never the wall clock.
         pixels: the picture, (H, W, 3) uint8 BGR, or a function that makes it. Decoders hand over
             a function, so that frames nobody samples are never converted to BGR.
-        arrived_s: when the picture came, in seconds of the monotonic clock; None where nobody
-            noted it.
+        arrived_s: when the picture came out of its decoder or device, in seconds on the source's
+            monotonic clock (`time.monotonic`); None for frames that no source made.
     """
 
     stream: str

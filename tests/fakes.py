@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -120,6 +121,32 @@ class ListSource(Source):
 
     def close(self) -> None:
         self.closed = True
+
+
+class BlockedSource(Source):
+    """A live source whose read returns when the test lets it, whoever closes it meanwhile.
+
+    Attributes:
+        reading: set when a read blocks.
+        release: ends the read, and the source.
+        closed: set by `close`.
+    """
+
+    live = True
+
+    def __init__(self, name: str = "blocked") -> None:
+        self.name = name
+        self.reading = threading.Event()
+        self.release = threading.Event()
+        self.closed = threading.Event()
+
+    def __next__(self) -> Frame:
+        self.reading.set()
+        self.release.wait()
+        raise StopIteration
+
+    def close(self) -> None:
+        self.closed.set()
 
 
 class ListSink(Sink):

@@ -8,7 +8,7 @@ from ecolite_stream.errors import SourceError
 from ecolite_stream.sources.base import Source
 from ecolite_stream.sources.camera import CameraSource
 from ecolite_stream.sources.file import FileSource
-from ecolite_stream.sources.latest import ReadAhead
+from ecolite_stream.sources.latest import ReadAhead, close_all
 from ecolite_stream.sources.pacing import Paced
 from ecolite_stream.sources.pattern import Pattern, PatternSource
 from ecolite_stream.sources.redact import redact_url
@@ -23,6 +23,7 @@ __all__ = [
     "ReadAhead",
     "Source",
     "UrlSource",
+    "close_all",
     "open_source",
     "redact_url",
 ]
@@ -62,5 +63,7 @@ def _open(spec: str, name: str) -> Source:
 
 def _camera_number(text: str, name: str) -> int:
     if not re.fullmatch(r"\d{1,3}", text):
-        raise SourceError(f"{name}: the camera is {text!r}, expected a number such as camera:1")
+        raise SourceError(
+            f"{name}: the camera is {redact_url(text)!r}, expected a number such as camera:1"
+        )
     return int(text)

@@ -52,7 +52,7 @@ CAMERA_SYSTEMS: Mapping[str, CameraSystem] = {
 
 
 class CameraSource(ContainerSource):
-    """A camera; frames have the times of their arrival."""
+    """A camera; frames have the times its driver gives them, see `LiveTimes`."""
 
     def __init__(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -23,14 +24,17 @@ from ecolite_stream.sources.base import Source
 from ecolite_stream.sources.damage import Damage
 from ecolite_stream.sources.failures import NO_SUCH_FORMAT, Problems, source_error
 from ecolite_stream.sources.picture import LazyImage
-from ecolite_stream.sources.timing import ArrivalTimes, RecordedTimes
+from ecolite_stream.sources.timing import Ascending, LiveTimes, RecordedTimes, StreamTimes
 from ecolite_stream.types import Frame
+
+_log = logging.getLogger(__name__)
 
 _FALLBACK_RATE = Fraction(25)
 # More threads decode no faster than anybody recognizes, hold more pictures, and lose more of them
 # where the end of a file is damaged.
 _MAX_THREADS = 4
 _POLL_S = 0.005
+_NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS
 _TEXT_CODECS = frozenset({"ansi", "bintext", "idf", "xbin"})
 
 
@@ -103,9 +107,10 @@ class ContainerSource(Source):
         """Args:
         container: opened; the source closes it.
         what: what was opened.
-        live: times are those of arrival, delay is kept low and a broken read is an error;
-            otherwise times are the timestamps, and a broken read is where the file ends.
-        clock: for live sources; seconds, monotonic.
+        live: times are those of `LiveTimes`, delay is kept low, a broken read is an error and
+            the end is worth a warning; otherwise times are those of `RecordedTimes`, and a
+            broken read is where the file ends.
+        clock: seconds, monotonic.
 
         Raises:
             SourceError: the container has no video that can be decoded.
@@ -124,7 +129,9 @@ class ContainerSource(Source):
             raise
         _configure_decoder(self._stream, live)
         self._damage = Damage(what.name, container, self._stream, _rate(self._stream), live=live)
-        self._times = ArrivalTimes(clock) if live else _recorded_times(self._stream, what.name)
+        timing = _live_times if live else _recorded_times
+        self._times: StreamTimes = timing(self._stream, what.name)
+        self._ascending = Ascending()
         # A torn packet ends a file. In a live stream bytes got lost: what is left looks better than
         # nothing, and what follows refers to it. Transport streams also mark whole packets.
         self._skip_torn = not live and container.format.name != "mpegts"
@@ -164,12 +171,13 @@ class ContainerSource(Source):
                 self._busy.release()
 
     def _read(self) -> Generator[Frame, None, None]:
-        index = 0
+        index, time_s = 0, 0.0
         for packet in self._packets():
             for picture in self._decode(packet):
-                time_s = self._times.time_s(picture)
+                arrived_s = self._clock()
+                time_s = self._ascending.checked(self._times.time_s(picture, arrived_s))
                 self._damage.decoded(time_s, flushed=packet.size == 0)
-                yield Frame(self.name, index, time_s, LazyImage(picture))
+                yield Frame(self.name, index, time_s, LazyImage(picture), arrived_s)
                 index += 1
         if index == 0 and not self._closing.is_set():
             raise SourceError(
@@ -177,6 +185,12 @@ class ContainerSource(Source):
                 "it is damaged or empty, try it in a video player"
             )
         self._damage.ended()
+        if self.live and not self._closing.is_set():
+            _log.warning(
+                "%s: the stream ended after %.1f s; if it should go on, see why its sender stopped",
+                self.name,
+                time_s,
+            )
 
     def _decode(self, packet: Packet[VideoStream]) -> list[av.VideoFrame]:
         if packet.is_corrupt and self._skip_torn:
@@ -243,6 +257,13 @@ def _video_stream(container: InputContainer, name: str) -> VideoStream:
 def _rate(stream: VideoStream) -> Fraction:
     """Frames per second."""
     return stream.average_rate or stream.guessed_rate or _FALLBACK_RATE
+
+
+def _live_times(stream: VideoStream, name: str) -> LiveTimes:
+    # Without timestamps in the format, as for JPEGs from web cameras, FFmpeg makes them up at 25
+    # frames per second.
+    made_up = stream.container.format.flags & _NO_TIMESTAMPS
+    return LiveTimes(name, None if made_up else stream.time_base)
 
 
 def _recorded_times(stream: VideoStream, name: str) -> RecordedTimes:

@@ -5,41 +5,51 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
+from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 
 from ecolite_stream.errors import SourceError
 from ecolite_stream.sources.container import ContainerSource, Input, open_container
 from ecolite_stream.sources.failures import FILE_PROBLEMS, source_error
+from ecolite_stream.sources.redact import redact_url
 
 
 class FileSource(ContainerSource):
     """Every frame of a video file, in order, with the times its timestamps say."""
 
-    def __init__(self, path: str | Path, *, name: str | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        name: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Args:
         path: the file; whatever FFmpeg decodes.
         name: as people are shown it; the path if None.
+        clock: says when frames arrive; seconds, monotonic.
 
         Raises:
             SourceError: no such file, not readable, or no video in it.
         """
         path = Path(path)
-        name = str(path) if name is None else name
+        name = redact_url(str(path)) if name is None else name
         _check(path, name)
         # "file:" keeps FFmpeg from taking a colon in the path for a protocol. The image reader
         # would take "%03d" for a numbered series.
         options = {"pattern_type": "none"}
         what = Input(f"file:{path}", name, FILE_PROBLEMS, options=options)
-        super().__init__(open_container(what), what, live=False)
+        super().__init__(open_container(what), what, live=False, clock=clock)
 
 
 def _check(path: Path, name: str) -> None:
     """Say what is wrong with a path better than FFmpeg could."""
     try:
         state = path.stat()
-    except FileNotFoundError as error:
-        raise _missing(path, name) from error
+    except FileNotFoundError:
+        raise _missing(path, name) from None
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
         raise source_error(name, error, FILE_PROBLEMS) from error
     if stat.S_ISDIR(state.st_mode):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
+from collections.abc import Callable, Iterable
 
 from ecolite_stream.sources.base import Source
 from ecolite_stream.types import Frame
@@ -13,6 +15,9 @@ _log = logging.getLogger(__name__)
 
 # Nobody relies on it: every change wakes those who wait. It only bounds what a bug can do.
 _WAIT_S = 1.0
+
+CLOSE_TIMEOUT_S = 2.0
+"""How long closing waits for reads that block, in seconds."""
 
 
 class ReadAhead(Source):
@@ -29,7 +34,8 @@ class ReadAhead(Source):
         capacity: int | None = None,
         *,
         drop_oldest: bool | None = None,
-        close_timeout_s: float = 2.0,
+        close_timeout_s: float = CLOSE_TIMEOUT_S,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Args:
         source: read, and closed, by the thread.
@@ -37,6 +43,7 @@ class ReadAhead(Source):
         drop_oldest: what to do when full: drop the oldest frame, or make the source wait; if
             None, drop for live sources.
         close_timeout_s: how long `close` waits for a read that blocks, in seconds.
+        clock: measures that; seconds, monotonic.
 
         Raises:
             ValueError: the capacity is below 1.
@@ -48,6 +55,7 @@ class ReadAhead(Source):
         if self._capacity < 1:
             raise ValueError(f"capacity is {capacity}, expected at least 1")
         self._close_timeout_s = close_timeout_s
+        self._clock = clock
         self._source = source
         self._frames: deque[Frame] = deque()
         self._frames_dropped = 0
@@ -83,21 +91,37 @@ class ReadAhead(Source):
         raise StopIteration
 
     def close(self) -> None:
-        """End the thread and close the source; a read that blocks is left behind."""
+        """Stop, and join for `close_timeout_s`; for several at once there is `close_all`."""
+        self.stop()
+        self.join(self._clock() + self._close_timeout_s)
+
+    def stop(self) -> None:
+        """Tell the thread to end, and close the source; never waits, may be called again.
+
+        Whoever waits for a frame is woken; iteration ends.
+        """
         with self._changed:
             self._closing = True
             self._frames.clear()
             self._changed.notify_all()
         self._source.close()
+
+    def join(self, deadline_s: float) -> bool:
+        """Wait for the thread to end after `stop`; a read that blocks is left behind.
+
+        Args:
+            deadline_s: until when, on the clock of this reader; several readers can share one.
+
+        Returns:
+            Whether the thread has ended; False also if it is the one that asks.
+        """
         if self._thread is threading.current_thread():
-            return
-        self._thread.join(self._close_timeout_s)
-        if self._thread.is_alive():
-            _log.warning(
-                "%s: still blocked in a read %.1f s after closing; left behind",
-                self.name,
-                self._close_timeout_s,
-            )
+            return False
+        self._thread.join(max(0.0, deadline_s - self._clock()))
+        if not self._thread.is_alive():
+            return True
+        _log.warning("%s: still blocked in a read after closing; left behind", self.name)
+        return False
 
     def _run(self) -> None:
         error: BaseException | None = None
@@ -127,3 +151,24 @@ class ReadAhead(Source):
             self._frames.append(frame)
             self._changed.notify_all()
             return True
+
+
+def close_all(
+    readers: Iterable[ReadAhead],
+    timeout_s: float = CLOSE_TIMEOUT_S,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Close readers together: reads that block delay it once, however many they are.
+
+    Args:
+        readers: what to close; on the same clock.
+        timeout_s: how long to wait for all of them, in seconds.
+        clock: theirs; seconds, monotonic.
+    """
+    readers = list(readers)
+    for reader in readers:
+        reader.stop()
+    deadline_s = clock() + timeout_s
+    for reader in readers:
+        reader.join(deadline_s)

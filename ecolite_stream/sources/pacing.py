@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ class Paced(Source):
     """Holds every frame of a source back until its time has come.
 
     It stays a recording: nothing is lost. Who is slower than it falls behind, and frames that are
-    late are handed over at once.
+    late are handed over at once. They arrive when they are handed over, as a camera's would.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class Paced(Source):
         delay_s = self._start_s + frame.time_s - self._clock()
         if delay_s > 0 and self._wait(delay_s):
             raise StopIteration
-        return frame
+        return dataclasses.replace(frame, arrived_s=self._clock())
 
     def close(self) -> None:
         """End the waiting and close the source."""

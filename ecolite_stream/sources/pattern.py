@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 from ecolite_stream.errors import SourceError
 from ecolite_stream.sources.container import ContainerSource, Input, open_container
 from ecolite_stream.sources.failures import FILE_PROBLEMS
+from ecolite_stream.sources.redact import redact_url
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,8 @@ class Pattern:
         for option in filter(None, options.split(",")):
             key, _, value = option.partition("=")
             if key not in known:
-                raise SourceError(f"pattern: no option {key!r}; choose from {', '.join(known)}")
+                shown = redact_url(option).partition("=")[0]
+                raise SourceError(f"pattern: no option {shown!r}; choose from {', '.join(known)}")
             values[key] = _size(value) if key == "size" else _number(key, value)
         return cls(**values)  # type: ignore[arg-type]
 
@@ -59,19 +63,28 @@ class Pattern:
 class PatternSource(ContainerSource):
     """FFmpeg's test picture with a running counter; times are those of a file."""
 
-    def __init__(self, pattern: Pattern | None = None, *, name: str = "pattern") -> None:
+    def __init__(
+        self,
+        pattern: Pattern | None = None,
+        *,
+        name: str = "pattern",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Args:
         pattern: what to show; endless, 320x240 at 25 frames per second if None.
         name: as people are shown it.
+        clock: says when frames arrive; seconds, monotonic.
         """
         what = Input((pattern or Pattern()).filter, name, FILE_PROBLEMS, format="lavfi")
-        super().__init__(open_container(what), what, live=False)
+        super().__init__(open_container(what), what, live=False, clock=clock)
 
 
 def _size(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
     if not match:
-        raise SourceError(f"pattern: size is {text!r}, expected WIDTHxHEIGHT such as 320x240")
+        raise SourceError(
+            f"pattern: size is {redact_url(text)!r}, expected WIDTHxHEIGHT such as 320x240"
+        )
     return int(match[1]), int(match[2])
 
 
@@ -79,4 +92,4 @@ def _number(key: str, text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise SourceError(f"pattern: {key} is {text!r}, expected a number") from None
+        raise SourceError(f"pattern: {key} is {redact_url(text)!r}, expected a number") from None

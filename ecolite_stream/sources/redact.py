@@ -4,26 +4,47 @@ from __future__ import annotations
 
 import re
 
-_USER_INFO = re.compile(r"(?<=://)[^/?#]*@")
-# An unescaped "/", "?" or "#" in a password: "rtsp://me:se/cret@host". What stands before it
-# cannot be host:port, for a port is a number.
-_BROKEN_USER_INFO = re.compile(r"(?<=://)[^/?#@:]*:(?!\d*[/?#]|\d*$)[^@\]]*@(?:.*@)?")
-# Cameras also take "rtsp://host/user=admin&password=secret&channel=1".
-_SECRET = re.compile(
-    r"(?P<name>[\w.%-]*(?:pass|pwd|token|secret|key|auth|signature|sig|credential|session|jwt)"
-    r"[\w.%-]*)=[^&#]*",
-    re.IGNORECASE,
-)
+# A single slash is a slip of a URL; a single letter is a drive of Windows.
+_SCHEME = re.compile(r".*?://|[A-Za-z][\w+.-]+:/", re.DOTALL)
+# An "@" that cannot end a password: it is in the query of a URL without a colon before.
+_PLAIN_QUERY = re.compile(r"[^:@?#]*\?[^=&@?#]+=[^&]*(?:&[^=&@?#]+=[^&]*)*")
+# One that may end a password, or be in a value: what stands before it and after it is secret.
+_ANYTHING = re.compile(r"[^/?#]*[/?#].*=.*@", re.DOTALL)
 
 
 def redact_url(url: str) -> str:
-    """The URL without user, password and secret parameters; other text stays as it is.
+    """The URL without user, password and the values of its parameters; other text stays as it is.
+
+    Passwords are written into URLs unescaped, so that a "/", "?", "#" or "@" may be part of one:
+    all that stands before the last "@" goes, and rather too much than too little: where that "@"
+    might be in a value instead, nothing is left. Values are hidden in the path too, for cameras
+    take "rtsp://host/user=admin&password=secret".
 
     >>> redact_url("rtsp://me:secret@10.0.0.7/live?token=abc&channel=1")
-    'rtsp://10.0.0.7/live?token=***&channel=1'
+    'rtsp://10.0.0.7/live?token=***&channel=***'
     """
-    if "://" not in url:
+    scheme = _SCHEME.match(url)
+    if scheme is None:
         return url
-    url = _BROKEN_USER_INFO.sub("", _USER_INFO.sub("", url))
-    scheme, separator, rest = url.partition("://")
-    return scheme + separator + _SECRET.sub(r"\g<name>=***", rest)
+    rest = url[scheme.end() :]
+    if not _PLAIN_QUERY.fullmatch(rest):
+        rest = "***" if _ANYTHING.match(rest) else rest.rpartition("@")[2]
+    path, mark, query = _split(rest)
+    hidden = "&".join(map(_parameter, query.split("&")))
+    return scheme[0] + re.sub(r"=[^&]*", "=***", path) + mark + hidden
+
+
+def _split(text: str) -> tuple[str, str, str]:
+    """The path, "?" or "#", and all that follows."""
+    match = re.search(r"[?#]", text)
+    if match is None:
+        return text, "", ""
+    return text[: match.start()], match[0], text[match.end() :]
+
+
+def _parameter(text: str) -> str:
+    """A parameter without its value; one without a name might be a token."""
+    name, equals, _ = text.partition("=")
+    if equals:
+        return f"{name}=***"
+    return "***" if text else ""

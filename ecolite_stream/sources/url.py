@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from ecolite_stream.errors import SourceError
 from ecolite_stream.sources.container import ContainerSource, Input, open_container
@@ -23,8 +24,8 @@ _OPTIONS = {
 class UrlSource(ContainerSource):
     """A stream from the network.
 
-    It is live, except for a file on a web server: what comes over http or https and says how
-    long it is has the times of a recording.
+    It is live, with times as `LiveTimes` says, except for a file on a web server: what comes over
+    http or https and says how long it is has the times of a recording.
     """
 
     def __init__(
@@ -47,7 +48,9 @@ class UrlSource(ContainerSource):
             SourceError: unknown kind of URL, no such server or stream, not allowed, no answer.
         """
         name = redact_url(url) if name is None else name
-        scheme = url.partition("://")[0].lower()
+        scheme, separator, _ = url.lower().partition("://")
+        if not separator:  # and who knows what it is, so that it is not shown
+            raise SourceError("a URL without ://; write it as in rtsp://HOST/PATH")
         if scheme not in SCHEMES:
             known = ", ".join(f"{known}://" for known in SCHEMES)
             raise SourceError(
@@ -62,8 +65,9 @@ class UrlSource(ContainerSource):
             options=_OPTIONS.get(scheme, {}),
             open_timeout_s=open_timeout_s,
             read_timeout_s=read_timeout_s,
-            # FFmpeg's word for a web stream of unknown length that the server ended.
-            end_errors=(errno.EIO,) if web else (),
         )
         container = open_container(what)
+        if web and container.size <= 0:
+            # FFmpeg's word for a web stream of unknown length that the server ended.
+            what = replace(what, end_errors=(errno.EIO,))
         super().__init__(container, what, live=not (web and container.duration), clock=clock)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Iterator
-from itertools import islice, pairwise
+from itertools import count, islice, pairwise
 from pathlib import Path
 
 import av
@@ -25,21 +25,18 @@ def ticking(*readings_s: float) -> Iterator[float]:
         yield readings_s[-1]
 
 
-def test_frames_have_the_time_of_their_arrival() -> None:
-    clock_s = 100.0
-
-    def clock() -> float:
-        nonlocal clock_s
-        clock_s += 0.25
-        return clock_s
-
-    with CameraSource(1, system=VIRTUAL, clock=clock) as source:
+def test_frames_have_the_times_of_the_camera_and_of_their_arrival() -> None:
+    readings_s = count(100.0, 0.001)
+    with CameraSource(1, system=VIRTUAL, clock=lambda: next(readings_s)) as source:
         frames = list(islice(source, 5))
         assert source.live
         assert source.name == "camera:1"
     assert [frame.index for frame in frames] == list(range(5))
     assert frames[0].time_s == 0.0
-    assert all(a.time_s < b.time_s for a, b in pairwise(frames))
+    assert [frame.time_s for frame in frames] == pytest.approx([n / 30 for n in range(5)])
+    arrivals_s = [frame.arrived_s or 0.0 for frame in frames]
+    assert all(a < b for a, b in pairwise(arrivals_s))
+    assert 100 < arrivals_s[0] < arrivals_s[-1] < 101
     assert frames[0].image.shape == (240, 320, 3)
 
 

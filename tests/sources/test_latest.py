@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from ecolite_stream.errors import SourceError
-from ecolite_stream.sources import ReadAhead, Source
+from ecolite_stream.sources import ReadAhead, Source, close_all
 from ecolite_stream.types import Frame
+from tests.fakes import BlockedSource
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -149,6 +150,54 @@ def test_a_blocked_read_is_left_behind(caplog: pytest.LogCaptureFixture) -> None
     blocked.set()
     source._thread.join(LIMIT_S)
     assert not source._thread.is_alive()
+
+
+class Joins:
+    """A clock that only joining a thread that never ends moves on, as `threading` would."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now_s = 100.0
+        self.waited_s: list[float] = []
+        monkeypatch.setattr(threading.Thread, "join", self._join)
+
+    def __call__(self) -> float:
+        return self.now_s
+
+    def _join(self, timeout_s: float) -> None:
+        self.waited_s.append(timeout_s)
+        self.now_s += timeout_s
+
+
+def test_many_blocked_reads_delay_closing_once(caplog: pytest.LogCaptureFixture) -> None:
+    sources = [BlockedSource(f"camera:{number}") for number in range(5)]
+    with pytest.MonkeyPatch.context() as patch:
+        clock = Joins(patch)
+        readers = [ReadAhead(source, clock=clock) for source in sources]
+        assert all(source.reading.wait(LIMIT_S) for source in sources)
+        close_all(readers, 2.0, clock=clock)
+        assert all(source.closed.is_set() for source in sources)
+        assert clock.waited_s == [2.0, 0.0, 0.0, 0.0, 0.0]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"camera:{n}: still blocked in a read after closing; left behind" for n in range(5)
+    ]
+    for source, reader in zip(sources, readers, strict=True):
+        source.release.set()
+        assert reader.join(reader._clock() + LIMIT_S)
+
+
+def test_stopping_never_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    inner = BlockedSource()
+    clock = Joins(monkeypatch)
+    reader = ReadAhead(inner, clock=clock)
+    assert inner.reading.wait(LIMIT_S)
+    reader.stop()
+    reader.stop()
+    assert inner.closed.is_set()
+    assert not clock.waited_s
+    assert list(reader) == []
+    assert not reader.join(clock() + 1.5)
+    assert clock.waited_s == [1.5]
+    inner.release.set()
 
 
 def test_an_impossible_capacity_is_refused() -> None:

@@ -49,6 +49,12 @@ def test_frames_come_at_their_times() -> None:
     assert not source.live
 
 
+def test_frames_arrive_when_they_are_handed_over() -> None:
+    clock = Clock()
+    source = Paced(ListedSource([0.0, 0.5, 2.0]), clock=clock, wait=clock.wait)
+    assert [frame.arrived_s for frame in source] == [1000.0, 1000.5, 1002.0]
+
+
 def test_late_frames_are_not_held_back_further() -> None:
     clock = Clock()
     source = Paced(ListedSource([0.0, 0.5, 1.0, 4.0]), clock=clock, wait=clock.wait)

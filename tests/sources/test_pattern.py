@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-from itertools import islice
+from itertools import count, islice, pairwise
 
 import numpy as np
 import pytest
 
 from ecolite_stream.errors import SourceError
-from ecolite_stream.sources import Pattern, open_source
+from ecolite_stream.sources import Pattern, PatternSource, open_source
 
 
 def test_has_the_length_rate_and_size_asked_for() -> None:
@@ -15,6 +15,17 @@ def test_has_the_length_rate_and_size_asked_for() -> None:
     assert [frame.index for frame in frames] == list(range(10))
     assert [frame.time_s for frame in frames] == pytest.approx([n / 5 for n in range(10)])
     assert {frame.image.shape for frame in frames} == {(48, 64, 3)}
+
+
+def test_frames_say_when_they_arrived() -> None:
+    readings_s = count(50.0)
+    pattern = PatternSource(Pattern(seconds=0.4), clock=lambda: float(next(readings_s)))
+    with pattern as source:
+        frames = list(source)
+    assert [frame.time_s for frame in frames] == pytest.approx([n / 25 for n in range(10)])
+    arrivals_s = [frame.arrived_s or 0.0 for frame in frames]
+    assert arrivals_s[0] >= 50
+    assert all(a < b for a, b in pairwise(arrivals_s))
 
 
 def test_is_endless_and_moves() -> None:

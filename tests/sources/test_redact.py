@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecolite_stream.sources import redact_url
+from ecolite_stream.errors import SourceError
+from ecolite_stream.sources import FileSource, open_source, redact_url
 
 
 @pytest.mark.parametrize(
@@ -21,20 +22,49 @@ from ecolite_stream.sources import redact_url
         ("rtsp://me:se:cret@cam", "rtsp://cam"),
         ("rtsp://me:se/cr?et#@cam/live", "rtsp://cam/live"),
         ("rtsp://me:secret@[fe80::1%25eth0]:554/live", "rtsp://[fe80::1%25eth0]:554/live"),
-        ("http://[::1]:8080/a@b", "http://[::1]:8080/a@b"),
-        ("http://cam/user@home/live", "http://cam/user@home/live"),
-        ("http://cam:8080/@live", "http://cam:8080/@live"),
-        ("http://cam/live?mail=me@home", "http://cam/live?mail=me@home"),
-        ("http://cam/live?token=abc&channel=1", "http://cam/live?token=***&channel=1"),
-        ("http://cam/live?channel=1&PASSWORD=a=b", "http://cam/live?channel=1&PASSWORD=***"),
-        ("http://cam/live?api_key=abc#part", "http://cam/live?api_key=***#part"),
-        ("http://cam/?X-Amz-Signature=abc", "http://cam/?X-Amz-Signature=***"),
+        # Unescaped characters: all of it might be the password.
+        ("rtsp://admin:12/34@host", "rtsp://host"),
+        ("rtsp://admin:12/34@host/live", "rtsp://host/live"),
+        ("rtsp://admin:12?34@host/live", "rtsp://host/live"),
+        ("rtsp://admin:12#34@host/live", "rtsp://host/live"),
+        ("rtsp://admin:1=2@host/live?channel=1", "rtsp://host/live?channel=***"),
+        ("rtsp://admin:p@ss?x1@host", "rtsp://host"),
+        ("rtsp://ad/min:p@ss@host", "rtsp://host"),
+        ("rtsp://admin?word@host", "rtsp://host"),
+        ("rtsp://me:se\ncret@host", "rtsp://host"),
+        ("rtsp:/me:secret@host/live", "rtsp:/host/live"),
+        (" rtsp://me:secret@host/live", " rtsp://host/live"),
+        # Too much rather than too little.
+        ("http://[::1]:8080/a@b", "http://b"),
+        ("http://cam/user@home/live", "http://home/live"),
+        ("http://cam:8080/@live", "http://live"),
+        ("http://me:secret@cam/live?mail=me@home", "http://***"),
+        ("http://cam:8080/live?pswd=hu@sh", "http://***"),
+        ("http://cam/user=me&password=hu@sh", "http://***"),
+        ("rtsp://me:12?x=3@host/live", "rtsp://***"),
+        # An "@" that no password can end with.
+        ("http://cam/live?mail=me@home", "http://cam/live?mail=***"),
+        ("http://cam/live?mail=me@home&n=1", "http://cam/live?mail=***&n=***"),
+        ("http://proxy/?to=rtsp://me:secret@cam/", "http://proxy/?to=***"),
+        # Values.
+        ("http://cam/live?token=abc&channel=1", "http://cam/live?token=***&channel=***"),
+        ("http://cam/live?user=me&pswd=secret", "http://cam/live?user=***&pswd=***"),
+        ("http://cam/live?channel=1&PASSWORD=a=b", "http://cam/live?channel=***&PASSWORD=***"),
+        ("http://cam/live?pswd=a&b", "http://cam/live?pswd=***&***"),
+        ("http://cam/live?pswd=a?b#c", "http://cam/live?pswd=***"),
+        ("http://cam/live?api_key=abc#part", "http://cam/live?api_key=***"),
+        ("http://cam/live#token=abc", "http://cam/live#token=***"),
+        ("http://cam/live?abc", "http://cam/live?***"),
+        ("http://cam/live?", "http://cam/live?"),
         ("http://cam/?token=", "http://cam/?token=***"),
         (
             "rtsp://10.0.0.7/user=admin&password=secret&channel=1",
-            "rtsp://10.0.0.7/user=admin&password=***&channel=1",
+            "rtsp://10.0.0.7/user=***&password=***&channel=***",
         ),
-        ("http://proxy/?to=rtsp://me:secret@cam/", "http://proxy/?to=rtsp://cam/"),
+        (
+            "rtsp://10.0.0.7/user=admin_password=sec/ret_channel=1.sdp?real_stream",
+            "rtsp://10.0.0.7/user=***?***",
+        ),
         ("pattern", "pattern"),
         ("films/me@home/token=1.avi", "films/me@home/token=1.avi"),
         ("C:\\films\\a.avi", "C:\\films\\a.avi"),
@@ -46,13 +76,57 @@ def test_shows_no_credentials(url: str, shown: str) -> None:
 
 
 @settings(deadline=None)
-@given(st.text(st.characters(exclude_characters="/?#[]"), min_size=1))
+@given(st.text() | st.text("ab:/?#@&=[]%", max_size=12))
 def test_no_password_gets_through(password: str) -> None:
-    assert redact_url(f"rtsp://me:{password}x@cam.local/live") == "rtsp://cam.local/live"
+    shown = redact_url(f"rtsp://me:{password}x@cam.local/live")
+    assert shown in ("rtsp://cam.local/live", "rtsp://***")
+    if "=" not in password:
+        assert shown != "rtsp://***"
 
 
 @settings(deadline=None)
-@given(st.text())
+@given(st.text() | st.text("ab1:/?#@&=[]%").map("http://{}".format))
 def test_takes_any_text_and_is_done_after_once(text: str) -> None:
     once = redact_url(text)
     assert redact_url(once) == once
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(["cam", "cam:8080", "me:pw@cam", "[::1]:80"]),
+    st.text("ab1:/?#&=[]%@"),
+    st.text("ab1:/?#@=[]%"),
+    st.text("ab1:/?#@=[]%"),
+)
+def test_no_value_gets_through(host: str, other: str, before: str, after: str) -> None:
+    url = f"http://{host}/live?x={other}&pswd={before}SECRET{after}"
+    assert "SECRET" not in redact_url(url)
+    assert "SECRET" not in redact_url(f"{url}&y={other}")
+
+
+URL = "rtsp://me:se/cr?et@nowhere.invalid/live?pswd=hush"
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        f" {URL}",
+        URL.replace("//", "/", 1),
+        URL.replace("rtsp", "webrtc"),
+        f"camera:{URL}",
+        f"pattern:{URL}",
+        f"pattern:size={URL}",
+        f"pattern:fps={URL}",
+        f"{URL}\0",
+    ],
+)
+def test_no_error_of_opening_shows_them(spec: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        open_source(spec)
+    assert not any(secret in str(caught.value) for secret in ("se/cr", "cr?et", "hush"))
+
+
+def test_a_path_that_is_a_url_is_shown_without_them() -> None:
+    with pytest.raises(SourceError) as caught:
+        FileSource(URL)
+    assert str(caught.value).startswith("rtsp:/nowhere.invalid/live?pswd=***: no such file")

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from pathlib import Path
 
 import cv2
@@ -21,11 +22,12 @@ from tests.videos import numbered_image, read_number, write_numbered_video
 pytestmark = pytest.mark.timeout(30)
 
 TOKEN = "token=hush"
+MULTIPART = "multipart/x-mixed-replace; boundary=next"
 
 
 @contextmanager
-def http_server(content: bytes, content_type: str) -> Iterator[str]:
-    """A web server on loopback; it stops sending where the content ends."""
+def http_server(content: bytes, content_type: str, *, missing: int = 0) -> Iterator[str]:
+    """A web server on loopback; it stops sending where the content ends, or bytes before."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -38,7 +40,7 @@ def http_server(content: bytes, content_type: str) -> Iterator[str]:
                 self.send_response(200)
                 self.send_header("Content-Type", content_type)
                 if content_type != "video/mp2t":  # without a length, it ends when it ends
-                    self.send_header("Content-Length", str(len(content)))
+                    self.send_header("Content-Length", str(len(content) + missing))
                 self.end_headers()
                 self.wfile.write(content)
             else:
@@ -78,33 +80,80 @@ def free_port() -> int:
 
 
 def test_a_transport_stream_is_live(server: str) -> None:
-    readings_s = iter(range(10_000))
-    with UrlSource(f"{server}/video?{TOKEN}", clock=lambda: float(next(readings_s))) as source:
+    with UrlSource(f"{server}/video?{TOKEN}", clock=lambda: 100.0) as source:
         frames = list(source)
         assert source.live
         assert source.name == f"{server}/video?token=***".replace("me:secret@", "")
     assert [read_number(frame.image) for frame in frames] == list(range(60))
-    assert frames[0].time_s == 0.0
-    assert frames[-1].time_s >= 59.0  # the clock was asked at least once a frame
+    # All in no time, and yet as far apart as they were taken.
+    assert [frame.time_s for frame in frames] == pytest.approx([n / 25 for n in range(60)])
+    assert {frame.arrived_s for frame in frames} == {100.0}
 
 
-def test_mjpeg_as_web_cameras_send_it() -> None:
+def multipart(num_frames: int) -> bytes:
     parts = []
-    for number in range(30):
+    for number in range(num_frames):
         image = cv2.imencode(".jpg", numbered_image(number))[1].tobytes()
         parts.append(
             b"--next\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%s\r\n"
             % (len(image), image)
         )
+    return b"".join(parts)
+
+
+def test_mjpeg_as_web_cameras_send_it() -> None:
+    readings_s = count(100)
     with (
-        http_server(b"".join(parts), "multipart/x-mixed-replace; boundary=next") as url,
-        open_source(f"{url}/video") as source,
+        http_server(multipart(30), MULTIPART) as url,
+        UrlSource(f"{url}/video", clock=lambda: float(next(readings_s))) as source,
     ):
         assert source.live
-        assert [read_number(frame.image) for frame in source] == list(range(30))
+        frames = list(source)
+    assert [read_number(frame.image) for frame in frames] == list(range(30))
+    # The format has no timestamps: times are those of arrival.
+    arrivals_s = [frame.arrived_s or 0.0 for frame in frames]
+    assert [frame.time_s for frame in frames] == [a - arrivals_s[0] for a in arrivals_s]
+    assert arrivals_s[-1] - arrivals_s[0] >= 29
 
 
-def test_a_file_on_a_web_server_is_a_recording(tmp_path: Path) -> None:
+def ends(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [r.getMessage() for r in caplog.records if "the stream ended" in r.getMessage()]
+
+
+def test_the_end_of_a_live_stream_is_said(server: str, caplog: pytest.LogCaptureFixture) -> None:
+    with UrlSource(f"{server}/video?{TOKEN}", name="door", clock=lambda: 100.0) as source:
+        assert len(list(source)) == 60
+    assert ends(caplog) == [
+        "door: the stream ended after 2.4 s; if it should go on, see why its sender stopped"
+    ]
+    assert {record.levelname for record in caplog.records} == {"WARNING"}
+
+
+def test_closing_a_live_stream_is_no_end(server: str, caplog: pytest.LogCaptureFixture) -> None:
+    with UrlSource(f"{server}/video") as source:
+        next(source)
+    assert list(source) == []
+    assert not ends(caplog)
+
+
+def test_a_live_web_stream_that_breaks_is_an_error(caplog: pytest.LogCaptureFixture) -> None:
+    numbers = []
+    with http_server(multipart(10), MULTIPART, missing=5000) as url:
+        source = UrlSource(f"{url}/video?{TOKEN}")
+        assert source.live
+        with pytest.raises(SourceError, match="the connection broke") as caught, source:
+            for frame in source:
+                numbers.append(read_number(frame.image))
+    assert numbers == list(range(len(numbers)))
+    assert len(numbers) >= 9
+    assert "secret" not in str(caught.value)
+    assert "hush" not in str(caught.value)
+    assert not ends(caplog)
+
+
+def test_a_file_on_a_web_server_is_a_recording(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = write_numbered_video(tmp_path / "film.mp4", 50, codec="libx264", movflags="faststart")
     with (
         http_server(path.read_bytes(), "video/mp4") as url,
@@ -112,6 +161,7 @@ def test_a_file_on_a_web_server_is_a_recording(tmp_path: Path) -> None:
     ):
         assert not source.live
         frames = list(source)
+    assert not caplog.records
     assert [frame.time_s for frame in frames] == pytest.approx([n / 25 for n in range(50)])
     assert [read_number(frame.image) for frame in frames] == list(range(50))
 
@@ -186,7 +236,9 @@ for _ in range(500):
 """
 
 
-def test_rtsp_carries_every_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rtsp_carries_every_frame(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     # FFmpeg has no RTSP server, but its reader can let a sender come to it.
     listen = {"rtsp_transport": "tcp", "rtsp_flags": "listen", "listen_timeout": "20"}
     monkeypatch.setitem(url_module._OPTIONS, "rtsp", listen)
@@ -198,6 +250,7 @@ def test_rtsp_carries_every_frame(monkeypatch: pytest.MonkeyPatch) -> None:
                 assert [read_number(frame.image) for frame in source] == list(range(60))
         finally:
             sender.kill()
+    assert len(ends(caplog)) == 1
 
 
 def test_rtsp_that_wants_a_password() -> None:
@@ -282,6 +335,12 @@ def test_an_unknown_kind_of_url() -> None:
     assert "rtsp://, rtsps://, http://" in str(caught.value)
 
 
+def test_what_is_no_url_is_not_shown() -> None:
+    with pytest.raises(SourceError) as caught:
+        UrlSource("me:secret@cam/live")
+    assert str(caught.value) == "a URL without ://; write it as in rtsp://HOST/PATH"
+
+
 def test_a_lossy_live_stream_goes_on(
     transport_stream: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -294,4 +353,4 @@ def test_a_lossy_live_stream_goes_on(
     ):
         frames = list(source)
     assert len(frames) >= 55
-    assert len(caplog.records) <= 1
+    assert len(caplog.records) - len(ends(caplog)) <= 1
