@@ -76,7 +76,8 @@ class Reader:
 
     def join(self, timeout_s: float) -> bool:
         """Wait for the thread to end, and tell whether it did: a read may block for ever."""
-        self._thread.join(timeout_s)
+        if self._thread.ident is not None:  # or it was never started
+            self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
     def _run(self) -> None:

@@ -246,7 +246,7 @@ class Exhausted(DrawnNumberEngine):
     """Fails in the middle of a video, with an error of many lines."""
 
     def encode(self, images: FloatArray) -> FloatArray:
-        if len(self.numbers) == 6:
+        if len(self.numbers) >= 6:
             raise EngineError("engine x failed:\n  out of memory\n")
         return super().encode(images)
 
