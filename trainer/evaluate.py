@@ -15,6 +15,7 @@ import numpy as np
 
 from ecolite_stream.commands import run
 from ecolite_stream.errors import ConfigError
+from ecolite_stream.strict import check_above_zero
 from ecolite_stream.types import FloatArray
 from trainer.checkpoints import load_checkpoint, network_from
 from trainer.data.clips import cut_windows, decode_clips, expand_folder, find_clips
@@ -58,13 +59,20 @@ def predict(network: Network, inputs: FloatArray, batch_size: int) -> FloatArray
 
 
 def score(logits: FloatArray, labels: np.ndarray[tuple[int], np.dtype[np.int32]]) -> Scores:
-    """Scores of logits (M, classes) against labels (M,)."""
+    """Scores of logits (M, classes) against labels (M,).
+
+    A label counts only where its rank is certain: equal logits stand before it, and what is no
+    number is never right.
+    """
     shifted = logits - logits.max(axis=1, keepdims=True)
     log_likelihood = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    of_label = logits[np.arange(len(labels)), labels]
-    rank = (~(logits <= of_label[:, None])).sum(axis=1)  # what is no number never ranks first
+    own = np.arange(len(labels))
+    of_label = logits[own, labels]
+    before = ~(logits < of_label[:, None])
+    before[own, labels] = False
+    rank = np.where(np.isnan(of_label), np.inf, before.sum(axis=1))
     return Scores(
-        loss=float(-log_likelihood[np.arange(len(labels)), labels].mean()),
+        loss=float(-log_likelihood[own, labels].mean()),
         top1=float((rank < 1).mean()),
         top5=float((rank < 5).mean()),
         num_clips=len(labels),
@@ -87,6 +95,8 @@ def main(
     workers: int,
 ) -> None:
     """Score CHECKPOINT on every clip of a folder tree, whole or in windows."""
+    if window is not None:
+        check_above_zero("--window", window)
     loaded = load_checkpoint(checkpoint)
     spec = loaded.spec
     files = [f for f in find_clips(map(expand_folder, clips)) if only in f.name]
@@ -100,7 +110,7 @@ def main(
         )
     network = network_from(loaded)
     decoded = decode_clips(files, spec.preprocessing.short_side, workers)
-    if window:
+    if window is not None:
         decoded = [piece for clip in decoded for piece in cut_windows(clip, window)]
     batches = test_batches(
         decoded, spec.labels, spec.num_segments, spec.preprocessing, batch_size, workers

@@ -40,6 +40,8 @@ from trainer.network import Network, NetworkConfig, build_network
 from trainer.optimizer import build_optimizer, set_learning_rate
 from trainer.schedule import Schedule
 
+BEST, LAST = "best.ckpt", "last.ckpt"
+
 Step = Callable[[ms.Tensor, ms.Tensor], ms.Tensor]
 
 
@@ -75,9 +77,11 @@ def train(config: TrainConfig) -> Path:
         Path of the best checkpoint: highest validation top-1, the later one where equal.
 
     Raises:
-        ConfigError: the configuration asks for what cannot be done.
+        ConfigError: the configuration asks for what cannot be done, or the output folder holds a
+            training already.
         EcoliteError: the loss stopped being a number.
     """
+    _require_unused(config.output)
     if ms.get_context("device_target") != config.device_target:
         ms.set_device(config.device_target)
     ms.set_seed(config.seed)
@@ -89,6 +93,11 @@ def train(config: TrainConfig) -> Path:
     )
     network = make_network(config, dataset.labels)
     return Run(config, dataset, network).fit()
+
+
+def _require_unused(output: Path) -> None:
+    if any((output / name).exists() for name in (BEST, LAST)):
+        raise ConfigError(f"{output} holds a training already; name another --output, or remove it")
 
 
 def load_dataset(config: TrainConfig) -> Dataset:
@@ -198,11 +207,11 @@ class Run:
                 self._train_epoch(epoch, advance)
                 scores = self._validate(epoch)
                 spec = self._spec(epoch, scores)
-                save_checkpoint(output / "last.ckpt", self.network, spec)
+                save_checkpoint(output / LAST, self.network, spec)
                 if scores is None or scores.top1 >= best_top1:
                     best_top1 = scores.top1 if scores else best_top1
-                    save_checkpoint(output / "best.ckpt", self.network, spec)
-        return output / "best.ckpt"
+                    save_checkpoint(output / BEST, self.network, spec)
+        return output / BEST
 
     def _train_epoch(self, epoch: int, advance: Callable[[int], None]) -> None:
         config = self.config
@@ -227,9 +236,11 @@ class Run:
 
     def _check(self, loss: float, where: str) -> None:
         if not math.isfinite(loss):
+            last = self.config.output / LAST
+            kept = f"the last good checkpoint is {last}; " if last.exists() else ""
             raise EcoliteError(
-                f"the loss is {loss} at {where}; the last good checkpoint is in "
-                f"{self.config.output}; try a lower lr than {self.config.lr}, or clip_gradient"
+                f"the loss is {loss} at {where}; {kept}try a lower lr than {self.config.lr}, or "
+                "clip_gradient"
             )
 
     def _validate(self, epoch: int) -> Scores | None:
@@ -281,11 +292,19 @@ def _progress(steps: int) -> Iterator[Callable[[int], None]]:
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
-@click.option("--config", type=click.Path(path_type=Path), help="YAML file; see configs/train.")
+@click.option(
+    "--config",
+    "configs",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="YAML file; see configs/train.",
+)
 @click.argument("overrides", nargs=-1, type=click.UNPROCESSED, metavar="[--KEY VALUE]...")
-def main(config: Path | None, overrides: tuple[str, ...]) -> None:
+def main(configs: tuple[Path, ...], overrides: tuple[str, ...]) -> None:
     """Train a network on clips; any key of the configuration can be given as --KEY VALUE."""
-    best = train(load_train_config(config, overrides))
+    if len(configs) > 1:
+        raise ConfigError(f"--config is there {len(configs)} times; give it once")
+    best = train(load_train_config(configs[0] if configs else None, overrides))
     click.echo(f"best checkpoint: {best}", err=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,13 @@ from ecolite_stream.errors import ConfigError, SourceError
 from tests.videos import write_numbered_video
 from trainer.config import DataConfig
 from trainer.data.clips import (
+    DEFAULT_DATA,
     Clip,
     cut_windows,
     decode_clip,
     decode_clips,
     draw_clips,
+    expand_folder,
     find_clips,
     split_clips,
     still_clips,
@@ -49,6 +52,20 @@ def test_a_folder_without_clips_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigError, match=name):
         find_clips([tmp_path / name])
+
+
+def test_a_folder_may_hold_variables_and_the_environment_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("ECOLITE_DATA", raising=False)
+    monkeypatch.setenv("ECOLITE_DATA_2", "/other")
+    before = dict(os.environ)
+    for text in ("$ECOLITE_DATA/set", "${ECOLITE_DATA}/set"):
+        assert expand_folder(text) == Path(DEFAULT_DATA) / "set"
+    assert expand_folder("$ECOLITE_DATA_2/set") == Path("/other/set")
+    assert dict(os.environ) == before
+    monkeypatch.setenv("ECOLITE_DATA", "/mine")
+    assert expand_folder("$ECOLITE_DATA/set") == Path("/mine/set")
 
 
 SPLITS = {

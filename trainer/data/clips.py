@@ -50,7 +50,8 @@ class Clip:
 
 def expand_folder(folder: str) -> Path:
     """A folder with `~` and `$VARIABLES` filled in; ECOLITE_DATA has a default."""
-    os.environ.setdefault(DATA_VARIABLE, DEFAULT_DATA)
+    if DATA_VARIABLE not in os.environ:
+        folder = re.sub(rf"\$({DATA_VARIABLE}\b|\{{{DATA_VARIABLE}\}})", DEFAULT_DATA, folder)
     return Path(os.path.expandvars(folder)).expanduser()
 
 
