@@ -32,7 +32,8 @@ class DataConfig:
     """Which clips there are and which of them are kept aside to validate on.
 
     Attributes:
-        clips: folders that hold `<class>/*.{avi,mp4,mkv,webm}`; `$VARIABLES` are expanded.
+        clips: folders that hold `<class>/<clip>`, as `ecolite_stream.clips` finds them;
+            `$VARIABLES` are expanded.
         figures_per_class: drawn figures that are added to the training set, a class; 0 is none.
         figures_per_epoch: how many of them an epoch shows, a class, in turn; None shows all.
         idle_label: adds this class, in which nothing happens: stills and empty scenes made from

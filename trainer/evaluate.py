@@ -13,12 +13,13 @@ import click
 import mindspore as ms
 import numpy as np
 
+from ecolite_stream.clips import find_clips
 from ecolite_stream.commands import run
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.strict import check_above_zero
 from ecolite_stream.types import FloatArray
 from trainer.checkpoints import load_checkpoint, network_from
-from trainer.data.clips import cut_windows, decode_clips, expand_folder, find_clips
+from trainer.data.clips import cut_windows, decode_clips, expand_folder
 from trainer.data.loader import Batch, test_batches
 from trainer.network import Network
 

@@ -20,6 +20,7 @@ import mindspore as ms
 import mindspore.ops as ops
 
 from ecolite_stream.bundle import ModelSpec
+from ecolite_stream.clips import find_clips
 from ecolite_stream.commands import run
 from ecolite_stream.errors import ConfigError, EcoliteError
 from trainer.checkpoints import load_checkpoint, load_parameters, save_checkpoint
@@ -30,7 +31,6 @@ from trainer.data.clips import (
     decode_clips,
     draw_clips,
     expand_folder,
-    find_clips,
     split_clips,
     still_clips,
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ecolite_stream.clips import ClipFile
+from ecolite_stream.clips import ClipFile, find_clips
 from ecolite_stream.errors import ConfigError, SourceError
 from tests.videos import write_numbered_video
 from trainer.config import DataConfig
@@ -20,7 +20,6 @@ from trainer.data.clips import (
     decode_clips,
     draw_clips,
     expand_folder,
-    find_clips,
     split_clips,
     still_clips,
 )
@@ -37,13 +36,27 @@ def clip_files(people: str = "abcd", labels: str = "xy", count: int = 1) -> list
 
 
 def test_finds_videos_in_class_folders_and_nothing_else(tmp_path: Path) -> None:
-    for name in ("run/b.mp4", "run/a.AVI", "walk/c.webm", "walk/notes.txt", "d.avi"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+    for name in (
+        "run/b.mp4",
+        "run/a.AVI",
+        "walk/c.webm",
+        "walk/d.MOV",
+        "walk/._d.MOV",
+        "e.avi",
+        "walk/notes.txt",
+        "walk/folder.avi/x",
+        ".old/a.avi",
+        "run/e.mpeg",
+        "run/.hidden.mp4",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     assert [clip.name for clip in find_clips([tmp_path])] == [
         "run/a.AVI",
         "run/b.mp4",
+        "run/e.mpeg",
         "walk/c.webm",
+        "walk/d.MOV",
     ]
 
 

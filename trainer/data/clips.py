@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,6 @@ from ecolite_stream.types import Image
 from trainer.config import DataConfig
 from trainer.data.figures import ACTIONS, draw_clip
 
-VIDEO_SUFFIXES = (".avi", ".mp4", ".mkv", ".webm")
 FIGURE_FPS = 25.0
 DATA_VARIABLE = "ECOLITE_DATA"
 DEFAULT_DATA = "../shared/data"
@@ -53,31 +52,6 @@ def expand_folder(folder: str) -> Path:
     if DATA_VARIABLE not in os.environ:
         folder = re.sub(rf"\$({DATA_VARIABLE}\b|\{{{DATA_VARIABLE}\}})", DEFAULT_DATA, folder)
     return Path(os.path.expandvars(folder)).expanduser()
-
-
-def find_clips(folders: Iterable[Path]) -> list[ClipFile]:
-    """All video files in `<folder>/<class>/`, sorted by class and name.
-
-    Raises:
-        ConfigError: a folder does not exist or holds no class folder with a video in it.
-    """
-    found: list[ClipFile] = []
-    for folder in folders:
-        if not folder.is_dir():
-            raise ConfigError(
-                f"clip folder {folder} does not exist; expected {folder}/<class>/*.avi "
-                f"(set {DATA_VARIABLE} or --data.clips)"
-            )
-        here = [
-            ClipFile(path, path.parent.name)
-            for path in sorted(folder.glob("*/*"))
-            if path.suffix.lower() in VIDEO_SUFFIXES
-        ]
-        if not here:
-            suffixes = ", ".join(VIDEO_SUFFIXES)
-            raise ConfigError(f"{folder} has no <class>/<clip> with one of {suffixes}")
-        found += here
-    return sorted(found, key=lambda clip: clip.name)
 
 
 def split_clips(
