@@ -18,7 +18,7 @@ from ecolite_stream.commands import run
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.strict import check_above_zero
 from ecolite_stream.types import FloatArray
-from trainer.checkpoints import load_checkpoint, network_from
+from trainer.checkpoint import load_checkpoint, network_from
 from trainer.data.clips import cut_windows, decode_clips, expand_folder
 from trainer.data.loader import Batch, test_batches
 from trainer.network import Network

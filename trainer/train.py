@@ -23,7 +23,7 @@ from ecolite_stream.bundle import ModelSpec
 from ecolite_stream.clips import find_clips
 from ecolite_stream.commands import run
 from ecolite_stream.errors import ConfigError, EcoliteError
-from trainer.checkpoints import load_checkpoint, load_parameters, save_checkpoint
+from trainer.checkpoint import load_checkpoint, load_parameters, save_checkpoint
 from trainer.config import TrainConfig, load_train_config
 from trainer.data.clips import (
     Clip,

@@ -17,7 +17,7 @@ from ecolite_stream.errors import BundleError, ConfigError, EcoliteError, Engine
 from tests.conftest import ROOT
 from trainer import evaluate, export
 from trainer import train as train_module
-from trainer.checkpoints import load_checkpoint
+from trainer.checkpoint import load_checkpoint
 from trainer.config import TrainConfig, load_train_config
 from trainer.data.figures import write_video
 from trainer.evaluate import score
