@@ -23,7 +23,7 @@ from trainer.data.clips import (
     split_clips,
     still_clips,
 )
-from trainer.data.figures import ACTIONS
+from trainer.figures import ACTIONS
 
 
 def clip_files(people: str = "abcd", labels: str = "xy", count: int = 1) -> list[ClipFile]:

@@ -19,9 +19,9 @@ from trainer import evaluate, export
 from trainer import train as train_module
 from trainer.checkpoint import load_checkpoint
 from trainer.config import TrainConfig, load_train_config
-from trainer.data.figures import write_video
 from trainer.evaluate import score
 from trainer.export import export_bundle, relative_error
+from trainer.figures import write_video
 from trainer.network import NetworkConfig, build_network
 from trainer.schedule import Schedule
 from trainer.train import start_from_motion, train

@@ -23,7 +23,7 @@ from ecolite_stream.preprocess import resize_short_side
 from ecolite_stream.sources import open_source
 from ecolite_stream.types import Image
 from trainer.config import DataConfig
-from trainer.data.figures import ACTIONS, draw_clip
+from trainer.figures import ACTIONS, draw_clip
 
 FIGURE_FPS = 25.0
 DATA_VARIABLE = "ECOLITE_DATA"
