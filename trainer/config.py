@@ -23,6 +23,7 @@ from ecolite_stream.strict import (
 )
 
 LR_SCHEDULES = ("constant", "cosine", "one_cycle", "saturate")
+CACHE_MB = 2000.0
 MAX_SEED = 2**32 - 1  # MindSpore's
 SPLITS = ("none", "random", "pattern", "list")
 
@@ -47,6 +48,8 @@ class DataConfig:
         val_groups: the groups kept aside, for `pattern`.
         val_list: file that lists one `<class>/<file>` a line, for `list`.
         workers: threads that decode and augment.
+        cache_mb: megabytes of decoded clips that are held in memory; those beyond are read from
+            their files whenever they are shown.
     """
 
     clips: tuple[str, ...] = ()
@@ -61,6 +64,7 @@ class DataConfig:
     val_groups: tuple[str, ...] = ()
     val_list: Path | None = None
     workers: int = 2
+    cache_mb: float = CACHE_MB
 
     def __post_init__(self) -> None:
         check_one_of("split", self.split, SPLITS)
@@ -73,6 +77,7 @@ class DataConfig:
         if self.split == "list" and self.val_list is None:
             raise ConfigError("split 'list' needs val_list")
         check_at_least("workers", self.workers, 1)
+        check_at_least("cache_mb", self.cache_mb, 0)
         check_at_least("figures_per_class", self.figures_per_class, 0)
         check_at_least("idle_stills", self.idle_stills, 1)
         if self.figures_per_epoch is not None and self.figures_per_class:
@@ -150,7 +155,8 @@ class TrainConfig:
         dropout: before the classifier.
         label_smoothing: share of the target spread over all classes.
         clip_gradient: largest global norm of the gradient; None never clips.
-        init_checkpoint: checkpoint to start from; its classifier is dropped when labels differ.
+        init_checkpoint: checkpoint to start from; the classifier's rows follow their labels,
+            or start afresh where the labels are others.
         motion_init: without a checkpoint, let the first 3D convolution start blind to what stands
             still; from scratch this saves the epochs in which a small moving person is sought.
         seed: of everything random.

@@ -13,14 +13,16 @@ import click
 import mindspore as ms
 import numpy as np
 
-from ecolite_stream.clips import find_clips
 from ecolite_stream.commands import run
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.strict import check_above_zero
 from ecolite_stream.types import FloatArray
 from trainer.checkpoint import load_checkpoint, network_from
-from trainer.data.clips import cut_windows, decode_clips, expand_folder
+from trainer.config import CACHE_MB
+from trainer.data.clips import cut_windows
+from trainer.data.dataset import labelled_files
 from trainer.data.loader import Batch, test_batches
+from trainer.data.reading import Budget, read_clips
 from trainer.network import Network
 
 
@@ -100,7 +102,7 @@ def main(
         check_above_zero("--window", window)
     loaded = load_checkpoint(checkpoint)
     spec = loaded.spec
-    files = [f for f in find_clips(map(expand_folder, clips)) if only in f.name]
+    files = [f for f in labelled_files(clips) if only in f.name]
     if not files:
         raise ConfigError(f"no clip has {only!r} in its <class>/<file>")
     unknown = sorted({file.label for file in files} - set(spec.labels))
@@ -110,7 +112,7 @@ def main(
             f"{', '.join(spec.labels)}"
         )
     network = network_from(loaded)
-    decoded = decode_clips(files, spec.preprocessing.short_side, workers)
+    decoded = read_clips(files, spec.preprocessing.short_side, workers, Budget(CACHE_MB))
     if window is not None:
         decoded = [piece for clip in decoded for piece in cut_windows(clip, window)]
     batches = test_batches(

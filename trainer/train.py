@@ -10,9 +10,8 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -20,54 +19,21 @@ import mindspore as ms
 import mindspore.ops as ops
 
 from ecolite_stream.bundle import ModelSpec
-from ecolite_stream.clips import find_clips
 from ecolite_stream.commands import run
 from ecolite_stream.errors import ConfigError, EcoliteError
-from trainer.checkpoint import load_checkpoint, load_parameters, save_checkpoint
+from trainer.checkpoint import save_checkpoint
 from trainer.config import TrainConfig, load_train_config
-from trainer.data.clips import (
-    Clip,
-    cut_windows,
-    decode_clips,
-    draw_clips,
-    expand_folder,
-    split_clips,
-    still_clips,
-)
+from trainer.data.dataset import Dataset, load_dataset
 from trainer.data.loader import test_batches, training_batches
 from trainer.evaluate import Scores, evaluate
-from trainer.network import Network, NetworkConfig, build_network
+from trainer.network import Network
 from trainer.optimizer import build_optimizer, set_learning_rate
 from trainer.schedule import Schedule
+from trainer.start import make_network
 
 BEST, LAST = "best.ckpt", "last.ckpt"
 
 Step = Callable[[ms.Tensor, ms.Tensor], ms.Tensor]
-
-
-@dataclass(frozen=True, eq=False)
-class Dataset:
-    """Decoded clips.
-
-    Attributes:
-        filmed: to learn from, one entry a window an epoch.
-        in_turn: what every epoch shows some of, in turn: (clips, how many an epoch).
-        validation: those kept aside.
-        labels: of all of them.
-    """
-
-    filmed: Sequence[Clip]
-    in_turn: Sequence[tuple[Sequence[Clip], int]]
-    validation: Sequence[Clip]
-    labels: tuple[str, ...]
-
-    def training(self, epoch: int) -> list[Clip]:
-        """What 1-based `epoch` shows, one entry a window; always equally many."""
-        shown = list(self.filmed)
-        for clips, count in self.in_turn:
-            first = (epoch - 1) * count
-            shown += [clips[(first + i) % len(clips)] for i in range(min(count, len(clips)))]
-        return shown
 
 
 def train(config: TrainConfig) -> Path:
@@ -98,64 +64,6 @@ def train(config: TrainConfig) -> Path:
 def _require_unused(output: Path) -> None:
     if any((output / name).exists() for name in (BEST, LAST)):
         raise ConfigError(f"{output} holds a training already; name another --output, or remove it")
-
-
-def load_dataset(config: TrainConfig) -> Dataset:
-    """Find, split and decode the clips, and add what is drawn or made from them."""
-    data = config.data
-    files = find_clips(map(expand_folder, data.clips))
-    training_files, validation_files = split_clips(files, data, config.seed)
-    short_side = config.preprocessing.short_side
-    real = decode_clips(training_files, short_side, data.workers)
-    validation = decode_clips(validation_files, short_side, data.workers)
-    if config.augmentation.window_s:  # then it is windows that it has to get right
-        validation = [w for clip in validation for w in cut_windows(clip, config.clip_seconds)]
-    in_turn: list[tuple[Sequence[Clip], int]] = []
-    if data.idle_label:
-        stills = still_clips(real, data.idle_label, data.idle_stills)
-        in_turn.append((stills, data.idle_per_epoch or len(stills)))
-    if data.figures_per_class:
-        figures = draw_clips(data.figures_per_class, short_side, config.seed, data.workers)
-        per_epoch = data.figures_per_epoch or data.figures_per_class
-        in_turn.append((figures, per_epoch * (len(figures) // data.figures_per_class)))
-    filmed = real * config.augmentation.windows_per_clip
-    everything = [*filmed, *validation, *(clip for clips, _ in in_turn for clip in clips)]
-    return Dataset(filmed, in_turn, validation, tuple(sorted({clip.label for clip in everything})))
-
-
-def make_network(config: TrainConfig, labels: Sequence[str]) -> Network:
-    """A network for `labels`, from fresh weights or from `init_checkpoint`."""
-    network = build_network(
-        NetworkConfig(
-            config.arch,
-            config.num_segments,
-            config.preprocessing.image_size,
-            len(labels),
-            config.width,
-        ),
-        config.dropout,
-    )
-    if config.init_checkpoint:
-        start = load_checkpoint(config.init_checkpoint)
-        parameters = dict(start.parameters)
-        if start.spec.labels != tuple(labels):
-            fresh = {p.name: p.asnumpy() for p in network.head.new_fc.get_parameters()}
-            parameters.update(fresh)
-        load_parameters(network, parameters)
-    elif config.motion_init:
-        start_from_motion(network)
-    return network
-
-
-def start_from_motion(network: Network) -> None:
-    """Take the mean over time out of the first 3D convolution, and keep its spread.
-
-    What is the same in all frames then cancels, and the 3D net starts from what moves.
-    """
-    weight_OITHW = network.head.net3d.res3a_2.conv.weight
-    start = weight_OITHW.asnumpy()
-    moving = start - start.mean(axis=2, keepdims=True)
-    weight_OITHW.set_data(ms.Tensor(moving * (start.std() / moving.std())))
 
 
 def make_step(network: Network, optimizer: ms.nn.Optimizer, config: TrainConfig) -> Step:

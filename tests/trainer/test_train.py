@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import mindspore as ms
 import numpy as np
 import pytest
 
@@ -22,9 +21,8 @@ from trainer.config import TrainConfig, load_train_config
 from trainer.evaluate import score
 from trainer.export import export_bundle, relative_error
 from trainer.figures import write_video
-from trainer.network import NetworkConfig, build_network
 from trainer.schedule import Schedule
-from trainer.train import start_from_motion, train
+from trainer.train import train
 
 COLOURS = {"blue": (200, 60, 60), "red": (60, 60, 200)}
 LOG_LINE = re.compile(r"epoch: \d+ step: \d+, loss is \d+\.\d{7}")
@@ -193,18 +191,6 @@ def test_export_refuses_an_engine_that_disagrees_and_leaves_what_was_there(
     (tmp_path / "mine" / "thesis.txt").touch()
     with pytest.raises(BundleError, match="is no bundle"):
         export_bundle(checkpoint, tmp_path / "mine")
-
-
-def test_motion_init_makes_the_3d_net_blind_to_what_stands_still() -> None:
-    network = build_network(NetworkConfig("eco_lite", 4, 32, 5, 0.125))
-    before = network.head.net3d.res3a_2.conv.weight.asnumpy().std()
-    start_from_motion(network)
-    conv = network.head.net3d.res3a_2
-    assert conv.conv.weight.asnumpy().std() == pytest.approx(before, rel=1e-4)
-    still = np.ones((1, 16, 4, 4, 4), np.float32)
-    inner = conv(ms.Tensor(still)).asnumpy()[:, :, 1:-1]  # without the padding in time
-    bias = conv.conv.bias.asnumpy()[None, :, None, None, None]
-    assert np.abs(inner - bias).max() < 1e-5
 
 
 def test_relative_error_of_nan_is_infinite() -> None:
