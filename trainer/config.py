@@ -23,6 +23,7 @@ from ecolite_stream.strict import (
 )
 
 LR_SCHEDULES = ("constant", "cosine", "one_cycle", "saturate")
+DEVICE_TARGETS = ("CPU", "Ascend", "GPU")
 CACHE_MB = 2000.0
 MAX_SEED = 2**32 - 1  # MindSpore's
 SPLITS = ("none", "random", "pattern", "list")
@@ -189,7 +190,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_one_of("lr_schedule", self.lr_schedule, LR_SCHEDULES)
-        check_one_of("device_target", self.device_target, ("CPU", "Ascend", "GPU"))
+        check_one_of("device_target", self.device_target, DEVICE_TARGETS)
         for name in ("epochs", "batch_size", "lr", "num_saturate", "clip_seconds"):
             check_above_zero(name, getattr(self, name))
         for name in ("momentum", "dropout", "label_smoothing"):

@@ -23,6 +23,7 @@ from trainer.data.clips import cut_windows
 from trainer.data.dataset import labelled_files
 from trainer.data.loader import Batch, test_batches
 from trainer.data.reading import Budget, read_clips
+from trainer.device import use_device
 from trainer.network import Network
 
 
@@ -89,6 +90,7 @@ def score(logits: FloatArray, labels: np.ndarray[tuple[int], np.dtype[np.int32]]
 @click.option("--only", default="", help="Only clips whose <class>/<file> contains this text.")
 @click.option("--batch-size", default=8, show_default=True, type=click.IntRange(1))
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1))
+@click.option("--device", default="CPU", show_default=True, help="CPU, Ascend[:ID] or GPU[:ID].")
 def main(
     checkpoint: Path,
     clips: tuple[str, ...],
@@ -96,10 +98,12 @@ def main(
     only: str,
     batch_size: int,
     workers: int,
+    device: str,
 ) -> None:
     """Score CHECKPOINT on every clip of a folder tree, whole or in windows."""
     if window is not None:
         check_above_zero("--window", window)
+    use_device(device)
     loaded = load_checkpoint(checkpoint)
     spec = loaded.spec
     files = [f for f in labelled_files(clips) if only in f.name]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import math
 import sys
 import time
@@ -25,13 +26,17 @@ from trainer.checkpoint import save_checkpoint
 from trainer.config import TrainConfig, load_train_config
 from trainer.data.dataset import Dataset, load_dataset
 from trainer.data.loader import test_batches, training_batches
+from trainer.device import use_device
 from trainer.evaluate import Scores, evaluate
 from trainer.network import Network
 from trainer.optimizer import build_optimizer, set_learning_rate
+from trainer.pace import Pace
 from trainer.schedule import Schedule
 from trainer.start import make_network
 
 BEST, LAST = "best.ckpt", "last.ckpt"
+
+_log = logging.getLogger(__name__)
 
 Step = Callable[[ms.Tensor, ms.Tensor], ms.Tensor]
 
@@ -45,11 +50,11 @@ def train(config: TrainConfig) -> Path:
     Raises:
         ConfigError: the configuration asks for what cannot be done, or the output folder holds a
             training already.
+        EngineError: the device cannot be used.
         EcoliteError: the loss stopped being a number.
     """
     _require_unused(config.output)
-    if ms.get_context("device_target") != config.device_target:
-        ms.set_device(config.device_target)
+    use_device(config.device_target)
     ms.set_seed(config.seed)
     dataset = load_dataset(config)
     click.echo(
@@ -100,6 +105,7 @@ class Run:
         self.step = make_step(network, self.optimizer, config)
         self.steps_per_epoch = max(1, len(dataset.training(epoch=1)) // config.batch_size)
         self.schedule = Schedule(config, config.epochs * self.steps_per_epoch)
+        self.pace = Pace()
         self.started_s = time.monotonic()
 
     def fit(self) -> Path:
@@ -137,7 +143,10 @@ class Run:
         for number, batch in enumerate(batches, start=1):
             done = (epoch - 1) * self.steps_per_epoch + number - 1
             set_learning_rate(self.optimizer, self.schedule.rate(done))
+            begun_s = time.monotonic()
             loss = float(self.step(ms.Tensor(batch.inputs), ms.Tensor(batch.labels)))
+            if warning := self.pace.step(time.monotonic() - begun_s):
+                _log.warning(warning)
             click.echo(f"epoch: {epoch} step: {number}, loss is {loss:.7f}")
             self._check(loss, f"epoch {epoch}, step {number}")
             advance(1)
