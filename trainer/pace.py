@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from statistics import median
+from statistics import median_low
 
 FIRST_STEPS = 30
 RECENT_STEPS = 20
@@ -30,7 +30,7 @@ class Pace:
         self._recent_s.append(seconds)
         if self._warned or self._steps < FIRST_STEPS:
             return None
-        recent_s = median(self._recent_s)
+        recent_s = median_low(self._recent_s)
         if recent_s <= MUCH_SLOWER * self._quickest_s:
             return None
         self._warned = True
