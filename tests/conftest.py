@@ -61,7 +61,7 @@ def export_small_bundle(num_segments: int, folder: Path) -> Bundle:
 
     from ecolite_stream.bundle import ModelSpec
     from ecolite_stream.preprocess import Preprocessing
-    from trainer.checkpoints import Checkpoint, parameters_of
+    from trainer.checkpoint import Checkpoint, parameters_of
     from trainer.export import export_bundle
     from trainer.network import NetworkConfig, build_network
 

@@ -10,7 +10,7 @@ from ecolite_stream.engines import installed_engines, open_engine
 from ecolite_stream.preprocess import preprocess
 from tests.conftest import ROOT
 from trainer.config import load_train_config
-from trainer.data.figures import ACTIONS
+from trainer.figures import ACTIONS
 
 
 def test_it_knows_ten_actions_and_idle() -> None:

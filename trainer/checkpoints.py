@@ -1,168 +1,43 @@
-"""Checkpoints: one file of parameters with the facts about their model, and the import of others.
+"""The import of published checkpoints, and of our own with changes, into ours or into a bundle.
 
 python -m trainer.checkpoints import SOURCE --out FILE.ckpt
-
-A checkpoint of this project is a MindSpore `.ckpt` file: the network's parameters under their own
-names, and one text entry, `model_spec`, with the JSON of `ecolite_stream.bundle.ModelSpec`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 import mindspore as ms
-import mindspore.nn as nn
-import numpy as np
 
 from ecolite_stream.bundle import ModelSpec, hash_file
-from ecolite_stream.commands import one_line, run
+from ecolite_stream.commands import run
 from ecolite_stream.errors import BundleError, ConfigError
 from ecolite_stream.labels import KNOWN_LISTS, load_labels
 from ecolite_stream.preprocess import Preprocessing
 from ecolite_stream.types import FloatArray
-from trainer.network import Network, NetworkConfig, build_network
+from trainer.checkpoint import (
+    CLIP_SECONDS,
+    MODEL_SPEC,
+    Checkpoint,
+    build_from_spec,
+    parameters_of,
+    parse_spec,
+    save_checkpoint,
+)
+from trainer.export import export_bundle
+from trainer.network import Network
 from trainer.published import (
     CLASSIFIER,
     Recognized,
     as_float32,
     read_entries,
-    read_mindspore,
     recognize,
     require_fit,
-    silent_log,
 )
-
-MODEL_SPEC = "model_spec"
-CLIP_SECONDS = 4.0
-"""What an imported model's segments span unless told otherwise, in seconds.
-
-Published sampling spans the whole clip: about 3 s in HMDB51, 7 s in UCF101 and 10 s in Kinetics.
-Live, a shorter span answers sooner; this one keeps near the pace the network has learned.
-"""
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """A trained network on disk or on its way there: what it is, and its parameters by name."""
-
-    spec: ModelSpec
-    parameters: Mapping[str, FloatArray]
-
-
-def save_checkpoint(
-    path: Path, network: nn.Cell | Mapping[str, FloatArray], spec: ModelSpec
-) -> None:
-    """Write a checkpoint; whatever happens, `path` holds the old file or the whole new one.
-
-    Raises:
-        BundleError: the file cannot be written.
-    """
-    parameters = parameters_of(network) if isinstance(network, nn.Cell) else network
-    entries = [{"name": name, "data": ms.Tensor(value)} for name, value in parameters.items()]
-    text = json.dumps(spec.to_json(), ensure_ascii=False)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.ckpt")  # MindSpore wants this suffix
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with silent_log():
-            ms.save_checkpoint(
-                entries, str(temporary), append_dict={MODEL_SPEC: text}, crc_check=True
-            )
-        temporary.chmod(0o644)  # MindSpore leaves it read-only
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except (OSError, RuntimeError) as error:
-        raise BundleError(
-            f"checkpoint {path} cannot be written: {one_line(error)}; check the folder and the "
-            "space left on its disk"
-        ) from error
-    finally:
-        for left_over in (temporary, temporary.with_suffix(".tmp")):  # the latter is MindSpore's
-            left_over.unlink(missing_ok=True)
-
-
-def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint of this project.
-
-    Raises:
-        BundleError: the file is missing, damaged or not a checkpoint of this project.
-    """
-    entries = read_mindspore(path)
-    if MODEL_SPEC not in entries:
-        raise BundleError(
-            f"{path} is not a checkpoint of this project: it has no {MODEL_SPEC}; import it with "
-            "python -m trainer.checkpoints import"
-        )
-    spec = _parse_spec(path, entries.pop(MODEL_SPEC))
-    return Checkpoint(spec, as_float32(str(path), entries))
-
-
-def parameters_of(network: nn.Cell) -> dict[str, FloatArray]:
-    """Copies of a network's parameters, batch norm's running statistics included.
-
-    They must be copies: on a CPU `asnumpy` shares memory with the parameter that goes on learning.
-    """
-    return {name: np.array(value.asnumpy()) for name, value in network.parameters_and_names()}
-
-
-def load_parameters(network: nn.Cell, parameters: Mapping[str, FloatArray]) -> None:
-    """Set every parameter of a network.
-
-    Raises:
-        BundleError: names or shapes differ; lists which. The network is then unchanged.
-    """
-    own = dict(network.parameters_and_names())
-    require_fit(
-        "the set of parameters",
-        {name: tuple(parameter.shape) for name, parameter in own.items()},
-        {name: value.shape for name, value in parameters.items()},
-        "build the network that the checkpoint was made with",
-    )
-    for name, parameter in own.items():
-        parameter.set_data(ms.Tensor(parameters[name]))
-
-
-def network_from(checkpoint: Checkpoint) -> Network:
-    """The network that a checkpoint holds, ready for inference.
-
-    Raises:
-        BundleError: parameters and description do not belong together.
-    """
-    spec = checkpoint.spec
-    network = _build(spec)
-    if network.feature_shape != spec.feature_shape:
-        raise BundleError(
-            f"the checkpoint's features are said to be {spec.feature_shape}, its network makes "
-            f"{network.feature_shape}; train or import it again"
-        )
-    load_parameters(network, checkpoint.parameters)
-    return network
-
-
-def _build(spec: ModelSpec) -> Network:
-    return build_network(
-        NetworkConfig(
-            spec.architecture,
-            spec.num_segments,
-            spec.preprocessing.image_size,
-            len(spec.labels),
-            spec.width,
-        )
-    )
-
-
-def _parse_spec(path: Path, text: Any) -> ModelSpec:
-    try:
-        return ModelSpec.from_json(json.loads(str(text)))
-    except (ValueError, TypeError, BundleError) as error:
-        raise BundleError(f"{path}: {MODEL_SPEC} makes no sense: {one_line(error)}") from error
 
 
 @dataclass(frozen=True)
@@ -197,10 +72,10 @@ def import_checkpoint(path: Path, options: ImportOptions | None = None) -> Check
     entries = read_entries(path)
     text = entries.pop(MODEL_SPEC, None)
     found = recognize(str(path), entries)
-    spec = _published_spec(path, found) if text is None else _parse_spec(path, text)
+    spec = _published_spec(path, found) if text is None else parse_spec(path, text)
     spec = _with_options(path, spec, found, options)
     ms.set_seed(options.seed)
-    network = _build(spec)
+    network = build_from_spec(spec)
     spec = dataclasses.replace(spec, feature_shape=network.feature_shape)
     return Checkpoint(spec, _own_parameters(path, network, found, options.new_head is None))
 
@@ -328,8 +203,6 @@ def import_command(
         save_checkpoint(out, checkpoint.parameters, checkpoint.spec)
         click.echo(f"wrote {out}", err=True)
     if bundle is not None:
-        from trainer.export import export_bundle
-
         export_bundle(checkpoint, bundle)
         click.echo(f"wrote {bundle}", err=True)
 

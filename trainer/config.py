@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,20 @@ import yaml
 
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.preprocess import Preprocessing
-from ecolite_stream.strict import check_one_of, make_config, read_yaml
+from ecolite_stream.strict import (
+    _StrictLoader,
+    check_above_zero,
+    check_at_least,
+    check_between,
+    check_one_of,
+    make_config,
+    read_yaml,
+)
 
 LR_SCHEDULES = ("constant", "cosine", "one_cycle", "saturate")
+DEVICE_TARGETS = ("CPU", "Ascend", "GPU")
+CACHE_MB = 2000.0
+MAX_SEED = 2**32 - 1  # MindSpore's
 SPLITS = ("none", "random", "pattern", "list")
 
 
@@ -22,7 +34,8 @@ class DataConfig:
     """Which clips there are and which of them are kept aside to validate on.
 
     Attributes:
-        clips: folders that hold `<class>/*.{avi,mp4,mkv,webm}`; `$VARIABLES` are expanded.
+        clips: folders that hold `<class>/<clip>`, as `ecolite_stream.clips` finds them;
+            `$VARIABLES` are expanded.
         figures_per_class: drawn figures that are added to the training set, a class; 0 is none.
         figures_per_epoch: how many of them an epoch shows, a class, in turn; None shows all.
         idle_label: adds this class, in which nothing happens: stills and empty scenes made from
@@ -36,6 +49,8 @@ class DataConfig:
         val_groups: the groups kept aside, for `pattern`.
         val_list: file that lists one `<class>/<file>` a line, for `list`.
         workers: threads that decode and augment.
+        cache_mb: megabytes of decoded clips that are held in memory; those beyond are read from
+            their files whenever they are shown.
     """
 
     clips: tuple[str, ...] = ()
@@ -50,6 +65,7 @@ class DataConfig:
     val_groups: tuple[str, ...] = ()
     val_list: Path | None = None
     workers: int = 2
+    cache_mb: float = CACHE_MB
 
     def __post_init__(self) -> None:
         check_one_of("split", self.split, SPLITS)
@@ -61,8 +77,19 @@ class DataConfig:
             raise ConfigError("split 'pattern' needs split_pattern and val_groups")
         if self.split == "list" and self.val_list is None:
             raise ConfigError("split 'list' needs val_list")
-        if self.workers < 1:
-            raise ConfigError(f"workers is {self.workers}; expected at least 1")
+        check_at_least("workers", self.workers, 1)
+        check_at_least("cache_mb", self.cache_mb, 0)
+        check_at_least("figures_per_class", self.figures_per_class, 0)
+        check_at_least("idle_stills", self.idle_stills, 1)
+        if self.figures_per_epoch is not None and self.figures_per_class:
+            check_between("figures_per_epoch", self.figures_per_epoch, 1, self.figures_per_class)
+        if self.idle_per_epoch is not None:
+            check_between("idle_per_epoch", self.idle_per_epoch, 1, self.idle_stills)
+
+    @property
+    def keeps_clips_aside(self) -> bool:
+        """Whether there is anything to validate on."""
+        return bool(self.clips) and self.split != "none"
 
 
 @dataclass(frozen=True)
@@ -99,13 +126,16 @@ class AugmentationConfig:
 
     def __post_init__(self) -> None:
         if self.window_s and not (
-            len(self.window_s) == 2 and 0 < self.window_s[0] <= self.window_s[1]
+            len(self.window_s) == 2 and 0 < self.window_s[0] <= self.window_s[1] < math.inf
         ):
             raise ConfigError("window_s must be the shortest and the longest window, in seconds")
         if not self.scales or not all(0 < scale <= 1 for scale in self.scales):
             raise ConfigError("scales must be numbers above 0 and at most 1")
-        if self.windows_per_clip < 1:
-            raise ConfigError(f"windows_per_clip is {self.windows_per_clip}; expected at least 1")
+        check_at_least("windows_per_clip", self.windows_per_clip, 1)
+        for name in ("segment_jitter", "partial_memory", "flip", "contrast"):
+            check_between(name, getattr(self, name), 0, 1)
+        for name in ("max_distort", "brightness", "noise"):
+            check_at_least(name, getattr(self, name), 0)
 
 
 @dataclass(frozen=True)
@@ -121,12 +151,13 @@ class TrainConfig:
         epochs, batch_size: how long, and how many clips a step.
         lr: learning rate; the highest one of a schedule. Biases learn at twice this rate.
         lr_schedule: `constant`, `cosine`, `one_cycle`, or `saturate`: a tenth whenever validation
-            has not improved for `num_saturate` epochs, as published.
+            has not improved for `num_saturate` epochs, as published; it needs a split.
         momentum, nesterov, weight_decay: of SGD.
         dropout: before the classifier.
         label_smoothing: share of the target spread over all classes.
         clip_gradient: largest global norm of the gradient; None never clips.
-        init_checkpoint: checkpoint to start from; its classifier is dropped when labels differ.
+        init_checkpoint: checkpoint to start from; the classifier's rows follow their labels,
+            or start afresh where the labels are others.
         motion_init: without a checkpoint, let the first 3D convolution start blind to what stands
             still; from scratch this saves the epochs in which a small moving person is sought.
         seed: of everything random.
@@ -159,13 +190,21 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_one_of("lr_schedule", self.lr_schedule, LR_SCHEDULES)
-        check_one_of("device_target", self.device_target, ("CPU", "Ascend", "GPU"))
+        check_one_of("device_target", self.device_target, DEVICE_TARGETS)
         for name in ("epochs", "batch_size", "lr", "num_saturate", "clip_seconds"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} is {getattr(self, name)}; expected more than 0")
+            check_above_zero(name, getattr(self, name))
         for name in ("momentum", "dropout", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; expected 0 to below 1")
+        check_at_least("weight_decay", self.weight_decay, 0)
+        check_between("seed", self.seed, 0, MAX_SEED)
+        if self.clip_gradient is not None:
+            check_above_zero("clip_gradient", self.clip_gradient)
+        if self.lr_schedule == "saturate" and not self.data.keeps_clips_aside:
+            raise ConfigError(
+                "lr_schedule 'saturate' lowers the rate by validation scores, and no clip is kept "
+                "aside to validate on; choose one_cycle, cosine or constant, or another data.split"
+            )
 
 
 def load_train_config(path: Path | None, overrides: Sequence[str] = ()) -> TrainConfig:
@@ -174,10 +213,13 @@ def load_train_config(path: Path | None, overrides: Sequence[str] = ()) -> Train
     Keys of nested parts are reached with a point: `--data.split none`. Values are YAML.
 
     Raises:
-        ConfigError: as `ecolite_stream.strict.load_config`.
+        ConfigError: as `ecolite_stream.strict.load_config`; or a key is given twice on the command
+            line, by itself or within its section.
     """
     values = dict(read_yaml(path)) if path else {}
-    for key, value in _pairs(overrides):
+    pairs = _pairs(overrides)
+    _refuse_doubled(key for key, _ in pairs)
+    for key, value in pairs:
         _set(values, key, value)
     return make_config(TrainConfig, values, str(path) if path else "command line")
 
@@ -195,10 +237,23 @@ def _pairs(words: Sequence[str]) -> list[tuple[str, Any]]:
                 raise ConfigError(f"--{key} has no value")
             value = rest.pop(0)
         try:
-            pairs.append((key, yaml.safe_load(value)))
+            pairs.append((key, yaml.load(value, _StrictLoader)))
         except yaml.YAMLError as error:
-            raise ConfigError(f"--{key}: {value!r} is not a YAML value") from error
+            why = f": {error.problem}" if isinstance(error, yaml.MarkedYAMLError) else ""
+            raise ConfigError(f"--{key}: {value!r} is not a YAML value{why}") from error
     return pairs
+
+
+def _refuse_doubled(keys: Iterable[str]) -> None:
+    seen: list[str] = []
+    for key in keys:
+        for other in seen:
+            if key == other:
+                raise ConfigError(f"--{key} is there twice; give it once")
+            if key.startswith(f"{other}.") or other.startswith(f"{key}."):
+                section, inner = sorted((key, other), key=len)
+                raise ConfigError(f"--{inner} and --{section} both set {inner}; give one of them")
+        seen.append(key)
 
 
 def _set(values: dict[str, Any], key: str, value: Any) -> None:

@@ -15,10 +15,15 @@ import numpy as np
 
 from ecolite_stream.commands import run
 from ecolite_stream.errors import ConfigError
+from ecolite_stream.strict import check_above_zero
 from ecolite_stream.types import FloatArray
-from trainer.checkpoints import load_checkpoint, network_from
-from trainer.data.clips import cut_windows, decode_clips, expand_folder, find_clips
+from trainer.checkpoint import load_checkpoint, network_from
+from trainer.config import CACHE_MB
+from trainer.data.clips import cut_windows
+from trainer.data.dataset import labelled_files
 from trainer.data.loader import Batch, test_batches
+from trainer.data.reading import Budget, read_clips
+from trainer.device import use_device
 from trainer.network import Network
 
 
@@ -58,13 +63,20 @@ def predict(network: Network, inputs: FloatArray, batch_size: int) -> FloatArray
 
 
 def score(logits: FloatArray, labels: np.ndarray[tuple[int], np.dtype[np.int32]]) -> Scores:
-    """Scores of logits (M, classes) against labels (M,)."""
+    """Scores of logits (M, classes) against labels (M,).
+
+    A label counts only where its rank is certain: equal logits stand before it, and what is no
+    number is never right.
+    """
     shifted = logits - logits.max(axis=1, keepdims=True)
     log_likelihood = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    of_label = logits[np.arange(len(labels)), labels]
-    rank = (~(logits <= of_label[:, None])).sum(axis=1)  # what is no number never ranks first
+    own = np.arange(len(labels))
+    of_label = logits[own, labels]
+    before = ~(logits < of_label[:, None])
+    before[own, labels] = False
+    rank = np.where(np.isnan(of_label), np.inf, before.sum(axis=1))
     return Scores(
-        loss=float(-log_likelihood[np.arange(len(labels)), labels].mean()),
+        loss=float(-log_likelihood[own, labels].mean()),
         top1=float((rank < 1).mean()),
         top5=float((rank < 5).mean()),
         num_clips=len(labels),
@@ -78,6 +90,7 @@ def score(logits: FloatArray, labels: np.ndarray[tuple[int], np.dtype[np.int32]]
 @click.option("--only", default="", help="Only clips whose <class>/<file> contains this text.")
 @click.option("--batch-size", default=8, show_default=True, type=click.IntRange(1))
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1))
+@click.option("--device", default="CPU", show_default=True, help="CPU, Ascend[:ID] or GPU[:ID].")
 def main(
     checkpoint: Path,
     clips: tuple[str, ...],
@@ -85,11 +98,15 @@ def main(
     only: str,
     batch_size: int,
     workers: int,
+    device: str,
 ) -> None:
     """Score CHECKPOINT on every clip of a folder tree, whole or in windows."""
+    if window is not None:
+        check_above_zero("--window", window)
+    use_device(device)
     loaded = load_checkpoint(checkpoint)
     spec = loaded.spec
-    files = [f for f in find_clips(map(expand_folder, clips)) if only in f.name]
+    files = [f for f in labelled_files(clips) if only in f.name]
     if not files:
         raise ConfigError(f"no clip has {only!r} in its <class>/<file>")
     unknown = sorted({file.label for file in files} - set(spec.labels))
@@ -99,8 +116,8 @@ def main(
             f"{', '.join(spec.labels)}"
         )
     network = network_from(loaded)
-    decoded = decode_clips(files, spec.preprocessing.short_side, workers)
-    if window:
+    decoded = read_clips(files, spec.preprocessing.short_side, workers, Budget(CACHE_MB))
+    if window is not None:
         decoded = [piece for clip in decoded for piece in cut_windows(clip, window)]
     batches = test_batches(
         decoded, spec.labels, spec.num_segments, spec.preprocessing, batch_size, workers

@@ -22,7 +22,7 @@ from ecolite_stream.engines import installed_engines, open_engine
 from ecolite_stream.errors import BundleError, EngineError
 from ecolite_stream.preprocess import Preprocessing, preprocess
 from ecolite_stream.types import FloatArray
-from trainer.checkpoints import (
+from trainer.checkpoint import (
     CLIP_SECONDS,
     Checkpoint,
     load_checkpoint,

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -22,50 +22,23 @@ import mindspore.ops as ops
 from ecolite_stream.bundle import ModelSpec
 from ecolite_stream.commands import run
 from ecolite_stream.errors import ConfigError, EcoliteError
-from trainer.checkpoints import load_checkpoint, load_parameters, save_checkpoint
+from trainer.checkpoint import save_checkpoint
 from trainer.config import TrainConfig, load_train_config
-from trainer.data.clips import (
-    Clip,
-    cut_windows,
-    decode_clips,
-    draw_clips,
-    expand_folder,
-    find_clips,
-    split_clips,
-    still_clips,
-)
+from trainer.data.dataset import Dataset, load_dataset
 from trainer.data.loader import test_batches, training_batches
+from trainer.device import use_device
 from trainer.evaluate import Scores, evaluate
-from trainer.network import Network, NetworkConfig, build_network
+from trainer.network import Network
 from trainer.optimizer import build_optimizer, set_learning_rate
+from trainer.pace import Pace
 from trainer.schedule import Schedule
+from trainer.start import make_network
+
+BEST, LAST = "best.ckpt", "last.ckpt"
+
+_log = logging.getLogger(__name__)
 
 Step = Callable[[ms.Tensor, ms.Tensor], ms.Tensor]
-
-
-@dataclass(frozen=True, eq=False)
-class Dataset:
-    """Decoded clips.
-
-    Attributes:
-        filmed: to learn from, one entry a window an epoch.
-        in_turn: what every epoch shows some of, in turn: (clips, how many an epoch).
-        validation: those kept aside.
-        labels: of all of them.
-    """
-
-    filmed: Sequence[Clip]
-    in_turn: Sequence[tuple[Sequence[Clip], int]]
-    validation: Sequence[Clip]
-    labels: tuple[str, ...]
-
-    def training(self, epoch: int) -> list[Clip]:
-        """What 1-based `epoch` shows, one entry a window; always equally many."""
-        shown = list(self.filmed)
-        for clips, count in self.in_turn:
-            first = (epoch - 1) * count
-            shown += [clips[(first + i) % len(clips)] for i in range(min(count, len(clips)))]
-        return shown
 
 
 def train(config: TrainConfig) -> Path:
@@ -75,11 +48,13 @@ def train(config: TrainConfig) -> Path:
         Path of the best checkpoint: highest validation top-1, the later one where equal.
 
     Raises:
-        ConfigError: the configuration asks for what cannot be done.
+        ConfigError: the configuration asks for what cannot be done, or the output folder holds a
+            training already.
+        EngineError: the device cannot be used.
         EcoliteError: the loss stopped being a number.
     """
-    if ms.get_context("device_target") != config.device_target:
-        ms.set_device(config.device_target)
+    _require_unused(config.output)
+    use_device(config.device_target)
     ms.set_seed(config.seed)
     dataset = load_dataset(config)
     click.echo(
@@ -91,62 +66,9 @@ def train(config: TrainConfig) -> Path:
     return Run(config, dataset, network).fit()
 
 
-def load_dataset(config: TrainConfig) -> Dataset:
-    """Find, split and decode the clips, and add what is drawn or made from them."""
-    data = config.data
-    files = find_clips(map(expand_folder, data.clips))
-    training_files, validation_files = split_clips(files, data, config.seed)
-    short_side = config.preprocessing.short_side
-    real = decode_clips(training_files, short_side, data.workers)
-    validation = decode_clips(validation_files, short_side, data.workers)
-    if config.augmentation.window_s:  # then it is windows that it has to get right
-        validation = [w for clip in validation for w in cut_windows(clip, config.clip_seconds)]
-    in_turn: list[tuple[Sequence[Clip], int]] = []
-    if data.idle_label:
-        stills = still_clips(real, data.idle_label, data.idle_stills)
-        in_turn.append((stills, data.idle_per_epoch or len(stills)))
-    if data.figures_per_class:
-        figures = draw_clips(data.figures_per_class, short_side, config.seed, data.workers)
-        per_epoch = data.figures_per_epoch or data.figures_per_class
-        in_turn.append((figures, per_epoch * (len(figures) // data.figures_per_class)))
-    filmed = real * config.augmentation.windows_per_clip
-    everything = [*filmed, *validation, *(clip for clips, _ in in_turn for clip in clips)]
-    return Dataset(filmed, in_turn, validation, tuple(sorted({clip.label for clip in everything})))
-
-
-def make_network(config: TrainConfig, labels: Sequence[str]) -> Network:
-    """A network for `labels`, from fresh weights or from `init_checkpoint`."""
-    network = build_network(
-        NetworkConfig(
-            config.arch,
-            config.num_segments,
-            config.preprocessing.image_size,
-            len(labels),
-            config.width,
-        ),
-        config.dropout,
-    )
-    if config.init_checkpoint:
-        start = load_checkpoint(config.init_checkpoint)
-        parameters = dict(start.parameters)
-        if start.spec.labels != tuple(labels):
-            fresh = {p.name: p.asnumpy() for p in network.head.new_fc.get_parameters()}
-            parameters.update(fresh)
-        load_parameters(network, parameters)
-    elif config.motion_init:
-        start_from_motion(network)
-    return network
-
-
-def start_from_motion(network: Network) -> None:
-    """Take the mean over time out of the first 3D convolution, and keep its spread.
-
-    What is the same in all frames then cancels, and the 3D net starts from what moves.
-    """
-    weight_OITHW = network.head.net3d.res3a_2.conv.weight
-    start = weight_OITHW.asnumpy()
-    moving = start - start.mean(axis=2, keepdims=True)
-    weight_OITHW.set_data(ms.Tensor(moving * (start.std() / moving.std())))
+def _require_unused(output: Path) -> None:
+    if any((output / name).exists() for name in (BEST, LAST)):
+        raise ConfigError(f"{output} holds a training already; name another --output, or remove it")
 
 
 def make_step(network: Network, optimizer: ms.nn.Optimizer, config: TrainConfig) -> Step:
@@ -183,6 +105,7 @@ class Run:
         self.step = make_step(network, self.optimizer, config)
         self.steps_per_epoch = max(1, len(dataset.training(epoch=1)) // config.batch_size)
         self.schedule = Schedule(config, config.epochs * self.steps_per_epoch)
+        self.pace = Pace()
         self.started_s = time.monotonic()
 
     def fit(self) -> Path:
@@ -198,11 +121,11 @@ class Run:
                 self._train_epoch(epoch, advance)
                 scores = self._validate(epoch)
                 spec = self._spec(epoch, scores)
-                save_checkpoint(output / "last.ckpt", self.network, spec)
+                save_checkpoint(output / LAST, self.network, spec)
                 if scores is None or scores.top1 >= best_top1:
                     best_top1 = scores.top1 if scores else best_top1
-                    save_checkpoint(output / "best.ckpt", self.network, spec)
-        return output / "best.ckpt"
+                    save_checkpoint(output / BEST, self.network, spec)
+        return output / BEST
 
     def _train_epoch(self, epoch: int, advance: Callable[[int], None]) -> None:
         config = self.config
@@ -220,16 +143,21 @@ class Run:
         for number, batch in enumerate(batches, start=1):
             done = (epoch - 1) * self.steps_per_epoch + number - 1
             set_learning_rate(self.optimizer, self.schedule.rate(done))
+            begun_s = time.monotonic()
             loss = float(self.step(ms.Tensor(batch.inputs), ms.Tensor(batch.labels)))
+            if warning := self.pace.step(time.monotonic() - begun_s):
+                _log.warning(warning)
             click.echo(f"epoch: {epoch} step: {number}, loss is {loss:.7f}")
             self._check(loss, f"epoch {epoch}, step {number}")
             advance(1)
 
     def _check(self, loss: float, where: str) -> None:
         if not math.isfinite(loss):
+            last = self.config.output / LAST
+            kept = f"the last good checkpoint is {last}; " if last.exists() else ""
             raise EcoliteError(
-                f"the loss is {loss} at {where}; the last good checkpoint is in "
-                f"{self.config.output}; try a lower lr than {self.config.lr}, or clip_gradient"
+                f"the loss is {loss} at {where}; {kept}try a lower lr than {self.config.lr}, or "
+                "clip_gradient"
             )
 
     def _validate(self, epoch: int) -> Scores | None:
@@ -281,11 +209,19 @@ def _progress(steps: int) -> Iterator[Callable[[int], None]]:
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
-@click.option("--config", type=click.Path(path_type=Path), help="YAML file; see configs/train.")
+@click.option(
+    "--config",
+    "configs",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="YAML file; see configs/train.",
+)
 @click.argument("overrides", nargs=-1, type=click.UNPROCESSED, metavar="[--KEY VALUE]...")
-def main(config: Path | None, overrides: tuple[str, ...]) -> None:
+def main(configs: tuple[Path, ...], overrides: tuple[str, ...]) -> None:
     """Train a network on clips; any key of the configuration can be given as --KEY VALUE."""
-    best = train(load_train_config(config, overrides))
+    if len(configs) > 1:
+        raise ConfigError(f"--config is there {len(configs)} times; give it once")
+    best = train(load_train_config(configs[0] if configs else None, overrides))
     click.echo(f"best checkpoint: {best}", err=True)
 
 

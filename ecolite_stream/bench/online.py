@@ -12,6 +12,7 @@ from ecolite_stream.bench.report import Table
 from ecolite_stream.bench.watch import watch
 from ecolite_stream.bundle import ModelSpec
 from ecolite_stream.clips import ClipFile
+from ecolite_stream.clips import find_clips as all_clips
 from ecolite_stream.commands import one_line
 from ecolite_stream.config import StreamConfig
 from ecolite_stream.engines import Engine
@@ -22,21 +23,12 @@ from ecolite_stream.types import Prediction
 
 
 def find_clips(folder: Path, labels: Sequence[str], only: str = "") -> list[ClipFile]:
-    """Every file in `<folder>/<class>/`, hidden ones aside, whose name contains `only`.
-
-    All of them count: one that is no video is found out when it is watched.
+    """The clips in a folder (see `ecolite_stream.clips`) whose name contains `only`.
 
     Raises:
         ConfigError: there is none, or a class is none of `labels`.
     """
-    if not folder.is_dir():
-        raise ConfigError(f"{folder} is no folder; expected {folder}/<class>/<clip>")
-    files = [
-        ClipFile(path, path.parent.name)
-        for path in sorted(folder.glob("[!.]*/[!.]*"))
-        if path.is_file()
-    ]
-    clips = [clip for clip in files if only in clip.name]
+    clips = [clip for clip in all_clips([folder]) if only in clip.name]
     if not clips:
         wanted = f" whose <class>/<clip> contains {only!r}" if only else ""
         raise ConfigError(f"{folder} has no <class>/<clip>{wanted}")

@@ -68,18 +68,26 @@ def test_shares_of_clips_and_of_live_predictions():
     assert policy_json(result)["results"][3]["error"] == "no video"
 
 
-def test_every_file_of_a_class_folder_is_a_clip(tmp_path: Path):
-    for name in ("a/2.avi", "a/1.txt", "b/.hidden", "b/3.mp4", ".git/x.avi", "b/deep/4.avi"):
+def test_the_videos_of_class_folders_are_clips(tmp_path: Path):
+    for name in (
+        "a/2.avi",
+        "a/1.MOV",
+        "a/1.txt",
+        "b/._3.mp4",
+        "b/3.mp4",
+        ".git/x.avi",
+        "b/deep/4.avi",
+    ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "sources.csv").touch()
-    assert [c.name for c in find_clips(tmp_path, LABELS)] == ["a/1.txt", "a/2.avi", "b/3.mp4"]
+    assert [c.name for c in find_clips(tmp_path, LABELS)] == ["a/1.MOV", "a/2.avi", "b/3.mp4"]
     assert [c.name for c in find_clips(tmp_path, LABELS, only="a/2")] == ["a/2.avi"]
     with pytest.raises(ConfigError, match="no label b; its labels: a, c"):
         find_clips(tmp_path, ("a", "c"))
     with pytest.raises(ConfigError, match="contains 'zzz'"):
         find_clips(tmp_path, LABELS, only="zzz")
-    with pytest.raises(ConfigError, match="no folder"):
+    with pytest.raises(ConfigError, match="elsewhere does not exist"):
         find_clips(tmp_path / "elsewhere", LABELS)
 
 

@@ -13,7 +13,7 @@ from ecolite_stream.sampling import nearest, segment_times
 from trainer.config import AugmentationConfig
 from trainer.data.augment import augment, choose_frames, random_crop, training_sample
 from trainer.data.augment import test_sample as whole_clip_sample
-from trainer.data.clips import Clip
+from trainer.data.clips import HeldClip
 from trainer.data.loader import test_batches as whole_clip_batches
 from trainer.data.loader import training_batches
 
@@ -21,10 +21,10 @@ PLAIN = AugmentationConfig(scales=(1.0,), flip=0.0)
 HOW = Preprocessing(32, framing="whole")
 
 
-def numbered_clip(num_frames: int, label: str = "walk") -> Clip:
+def numbered_clip(num_frames: int, label: str = "walk") -> HeldClip:
     """Every pixel of frame i is i."""
     numbers = np.arange(num_frames, dtype=np.uint8)[:, None, None, None]
-    return Clip(label, label, np.broadcast_to(numbers, (num_frames, 40, 50, 3)), 25.0)
+    return HeldClip(label, label, np.broadcast_to(numbers, (num_frames, 40, 50, 3)), 25.0)
 
 
 @given(
@@ -89,7 +89,7 @@ def test_training_chooses_as_a_live_stream_remembers() -> None:
 
 def test_without_variation_training_sees_what_the_test_sees() -> None:
     image = np.random.default_rng(0).integers(0, 256, (40, 50, 3)).astype(np.uint8)
-    clip = Clip("a", "a", np.broadcast_to(image, (9, 40, 50, 3)), 25.0)
+    clip = HeldClip("a", "a", np.broadcast_to(image, (9, 40, 50, 3)), 25.0)
     sample = training_sample(clip, 4, HOW, PLAIN, np.random.default_rng(0))
     assert np.array_equal(sample, whole_clip_sample(clip, 4, HOW))
     assert np.array_equal(sample[0], preprocess(image, HOW))
@@ -154,6 +154,6 @@ def test_validation_sees_every_clip_once_in_order() -> None:
 
 
 def test_an_error_in_a_worker_surfaces() -> None:
-    broken = Clip("a", "a", np.empty((0, 4, 4, 3), np.uint8), 25.0)
+    broken = HeldClip("a", "a", np.empty((0, 4, 4, 3), np.uint8), 25.0)
     with pytest.raises(IndexError):
         list(whole_clip_batches([broken], "a", 4, HOW, 2, workers=2))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import stat
-import sys
-import types
 from pathlib import Path
 
 import mindspore as ms
@@ -24,16 +23,17 @@ from tests.checkpoint_files import (
     spec_of,
 )
 from trainer import checkpoints
-from trainer.checkpoints import (
+from trainer.checkpoint import (
+    MODEL_SPEC,
+    SCHEMA_VERSION,
     Checkpoint,
-    ImportOptions,
-    import_checkpoint,
     load_checkpoint,
     load_parameters,
     network_from,
     parameters_of,
     save_checkpoint,
 )
+from trainer.checkpoints import ImportOptions, import_checkpoint
 from trainer.published import modelzoo_name, pytorch_name
 
 
@@ -146,6 +146,29 @@ def test_nonsense_description_is_refused(tmp_path, network):
             load_checkpoint(path)
 
 
+def rewrite(path: Path, network, text: str) -> Path:
+    ms.save_checkpoint(network, str(path), append_dict={MODEL_SPEC: text}, crc_check=True)
+    return path
+
+
+def test_every_version_is_read_and_an_unknown_one_refused(tmp_path, network):
+    spec = spec_of(network)
+    path = rewrite(tmp_path / "one.ckpt", network, json.dumps(spec.to_json()))
+    assert load_checkpoint(path).spec == import_checkpoint(path).spec == spec
+    for version in (SCHEMA_VERSION + 1, 0, -1, "2", None, True, 1.0):
+        text = json.dumps({"schema_version": version, **spec.to_json()})
+        path = rewrite(tmp_path / "other.ckpt", network, text)
+        with pytest.raises(BundleError, match=rf"reads 1 to {SCHEMA_VERSION}; install"):
+            load_checkpoint(path)
+        with pytest.raises(BundleError, match=rf"reads 1 to {SCHEMA_VERSION}; install"):
+            import_checkpoint(path)
+
+
+def test_a_file_says_its_version(own_file):
+    text = str(ms.load_checkpoint(str(own_file))[MODEL_SPEC])
+    assert json.loads(text)["schema_version"] == SCHEMA_VERSION
+
+
 def test_foreign_checkpoint_is_pointed_to_import(tmp_path, network):
     path = save_mindspore(tmp_path / "zoo.ckpt", published(modelzoo_name, network))
     with pytest.raises(BundleError, match=r"trainer\.checkpoints import"):
@@ -225,9 +248,7 @@ def test_command_makes_a_new_head(tmp_path, own_file, classes, count):
 
 def test_command_exports_a_bundle(tmp_path, own_file, monkeypatch):
     exported = []
-    export = types.ModuleType("trainer.export")
-    export.export_bundle = lambda checkpoint, folder: exported.append((checkpoint, folder))
-    monkeypatch.setitem(sys.modules, "trainer.export", export)
+    monkeypatch.setattr(checkpoints, "export_bundle", lambda *what: exported.append(what))
     assert command(own_file, "--bundle", tmp_path / "bundle") == 0
     [(checkpoint, folder)] = exported
     assert (checkpoint.spec.labels, folder) == (LABELS, tmp_path / "bundle")

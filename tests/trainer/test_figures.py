@@ -13,9 +13,9 @@ import pytest
 
 from ecolite_stream import commands
 from ecolite_stream.errors import ConfigError
-from trainer.data import figures
-from trainer.data.figures import ACTIONS, draw_clip, draw_sequence, write_video
-from trainer.data.poses import CHANNELS, MOTIONS, Stage, perform, standing
+from trainer.figures import ACTIONS, draw_clip, draw_sequence, write_video
+from trainer.figures import __main__ as figures
+from trainer.figures.poses import CHANNELS, MOTIONS, Stage, perform, standing
 
 TRAVELLING = ("jump", "run", "side", "skip", "walk")
 STAGE = Stage(fps=25.0, left=10.0, right=170.0, height_px=70.0)

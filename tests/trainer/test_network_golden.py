@@ -11,7 +11,8 @@ import pytest
 
 from tests import golden
 from tests.golden_rule import golden_input
-from trainer.checkpoints import ImportOptions, import_checkpoint, network_from
+from trainer.checkpoint import network_from
+from trainer.checkpoints import ImportOptions, import_checkpoint
 
 TOLERANCE = 1e-5  # NETWORK.md asks for 1e-4; float32 alone gives 1e-6
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests import golden
 from tests.golden_rule import golden_input, golden_parameter
-from trainer.checkpoints import load_parameters
+from trainer.checkpoint import load_parameters
 from trainer.network import NetworkConfig, build_network
 from trainer.published import pytorch_name
 

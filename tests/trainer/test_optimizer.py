@@ -10,7 +10,7 @@ import pytest
 
 from tests import golden
 from tests.golden_rule import golden_parameter
-from trainer.checkpoints import load_parameters
+from trainer.checkpoint import load_parameters
 from trainer.network import NetworkConfig, build_network
 from trainer.optimizer import build_optimizer, parameter_groups, set_learning_rate
 from trainer.published import pytorch_name

@@ -14,7 +14,8 @@ import pytest
 from ecolite_stream.errors import BundleError
 from ecolite_stream.preprocess import Preprocessing
 from tests.checkpoint_files import SIZE, WIDTH, published, save_mindspore, save_npz, small
-from trainer.checkpoints import Checkpoint, ImportOptions, import_checkpoint, network_from
+from trainer.checkpoint import Checkpoint, network_from
+from trainer.checkpoints import ImportOptions, import_checkpoint
 from trainer.published import modelzoo_name, pytorch_name
 
 

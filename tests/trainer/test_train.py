@@ -7,21 +7,22 @@ import subprocess
 import sys
 from pathlib import Path
 
-import mindspore as ms
 import numpy as np
 import pytest
 
 from ecolite_stream.bundle import read_bundle
-from ecolite_stream.errors import BundleError, EcoliteError, EngineError
+from ecolite_stream.commands import run
+from ecolite_stream.errors import BundleError, ConfigError, EcoliteError, EngineError
 from tests.conftest import ROOT
-from trainer import export
-from trainer.checkpoints import load_checkpoint
+from trainer import evaluate, export
+from trainer import train as train_module
+from trainer.checkpoint import load_checkpoint
 from trainer.config import TrainConfig, load_train_config
-from trainer.data.figures import write_video
 from trainer.evaluate import score
 from trainer.export import export_bundle, relative_error
-from trainer.network import NetworkConfig, build_network
-from trainer.train import start_from_motion, train
+from trainer.figures import write_video
+from trainer.schedule import Schedule
+from trainer.train import train
 
 COLOURS = {"blue": (200, 60, 60), "red": (60, 60, 200)}
 LOG_LINE = re.compile(r"epoch: \d+ step: \d+, loss is \d+\.\d{7}")
@@ -49,7 +50,8 @@ def config(clips: Path, output: Path, *overrides: str) -> TrainConfig:
         "--preprocessing.image_size=32 --preprocessing.framing=whole --preprocessing.scale=0.02 "
         "--batch_size=5 --lr=0.02 --lr_schedule=one_cycle --dropout=0"
     ).split()
-    return load_train_config(None, [*words, *overrides])
+    chosen = dict(word.split("=", 1) for word in [*words, *overrides])
+    return load_train_config(None, [f"{key}={value}" for key, value in chosen.items()])
 
 
 def losses(text: str) -> list[float]:
@@ -98,19 +100,39 @@ def test_starts_from_a_checkpoint_with_other_labels(
     assert np.allclose(a, b, atol=1e-6)
 
 
-def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoint(
-    clips: Path, tmp_path: Path
+WILD = ("--lr=1e30", "--lr_schedule=constant", "--clip_gradient=null")
+
+
+def test_a_loss_that_is_no_number_ends_the_run(clips: Path, tmp_path: Path) -> None:
+    with pytest.raises(EcoliteError, match="the loss is") as raised:
+        train(config(clips, tmp_path / "run", *WILD))
+    assert "checkpoint" not in str(raised.value)  # there is none
+    assert not list((tmp_path / "run").iterdir())
+
+
+def test_a_loss_that_is_no_number_names_the_last_checkpoint(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def rate(schedule: Schedule, step: int) -> float:
+        return 1e-3 if step < 2 else 1e30  # two steps an epoch
+
+    monkeypatch.setattr(Schedule, "rate", rate)
     output = tmp_path / "run"
-    train(config(clips, output, "--epochs=1"))
-    before = (output / "best.ckpt").read_bytes()
-    with pytest.raises(EcoliteError, match="the loss is"):
-        train(config(clips, output, "--lr=1e30", "--lr_schedule=constant", "--clip_gradient=null"))
-    assert (output / "best.ckpt").read_bytes() == before
+    with pytest.raises(EcoliteError, match=r"last good checkpoint is \S+/run/last\.ckpt; try"):
+        train(config(clips, output, *WILD, "--epochs=3"))
+    assert load_checkpoint(output / "last.ckpt").spec.training["epoch"] == 1
+
+
+@pytest.mark.parametrize("name", ["best.ckpt", "last.ckpt"])
+def test_a_folder_with_a_training_in_it_is_refused(clips: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"dear")
+    with pytest.raises(ConfigError, match="holds a training already; name another --output, or"):
+        train(config(clips, tmp_path))
+    assert (tmp_path / name).read_bytes() == b"dear"
 
 
 def test_the_commands_go_from_clips_to_a_bundle(clips: Path, tmp_path: Path) -> None:
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
+    def module(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", *words], capture_output=True, text=True, cwd=ROOT, check=False
         )
@@ -120,23 +142,23 @@ def test_the_commands_go_from_clips_to_a_bundle(clips: Path, tmp_path: Path) -> 
         f"output: {tmp_path / 'run'}\nnum_segments: 4\nwidth: 0.125\nepochs: 1\nbatch_size: 5\n"
         f"preprocessing: {{image_size: 32}}\ndata: {{clips: [{clips}]}}\n"
     )
-    trained = run("trainer.train", "--config", str(path), "--lr", "1e-3")
+    trained = module("trainer.train", "--config", str(path), "--lr", "1e-3")
     assert trained.returncode == 0, trained.stderr
     assert LOG_LINE.match(trained.stdout)
     best = str(tmp_path / "run" / "best.ckpt")
 
-    scored = run("trainer.evaluate", best, "--clips", str(clips))
+    scored = module("trainer.evaluate", best, "--clips", str(clips))
     assert re.fullmatch(
         r"\{'Loss': [\d.]+, 'Top1-Acc': [\d.]+, 'Top5-Acc': 1.0000\}\n", scored.stdout
     )
     assert "Total data: 12" in scored.stderr
 
-    exported = run("trainer.export", best, "--bundle", str(tmp_path / "bundle"))
+    exported = module("trainer.export", best, "--bundle", str(tmp_path / "bundle"))
     assert exported.returncode == 0, exported.stderr
     assert "agrees on" in exported.stderr
     assert read_bundle(tmp_path / "bundle").spec.labels == ("blue", "red")
 
-    wrong = run("trainer.train", "--config", str(path), "--epoch", "3")
+    wrong = module("trainer.train", "--config", str(path), "--epoch", "3")
     assert wrong.returncode == 2
     assert wrong.stderr.strip().endswith("unknown key 'epoch'; did you mean 'epochs'?")
 
@@ -171,18 +193,6 @@ def test_export_refuses_an_engine_that_disagrees_and_leaves_what_was_there(
         export_bundle(checkpoint, tmp_path / "mine")
 
 
-def test_motion_init_makes_the_3d_net_blind_to_what_stands_still() -> None:
-    network = build_network(NetworkConfig("eco_lite", 4, 32, 5, 0.125))
-    before = network.head.net3d.res3a_2.conv.weight.asnumpy().std()
-    start_from_motion(network)
-    conv = network.head.net3d.res3a_2
-    assert conv.conv.weight.asnumpy().std() == pytest.approx(before, rel=1e-4)
-    still = np.ones((1, 16, 4, 4, 4), np.float32)
-    inner = conv(ms.Tensor(still)).asnumpy()[:, :, 1:-1]  # without the padding in time
-    bias = conv.conv.bias.asnumpy()[None, :, None, None, None]
-    assert np.abs(inner - bias).max() < 1e-5
-
-
 def test_relative_error_of_nan_is_infinite() -> None:
     assert relative_error(np.array([1.0, np.nan]), np.array([1.0, 2.0])) == np.inf
     assert relative_error(np.array([1.0, 2.5]), np.array([1.0, 2.0])) == 0.25
@@ -194,3 +204,28 @@ def test_scores_count_ranks_and_likelihood() -> None:
     assert (scores.top1, scores.top5, scores.num_clips) == (0.5, 0.5, 2)
     expected = -np.log([np.exp(3) / np.exp(logits[0]).sum(), 1 / np.exp(logits[1]).sum()]).mean()
     assert scores.loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_rank_that_is_not_certain_is_not_right() -> None:
+    labels = np.array([0, 2], np.int32)
+    assert score(np.ones((2, 6), np.float32), labels).top1 == 0
+    assert score(np.ones((2, 6), np.float32), labels).top5 == 0
+    tied = np.array([[2, 2, 1], [0, 1, 2]], np.float32)
+    assert (score(tied, labels).top1, score(tied, labels).top5) == (0.5, 1)
+    nothing = np.full((2, 3), np.nan, np.float32)
+    assert (score(nothing, labels).top1, score(nothing, labels).top5) == (0, 0)
+
+
+@pytest.mark.parametrize("seconds", ["-1", "0", "nan"])
+def test_a_window_has_a_length(seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(evaluate.main, ["any.ckpt", "--clips", "any", "--window", seconds])
+    assert ended.value.code == 2
+    assert "--window is" in capsys.readouterr().err
+
+
+def test_a_configuration_is_named_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(train_module.main, ["--config", "a.yaml", "--config", "b.yaml"])
+    assert ended.value.code == 2
+    assert "--config is there 2 times" in capsys.readouterr().err

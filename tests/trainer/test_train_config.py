@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ecolite_stream.errors import ConfigError
+from tests.conftest import ROOT
 from trainer.config import DataConfig, TrainConfig, load_train_config
 from trainer.schedule import Schedule
 
@@ -15,7 +16,7 @@ DATA = DataConfig(clips=("clips",))
 
 def test_overrides_reach_nested_keys_and_keep_their_neighbours(tmp_path: Path) -> None:
     path = tmp_path / "t.yaml"
-    path.write_text("epochs: 3\ndata: {clips: [a], split: none}\n")
+    path.write_text("epochs: 3\nlr_schedule: cosine\ndata: {clips: [a], split: none}\n")
     config = load_train_config(path, ["--data.clips", "[b, c]", "--lr=1e-2", "--epochs", "5"])
     assert config.data.clips == ("b", "c")
     assert config.data.split == "none"
@@ -36,11 +37,50 @@ def test_overrides_reach_nested_keys_and_keep_their_neighbours(tmp_path: Path) -
         (["--data.split", "pattern"], "needs split_pattern"),
         (["--data.clips", "[]"], "nothing to learn"),
         (["--augmentation.window_s", "[2, 1]"], "window_s"),
+        (["--augmentation.window_s", "[1, .inf]"], "window_s"),
+        (["--clip_gradient", "0"], "clip_gradient is 0.0; expected a number above 0"),
+        (["--weight_decay", "-1"], "weight_decay is -1.0; expected at least 0"),
+        (["--seed", "-1"], "seed is -1"),
+        (["--lr", ".nan"], "lr is nan"),
+        (["--augmentation.segment_jitter", "9"], "segment_jitter is 9.0; expected 0 to 1"),
+        (["--augmentation.flip", "-3"], "flip is -3.0; expected 0 to 1"),
+        (["--augmentation.partial_memory", "7"], "partial_memory is 7.0; expected 0 to 1"),
+        (["--augmentation.noise", "-1"], "noise is -1.0; expected at least 0"),
+        (["--augmentation.brightness", "-1"], "brightness is -1.0; expected at least 0"),
+        (["--augmentation.contrast", "-1"], "contrast is -1.0; expected 0 to 1"),
+        (["--augmentation.max_distort", "-1"], "max_distort is -1; expected at least 0"),
+        (["--data.idle_stills", "0"], "idle_stills is 0; expected at least 1"),
+        (["--data.idle_per_epoch", "11"], "idle_per_epoch is 11; expected 1 to 10"),
+        (["--data.figures_per_class", "-1"], "figures_per_class is -1; expected at least 0"),
+        (
+            ["--data.figures_per_class", "2", "--data.figures_per_epoch", "3"],
+            "figures_per_epoch is 3; expected 1 to 2",
+        ),
+        (["--data.split", "none"], "'saturate' lowers the rate by validation scores"),
+        (["--epochs", "3", "--epochs=4"], "--epochs is there twice"),
+        (["--data.split", "none", "--data.split", "list"], "--data.split is there twice"),
+        (["--data", "{clips: [a]}"], "both set data.clips"),
+        (
+            ["--augmentation", "{noise: 1, noise: 2}"],
+            "'noise' is there twice",
+        ),
     ],
 )
 def test_says_what_is_wrong(words: list[str], message: str) -> None:
+    clips = [] if "--data.clips" in words else ["--data.clips", "[clips]"]
     with pytest.raises(ConfigError, match=message):
-        load_train_config(None, ["--data.clips", "[clips]", *words])
+        load_train_config(None, [*clips, *words])
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs/train").glob("*.yaml")), ids=str)
+def test_every_configuration_that_comes_along_loads(path: Path) -> None:
+    load_train_config(path)
+
+
+def test_the_defaults_go_together() -> None:
+    assert TrainConfig(DATA).lr_schedule == "saturate"
+    with pytest.raises(ConfigError, match="one_cycle"):
+        TrainConfig(DataConfig(figures_per_class=1))
 
 
 def rates(name: str, steps: int = 100) -> list[float]:

@@ -1,4 +1,4 @@
-"""From a decoded clip to the N frames a network sees: a window in time, then one look for all."""
+"""From a clip to the N frames a network sees: a window in time, then one look for all."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ from ecolite_stream.preprocess import Preprocessing, normalize, preprocess, resi
 from ecolite_stream.sampling import nearest, segment_frames, segment_times
 from ecolite_stream.types import FloatArray
 from trainer.config import AugmentationConfig
-from trainer.data.clips import Clip
-
-Frames = npt.NDArray[np.uint8]
-"""(N, H, W, 3) uint8 BGR."""
+from trainer.data.clips import Clip, Frames
 
 MOST_BEFORE_THE_CLIP = 0.8
 """Largest share of a window that lies before its clip begins."""
@@ -26,20 +23,15 @@ def training_sample(
     rng: np.random.Generator,
 ) -> FloatArray:
     """A random view of a clip: (N, 3, S, S) float32."""
-    chosen = choose_frames(len(clip.frames), clip.fps, num_segments, config, rng)
-    squares = augment(clip.frames[chosen], how, config, rng)
+    chosen = choose_frames(clip.num_frames, clip.fps, num_segments, config, rng)
+    squares = augment(clip.read(chosen), how, config, rng)
     return np.stack([normalize(square, how) for square in squares])
 
 
 def test_sample(clip: Clip, num_segments: int, how: Preprocessing) -> FloatArray:
-    """The published test view of a whole clip: (N, 3, S, S) float32."""
-    return window_sample(clip.frames, num_segments, how)
-
-
-def window_sample(frames: Frames, num_segments: int, how: Preprocessing) -> FloatArray:
-    """The middle frames of N segments of (F, H, W, 3) uint8 frames: (N, 3, S, S) float32."""
-    chosen = segment_frames(len(frames), num_segments)
-    return np.stack([preprocess(frames[i], how) for i in chosen])
+    """The published test view of a clip, the middle frames of N segments: (N, 3, S, S) float32."""
+    frames = clip.read(segment_frames(clip.num_frames, num_segments))
+    return np.stack([preprocess(frame, how) for frame in frames])
 
 
 def choose_frames(

@@ -1,238 +1,131 @@
-"""Clips for training: found in class folders, split, decoded once and kept small in memory."""
+"""Clips as training sees them: so many frames at a rate, read by their numbers when wanted.
+
+`trainer.data.reading` makes them from files; here are those whose frames are in memory, and what is
+cut or made from any clip.
+"""
 
 from __future__ import annotations
 
-import dataclasses
-import os
-import re
-import sys
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TypeVar
 
-import click
 import numpy as np
 import numpy.typing as npt
 
-from ecolite_stream.clips import ClipFile
-from ecolite_stream.errors import ConfigError, SourceError
-from ecolite_stream.preprocess import resize_short_side
-from ecolite_stream.sources import open_source
-from ecolite_stream.types import Image
-from trainer.config import DataConfig
-from trainer.data.figures import ACTIONS, draw_clip
-
-VIDEO_SUFFIXES = (".avi", ".mp4", ".mkv", ".webm")
-FIGURE_FPS = 25.0
-DATA_VARIABLE = "ECOLITE_DATA"
-DEFAULT_DATA = "../shared/data"
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+Frames = npt.NDArray[np.uint8]
+"""(K, H, W, 3) uint8 BGR."""
+Indices = Sequence[int] | npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True, eq=False)
-class Clip:
-    """A decoded clip: frames (F, H, W, 3) uint8 BGR at `fps` frames a second."""
+class Clip(ABC):
+    """A labelled clip.
+
+    Attributes:
+        name: `<class>/<file>`, or what it was made from.
+        label: its class.
+        fps: frames a second.
+    """
 
     name: str
     label: str
-    frames: npt.NDArray[np.uint8]
     fps: float
 
     @property
+    @abstractmethod
+    def num_frames(self) -> int:
+        """How many frames it has, at least 1."""
+
+    @property
     def seconds(self) -> float:
-        return len(self.frames) / self.fps
+        """How long it is."""
+        return self.num_frames / self.fps
+
+    @abstractmethod
+    def read(self, indices: Indices) -> Frames:
+        """(K, H, W, 3) uint8 BGR: the frames with these K >= 1 numbers, in any order, from 0 on.
+
+        Raises:
+            IndexError: there is no such frame.
+            SourceError: the file can no longer be read.
+        """
 
 
-def expand_folder(folder: str) -> Path:
-    """A folder with `~` and `$VARIABLES` filled in; ECOLITE_DATA has a default."""
-    os.environ.setdefault(DATA_VARIABLE, DEFAULT_DATA)
-    return Path(os.path.expandvars(folder)).expanduser()
+@dataclass(frozen=True, eq=False)
+class HeldClip(Clip):
+    """A clip in memory: frames (F, H, W, 3) uint8 BGR."""
+
+    name: str
+    label: str
+    frames: Frames
+    fps: float
+
+    @property
+    def num_frames(self) -> int:
+        return len(self.frames)
+
+    def read(self, indices: Indices) -> Frames:
+        check_indices(indices, self)
+        return np.asarray(self.frames[np.asarray(indices)])
 
 
-def find_clips(folders: Iterable[Path]) -> list[ClipFile]:
-    """All video files in `<folder>/<class>/`, sorted by class and name.
+@dataclass(frozen=True, eq=False)
+class ClipWindow(Clip):
+    """`length` frames of a clip from number `start` on.
 
-    Raises:
-        ConfigError: a folder does not exist or holds no class folder with a video in it.
+    A window that starts before its clip, below 0, is led in by the clip's first frame.
     """
-    found: list[ClipFile] = []
-    for folder in folders:
-        if not folder.is_dir():
-            raise ConfigError(
-                f"clip folder {folder} does not exist; expected {folder}/<class>/*.avi "
-                f"(set {DATA_VARIABLE} or --data.clips)"
-            )
-        here = [
-            ClipFile(path, path.parent.name)
-            for path in sorted(folder.glob("*/*"))
-            if path.suffix.lower() in VIDEO_SUFFIXES
-        ]
-        if not here:
-            suffixes = ", ".join(VIDEO_SUFFIXES)
-            raise ConfigError(f"{folder} has no <class>/<clip> with one of {suffixes}")
-        found += here
-    return sorted(found, key=lambda clip: clip.name)
+
+    name: str
+    label: str
+    fps: float
+    clip: Clip
+    start: int
+    length: int
+
+    @property
+    def num_frames(self) -> int:
+        return self.length
+
+    def read(self, indices: Indices) -> Frames:
+        check_indices(indices, self)
+        return self.clip.read(np.maximum(np.asarray(indices) + self.start, 0))
 
 
-def split_clips(
-    clips: Sequence[ClipFile], config: DataConfig, seed: int
-) -> tuple[list[ClipFile], list[ClipFile]]:
-    """(training, validation) clips; every clip is in exactly one of them.
-
-    Raises:
-        ConfigError: the split keeps nothing aside, or leaves nothing to train on.
-    """
-    held_out = _held_out(clips, config, seed)
-    training = [clip for clip in clips if clip.name not in held_out]
-    validation = [clip for clip in clips if clip.name in held_out]
-    if clips and not training:
-        raise ConfigError(f"the split {config.split!r} leaves no clip to train on")
-    if clips and config.split != "none" and not validation:
-        raise ConfigError(f"the split {config.split!r} keeps no clip aside to validate on")
-    return training, validation
-
-
-def _held_out(clips: Sequence[ClipFile], config: DataConfig, seed: int) -> set[str]:
-    if config.split == "random":
-        return _random_share(clips, config.val_fraction, seed)
-    if config.split == "pattern":
-        return {clip.name for clip in clips if _group(clip, config) in config.val_groups}
-    if config.split == "list":
-        return _listed(clips, config)
-    return set()
-
-
-def _random_share(clips: Sequence[ClipFile], fraction: float, seed: int) -> set[str]:
-    """About `fraction` of every class, at least one clip of each that has two."""
-    by_label: dict[str, list[str]] = defaultdict(list)
-    for clip in clips:
-        by_label[clip.label].append(clip.name)
-    rng = np.random.default_rng(seed)
-    chosen: set[str] = set()
-    for names in by_label.values():
-        count = min(len(names) - 1, max(1, round(fraction * len(names))))
-        chosen.update(str(name) for name in rng.permutation(names)[:count])
-    return chosen
-
-
-def _group(clip: ClipFile, config: DataConfig) -> str:
-    match = re.search(config.split_pattern, clip.name)
-    if match is None or not match.groups():
-        raise ConfigError(f"split_pattern {config.split_pattern!r} finds no group in {clip.name!r}")
-    return str(match.group(1))
-
-
-def _listed(clips: Sequence[ClipFile], config: DataConfig) -> set[str]:
-    assert config.val_list is not None  # DataConfig checks it
-    try:
-        lines = config.val_list.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"val_list {config.val_list} cannot be read: {error}") from error
-    listed = {line.split()[0] for line in lines if line.strip()}
-    unknown = sorted(listed - {clip.name for clip in clips})
-    if unknown:
-        raise ConfigError(
-            f"{config.val_list} lists {len(unknown)} clips that do not exist, "
-            f"{unknown[0]!r} the first; expected <class>/<file>"
+def check_indices(indices: Indices, clip: Clip) -> None:
+    """Raise an IndexError unless the clip has all these frames."""
+    if not 0 <= min(indices) <= max(indices) < clip.num_frames:
+        raise IndexError(
+            f"{clip.name} has {clip.num_frames} frames; asked for {min(indices)} to {max(indices)}"
         )
-    return listed
-
-
-def decode_clips(files: Sequence[ClipFile], short_side: int, workers: int) -> list[Clip]:
-    """Decode clips in parallel, each at most `short_side` pixels high or wide, aspect kept.
-
-    Raises:
-        SourceError: a clip cannot be read; it is named.
-    """
-    return _in_parallel(lambda file: decode_clip(file, short_side), files, workers, "decoding")
-
-
-def decode_clip(file: ClipFile, short_side: int) -> Clip:
-    """Decode one clip; see `decode_clips`."""
-    images: list[Image] = []
-    times_s: list[float] = []
-    with open_source(str(file.path)) as source:
-        for frame in source:
-            image = frame.image
-            if min(image.shape[:2]) > short_side:
-                image = resize_short_side(image, short_side)
-            if images and image.shape != images[0].shape:
-                raise SourceError(f"{file.path} changes its size; trim it or leave it out")
-            images.append(image)
-            times_s.append(frame.time_s)
-    seconds = times_s[-1] - times_s[0]
-    fps = (len(images) - 1) / seconds if seconds > 0 else FIGURE_FPS
-    return Clip(file.name, file.label, np.stack(images), fps)
 
 
 def cut_windows(clip: Clip, seconds: float) -> list[Clip]:
     """Half-overlapping windows of a clip, as a live stream shows it; the last one ends with it.
 
     A window keeps its seconds: a clip shorter than one is led in by its first frame, as a stream
-    that has just begun. Frames are shared, not copied, but for that case.
+    that has just begun. Frames are shared, not copied.
     """
-    length = round(seconds * clip.fps)
-    missing = length - len(clip.frames)
-    if missing > 0:
-        lead_in = np.broadcast_to(clip.frames[:1], (missing, *clip.frames.shape[1:]))
-        return [dataclasses.replace(clip, frames=np.concatenate([lead_in, clip.frames]))]
-    starts = range(0, max(1, len(clip.frames) - length + 1), max(1, length // 2))
-    last = max(0, len(clip.frames) - length)
-    return [
-        dataclasses.replace(clip, frames=clip.frames[start : start + length])
-        for start in sorted({*starts, last})
-    ]
-
-
-def draw_clips(per_class: int, short_side: int, seed: int, workers: int) -> list[Clip]:
-    """Clips of drawn figures, `per_class` of each action, for training without any download."""
-
-    def draw(item: tuple[int, str, int]) -> Clip:
-        position, action, number = item
-        rng = np.random.default_rng([seed, position, number])
-        frames = draw_clip(action, int(rng.integers(40, 80)), rng, fps=FIGURE_FPS)
-        if min(frames.shape[1:3]) > short_side:
-            frames = np.stack([resize_short_side(frame, short_side) for frame in frames])
-        return Clip(f"{action}/figure{number:03d}", action, frames, FIGURE_FPS)
-
-    items = [(i, action, n) for n in range(per_class) for i, action in enumerate(ACTIONS)]
-    return _in_parallel(draw, items, workers, "drawing")
+    length = max(1, round(seconds * clip.fps))
+    last = clip.num_frames - length
+    starts = {*range(0, last + 1, max(1, length // 2)), last}
+    facts = (clip.name, clip.label, clip.fps)
+    return [ClipWindow(*facts, clip, start, length) for start in sorted(starts)]
 
 
 def still_clips(clips: Sequence[Clip], label: str, count: int, seconds: float = 3.0) -> list[Clip]:
     """Clips in which nothing happens, made from `count` others (or all, where there are fewer).
 
     They are in turn a held frame and a median picture: whoever moves through the picture is gone
-    from its median over time.
+    from its median over time. Each takes the memory of one picture.
     """
-    stills = []
+    stills: list[Clip] = []
     some = np.random.default_rng(0).permutation(len(clips))[:count]  # of every class and person
     for number, clip in enumerate(clips[i] for i in some):
         if number % 2:
-            picture = np.median(clip.frames[::4], axis=0).astype(np.uint8)
+            picture = np.median(clip.read(range(0, clip.num_frames, 4)), axis=0).astype(np.uint8)
         else:
-            picture = clip.frames[(number * 7) % len(clip.frames)]
+            picture = clip.read([(number * 7) % clip.num_frames])[0]
         frames = np.broadcast_to(picture, (round(seconds * clip.fps), *picture.shape))
-        stills.append(Clip(f"{label}/still of {clip.name}", label, frames, clip.fps))
+        stills.append(HeldClip(f"{label}/still of {clip.name}", label, frames, clip.fps))
     return stills
-
-
-def _in_parallel(
-    function: Callable[[Item], Result], items: Sequence[Item], workers: int, doing: str
-) -> list[Result]:
-    with (
-        ThreadPoolExecutor(workers) as pool,
-        click.progressbar(
-            pool.map(function, items),
-            length=len(items),
-            label=doing,
-            file=sys.stderr,
-            hidden=not sys.stderr.isatty(),
-        ) as results,
-    ):
-        return list(results)

@@ -1,18 +1,11 @@
-"""Drawn people doing the ten Weizmann actions, and idling: clips that need no download.
+"""Films of drawn people: one action a clip, or one person doing several after another.
 
-`draw_clip` draws one action, `draw_sequence` one person doing several after another, with a track
-of who did what when. All chance comes from the generator given, so a seed is a clip. `poses` knows
-how a body moves, `bodies` what it looks like and `scenes` where it stands; here are the camera, the
-files and the command line:
-
-    python -m trainer.data.figures clips --out DIR --clips-per-class 20 --seed 0
-    python -m trainer.data.figures sequence --out FILE.mp4 --part walk:4 --part wave2:4
+`poses` knows how a body moves, `bodies` what it looks like and `scenes` where it stands; here are
+the camera and the files.
 """
 
 from __future__ import annotations
 
-import csv
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,25 +13,20 @@ from itertools import pairwise, repeat
 from pathlib import Path
 
 import av
-import click
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ecolite_stream.commands import run
 from ecolite_stream.errors import ConfigError
-from trainer.data.bodies import Looks, Person, View, random_looks
-from trainer.data.poses import ACTIONS, MOTIONS, Motion, Stage, odd_pose, perform, standing
-from trainer.data.scenes import Image, paint_scene
-
-__all__ = ["ACTIONS", "draw_clip", "draw_sequence", "write_video"]
+from trainer.figures.bodies import Looks, Person, View, random_looks
+from trainer.figures.poses import ACTIONS, MOTIONS, Motion, Stage, odd_pose, perform, standing
+from trainer.figures.scenes import Image, paint_scene
 
 Track = list[tuple[float, float, str]]
 
 _OVERSAMPLING = 2
 _REACH = 1.22  # how high raised hands are, in body heights
 _GRAIN_MARGIN = 16
-_CLIP_FRAMES = (36, 90)
 _ENCODERS = {
     ".avi": ("mpeg4", {"qmin": "2", "qmax": "3", "flags": "+bitexact"}),
     # x264's macroblock tree is not quite deterministic at 180x144, seen with PyAV 18.
@@ -81,7 +69,7 @@ def draw_clip(
     seed gives the same person and place whatever the action is.
     Raises ConfigError for an unknown action, fewer than one frame or a size below 16 pixels.
     """
-    _check(action, num_frames, fps)
+    check_action(action, num_frames, fps)
     scene = _random_set(size, fps, rng)
     motion = MOTIONS[action]
     if action == "idle":
@@ -111,7 +99,7 @@ def draw_sequence(
         raise ConfigError("every part of a sequence must last a finite time, such as walk:4")
     seams = [round(end_s * fps) for end_s in np.cumsum([0.0, *(s for _, s in parts)])]
     for (action, _), (start, end) in zip(parts, pairwise(seams), strict=True):
-        _check(action, end - start, fps)
+        check_action(action, end - start, fps)
     scene = _random_set(size, fps, rng)
     motions = [
         (standing(rng) if action == "idle" else MOTIONS[action], end - start)
@@ -124,7 +112,8 @@ def draw_sequence(
     return _play(scene, motions, rng), track
 
 
-def _check(action: str, num_frames: int, fps: float) -> None:
+def check_action(action: str, num_frames: int = 1, fps: float = 25.0) -> None:
+    """Raise a ConfigError unless such a clip can be drawn."""
     if action not in MOTIONS:
         raise ConfigError(f"unknown action {action!r}; known are {', '.join(ACTIONS)}")
     if num_frames < 1 or fps <= 0:
@@ -214,77 +203,3 @@ def write_video(path: Path | str, frames: npt.NDArray[np.uint8], fps: float) -> 
             container.mux(stream.encode())
     except OSError as error:  # PyAV's errors are OSErrors too
         raise ConfigError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-@click.group()
-def cli() -> None:
-    """Draw moving people as videos, with their actions as labels."""
-
-
-@cli.command()
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path))
-@click.option("--clips-per-class", default=20, show_default=True, type=click.IntRange(1))
-@click.option("--action", "actions", multiple=True, help="Only this action; may be repeated.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
-def clips(out: Path, clips_per_class: int, actions: tuple[str, ...], seed: int) -> None:
-    """Write a folder of labelled clips: DIR/<action>/figure<NNN>_<action>.avi.
-
-    Each figure's number is another person in another place, the same in all actions.
-    """
-    for action in actions:
-        _check(action, 1, 25.0)
-    jobs = [(a, n) for a in actions or ACTIONS for n in range(clips_per_class)]
-    with click.progressbar(jobs, label="drawing", file=sys.stderr) as bar:
-        for action, number in bar:
-            length = np.random.default_rng([seed, number, ACTIONS.index(action)])
-            num_frames = int(length.integers(*_CLIP_FRAMES, endpoint=True))
-            frames = draw_clip(action, num_frames, np.random.default_rng([seed, number]))
-            path = out / action / f"figure{number:03d}_{action}.avi"
-            _make_folder(path.parent)
-            write_video(path, frames, 25.0)
-
-
-def _parse_parts(
-    ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]
-) -> list[tuple[str, float]]:
-    """Turn texts such as walk:4 into actions and seconds."""
-    parts = []
-    for text in texts:
-        action, _, seconds = text.partition(":")
-        try:
-            parts.append((action, float(seconds)))
-        except ValueError:
-            raise ConfigError(f"--part {text}: expected ACTION:SECONDS, such as walk:4") from None
-    return parts
-
-
-@cli.command()
-@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path))
-@click.option(
-    "--part", "parts", required=True, multiple=True, metavar="ACTION:SECONDS", callback=_parse_parts
-)
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
-@click.option("--fps", default=25.0, show_default=True, type=click.FloatRange(1, 120))
-@click.option("--size", default=(180, 144), show_default=True, type=(int, int))
-def sequence(
-    out: Path, parts: list[tuple[str, float]], seed: int, fps: float, size: tuple[int, int]
-) -> None:
-    """Write one video of several actions, and FILE.csv with the start and end of each."""
-    frames, track = draw_sequence(parts, np.random.default_rng(seed), fps=fps, size=size)
-    _make_folder(out.parent)
-    write_video(out, frames, fps)
-    with out.with_suffix(".csv").open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("start_s", "end_s", "label"))
-        writer.writerows((f"{start:.3f}", f"{end:.3f}", label) for start, end, label in track)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"cannot make the folder {folder}: {error.strerror}") from error
-
-
-if __name__ == "__main__":
-    run(cli)

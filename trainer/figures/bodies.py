@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from trainer.data.poses import CHANNELS, FloatArray, Performance
-from trainer.data.scenes import Colour, Image, random_colour
+from trainer.figures.poses import CHANNELS, FloatArray, Performance
+from trainer.figures.scenes import Colour, Image, random_colour
 
 
 @dataclass(frozen=True)

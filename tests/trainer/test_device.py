@@ -1,0 +1,47 @@
+"""The device of a training or an evaluation, named as MindSpore names it."""
+
+from __future__ import annotations
+
+import mindspore as ms
+import pytest
+
+from ecolite_stream.commands import run
+from ecolite_stream.errors import ConfigError, EngineError
+from trainer import evaluate
+from trainer.device import parse_device, use_device
+
+
+def test_devices_have_numbers() -> None:
+    assert parse_device("CPU") == ("CPU", None)
+    assert parse_device("Ascend") == ("Ascend", None)
+    assert parse_device("Ascend:7") == ("Ascend", 7)
+
+
+@pytest.mark.parametrize("text", ["", "TPU", "ascend", "Ascend:", "GPU:x", "CPU:0", "GPU:-1"])
+def test_what_is_no_device_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"expected CPU, Ascend\[:ID\] or GPU\[:ID\]"):
+        use_device(text)
+
+
+def test_the_device_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[object, ...]] = []
+    monkeypatch.setattr(ms, "set_device", lambda *what: asked.append(what))
+    for text in ("CPU", "Ascend", "GPU:3"):
+        use_device(text)
+    assert asked == [("Ascend",), ("GPU", 3)]  # a CPU it is already
+
+
+def test_a_device_that_is_not_there_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*what: object) -> None:
+        raise RuntimeError("Unsupported device target Ascend. Please check\n\n----\n- Call Stack\n")
+
+    monkeypatch.setattr(ms, "set_device", refuse)
+    with pytest.raises(SystemExit) as ended:
+        run(evaluate.main, ["any.ckpt", "--clips", "any", "--device", "Ascend:1"])
+    assert ended.value.code == EngineError.exit_code
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "cannot use device Ascend:1: Unsupported device target Ascend; install" in told
+    assert "or use CPU" in told

@@ -1,0 +1,131 @@
+"""All clips of a training: found, split, read, drawn and made.
+
+What is resident at most is what `trainer.data.reading` says of the clips in files, `data.cache_mb`
+being the budget of training and validation together, and all drawn figures on top: about 4 MB each
+at a short side of 144 pixels.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+
+from ecolite_stream.clips import ClipFile, find_clips
+from ecolite_stream.errors import ConfigError
+from trainer.config import TrainConfig
+from trainer.data.clips import Clip, HeldClip, cut_windows, still_clips
+from trainer.data.parallel import in_parallel
+from trainer.data.reading import Budget, FileClip, read_clips, shrink
+from trainer.data.splits import split_clips
+from trainer.figures import ACTIONS, draw_clip
+
+FIGURE_FPS = 25.0
+DATA_VARIABLE = "ECOLITE_DATA"
+DEFAULT_DATA = "../shared/data"
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """The clips of a training.
+
+    Attributes:
+        filmed: to learn from, one entry a window an epoch.
+        in_turn: what every epoch shows some of, in turn: (clips, how many an epoch).
+        validation: those kept aside.
+        labels: of all of them.
+    """
+
+    filmed: Sequence[Clip]
+    in_turn: Sequence[tuple[Sequence[Clip], int]]
+    validation: Sequence[Clip]
+    labels: tuple[str, ...]
+
+    def training(self, epoch: int) -> list[Clip]:
+        """What 1-based `epoch` shows, one entry a window; always equally many."""
+        shown = list(self.filmed)
+        for clips, count in self.in_turn:
+            first = (epoch - 1) * count
+            shown += [clips[(first + i) % len(clips)] for i in range(min(count, len(clips)))]
+        return shown
+
+
+def load_dataset(config: TrainConfig) -> Dataset:
+    """Find, split and decode the clips, and add what is drawn or made from them.
+
+    Raises:
+        ConfigError: a folder holds no clips, or the split leaves one side empty.
+        SourceError: a clip cannot be read.
+    """
+    data = config.data
+    files = labelled_files(data.clips)
+    training_files, validation_files = split_clips(files, data, config.seed)
+    short_side = config.preprocessing.short_side
+    budget = Budget(data.cache_mb)
+    real = read_clips(training_files, short_side, data.workers, budget)
+    validation = read_clips(validation_files, short_side, data.workers, budget)
+    _tell_of_files(real + validation, data.cache_mb)
+    if config.augmentation.window_s:  # then it is windows that it has to get right
+        validation = [w for clip in validation for w in cut_windows(clip, config.clip_seconds)]
+    in_turn: list[tuple[Sequence[Clip], int]] = []
+    if data.idle_label:
+        stills = still_clips(real, data.idle_label, data.idle_stills)
+        in_turn.append((stills, data.idle_per_epoch or len(stills)))
+    if data.figures_per_class:
+        figures = draw_clips(data.figures_per_class, short_side, config.seed, data.workers)
+        per_epoch = data.figures_per_epoch or data.figures_per_class
+        in_turn.append((figures, per_epoch * (len(figures) // data.figures_per_class)))
+    filmed = real * config.augmentation.windows_per_clip
+    everything = [*filmed, *validation, *(clip for clips, _ in in_turn for clip in clips)]
+    return Dataset(filmed, in_turn, validation, tuple(sorted({clip.label for clip in everything})))
+
+
+def _tell_of_files(clips: Sequence[Clip], cache_mb: float) -> None:
+    if in_files := sum(isinstance(clip, FileClip) for clip in clips):
+        click.echo(
+            f"{in_files} of {len(clips)} clips do not fit in data.cache_mb {cache_mb:g} and are "
+            "read from their files each time",
+            err=True,
+        )
+
+
+def labelled_files(folders: Sequence[str]) -> list[ClipFile]:
+    """The clips in folders, `$VARIABLES` expanded.
+
+    Raises:
+        ConfigError: a folder does not exist or holds no clip.
+    """
+    try:
+        return find_clips(map(expand_folder, folders))
+    except ConfigError as error:
+        if DATA_VARIABLE in os.environ or not any(DATA_VARIABLE in name for name in folders):
+            raise
+        raise ConfigError(
+            f"{error}; set {DATA_VARIABLE}, which is {DEFAULT_DATA} by default"
+        ) from error
+
+
+def expand_folder(folder: str) -> Path:
+    """A folder with `~` and `$VARIABLES` filled in; ECOLITE_DATA has a default."""
+    if DATA_VARIABLE not in os.environ:
+        folder = re.sub(rf"\$({DATA_VARIABLE}\b|\{{{DATA_VARIABLE}\}})", DEFAULT_DATA, folder)
+    return Path(os.path.expandvars(folder)).expanduser()
+
+
+def draw_clips(per_class: int, short_side: int, seed: int, workers: int) -> list[Clip]:
+    """Clips of drawn figures, `per_class` of each action, for training without any download."""
+
+    def draw(item: tuple[int, str, int]) -> Clip:
+        position, action, number = item
+        rng = np.random.default_rng([seed, position, number])
+        frames = draw_clip(action, int(rng.integers(40, 80)), rng, fps=FIGURE_FPS)
+        frames = np.stack([shrink(frame, short_side) for frame in frames])
+        return HeldClip(f"{action}/figure{number:03d}", action, frames, FIGURE_FPS)
+
+    items = [(i, action, n) for n in range(per_class) for i, action in enumerate(ACTIONS)]
+    return in_parallel(draw, items, workers, "drawing")

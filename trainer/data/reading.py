@@ -1,0 +1,123 @@
+"""Clips from files: held in memory as long as a budget lasts, read from their files beyond it.
+
+Both give the same pictures. What is resident at most: the budget, the clip that each worker is
+reading once more while its frames are put together, and the frames of the batches under way. A clip
+that does not fit costs its name, and a decoding from its beginning to the last frame wanted each
+time it is read.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ecolite_stream.clips import ClipFile
+from ecolite_stream.errors import SourceError
+from ecolite_stream.preprocess import resize_short_side
+from ecolite_stream.sources import open_source
+from ecolite_stream.types import Image
+from trainer.data.clips import Clip, Frames, HeldClip, Indices, check_indices
+from trainer.data.parallel import in_parallel
+
+FALLBACK_FPS = 25.0
+"""Of a clip of one frame, or whose frames all have one time."""
+
+
+class Budget:
+    """Bytes that may be held, handed out to whoever asks first; for several threads."""
+
+    def __init__(self, megabytes: float) -> None:
+        self._left = megabytes * 1e6
+        self._lock = threading.Lock()
+
+    def take(self, num_bytes: int) -> bool:
+        """Whether so many were left; then they are taken."""
+        with self._lock:
+            if num_bytes > self._left:
+                return False
+            self._left -= num_bytes
+            return True
+
+    def give_back(self, num_bytes: int) -> None:
+        with self._lock:
+            self._left += num_bytes
+
+
+@dataclass(frozen=True, eq=False)
+class FileClip(Clip):
+    """A clip that stays in its file, with `length` frames, shrunk to `short_side` when read."""
+
+    name: str
+    label: str
+    path: Path
+    short_side: int
+    length: int
+    fps: float
+
+    @property
+    def num_frames(self) -> int:
+        return self.length
+
+    def read(self, indices: Indices) -> Frames:
+        check_indices(indices, self)
+        wanted, last = set(map(int, indices)), max(indices)
+        images: dict[int, Image] = {}
+        with open_source(str(self.path)) as source:
+            for frame in source:
+                if frame.index in wanted:
+                    images[frame.index] = shrink(frame.image, self.short_side)
+                if frame.index >= last:
+                    break
+        if len(images) < len(wanted):
+            raise SourceError(
+                f"{self.path} had {self.length} frames and has fewer now; leave the clips alone "
+                "while a training reads them"
+            )
+        return np.stack([images[int(index)] for index in indices])
+
+
+def read_clips(
+    files: Sequence[ClipFile], short_side: int, workers: int, budget: Budget
+) -> list[Clip]:
+    """Decode clips in parallel, each at most `short_side` pixels high or wide, aspect kept.
+
+    Raises:
+        SourceError: a clip cannot be read; it is named.
+    """
+    return in_parallel(lambda file: read_clip(file, short_side, budget), files, workers, "decoding")
+
+
+def read_clip(file: ClipFile, short_side: int, budget: Budget) -> Clip:
+    """Decode one clip once: held if the budget allows, else only counted; see `read_clips`."""
+    held: list[Image] | None = []
+    sizes: dict[tuple[int, ...], tuple[int, ...]] = {}  # as filmed: as shrunk
+    times_s: list[float] = []
+    with open_source(str(file.path)) as source:
+        for frame in source:
+            times_s.append(frame.time_s)
+            image = frame.image
+            if held is None and image.shape in sizes:
+                continue
+            small = shrink(image, short_side)
+            sizes[image.shape] = small.shape
+            if len(set(sizes.values())) > 1:
+                raise SourceError(f"{file.path} changes its size; trim it or leave it out")
+            if held is not None and budget.take(small.nbytes):
+                held.append(small)
+            elif held is not None:
+                budget.give_back(sum(one.nbytes for one in held))
+                held = None
+    seconds = times_s[-1] - times_s[0]
+    fps = (len(times_s) - 1) / seconds if seconds > 0 else FALLBACK_FPS
+    if held is None:
+        return FileClip(file.name, file.label, file.path, short_side, len(times_s), fps)
+    return HeldClip(file.name, file.label, np.stack(held), fps)
+
+
+def shrink(image: Image, short_side: int) -> Image:
+    """The picture with a short side of at most `short_side` pixels, aspect kept."""
+    return resize_short_side(image, short_side) if min(image.shape[:2]) > short_side else image
