@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from ecolite_stream.bundle import Bundle
+from ecolite_stream.bundle import Bundle, Graph
 from ecolite_stream.engines.base import Engine, GraphEngine, uninterrupted
 from ecolite_stream.engines.mindspore import MindSporeEngine
 from ecolite_stream.engines.names import ENGINE_NAMES
 from ecolite_stream.engines.openvino import OpenVinoEngine
 from ecolite_stream.errors import EngineError
 
-__all__ = ["ENGINE_NAMES", "Engine", "installed_engines", "open_engine"]
+__all__ = ["ENGINE_NAMES", "Engine", "installed_engines", "open_engine", "require_graphs"]
 
 _ENGINES: dict[str, type[GraphEngine]] = {
     engine.name: engine for engine in (OpenVinoEngine, MindSporeEngine)
@@ -41,17 +41,31 @@ def open_engine(name: str, bundle: Bundle, device: str | None = None) -> Engine:
     """
     if name == "auto":
         name = _fastest(bundle, device)
+    with uninterrupted():
+        return _known(name)(bundle, device)
+
+
+def require_graphs(name: str, bundle: Bundle, device: str | None = None) -> list[Graph]:
+    """The graphs that an engine would run; needs no library, and says why where it cannot.
+
+    Raises:
+        ConfigError: there is no such device.
+        EngineError: it is unknown, has not that device, or the bundle has no graph for it.
+    """
+    return _known(name).require(bundle, device)
+
+
+def _known(name: str) -> type[GraphEngine]:
     if name not in _ENGINES:
         raise EngineError(f"engine is {name!r}; expected auto, {', '.join(ENGINE_NAMES)}")
-    with uninterrupted():
-        return _ENGINES[name](bundle, device)
+    return _ENGINES[name]
 
 
 def _fastest(bundle: Bundle, device: str | None) -> str:
     reasons = []
     for name in installed_engines():
         try:
-            _ENGINES[name].require(bundle, device)
+            require_graphs(name, bundle, device)
             return name
         except EngineError as error:
             reasons.append(str(error))

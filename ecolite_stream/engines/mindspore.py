@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ecolite_stream.bundle import Bundle, Graph
@@ -23,12 +25,7 @@ class MindSporeEngine(GraphEngine):
     def _start(self, device: Device) -> None:
         cap_cpu_isa()
         self._mindspore = import_library("mindspore", "ecolite-stream")
-        with translated(f"engine mindspore cannot use device {device}"):
-            target, current = TARGETS[device.kind], self._mindspore.get_context("device_target")
-            if device.index is not None:
-                self._mindspore.set_device(target, device.index)
-            elif target != current:
-                self._mindspore.set_device(target)
+        use_device(self._mindspore, device)
 
     def _load(self, bundle: Bundle, graph: Graph) -> Run:
         cell = self._mindspore.nn.GraphCell(self._mindspore.load(str(bundle.file(graph.file))))
@@ -40,3 +37,21 @@ class MindSporeEngine(GraphEngine):
         if not graph.batch_sizes:
             return run
         return lambda batch: np.concatenate([run(one[None]) for one in batch])
+
+
+def use_device(mindspore: Any, device: Device) -> None:
+    """Have MindSpore compute on a device; a process can decide once.
+
+    Args:
+        mindspore: the module.
+        device: any.
+
+    Raises:
+        EngineError: it has not that device, or computes on another one already.
+    """
+    target = TARGETS[device.kind]
+    with translated(f"engine mindspore cannot use device {device}"):
+        if device.index is not None:
+            mindspore.set_device(target, device.index)
+        elif target != mindspore.get_context("device_target"):
+            mindspore.set_device(target)

@@ -14,9 +14,9 @@ import numpy as np
 from ecolite_stream.bench import cli
 from ecolite_stream.bench.references import REFERENCES
 from ecolite_stream.bundle import Bundle
+from ecolite_stream.engines.check import TOLERANCE, relative_error
 from ecolite_stream.errors import EngineError
 from ecolite_stream.types import FloatArray
-from trainer.export import TOLERANCE, relative_error
 from trainer.published import pytorch_name
 
 
