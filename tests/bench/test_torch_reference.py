@@ -7,7 +7,7 @@ import pytest
 
 from ecolite_stream.engines.check import relative_error
 from ecolite_stream.preprocess import preprocess
-from tests.bench.torch_reference import TorchReference
+from trainer.reference.benchmark import TorchReference
 
 pytest.importorskip("torch")
 
