@@ -1,10 +1,12 @@
 """The folder a trained model is shipped in: `bundle.json`, its graphs and its golden numbers.
 
-- bundle.json: what the model is (`ModelSpec`), the schema version and every file's hash
-- encoder.mindir, head.mindir: graphs for MindSpore, any batch size
-- encoder.onnx, head.onnx: graphs for every other engine, batch size 1
+- bundle.json: what the model is (`ModelSpec`), the schema version, a table of graphs (`Graph`)
+  and every file's hash
+- the graphs: whichever somebody made. `trainer.export` writes `EXPORTED`
 - golden.npz: images (N, H, W, 3) uint8 BGR, features (N, *feature_shape) and logits (classes,)
   float32, to check an engine against
+
+Every schema can be read for ever: `MIGRATIONS` leads from each to the next.
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ import hashlib
 import json
 import math
 import zipfile
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -25,14 +27,63 @@ import numpy.typing as npt
 
 from ecolite_stream.errors import BundleError, ConfigError
 from ecolite_stream.preprocess import Preprocessing
-from ecolite_stream.strict import make_config
+from ecolite_stream.strict import check_one_of, make_config
 from ecolite_stream.types import FloatArray
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 DESCRIPTION = "bundle.json"
 GOLDEN = "golden.npz"
-GRAPHS = ("encoder.mindir", "head.mindir", "encoder.onnx", "head.onnx")
-FILES = (*GRAPHS, GOLDEN)
+PARTS = ("encoder", "head")
+"""What every bundle has a graph of; others may come."""
+
+FORMATS = ("mindir", "onnx", "ms", "om", "openvino")
+PRECISIONS = ("f32", "f16", "bf16", "int8")
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One graph of a bundle; a row of its table.
+
+    Attributes:
+        part: what it computes: `encoder`, `head`.
+        format: one of `FORMATS`.
+        file: its name in the bundle's folder.
+        precision: what it computes in, one of `PRECISIONS`; inputs and outputs are float32.
+        batch_sizes: those it takes; empty is any.
+        sha256: hash of the file; `write_description` fills it in.
+    """
+
+    part: str
+    format: str
+    file: str
+    precision: str = "f32"
+    batch_sizes: tuple[int, ...] = ()
+    sha256: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.part or not self.file:
+            raise ConfigError("part and file are names; one of them is empty")
+        check_one_of("format", self.format, FORMATS)
+        check_one_of("precision", self.precision, PRECISIONS)
+        if min(self.batch_sizes, default=1) < 1:
+            raise ConfigError(f"batch_sizes is {self.batch_sizes}; expected sizes above 0")
+
+    def __str__(self) -> str:
+        """As messages name it: `head.onnx (f32, batch 1)`."""
+        batch = "/".join(map(str, self.batch_sizes)) or "any"
+        return f"{self.file} ({self.format} {self.precision}, batch {batch})"
+
+
+EXPORTED = (
+    Graph("encoder", "mindir", "encoder.mindir"),
+    Graph("head", "mindir", "head.mindir"),
+    Graph("encoder", "onnx", "encoder.onnx", batch_sizes=(1,)),
+    Graph("head", "onnx", "head.onnx", batch_sizes=(1,)),
+)
+"""The graphs that `trainer.export` writes."""
+
+FILES = (*(graph.file for graph in EXPORTED), GOLDEN)
+"""The files that `trainer.export` writes beside `DESCRIPTION`."""
 
 
 @dataclass(frozen=True)
@@ -122,17 +173,26 @@ class Bundle:
     Attributes:
         path: its folder.
         spec: what the model is.
-        sha256: hash of each file.
-        digest: one hash for the whole bundle: over what it is and over its files' hashes.
+        graphs: its table of graphs.
+        files: hash of every other file, by name; `GOLDEN` is one.
+        digest: one hash for the whole bundle: over what it is and over its files' hashes. A
+            bundle keeps it when it is read with a later schema.
     """
 
     path: Path
     spec: ModelSpec
-    sha256: Mapping[str, str]
+    graphs: tuple[Graph, ...]
+    files: Mapping[str, str]
     digest: str
 
+    def graph(self, part: str, format: str, precision: str = "f32") -> Graph | None:
+        """The first graph of that kind, or None where the bundle has none."""
+        wanted = (part, format, precision)
+        found = (g for g in self.graphs if (g.part, g.format, g.precision) == wanted)
+        return next(found, None)
+
     def file(self, name: str) -> Path:
-        """Path of one of `FILES`."""
+        """Path of one of its files."""
         return self.path / name
 
     def golden(self) -> Golden:
@@ -156,7 +216,7 @@ def demo_bundle_path() -> Path:
 
 
 def read_bundle(path: Path | str) -> Bundle:
-    """Read a bundle and verify every file against its hash.
+    """Read a bundle of this schema or an older one and verify every file against its hash.
 
     Raises:
         BundleError: the folder or a file is missing, the schema is unknown, a hash is wrong, or
@@ -165,39 +225,121 @@ def read_bundle(path: Path | str) -> Bundle:
     path = Path(path)
     description = _read_description(path)
     version = description.pop("schema_version", None)
-    if version != SCHEMA_VERSION:
+    if type(version) is not int or not (version == SCHEMA_VERSION or version in MIGRATIONS):
         raise BundleError(
-            f"{path / DESCRIPTION}: schema version is {version!r}, this program reads "
+            f"{path / DESCRIPTION}: schema version is {version!r}, this program reads 1 to "
             f"{SCHEMA_VERSION}; install a matching ecolite-stream or export the bundle again"
         )
     digest, expected_digest = _digest(description), description.pop("digest", None)
-    sha256 = description.pop("sha256", None)
-    if not isinstance(sha256, dict) or not set(FILES) <= set(sha256):
-        raise BundleError(
-            f"{path / DESCRIPTION}: 'sha256' must list {', '.join(FILES)}; export the bundle again"
-        )
-    _verify(path, sha256)
     try:
-        spec = ModelSpec.from_json(description)
+        spec, graphs, files = _parse(_migrated(description, version))
     except BundleError as error:
         raise BundleError(f"{path / DESCRIPTION}: {error}; export the bundle again") from error
+    _verify(path, [*((graph.file, graph.sha256) for graph in graphs), *files.items()])
     if digest != expected_digest:
         raise BundleError(
             f"{path / DESCRIPTION} is damaged or was edited: its digest is {digest[:12]}..., "
             f"expected {str(expected_digest)[:12]}...; copy or export the bundle again"
         )
-    return Bundle(path, spec, sha256, digest)
+    return Bundle(path, spec, graphs, files, digest)
 
 
-def write_description(path: Path, spec: ModelSpec, files: Iterable[str] = FILES) -> Bundle:
-    """Write `bundle.json` for files that lie in `path` already; the last step of an export."""
-    sha256 = {name: hash_file(path / name) for name in files}
-    content: dict[str, Any] = {**spec.to_json(), "sha256": sha256}
+def write_description(
+    path: Path,
+    spec: ModelSpec,
+    graphs: Iterable[Graph] = EXPORTED,
+    files: Iterable[str] = (GOLDEN,),
+) -> Bundle:
+    """Write `bundle.json` for files that lie in `path` already; the last step of an export.
+
+    Args:
+        path: the bundle's folder.
+        spec: what the model is.
+        graphs: its table of graphs; their hashes are taken from the files.
+        files: names of all other files, `GOLDEN` included.
+    """
+    table = tuple(replace(graph, sha256=hash_file(path / graph.file)) for graph in graphs)
+    hashes = {name: hash_file(path / name) for name in files}
+    content: dict[str, Any] = {
+        **spec.to_json(),
+        "graphs": [dataclasses.asdict(graph) for graph in table],
+        "files": hashes,
+    }
     digest = _digest(content)
     content = {"schema_version": SCHEMA_VERSION, **content, "digest": digest}
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     (path / DESCRIPTION).write_text(text, encoding="utf-8")
-    return Bundle(path, spec, sha256, digest)
+    return Bundle(path, spec, table, hashes, digest)
+
+
+def _migrated(description: dict[str, Any], version: int) -> dict[str, Any]:
+    """A description of any schema as one of the present schema."""
+    for step in range(version, SCHEMA_VERSION):
+        description = MIGRATIONS[step](description)
+    return description
+
+
+def _graph_table(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Schema 1 to 2: a table of graphs in place of four file names among the hashes.
+
+    Raises:
+        BundleError: one of the four is missing.
+    """
+    rest = {key: value for key, value in description.items() if key != "sha256"}
+    hashes = description.get("sha256")
+    known = {graph.file: graph for graph in _GRAPHS_OF_SCHEMA_1}
+    if not isinstance(hashes, dict) or not {*known, GOLDEN} <= set(hashes):
+        raise BundleError(f"'sha256' must list {', '.join([*known, GOLDEN])}")
+    graphs = [{**dataclasses.asdict(known[name]), "sha256": hashes[name]} for name in known]
+    files = {name: value for name, value in hashes.items() if name not in known}
+    return {**rest, "graphs": graphs, "files": files}
+
+
+# Frozen: `EXPORTED` may grow, what schema 1 meant by its four names does not.
+_GRAPHS_OF_SCHEMA_1 = (
+    Graph("encoder", "mindir", "encoder.mindir"),
+    Graph("head", "mindir", "head.mindir"),
+    Graph("encoder", "onnx", "encoder.onnx", batch_sizes=(1,)),
+    Graph("head", "onnx", "head.onnx", batch_sizes=(1,)),
+)
+MIGRATIONS: Mapping[int, Callable[[Mapping[str, Any]], dict[str, Any]]] = {1: _graph_table}
+"""From each older schema to the next one: pure functions, without `schema_version` and `digest`."""
+
+
+def _parse(
+    description: Mapping[str, Any],
+) -> tuple[ModelSpec, tuple[Graph, ...], dict[str, str]]:
+    """The three things that a description of the present schema says.
+
+    Raises:
+        BundleError: it makes no sense.
+    """
+    rest = {k: v for k, v in description.items() if k not in ("graphs", "files")}
+    return (
+        ModelSpec.from_json(rest),
+        _parse_graphs(description.get("graphs")),
+        _parse_files(description.get("files")),
+    )
+
+
+def _parse_graphs(rows: Any) -> tuple[Graph, ...]:
+    if not isinstance(rows, list):
+        raise BundleError("'graphs' must list the bundle's graphs")
+    try:
+        for place, row in enumerate(rows):
+            _require_all(Graph, row, f"graphs: {place}")
+        graphs = tuple(make_config(Graph, row, f"graphs: {i}") for i, row in enumerate(rows))
+    except ConfigError as error:
+        raise BundleError(str(error)) from error
+    if missing := [part for part in PARTS if part not in {graph.part for graph in graphs}]:
+        raise BundleError(f"'graphs' has no {' and no '.join(missing)}")
+    return graphs
+
+
+def _parse_files(hashes: Any) -> dict[str, str]:
+    if not isinstance(hashes, dict) or GOLDEN not in hashes:
+        raise BundleError(f"'files' must list {GOLDEN} with its hash")
+    return hashes
 
 
 def _digest(description: Mapping[str, Any]) -> str:
@@ -234,8 +376,8 @@ def _read_description(path: Path) -> dict[str, Any]:
     return content
 
 
-def _verify(path: Path, sha256: Mapping[str, str]) -> None:
-    for name, expected in sha256.items():
+def _verify(path: Path, hashes: Iterable[tuple[str, str]]) -> None:
+    for name, expected in hashes:
         if Path(name).name != name:
             raise BundleError(f"{path / DESCRIPTION}: {name!r} is not a plain file name")
         try:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -11,8 +12,13 @@ import pytest
 
 from ecolite_stream.bundle import (
     DESCRIPTION,
+    EXPORTED,
     FILES,
+    GOLDEN,
+    MIGRATIONS,
+    SCHEMA_VERSION,
     Bundle,
+    Graph,
     ModelSpec,
     demo_bundle_path,
     read_bundle,
@@ -68,7 +74,8 @@ def refusal(folder: Path) -> str:
 def test_round_trip(folder: Path) -> None:
     bundle = read_bundle(folder)
     assert bundle.spec == SPEC
-    assert list(bundle.sha256) == list(FILES)
+    assert [dataclasses.replace(graph, sha256="") for graph in bundle.graphs] == list(EXPORTED)
+    assert list(bundle.files) == [GOLDEN]
     assert bundle.file("head.onnx").read_bytes() == b"head"
     assert ModelSpec.from_json(json.loads(json.dumps(SPEC.to_json()))) == SPEC
     assert bundle.digest == write_description(folder, SPEC).digest
@@ -145,7 +152,7 @@ def test_what_is_no_bundle(folder: Path, what: str) -> None:
         (b"\xff\xfe", "cannot be read"),
         (b"[" * 100_000, "cannot be read"),
         (b"[1]", "does not hold a JSON object"),
-        (b"{}", "schema version is None, this program reads 1"),
+        (b"{}", "schema version is None, this program reads 1 to 2"),
     ],
 )
 def test_a_description_that_is_none(folder: Path, text: bytes, words: str) -> None:
@@ -165,8 +172,19 @@ def put(key: str, value: Any) -> Callable[[dict[str, Any]], object]:
     return edit
 
 
-def drop(*keys: str) -> Callable[[dict[str, Any]], object]:
+def graph(which: str, /, **changes: Any) -> Callable[[dict[str, Any]], object]:
+    """Change every graph of a part."""
+
     def edit(values: dict[str, Any]) -> None:
+        for row in values["graphs"]:
+            if row["part"] == which:
+                row.update(changes)
+
+    return edit
+
+
+def drop(*keys: str | int) -> Callable[[dict[str, Any]], object]:
+    def edit(values: Any) -> None:
         *parents, last = keys
         for parent in parents:
             values = values[parent]
@@ -178,19 +196,37 @@ def drop(*keys: str) -> Callable[[dict[str, Any]], object]:
 @pytest.mark.parametrize(
     ("edit", "words"),
     [
-        (put("schema_version", 2), "schema version is 2, this program reads 1"),
+        (put("schema_version", 3), "schema version is 3, this program reads 1 to 2"),
+        (put("schema_version", 0), "schema version is 0"),
         (put("schema_version", "1"), "schema version is '1'"),
+        (put("schema_version", True), "schema version is True"),
+        (put("schema_version", 1), "'sha256' must list encoder.mindir, head.mindir, encoder.onnx"),
         (drop("schema_version"), "schema version is None"),
-        (drop("sha256"), "'sha256' must list encoder.mindir"),
-        (put("sha256", ["encoder.onnx"]), "'sha256' must list"),
-        (drop("sha256", "head.onnx"), "'sha256' must list"),
-        (put("sha256:head.onnx", None), "head.onnx is damaged"),
-        (put("sha256:../../etc/passwd", "0"), "'../../etc/passwd' is not a plain file name"),
-        (put("sha256:/etc/passwd", "0"), "'/etc/passwd' is not a plain file name"),
-        (put("sha256:a/b", "0"), "'a/b' is not a plain file name"),
-        (put("sha256:..", "0"), "is missing or unreadable"),
-        (put("sha256:\0", "0"), "is missing or unreadable"),
-        (put("sha256:", "0"), "is missing or unreadable"),
+        (drop("graphs"), "'graphs' must list the bundle's graphs"),
+        (put("graphs", {"head": "head.onnx"}), "'graphs' must list the bundle's graphs"),
+        (put("graphs", ["head.onnx"]), "graphs: 0: expected keys and values, got 'head.onnx'"),
+        (put("graphs", []), "'graphs' has no encoder and no head"),
+        (graph("encoder", part="trunk"), "'graphs' has no encoder"),
+        (graph("head", format="tflite"), "format is 'tflite'; expected mindir, onnx, ms, om, open"),
+        (graph("head", precision="f64"), "precision is 'f64'; expected f32, f16, bf16, int8"),
+        (graph("head", batch_sizes=[0]), "batch_sizes is (0,); expected sizes above 0"),
+        (graph("head", batch_sizes=["1"]), "batch_sizes: expected a whole number, got '1'"),
+        (graph("head", batch=1), "unknown key 'batch'; did you mean 'batch_sizes'?"),
+        (graph("head", part=""), "part and file are names; one of them is empty"),
+        (graph("head", sha256=None), "sha256: expected text, got None"),
+        (graph("head", sha256="0"), "is damaged: SHA-256 is "),
+        (graph("head", file="../../etc/passwd"), "'../../etc/passwd' is not a plain file name"),
+        (graph("head", file="/etc/passwd"), "'/etc/passwd' is not a plain file name"),
+        (graph("head", file="a/b"), "'a/b' is not a plain file name"),
+        (graph("head", file=".."), "is missing or unreadable"),
+        (graph("head", file="\0"), "is missing or unreadable"),
+        (drop("graphs", 0, "precision"), "graphs: 0: missing key precision"),
+        (drop("files"), "'files' must list golden.npz with its hash"),
+        (put("files", ["golden.npz"]), "'files' must list golden.npz"),
+        (drop("files", "golden.npz"), "'files' must list golden.npz"),
+        (put("files:golden.npz", None), "golden.npz is damaged"),
+        (put("files:a/b", "0"), "'a/b' is not a plain file name"),
+        (put("files:", "0"), "is missing or unreadable"),
         (drop("labels"), "missing key labels"),
         (drop("preprocessing"), "missing key preprocessing"),
         (drop("preprocessing", "mean"), "preprocessing: missing key mean"),
@@ -227,9 +263,78 @@ def test_a_description_that_makes_no_sense(
 
 
 def test_more_files_than_this_program_knows(folder: Path) -> None:
-    (folder / "encoder.int8.onnx").write_bytes(b"new")
-    write_description(folder, SPEC, [*FILES, "encoder.int8.onnx"])
-    assert "encoder.int8.onnx" in read_bundle(folder).sha256
+    (folder / "encoder.bin").write_bytes(b"new")
+    write_description(folder, SPEC, files=[GOLDEN, "encoder.bin"])
+    assert "encoder.bin" in read_bundle(folder).files
+
+
+def test_graphs_of_many_kinds(folder: Path) -> None:
+    graphs = [
+        Graph("encoder", "om", "encoder_1.om", "f16", (1,)),
+        Graph("encoder", "om", "encoder_4.om", "f16", (4,)),
+        Graph("head", "onnx", "head.onnx", batch_sizes=(1,)),
+        Graph("head", "onnx", "head.int8.onnx", "int8"),
+        Graph("trunk", "openvino", "trunk.xml", "bf16", (1, 2, 8)),
+    ]
+    for row in graphs:
+        (folder / row.file).write_bytes(row.file.encode())
+    write_description(folder, SPEC, graphs)
+    bundle = read_bundle(folder)
+    assert [dataclasses.replace(row, sha256="") for row in bundle.graphs] == graphs
+    assert bundle.graph("encoder", "om", "f16") == bundle.graphs[0]
+    assert bundle.graph("head", "onnx") == bundle.graphs[2]
+    assert bundle.graph("head", "onnx", "int8") == bundle.graphs[3]
+    assert bundle.graph("encoder", "om") is None
+    assert bundle.graph("head", "mindir") is None
+    assert str(bundle.graphs[4]) == "trunk.xml (openvino bf16, batch 1/2/8)"
+    assert str(bundle.graphs[3]) == "head.int8.onnx (onnx int8, batch any)"
+
+
+SCHEMA_1 = """{
+  "schema_version": 1, "architecture": "eco_lite", "width": 0.25, "num_segments": 4,
+  "feature_shape": [24, 8, 8], "labels": ["idle", "walk"], "clip_seconds": 1.6,
+  "preprocessing": {
+    "image_size": 64, "framing": "whole", "mean": [104.0, 117.0, 128.0], "scale": 0.0172,
+    "channel_order": "BGR"
+  },
+  "temperature": 1.0, "thresholds": {}, "training": {}, "scores": {},
+  "sha256": {
+    "encoder.mindir": "15218e6235534ffcfa5d85c5b819447ff208430200181a63773e1f0b4619a858",
+    "head.mindir": "9f2e6d33a3717ee826353a404ba4618d1aeeb6879ad7936bce8ed5f46814924d",
+    "encoder.onnx": "15218e6235534ffcfa5d85c5b819447ff208430200181a63773e1f0b4619a858",
+    "head.onnx": "9f2e6d33a3717ee826353a404ba4618d1aeeb6879ad7936bce8ed5f46814924d",
+    "golden.npz": "24d7f03d8dc3c3666969e6fa5bb1fac4736d3f1353c28307ed51b320f9dc42d3"
+  },
+  "digest": "bc5e977af92a9b0ac20d721494d3ba9e1e28ddb3a933eb08bb618ff2f50e2343"
+}
+"""
+"""Never to be changed: what a bundle of the first release looks like."""
+
+
+def test_schema_1_reads_for_ever(folder: Path) -> None:
+    (folder / DESCRIPTION).write_text(SCHEMA_1)
+    bundle = read_bundle(folder)
+    assert bundle.spec.labels == ("idle", "walk")
+    assert [(g.part, g.format, g.precision, g.batch_sizes, g.file) for g in bundle.graphs] == [
+        ("encoder", "mindir", "f32", (), "encoder.mindir"),
+        ("head", "mindir", "f32", (), "head.mindir"),
+        ("encoder", "onnx", "f32", (1,), "encoder.onnx"),
+        ("head", "onnx", "f32", (1,), "head.onnx"),
+    ]
+    assert list(bundle.files) == [GOLDEN]
+    assert bundle.digest == json.loads(SCHEMA_1)["digest"]
+    (folder / "head.onnx").write_bytes(b"hEad")
+    assert "head.onnx is damaged" in refusal(folder)
+
+
+def test_a_migration_leaves_its_argument_alone() -> None:
+    before = json.loads(SCHEMA_1)
+    MIGRATIONS[1](before)
+    assert before == json.loads(SCHEMA_1)
+
+
+def test_every_older_schema_has_a_way_to_the_present() -> None:
+    assert sorted(MIGRATIONS) == list(range(1, SCHEMA_VERSION))
 
 
 @pytest.mark.parametrize("arrays", [None, {"images": np.zeros(1)}])

@@ -4,7 +4,7 @@ import dataclasses
 import shutil
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from ecolite_stream import engines
-from ecolite_stream.bundle import Bundle, write_description
-from ecolite_stream.engines import Engine, base, installed_engines, open_engine
-from ecolite_stream.errors import EngineError
+from ecolite_stream.bundle import GOLDEN, Bundle, write_description
+from ecolite_stream.engines import Engine, base, check, installed_engines, open_engine
+from ecolite_stream.errors import ConfigError, EngineError
 from ecolite_stream.preprocess import preprocess
 from tests.conftest import installed
 
@@ -83,7 +83,7 @@ def test_results_are_the_callers_own(engine: Engine, bundle: Bundle) -> None:
 
 
 def test_wrong_shapes_are_an_engine_error(engine: Engine) -> None:
-    with pytest.raises(EngineError, match=f"engine {engine.name} failed: "):
+    with pytest.raises(EngineError, match=f"engine {engine.name}: encoder graph of .* failed: "):
         engine.encode(np.zeros((1, 2, 64, 64), np.float32))
 
 
@@ -149,7 +149,7 @@ def test_an_interruption_waits_until_an_engine_is_open(
 ) -> None:
     done: list[Bundle] = []
 
-    def open_slowly(bundle: Bundle) -> Engine:
+    def open_slowly(bundle: Bundle, device: str | None) -> Engine:
         signal.raise_signal(signal.SIGINT)
         done.append(bundle)
         return open_engine("auto", bundle)
@@ -176,8 +176,250 @@ def test_graphs_that_are_none(name: str, suffix: str, bundle: Bundle, tmp_path: 
     shutil.copytree(bundle.path, folder)
     (folder / f"head.{suffix}").write_bytes(b"no graph")
     broken = write_description(folder, bundle.spec)
-    with pytest.raises(EngineError, match=f"engine {name} cannot .*head.{suffix}"):
+    with pytest.raises(EngineError, match=f"engine {name}: head graph of .*head.{suffix}"):
         open_engine(installed(name), broken)
+
+
+def only(bundle: Bundle, *formats: str) -> Bundle:
+    """The bundle without its graphs of other formats."""
+    kept = tuple(graph for graph in bundle.graphs if graph.format in formats)
+    return dataclasses.replace(bundle, graphs=kept)
+
+
+@pytest.mark.parametrize(("name", "format"), [("mindspore", "mindir"), ("openvino", "onnx")])
+def test_a_bundle_for_one_engine(name: str, format: str, bundle: Bundle) -> None:
+    """Also as `auto`, whichever is the fastest."""
+    installed(name)
+    for asked in (name, "auto"):
+        engine = open_engine(asked, only(bundle, format))
+        assert engine.name == name
+        engine.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "had"), [("mindspore", "mindir", "onnx"), ("openvino", "onnx", "mindir")]
+)
+def test_a_bundle_without_graphs_for_an_engine(
+    name: str, wanted: str, had: str, bundle: Bundle
+) -> None:
+    with pytest.raises(EngineError) as caught:
+        open_engine(name, only(bundle, had))
+    message = str(caught.value)
+    assert f"engine {name}: {bundle.path} has no encoder graph of format {wanted}" in message
+    assert f"it has encoder.{had} ({had} f32, batch " in message
+
+
+def test_a_bundle_that_no_engine_can_run(bundle: Bundle) -> None:
+    graphs = tuple(dataclasses.replace(graph, precision="int8") for graph in bundle.graphs)
+    fixed = tuple(dataclasses.replace(graph, batch_sizes=(4,)) for graph in bundle.graphs)
+    for unusable in (graphs, fixed):
+        with pytest.raises(EngineError) as caught:
+            open_engine("auto", dataclasses.replace(bundle, graphs=unusable))
+        for name in installed_engines():
+            assert f"engine {name}: {bundle.path} has no encoder graph" in str(caught.value)
+
+
+def test_one_list_of_engines() -> None:
+    assert tuple(engines._ENGINES) == engines.ENGINE_NAMES
+
+
+def test_a_sample_does_not_depend_on_its_batch(engine: Engine, bundle: Bundle) -> None:
+    inputs = golden_inputs(bundle)
+    images = np.stack([inputs[i % len(inputs)] * (1 + i / 10) for i in range(7)])
+    features = engine.encode(images)
+    clips = np.stack([features[i : i + bundle.spec.num_segments] for i in range(4)])
+    logits = engine.classify(clips)
+    for samples, together, run in (
+        (images, features, engine.encode),
+        (clips, logits, engine.classify),
+    ):
+        alone = np.concatenate([run(sample[None]) for sample in samples])
+        assert np.abs(alone - together).max() <= 1e-5 * np.abs(together).max()
+
+
+def test_an_engine_goes_on_after_an_error(engine: Engine, bundle: Bundle) -> None:
+    inputs = golden_inputs(bundle)
+    before = engine.encode(inputs)
+    with pytest.raises(EngineError):
+        engine.encode(np.zeros((3, 2, 64, 64), np.float32))
+    np.testing.assert_array_equal(engine.encode(inputs), before)
+
+
+@pytest.mark.parametrize(
+    ("text", "device"),
+    [
+        ("cpu", base.Device("cpu")),
+        ("CPU", base.Device("cpu")),
+        ("ascend", base.Device("ascend")),
+        ("ascend:0", base.Device("ascend", 0)),
+        ("gpu:12", base.Device("gpu", 12)),
+    ],
+)
+def test_devices(text: str, device: base.Device) -> None:
+    assert base.parse_device(text) == device
+    assert str(device) == text.lower()
+
+
+@pytest.mark.parametrize("text", ["", "tpu", "cpu:0", "ascend:", "ascend:x", "gpu:-1", ":0"])
+def test_devices_that_are_none(text: str, bundle: Bundle) -> None:
+    with pytest.raises(ConfigError, match="expected cpu, ascend, ascend:0, gpu or gpu:0"):
+        base.parse_device(text)
+
+
+def test_a_device_that_an_engine_has_not(bundle: Bundle) -> None:
+    with pytest.raises(EngineError, match="engine openvino runs on cpu, not on ascend:0"):
+        open_engine("openvino", bundle, "ascend:0")
+    with pytest.raises(ConfigError, match="device is 'tpu'"):
+        open_engine("auto", bundle, "tpu")
+
+
+class FakeMindSpore:
+    """Notes which device is asked for; raises what it is told to, in the place it is told to."""
+
+    def __init__(self, place: str = "", error: Exception | None = None) -> None:
+        self.place, self.error, self.devices, self.value = place, error, [], 0.0
+        self.nn = SimpleNamespace(GraphCell=self.graph_cell)
+
+    def step(self, place: str) -> None:
+        if place == self.place and self.error:
+            raise self.error
+
+    def get_context(self, key: str) -> str:
+        self.step("get_context")
+        return "CPU"
+
+    def set_device(self, *device: object) -> None:
+        self.step("set_device")
+        self.devices.append(device)
+
+    def load(self, path: str) -> str:
+        self.step("load")
+        return path
+
+    def graph_cell(self, graph: str) -> Callable[[np.ndarray], SimpleNamespace]:
+        self.step("GraphCell")
+        shape = (24, 8, 8) if "encoder" in graph else (5,)
+
+        def run(batch: np.ndarray) -> SimpleNamespace:
+            self.step("run")
+            result = np.zeros((len(batch), *shape), np.float32)
+            result[..., -1] = self.value
+            return SimpleNamespace(asnumpy=lambda: result)
+
+        return run
+
+    def Tensor(self, array: np.ndarray) -> np.ndarray:  # noqa: N802  MindSpore's name
+        self.step("Tensor")
+        return array
+
+
+class FakeOpenVino:
+    """The same for OpenVINO; it is its own core, compiled graph and request."""
+
+    def __init__(self, place: str = "", error: Exception | None = None) -> None:
+        self.place, self.error, self.shape, self.value = place, error, (0,), 0.0
+
+    def step(self, place: str) -> None:
+        if place == self.place and self.error:
+            raise self.error
+
+    def Core(self) -> FakeOpenVino:  # noqa: N802  OpenVINO's name
+        self.step("Core")
+        return self
+
+    def read_model(self, path: Path) -> Path:
+        self.step("read_model")
+        return path
+
+    def compile_model(self, model: Path, device: str, settings: object) -> FakeOpenVino:
+        self.step("compile_model")
+        compiled = FakeOpenVino(self.place, self.error)
+        compiled.value = self.value
+        compiled.shape = (1, 24, 8, 8) if "encoder" in model.name else (1, 5)
+        return compiled
+
+    def create_infer_request(self) -> FakeOpenVino:
+        self.step("create_infer_request")
+        return self
+
+    def start_async(self, inputs: list[np.ndarray], share_inputs: bool) -> None:
+        self.step("start_async")
+
+    def wait(self) -> None:
+        self.step("wait")
+
+    def get_output_tensor(self, index: int) -> SimpleNamespace:
+        self.step("get_output_tensor")
+        result = np.zeros(self.shape, np.float32)
+        result[..., -1] = self.value
+        return SimpleNamespace(data=result)
+
+
+BOUNDARIES = {
+    "mindspore": ("get_context", "set_device", "load", "GraphCell", "Tensor", "run"),
+    "openvino": (
+        *("Core", "read_model", "compile_model", "create_infer_request", "start_async"),
+        *("wait", "get_output_tensor"),
+    ),
+}
+FAKES = {"mindspore": FakeMindSpore, "openvino": FakeOpenVino}
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, ValueError, TypeError, OSError, AttributeError])
+@pytest.mark.parametrize(
+    ("name", "place"), [(name, place) for name in BOUNDARIES for place in BOUNDARIES[name]]
+)
+def test_every_error_of_a_library_is_translated(
+    name: str,
+    place: str,
+    kind: type[Exception],
+    bundle: Bundle,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, name, FAKES[name](place, kind("boom")))
+    device = "ascend" if name == "mindspore" else None
+    with pytest.raises(EngineError, match=f"^engine {name}.*: boom$") as caught:
+        open_engine(name, bundle, device)
+    assert isinstance(caught.value.__cause__, kind)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", ENGINES)
+def test_what_is_no_number_is_an_error(
+    name: str, value: float, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With fakes: the networks' ReLUs make zeros of most of what is no number."""
+    library = FAKES[name]()
+    library.value = value
+    monkeypatch.setitem(sys.modules, name, library)
+    with pytest.raises(EngineError) as caught:
+        open_engine(name, bundle)
+    assert str(caught.value) == (
+        f"engine {name}: encoder graph of {bundle.path} gave values that are no numbers: "
+        "192 of 1536; check it with ecolite-bench engines"
+    )
+
+
+@pytest.mark.parametrize(
+    ("device", "asked_for"),
+    [
+        (None, []),
+        ("cpu", []),
+        ("ascend", [("Ascend",)]),
+        ("ascend:1", [("Ascend", 1)]),
+        ("gpu:0", [("GPU", 0)]),
+    ],
+)
+def test_mindspore_runs_where_it_is_told_to(
+    device: str | None,
+    asked_for: list[tuple[object, ...]],
+    bundle: Bundle,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mindspore = FakeMindSpore()
+    monkeypatch.setitem(sys.modules, "mindspore", mindspore)
+    open_engine("mindspore", bundle, device)
+    assert mindspore.devices == asked_for
 
 
 @pytest.mark.parametrize("name", ENGINES)
@@ -195,3 +437,99 @@ def test_graphs_that_are_not_what_the_bundle_says(
     with pytest.raises(EngineError) as caught:
         open_engine(installed(name), wrong)
     assert words in str(caught.value)
+
+
+def scaled(bundle: Bundle, folder: Path, factor: float) -> Bundle:
+    """A copy of a bundle whose golden features are not what its encoder makes."""
+    shutil.copytree(bundle.path, folder)
+    golden = dataclasses.asdict(bundle.golden())
+    np.savez(folder / GOLDEN, **{**golden, "features": golden["features"] * factor})
+    return write_description(folder, bundle.spec)
+
+
+def test_a_check_measures_and_times(engine: Engine, bundle: Bundle) -> None:
+    found = check.check_engine(engine, bundle)
+    assert found.name == engine.name
+    assert max(found.feature_error, found.logit_error) <= check.TOLERANCE
+    assert found.same_label
+    assert min(found.encode_ms, found.classify_ms) > 0
+
+
+def test_a_check_refuses_what_is_off(engine: Engine, bundle: Bundle, tmp_path: Path) -> None:
+    wrong = scaled(bundle, tmp_path / "wrong", 2)
+    assert check.measure(engine, wrong).feature_error == pytest.approx(0.5)
+    with pytest.raises(EngineError) as caught:
+        check.check_engine(engine, wrong)
+    assert str(caught.value) == (
+        f"engine {engine.name} disagrees with the bundle: its features are off by 5.0e-01, "
+        "at most 1e-03 is allowed; use another engine"
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "error"),
+    [([1.0, 2.5], 0.25), ([1.0, np.nan], np.inf), ([1.0, np.inf], np.inf), ([1.0], np.inf)],
+)
+def test_relative_error(found: list[float], error: float) -> None:
+    assert check.relative_error(np.array(found), np.array([1.0, 2.0])) == error
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_check_in_a_process_of_its_own(name: str, bundle: Bundle, tmp_path: Path) -> None:
+    agreeing = check.check_apart(installed(name), bundle, "cpu")
+    assert (agreeing.engine, agreeing.state, agreeing.detail) == (name, "agrees", "")
+    assert agreeing.check and agreeing.check.same_label
+    off = check.check_apart(name, scaled(bundle, tmp_path / "wrong", 2))
+    assert off.state == "disagrees"
+    assert off.check and off.check.feature_error == pytest.approx(0.5)
+    assert "its features are off by 5.0e-01" in str(off)
+
+
+def test_a_check_that_needs_no_process(bundle: Bundle) -> None:
+    outcome = check.check_apart("openvino", only(bundle, "mindir"))
+    assert (outcome.state, outcome.check) == ("cannot run it", None)
+    assert "has no encoder graph of format onnx" in str(outcome)
+    assert check.check_apart("openvino", bundle, "ascend").state == "cannot run it"
+
+
+def test_a_check_that_fails_is_an_outcome(bundle: Bundle, tmp_path: Path) -> None:
+    assert check.check_here("tpu", str(bundle.path)).state == "failed"
+    outcome = check.check_here("openvino", str(tmp_path))
+    assert outcome.state == "failed"
+    assert "is not a bundle" in outcome.detail
+
+
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [
+        (
+            "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)",
+            "engine x: crashed (signal 11)",
+        ),
+        ("import time; time.sleep(60)", "engine x: no answer in 1 s"),
+        (
+            "import sys; sys.exit('cannot import y')",
+            "engine x gave no answer, exit code 1: cannot import y",
+        ),
+        ("print('{}')", "engine x gave no answer, exit code 0: "),
+        ("", "engine x gave no answer, exit code 0: "),
+        (
+            'print("chatter"); print(\'{"check": null, "state": "failed", "detail": "no y"}\')',
+            "no y",
+        ),
+    ],
+)
+@pytest.mark.timeout(60)
+def test_a_process_that_ends_badly(code: str, line: str) -> None:
+    outcome = check.run_apart(
+        "x", [sys.executable, "-c", code], timeout_s=1 if "sleep" in code else 30
+    )
+    assert str(outcome) == line
+    assert outcome.check is None
+
+
+def test_a_process_that_does_not_start(tmp_path: Path) -> None:
+    outcome = check.run_apart("x", [str(tmp_path / "nothing")], timeout_s=30)
+    assert outcome.state == "failed"
+    assert "engine x cannot be started" in str(outcome)

@@ -7,6 +7,8 @@ python -m trainer.export --untrained --num-segments 16 --bundle DIR      to meas
 from __future__ import annotations
 
 import dataclasses
+import logging
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -16,12 +18,21 @@ import mindspore as ms
 import mindspore.nn as nn
 import numpy as np
 
-from ecolite_stream.bundle import GOLDEN, Bundle, Golden, ModelSpec, read_bundle, write_description
+from ecolite_stream.bundle import (
+    DESCRIPTION,
+    EXPORTED,
+    GOLDEN,
+    Bundle,
+    Golden,
+    ModelSpec,
+    read_bundle,
+    write_description,
+)
 from ecolite_stream.commands import run
-from ecolite_stream.engines import installed_engines, open_engine
+from ecolite_stream.engines import installed_engines
+from ecolite_stream.engines.check import AGREES, Check, check_apart
 from ecolite_stream.errors import BundleError, EngineError
 from ecolite_stream.preprocess import Preprocessing, preprocess
-from ecolite_stream.types import FloatArray
 from trainer.checkpoint import (
     CLIP_SECONDS,
     Checkpoint,
@@ -29,10 +40,10 @@ from trainer.checkpoint import (
     network_from,
     parameters_of,
 )
+from trainer.device import use_device
 from trainer.network import Network, NetworkConfig, build_network
 
-TOLERANCE = 1e-3
-"""Largest error an engine may have, relative to the largest value it should give."""
+logger = logging.getLogger(__name__)
 
 
 def export_bundle(checkpoint: Checkpoint, folder: Path) -> Bundle:
@@ -44,24 +55,62 @@ def export_bundle(checkpoint: Checkpoint, folder: Path) -> Bundle:
         BundleError: the folder holds something other than a bundle, or cannot be written.
         EngineError: an engine disagrees with the checkpoint.
     """
-    if folder.exists() and any(folder.iterdir()) and not (folder / "bundle.json").is_file():
-        raise BundleError(f"{folder} exists and is no bundle; name another folder")
+    require_replaceable(folder)
     network = network_from(checkpoint)
     golden = make_golden(network, checkpoint.spec)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export-") as scratch:
+        parent = folder.resolve().parent
+        parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=parent, prefix=".export-") as scratch:
             draft = Path(scratch) / "bundle"
             draft.mkdir()
             export_graphs(network, checkpoint.spec, draft)
             np.savez_compressed(draft / GOLDEN, **dataclasses.asdict(golden))
-            write_description(draft, checkpoint.spec)
+            write_description(draft, checkpoint.spec, EXPORTED, [GOLDEN])
             check_engines(read_bundle(draft))
-            shutil.rmtree(folder, ignore_errors=True)
-            shutil.move(draft, folder)
+            replace_folder(draft, folder)
     except OSError as error:
         raise BundleError(f"bundle {folder} cannot be written: {error}") from error
     return read_bundle(folder)
+
+
+def require_replaceable(folder: Path) -> None:
+    """Pass where a bundle can be written: a bundle, an empty folder, or nothing yet.
+
+    Raises:
+        BundleError: something else is there.
+    """
+    is_free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    if not is_free and not (folder / DESCRIPTION).is_file():
+        raise BundleError(f"{folder} exists and is no bundle; name another folder")
+
+
+def replace_folder(new: Path, folder: Path) -> None:
+    """Move a folder to where another may be; whatever happens, the old or the new one is there.
+
+    Args:
+        new: on the same disk as `folder`.
+        folder: what was there is gone afterwards; where it cannot be removed, a warning says so.
+
+    Raises:
+        OSError: the new one cannot be moved; the old one is back in its place.
+    """
+    folder = folder.resolve()
+    aside = folder.with_name(f".{folder.name}.old-{os.getpid()}")
+    had_one = folder.exists()
+    if had_one:
+        folder.rename(aside)
+    try:
+        new.rename(folder)
+    except OSError:
+        if had_one:
+            aside.rename(folder)
+        raise
+    if had_one:
+        try:
+            shutil.rmtree(aside)
+        except OSError as error:
+            logger.warning("the old bundle is left in %s, remove it: %s", aside, error)
 
 
 def export_graphs(network: Network, spec: ModelSpec, folder: Path) -> None:
@@ -109,42 +158,19 @@ def golden_images(num_segments: int, size: int) -> np.ndarray[tuple[int, ...], n
     return np.stack(images)
 
 
-def check_engines(bundle: Bundle) -> dict[str, float]:
-    """Run the bundle's golden input on every engine installed.
+def check_engines(bundle: Bundle) -> list[Check]:
+    """Run the bundle's golden input on every engine installed, each in a process of its own.
 
-    Returns:
-        Largest relative error of the logits, by engine.
+    So it does not matter what this process has made of MindSpore, and on which device.
 
     Raises:
-        EngineError: an engine's features or logits are off by more than `TOLERANCE`.
+        EngineError: an engine fails, or its features or logits are off by more than `TOLERANCE`.
     """
-    golden = bundle.golden()
-    how = bundle.spec.preprocessing
-    inputs = np.stack([preprocess(image, how) for image in golden.images])
-    errors = {}
-    for name in installed_engines():
-        engine = open_engine(name, bundle)
-        features = engine.encode(inputs)
-        logits = engine.classify(features[None])[0]
-        engine.close()
-        for what, found, expected in (
-            ("features", features, golden.features),
-            ("logits", logits, golden.logits),
-        ):
-            error = relative_error(found, expected)
-            if not error <= TOLERANCE:
-                raise EngineError(
-                    f"engine {name} disagrees with the checkpoint: its {what} are off by "
-                    f"{error:.1e}, at most {TOLERANCE:.0e} is allowed; the bundle was not written"
-                )
-        errors[name] = error
-    return errors
-
-
-def relative_error(found: FloatArray, expected: FloatArray) -> float:
-    """Largest difference, relative to the largest expected value; NaN counts as infinite."""
-    error = float(np.abs(found - expected).max() / np.abs(expected).max())
-    return error if np.isfinite(error) else np.inf
+    outcomes = [check_apart(name, bundle) for name in installed_engines()]
+    if wrong := [outcome for outcome in outcomes if outcome.state != AGREES]:
+        reasons = "; ".join(map(str, wrong))
+        raise EngineError(f"{reasons}; the bundle was not written")
+    return [outcome.check for outcome in outcomes if outcome.check]
 
 
 def untrained(config: NetworkConfig, seed: int = 0) -> Checkpoint:
@@ -172,6 +198,7 @@ def untrained(config: NetworkConfig, seed: int = 0) -> Checkpoint:
 @click.option("--width", default=1.0, show_default=True, help="Of --untrained.")
 @click.option("--image-size", default=224, show_default=True, help="Of --untrained, in pixels.")
 @click.option("--classes", default=101, show_default=True, help="Of --untrained.")
+@click.option("--device", help="What runs the checkpoint: cpu, ascend, ascend:0, gpu:0. [cpu]")
 def main(
     checkpoint: Path | None,
     bundle: Path,
@@ -180,10 +207,12 @@ def main(
     width: float,
     image_size: int,
     classes: int,
+    device: str | None,
 ) -> None:
     """Export CHECKPOINT as a bundle and check it on every engine installed."""
     if (checkpoint is None) != is_untrained:
         raise click.UsageError("name either a CHECKPOINT or --untrained")
+    use_device(device or "cpu")
     if checkpoint is None:
         exported = untrained(NetworkConfig("eco_lite", num_segments, image_size, classes, width))
     else:

@@ -13,6 +13,7 @@ from typing import Any, NoReturn, cast
 import click
 
 from ecolite_stream import __version__
+from ecolite_stream.bench import engines as engines_bench
 from ecolite_stream.bench import memory as memory_bench
 from ecolite_stream.bench import online as online_bench
 from ecolite_stream.bench import speed as speed_bench
@@ -21,8 +22,9 @@ from ecolite_stream.bench.references import open_references
 from ecolite_stream.bench.report import Report, bundle_name
 from ecolite_stream.bundle import Bundle, ModelSpec, demo_bundle_path, read_bundle
 from ecolite_stream.commands import run
-from ecolite_stream.config import ENGINES, MemoryConfig, StreamConfig
-from ecolite_stream.engines import Engine, installed_engines, open_engine
+from ecolite_stream.config import MemoryConfig, StreamConfig
+from ecolite_stream.engines import ENGINE_NAMES, Engine, installed_engines, open_engine
+from ecolite_stream.engines.check import TOLERANCE, check_apart
 from ecolite_stream.errors import ConfigError, EcoliteError, SourceError
 from ecolite_stream.memory import POLICIES
 from ecolite_stream.recognizer import Recognizer
@@ -32,7 +34,7 @@ PATH = click.Path(path_type=Path)
 BUNDLE = click.option("--bundle", "folder", type=PATH, help="Model folder. [the embedded one]")
 ENGINE = click.option(
     "--engine",
-    type=click.Choice(ENGINES),
+    type=click.Choice(("auto", *ENGINE_NAMES)),
     default="auto",
     help="What computes. [auto: the fastest]",
 )
@@ -55,7 +57,7 @@ def bench() -> None:
 @click.option(
     "--engine",
     "names",
-    type=click.Choice(ENGINES[1:]),
+    type=click.Choice(ENGINE_NAMES),
     multiple=True,
     help="Again for more. [all that are installed]",
 )
@@ -111,6 +113,24 @@ def _speed_rows(
         return speed_bench.measure_speed(
             bundle, contestants, new_frames, seconds, on_turn=lambda: step(1)
         )
+
+
+@bench.command()
+@BUNDLE
+@click.option("--device", help="cpu, ascend, ascend:0, gpu:0. [each engine's own]")
+@JSON
+def engines(folder: Path | None, device: str | None, json_file: Path | None) -> None:
+    """Check every installed engine against the bundle's golden numbers; fails where one is off."""
+    bundle, names = read_bundle(folder or demo_bundle_path()), installed_engines()
+    outcomes = []
+    with progress("checking", len(names)) as step:
+        for name in names:
+            outcomes.append(check_apart(name, bundle, device))
+            step(1)
+    settings = {"device": device, "tolerance": TOLERANCE}
+    table, results = engines_bench.engines_table(outcomes), engines_bench.engines_json(outcomes)
+    publish(Report("engines", [bundle], settings, [table], results), json_file)
+    engines_bench.require_agreement(outcomes)
 
 
 @bench.command()

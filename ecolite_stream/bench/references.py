@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ecolite_stream.bundle import Bundle
+from ecolite_stream.bundle import PARTS, Bundle
 from ecolite_stream.engines import Engine
+from ecolite_stream.engines.base import require_graph
 from ecolite_stream.engines.openvino import OpenVinoEngine
 from ecolite_stream.types import FloatArray
 
@@ -22,9 +23,12 @@ class OnnxRuntimeReference:
     def __init__(self, bundle: Bundle) -> None:
         import onnxruntime
 
+        graphs = [require_graph(self.name, bundle, part, "onnx") for part in PARTS]
         self._encoder, self._head = (
-            onnxruntime.InferenceSession(bundle.file(name), providers=["CPUExecutionProvider"])
-            for name in ("encoder.onnx", "head.onnx")
+            onnxruntime.InferenceSession(
+                bundle.file(graph.file), providers=["CPUExecutionProvider"]
+            )
+            for graph in graphs
         )
 
     def encode(self, images: FloatArray) -> FloatArray:

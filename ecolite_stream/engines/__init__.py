@@ -5,43 +5,71 @@ Importing this package imports no inference library; opening an engine imports i
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib.util import find_spec
 
-from ecolite_stream.bundle import Bundle
-from ecolite_stream.engines.base import Engine, uninterrupted
+from ecolite_stream.bundle import Bundle, Graph
+from ecolite_stream.engines.base import Engine, GraphEngine, uninterrupted
 from ecolite_stream.engines.mindspore import MindSporeEngine
+from ecolite_stream.engines.names import ENGINE_NAMES
 from ecolite_stream.engines.openvino import OpenVinoEngine
 from ecolite_stream.errors import EngineError
 
-__all__ = ["Engine", "installed_engines", "open_engine"]
+__all__ = ["ENGINE_NAMES", "Engine", "installed_engines", "open_engine", "require_graphs"]
 
-# Fastest first, as `ecolite-bench speed` measures them; each has the name of its library.
-_ENGINES: dict[str, Callable[[Bundle], Engine]] = {
-    "openvino": OpenVinoEngine,
-    "mindspore": MindSporeEngine,
+_ENGINES: dict[str, type[GraphEngine]] = {
+    engine.name: engine for engine in (OpenVinoEngine, MindSporeEngine)
 }
 
 
 def installed_engines() -> list[str]:
     """Names of the engines whose library is installed, fastest first."""
-    return [name for name in _ENGINES if find_spec(name) is not None]
+    return [name for name in ENGINE_NAMES if find_spec(name) is not None]
 
 
-def open_engine(name: str, bundle: Bundle) -> Engine:
-    """Open a bundle with the engine of that name; `auto` takes the fastest one installed.
+def open_engine(name: str, bundle: Bundle, device: str | None = None) -> Engine:
+    """Open a bundle with the engine of that name.
+
+    Args:
+        name: one of `ENGINE_NAMES`, or `auto`: the fastest one installed that can run the bundle.
+        bundle: the model.
+        device: what to compute on: `cpu`, `ascend`, `ascend:0`, `gpu:0`; None is the engine's own
+            default, a CPU.
 
     Raises:
-        EngineError: it is unknown, not installed, or cannot run the bundle.
+        ConfigError: there is no such device.
+        EngineError: it is unknown, not installed, has not that device, or cannot run the bundle.
     """
     if name == "auto":
-        installed = installed_engines()
-        if not installed:
-            raise EngineError(
-                "no inference engine is installed; run pip install 'ecolite-stream[openvino]'"
-            )
-        name = installed[0]
-    if name not in _ENGINES:
-        raise EngineError(f"engine is {name!r}; expected auto, {', '.join(_ENGINES)}")
+        name = _fastest(bundle, device)
     with uninterrupted():
-        return _ENGINES[name](bundle)
+        return _known(name)(bundle, device)
+
+
+def require_graphs(name: str, bundle: Bundle, device: str | None = None) -> list[Graph]:
+    """The graphs that an engine would run; needs no library, and says why where it cannot.
+
+    Raises:
+        ConfigError: there is no such device.
+        EngineError: it is unknown, has not that device, or the bundle has no graph for it.
+    """
+    return _known(name).require(bundle, device)
+
+
+def _known(name: str) -> type[GraphEngine]:
+    if name not in _ENGINES:
+        raise EngineError(f"engine is {name!r}; expected auto, {', '.join(ENGINE_NAMES)}")
+    return _ENGINES[name]
+
+
+def _fastest(bundle: Bundle, device: str | None) -> str:
+    reasons = []
+    for name in installed_engines():
+        try:
+            require_graphs(name, bundle, device)
+            return name
+        except EngineError as error:
+            reasons.append(str(error))
+    raise EngineError(
+        "; ".join(reasons)
+        or "no inference engine is installed; run pip install 'ecolite-stream[openvino]'"
+    )

@@ -1,19 +1,28 @@
-"""What an engine is: something that runs the two graphs of a bundle."""
+"""What an engine is: something that runs the two graphs of a bundle; and what all engines share."""
 
 from __future__ import annotations
 
 import importlib
 import signal
 import threading
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from ecolite_stream.bundle import ModelSpec
-from ecolite_stream.errors import EngineError
+from ecolite_stream.bundle import PARTS, Bundle, Graph, ModelSpec
+from ecolite_stream.errors import ConfigError, EngineError
 from ecolite_stream.types import FloatArray
+
+DEVICE_KINDS = ("cpu", "ascend", "gpu")
+LIBRARY_ERRORS = (RuntimeError, ValueError, TypeError, OSError, AttributeError)
+"""What inference libraries raise when they are unhappy."""
+
+Run = Callable[[FloatArray], FloatArray]
+"""A loaded graph: (K, ...) float32 -> (K, ...) float32, K >= 1."""
 
 
 class Engine(Protocol):
@@ -47,6 +56,157 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Free what the engine holds; it is of no use afterwards."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """What an engine computes on.
+
+    Attributes:
+        kind: one of `DEVICE_KINDS`.
+        index: which of several, from 0; None is whichever the library takes.
+    """
+
+    kind: str
+    index: int | None = None
+
+    def __str__(self) -> str:
+        return self.kind if self.index is None else f"{self.kind}:{self.index}"
+
+
+def parse_device(text: str) -> Device:
+    """`cpu`, `ascend`, `ascend:0`, `gpu:1` as a device.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
+    kind, colon, index = text.lower().partition(":")
+    numbered = kind != "cpu" and index.isdecimal()
+    if kind not in DEVICE_KINDS or (colon and not numbered):
+        raise ConfigError(f"device is {text!r}; expected cpu, ascend, ascend:0, gpu or gpu:0")
+    return Device(kind, int(index) if colon else None)
+
+
+class GraphEngine(ABC):
+    """What every engine of this package does the same way; `_load` is its own.
+
+    Args:
+        bundle: the model; `name` runs its graphs of `format`.
+        device: as `parse_device` reads it; None is the first of `devices`.
+
+    Raises:
+        ConfigError: there is no such device.
+        EngineError: the library is not installed, has not that device, or cannot run the graphs.
+    """
+
+    name: str
+    format: ClassVar[str]
+    devices: ClassVar[tuple[str, ...]] = ("cpu",)
+
+    def __init__(self, bundle: Bundle, device: str | None = None) -> None:
+        graphs = self.require(bundle, device)
+        self._runs: dict[str, Run] = {}
+        self._path = bundle.path
+        self._start(parse_device(device or self.devices[0]))
+        for graph in graphs:
+            with translated(f"{self._where(graph.part)} cannot be loaded from {graph.file}"):
+                self._runs[graph.part] = self._load(bundle, graph)
+        warm_up(self, bundle.spec)
+
+    @classmethod
+    def require(cls, bundle: Bundle, device: str | None = None) -> list[Graph]:
+        """The graphs that this engine would run, without its library.
+
+        Raises:
+            ConfigError: there is no such device.
+            EngineError: the engine has not that device, or the bundle has no graph for it.
+        """
+        kind = parse_device(device or cls.devices[0]).kind
+        if kind not in cls.devices:
+            raise EngineError(
+                f"engine {cls.name} runs on {', '.join(cls.devices)}, not on {device}; "
+                "name another device or another engine"
+            )
+        return [require_graph(cls.name, bundle, part, cls.format) for part in PARTS]
+
+    def encode(self, images: FloatArray) -> FloatArray:
+        """See `Engine`."""
+        return self._run("encoder", images)
+
+    def classify(self, features: FloatArray) -> FloatArray:
+        """See `Engine`."""
+        return self._run("head", features)
+
+    def close(self) -> None:
+        """See `Engine`."""
+        self._runs = {}
+
+    @abstractmethod
+    def _start(self, device: Device) -> None:
+        """Get the library going on a device that is one of `devices`."""
+
+    @abstractmethod
+    def _load(self, bundle: Bundle, graph: Graph) -> Run:
+        """Load one graph; its errors are translated, as are those of running it."""
+
+    def _run(self, part: str, batch: FloatArray) -> FloatArray:
+        if part not in self._runs:
+            raise EngineError(f"engine {self.name} is closed")
+        with translated(f"{self._where(part)} failed"):
+            result = self._runs[part](batch)
+        return finite(self.name, f"{part} graph of {self._path}", result)
+
+    def _where(self, part: str) -> str:
+        return f"engine {self.name}: {part} graph of {self._path}"
+
+
+def require_graph(
+    engine: str, bundle: Bundle, part: str, format: str, precision: str = "f32"
+) -> Graph:
+    """The graph that an engine runs for a part of a bundle: one that takes a single sample.
+
+    Raises:
+        EngineError: the bundle has none; says what it has.
+    """
+    own = [graph for graph in bundle.graphs if graph.part == part]
+    for graph in own:
+        takes_one = not graph.batch_sizes or 1 in graph.batch_sizes
+        if (graph.format, graph.precision) == (format, precision) and takes_one:
+            return graph
+    raise EngineError(
+        f"engine {engine}: {bundle.path} has no {part} graph of format {format}, precision "
+        f"{precision} and batch 1 or any; it has {', '.join(map(str, own))}; name another engine "
+        "or export the bundle again"
+    )
+
+
+def finite(engine: str, graph: str, array: FloatArray) -> FloatArray:
+    """The array itself, when all its values are numbers.
+
+    Args:
+        engine: its name.
+        graph: what made the array: `head graph of BUNDLE`.
+        array: any shape.
+
+    Raises:
+        EngineError: there is a NaN or an infinity.
+    """
+    if not np.isfinite(array).all():
+        wrong = array.size - np.count_nonzero(np.isfinite(array))
+        raise EngineError(
+            f"engine {engine}: {graph} gave values that are no numbers: {wrong} of {array.size}; "
+            "check it with ecolite-bench engines"
+        )
+    return array
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Turn an error of an inference library into an `EngineError` that begins with `what`."""
+    try:
+        yield
+    except LIBRARY_ERRORS as error:
+        raise EngineError(f"{what}: {error}") from error
 
 
 @contextmanager

@@ -2,56 +2,56 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ecolite_stream.bundle import Bundle
-from ecolite_stream.engines.base import import_library, warm_up
+from ecolite_stream.bundle import Bundle, Graph
+from ecolite_stream.engines.base import Device, GraphEngine, Run, import_library, translated
 from ecolite_stream.engines.onednn import cap_cpu_isa
-from ecolite_stream.errors import EngineError
 from ecolite_stream.types import FloatArray
 
+TARGETS = {"cpu": "CPU", "ascend": "Ascend", "gpu": "GPU"}
+"""MindSpore's own names of the devices."""
 
-class MindSporeEngine:
-    """Runs a bundle's MindIR graphs with MindSpore.
 
-    Raises:
-        EngineError: MindSpore is not installed or cannot run the graphs.
-    """
+class MindSporeEngine(GraphEngine):
+    """Runs a bundle's MindIR graphs with MindSpore, on a CPU unless another device is named."""
 
     name = "mindspore"
+    format = "mindir"
+    devices = tuple(TARGETS)
 
-    def __init__(self, bundle: Bundle) -> None:
+    def _start(self, device: Device) -> None:
         cap_cpu_isa()
         self._mindspore = import_library("mindspore", "ecolite-stream")
-        if self._mindspore.get_context("device_target") != "CPU":
-            self._mindspore.set_device("CPU")
-        self._encoder = self._load(bundle.file("encoder.mindir"))
-        self._head = self._load(bundle.file("head.mindir"))
-        warm_up(self, bundle.spec)
+        use_device(self._mindspore, device)
 
-    def encode(self, images: FloatArray) -> FloatArray:
-        return self._run(self._encoder, images)
+    def _load(self, bundle: Bundle, graph: Graph) -> Run:
+        cell = self._mindspore.nn.GraphCell(self._mindspore.load(str(bundle.file(graph.file))))
 
-    def classify(self, features: FloatArray) -> FloatArray:
-        return self._run(self._head, features)
-
-    def close(self) -> None:
-        self._encoder = self._head = None
-
-    def _load(self, graph: Path) -> Any:
-        try:
-            return self._mindspore.nn.GraphCell(self._mindspore.load(str(graph)))
-        except (RuntimeError, ValueError, TypeError) as error:
-            raise EngineError(f"engine mindspore cannot load {graph}: {error}") from error
-
-    def _run(self, graph: Any, batch: FloatArray) -> FloatArray:
-        if graph is None:
-            raise EngineError("engine mindspore is closed")
-        try:
-            result = graph(self._mindspore.Tensor(np.ascontiguousarray(batch)))
+        def run(batch: FloatArray) -> FloatArray:
+            result = cell(self._mindspore.Tensor(np.ascontiguousarray(batch)))
             return np.array(result.asnumpy(), np.float32)
-        except (RuntimeError, ValueError, TypeError) as error:
-            raise EngineError(f"engine mindspore failed: {error}") from error
+
+        if not graph.batch_sizes:
+            return run
+        return lambda batch: np.concatenate([run(one[None]) for one in batch])
+
+
+def use_device(mindspore: Any, device: Device) -> None:
+    """Have MindSpore compute on a device; a process can decide once.
+
+    Args:
+        mindspore: the module.
+        device: any.
+
+    Raises:
+        EngineError: it has not that device, or computes on another one already.
+    """
+    target = TARGETS[device.kind]
+    with translated(f"engine mindspore cannot use device {device}"):
+        if device.index is not None:
+            mindspore.set_device(target, device.index)
+        elif target != mindspore.get_context("device_target"):
+            mindspore.set_device(target)

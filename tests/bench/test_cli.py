@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from ecolite_stream.bench import cli
 from ecolite_stream.bench.cli import bench
 from ecolite_stream.bundle import Bundle
 from ecolite_stream.commands import run
+from ecolite_stream.engines.check import Check, Outcome
 from tests.videos import write_numbered_video
 
 ENGINE = "openvino" if find_spec("openvino") else "mindspore"
@@ -70,6 +73,59 @@ def test_online(bundle: Bundle, clip: Path, tmp_path: Path, capfd):
     assert "error: 1 of 2 clips cannot be read" in err
 
 
+OUTCOMES = {
+    "openvino": Outcome("openvino", "agrees", Check("openvino", 1e-6, 2e-6, True, 0.5, 1.5)),
+    "mindspore": Outcome("mindspore", "agrees", Check("mindspore", 0, 0, True, 1, 2)),
+    "off": Outcome("off", "disagrees", Check("off", math.inf, 0.2, False, 1, 2), "off is off"),
+    "crashing": Outcome("crashing", "crashed (signal 11)"),
+    "hanging": Outcome("hanging", "no answer in 300 s"),
+    "other": Outcome("other", "cannot run it", detail="engine other: no graph"),
+}
+
+
+@pytest.mark.parametrize(
+    ("names", "code", "words"),
+    [
+        (("openvino", "mindspore"), 0, ""),
+        (("openvino", "other"), 0, ""),
+        (("openvino", "off"), 5, "error: off is off"),
+        (("crashing", "openvino"), 5, "error: engine crashing: crashed (signal 11)"),
+        (("hanging", "openvino"), 5, "error: engine hanging: no answer in 300 s"),
+        (("other",), 5, "error: engine other: no graph"),
+        ((), 5, "error: no inference engine is installed"),
+    ],
+)
+def test_engines(
+    names: tuple[str, ...],
+    code: int,
+    words: str,
+    bundle: Bundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd,
+):
+    monkeypatch.setattr(cli, "installed_engines", lambda: list(names))
+    monkeypatch.setattr(cli, "check_apart", lambda name, bundle, device: OUTCOMES[name])
+    file = tmp_path / "report.json"
+    assert exit_code("engines", "--bundle", bundle.path, "--json", file) == code
+    out, err = capfd.readouterr()
+    assert words in err
+    rows = json.loads(file.read_text(), parse_constant=pytest.fail)["engines"]
+    assert [row["engine"] for row in rows] == list(names)
+    for name in names:
+        assert OUTCOMES[name].state in out
+    if "off" in names:
+        assert rows[1]["check"]["feature_error"] is None
+
+
+@pytest.mark.timeout(120)
+def test_engines_of_this_machine(capfd):
+    """With the embedded model."""
+    assert exit_code("engines") == 0
+    out = capfd.readouterr().out
+    assert ENGINE in out and "agrees" in out and "same" in out
+
+
 @pytest.mark.parametrize(
     ("args", "code"),
     [
@@ -77,6 +133,8 @@ def test_online(bundle: Bundle, clip: Path, tmp_path: Path, capfd):
         (("speed", "--bundle", "{bundle}", "--new-frames", "5"), 2),
         (("speed", "--bundle", "{bundle}", "--stream", "nowhere.avi"), 3),
         (("speed", "--bundle", "nowhere"), 4),
+        (("engines", "--bundle", "nowhere"), 4),
+        (("engines", "--bundle", "{bundle}", "--device", "tpu"), 2),
         (("online", "--data", "nowhere", "--bundle", "{bundle}"), 2),
         (("nonsense",), 2),
     ],

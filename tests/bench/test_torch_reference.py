@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ecolite_stream.engines.check import relative_error
 from ecolite_stream.preprocess import preprocess
-from tests.bench.torch_reference import TorchReference
-from trainer.export import relative_error
+from trainer.reference.benchmark import TorchReference
 
 pytest.importorskip("torch")
 

@@ -8,18 +8,12 @@ import pytest
 from ecolite_stream.commands import run
 from ecolite_stream.errors import ConfigError, EngineError
 from trainer import evaluate
-from trainer.device import parse_device, use_device
+from trainer.device import use_device
 
 
-def test_devices_have_numbers() -> None:
-    assert parse_device("CPU") == ("CPU", None)
-    assert parse_device("Ascend") == ("Ascend", None)
-    assert parse_device("Ascend:7") == ("Ascend", 7)
-
-
-@pytest.mark.parametrize("text", ["", "TPU", "ascend", "Ascend:", "GPU:x", "CPU:0", "GPU:-1"])
+@pytest.mark.parametrize("text", ["", "TPU", "Ascend:", "GPU:x", "CPU:0", "GPU:-1"])
 def test_what_is_no_device_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"expected CPU, Ascend\[:ID\] or GPU\[:ID\]"):
+    with pytest.raises(ConfigError, match=r"device is .*; expected cpu, ascend"):
         use_device(text)
 
 
@@ -43,5 +37,4 @@ def test_a_device_that_is_not_there_is_one_line(
     assert ended.value.code == EngineError.exit_code
     told = capsys.readouterr().err
     assert told.count("\n") == 1
-    assert "cannot use device Ascend:1: Unsupported device target Ascend; install" in told
-    assert "or use CPU" in told
+    assert "mindspore cannot use device ascend:1: Unsupported device target Ascend" in told

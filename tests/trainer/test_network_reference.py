@@ -13,7 +13,7 @@ from trainer.published import pytorch_name
 
 torch = pytest.importorskip("torch")
 
-from tests.torch_eco import TorchEco  # noqa: E402  needs torch
+from trainer.reference.torch_eco import TorchEco  # noqa: E402  needs torch
 
 TOLERANCE = 1e-5
 SMALL = 0.25  # width: quick, and unlike the paper's

@@ -12,14 +12,13 @@ import pytest
 
 from ecolite_stream.bundle import read_bundle
 from ecolite_stream.commands import run
-from ecolite_stream.errors import BundleError, ConfigError, EcoliteError, EngineError
+from ecolite_stream.errors import ConfigError, EcoliteError
 from tests.conftest import ROOT
-from trainer import evaluate, export
+from trainer import evaluate
 from trainer import train as train_module
 from trainer.checkpoint import load_checkpoint
 from trainer.config import TrainConfig, load_train_config
 from trainer.evaluate import score
-from trainer.export import export_bundle, relative_error
 from trainer.figures import write_video
 from trainer.schedule import Schedule
 from trainer.train import train
@@ -161,41 +160,6 @@ def test_the_commands_go_from_clips_to_a_bundle(clips: Path, tmp_path: Path) -> 
     wrong = module("trainer.train", "--config", str(path), "--epoch", "3")
     assert wrong.returncode == 2
     assert wrong.stderr.strip().endswith("unknown key 'epoch'; did you mean 'epochs'?")
-
-
-def test_export_refuses_an_engine_that_disagrees_and_leaves_what_was_there(
-    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    checkpoint = load_checkpoint(train(config(clips, tmp_path / "run", "--epochs=1")))
-    folder = tmp_path / "bundle"
-    first = export_bundle(checkpoint, folder).digest
-
-    class Wrong:
-        def encode(self, images: np.ndarray) -> np.ndarray:
-            return np.zeros((len(images), *checkpoint.spec.feature_shape), np.float32)
-
-        def classify(self, features: np.ndarray) -> np.ndarray:
-            return np.zeros((len(features), 2), np.float32)
-
-        def close(self) -> None:
-            pass
-
-    with monkeypatch.context() as patch:
-        patch.setattr(export, "open_engine", lambda name, bundle: Wrong())
-        with pytest.raises(EngineError, match="disagrees with the checkpoint"):
-            export_bundle(checkpoint, folder)
-    assert read_bundle(folder).digest == first
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["bundle", "run"]
-
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.txt").touch()
-    with pytest.raises(BundleError, match="is no bundle"):
-        export_bundle(checkpoint, tmp_path / "mine")
-
-
-def test_relative_error_of_nan_is_infinite() -> None:
-    assert relative_error(np.array([1.0, np.nan]), np.array([1.0, 2.0])) == np.inf
-    assert relative_error(np.array([1.0, 2.5]), np.array([1.0, 2.0])) == 0.25
 
 
 def test_scores_count_ranks_and_likelihood() -> None:

@@ -1,7 +1,8 @@
 """ECO-Lite and ECO-Full in PyTorch, with the published names: what our networks are held against.
 
 Written from the tables of the papers and releases alone, independently of `trainer.network`;
-`tests/trainer/test_network.py` checks it against the golden numbers before anything leans on it.
+`tests/trainer/test_network_reference.py` checks it against the golden numbers before anything
+leans on it.
 """
 
 from __future__ import annotations
@@ -74,7 +75,14 @@ class TorchEco(nn.Module):
     def _norm3d(self, name: str) -> None:
         self.base_model[name] = nn.LazyBatchNorm3d()
 
-    def _inception(self, block, one, three, double, projection) -> None:
+    def _inception(
+        self,
+        block: str,
+        one: int | None,
+        three: tuple[int, int],
+        double: tuple[int, int, int],
+        projection: int | None,
+    ) -> None:
         stride = 1 if one else 2
         name = f"inception_{block}"
         if one:
@@ -125,17 +133,29 @@ class TorchEco(nn.Module):
         b = layer[f"{name}b_2"](self._norm_relu(f"{name}b_1_bn", b))
         return self._norm_relu(f"{name}b_bn", a + b)
 
-    def forward(self, clips: Tensor) -> Tensor:
-        b, n = clips.shape[:2]
-        x = max_pool_ceil(self._apply2d(clips.flatten(0, 1), "conv1_7x7_s2"))
+    def trunk(self, images: Tensor) -> Tensor:
+        """Frames (K, 3, S, S) -> what leaves block 3b."""
+        x = max_pool_ceil(self._apply2d(images, "conv1_7x7_s2"))
         x = max_pool_ceil(self._apply2d(x, "conv2_3x3_reduce", "conv2_3x3"))
-        x = self._apply_inception("3b", self._apply_inception("3a", x))
-        maps = self._apply2d(x, "inception_3c_double_3x3_reduce", "inception_3c_double_3x3_1")
-        self.features = maps
-        volume = maps.unflatten(0, (b, n)).transpose(1, 2)
+        return self._apply_inception("3b", self._apply_inception("3a", x))
+
+    def maps(self, trunk: Tensor) -> Tensor:
+        """What leaves block 3b -> the maps that enter the 3D net, (K, 96, h, w)."""
+        names = ("inception_3c_double_3x3_reduce", "inception_3c_double_3x3_1")
+        return self._apply2d(trunk, *names)
+
+    def pool(self, maps: Tensor) -> Tensor:
+        """Maps of clips (B, N, 96, h, w) -> the vector that the 3D net makes of each, (B, 512)."""
+        volume = maps.transpose(1, 2)
         for stage in (3, 4, 5):
             volume = self._apply_residual(stage, volume)
-        self.pooled = volume.mean((2, 3, 4))
+        return volume.mean((2, 3, 4))
+
+    def forward(self, clips: Tensor) -> Tensor:
+        b, n = clips.shape[:2]
+        x = self.trunk(clips.flatten(0, 1))
+        self.features = self.maps(x)
+        self.pooled = self.pool(self.features.unflatten(0, (b, n)))
         if self.full:
             for block in list(INCEPTION)[2:]:
                 x = self._apply_inception(block, x)

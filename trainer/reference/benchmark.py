@@ -1,8 +1,8 @@
 """`ecolite-bench` with PyTorch eager on the same weights as a further reference.
 
-python -m tests.bench.torch_reference speed ...
+python -m trainer.reference.benchmark speed ...
 
-The runtime has no network definition; the PyTorch one that the tests hold ours against lies here.
+The runtime has no network definition, so this reference is not among its own.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import numpy as np
 
 from ecolite_stream.bench import cli
 from ecolite_stream.bench.references import REFERENCES
-from ecolite_stream.bundle import Bundle
+from ecolite_stream.bundle import PARTS, Bundle
+from ecolite_stream.engines.base import require_graph
+from ecolite_stream.engines.check import TOLERANCE, relative_error
 from ecolite_stream.errors import EngineError
 from ecolite_stream.types import FloatArray
-from trainer.export import TOLERANCE, relative_error
 from trainer.published import pytorch_name
 
 
@@ -32,7 +33,7 @@ class TorchReference:
     def __init__(self, bundle: Bundle) -> None:
         import torch
 
-        from tests.torch_eco import TorchEco
+        from trainer.reference.torch_eco import TorchEco
 
         self._torch = torch
         self._model = TorchEco(len(bundle.spec.labels), width=bundle.spec.width)
@@ -45,22 +46,13 @@ class TorchReference:
             raise EngineError(f"reference torch is off by {error:.1e} of the golden logits")
 
     def encode(self, images: FloatArray) -> FloatArray:
-        from tests.torch_eco import max_pool_ceil
-
-        model = self._model
         with self._torch.inference_mode():
-            x = max_pool_ceil(model._apply2d(self._torch.from_numpy(images), "conv1_7x7_s2"))
-            x = max_pool_ceil(model._apply2d(x, "conv2_3x3_reduce", "conv2_3x3"))
-            x = model._apply_inception("3b", model._apply_inception("3a", x))
-            names = ("inception_3c_double_3x3_reduce", "inception_3c_double_3x3_1")
-            return model._apply2d(x, *names).numpy()
+            return self._model.maps(self._model.trunk(self._torch.from_numpy(images))).numpy()
 
     def classify(self, features: FloatArray) -> FloatArray:
         with self._torch.inference_mode():
-            x = self._torch.from_numpy(features).transpose(1, 2)
-            for stage in (3, 4, 5):
-                x = self._model._apply_residual(stage, x)
-            return self._model.new_fc(x.mean((2, 3, 4))).numpy()
+            pooled = self._model.pool(self._torch.from_numpy(features))
+            return self._model.new_fc(pooled).numpy()
 
     def close(self) -> None:
         del self._model
@@ -70,13 +62,12 @@ def published(bundle: Bundle) -> dict[str, FloatArray]:
     """The weights in a bundle's graphs, under the published names."""
     import mindspore as ms
 
-    return {
-        pytorch_name(name): np.array(parameter.asnumpy())
-        for graph in ("encoder.mindir", "head.mindir")
-        for name, parameter in ms.nn.GraphCell(
-            ms.load(str(bundle.file(graph)))
-        ).parameters_and_names()
-    }
+    weights: dict[str, FloatArray] = {}
+    for part in PARTS:
+        graph = ms.load(str(bundle.file(require_graph("torch", bundle, part, "mindir").file)))
+        for name, parameter in ms.nn.GraphCell(graph).parameters_and_names():
+            weights[pytorch_name(name)] = np.array(parameter.asnumpy())
+    return weights
 
 
 if __name__ == "__main__":

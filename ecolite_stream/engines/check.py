@@ -1,0 +1,216 @@
+"""Whether an engine computes on this machine what a bundle's golden numbers say.
+
+`check_apart` does it in a process of its own: an engine that hangs or crashes takes nothing down.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import ecolite_stream
+from ecolite_stream.bundle import Bundle, read_bundle
+from ecolite_stream.commands import one_line
+from ecolite_stream.engines import open_engine, require_graphs
+from ecolite_stream.engines.base import Engine
+from ecolite_stream.errors import EcoliteError, EngineError
+from ecolite_stream.preprocess import preprocess
+from ecolite_stream.types import FloatArray
+
+TOLERANCE = 1e-3
+"""Largest error an engine may have, relative to the largest value it should give."""
+
+REPETITIONS = 5
+TIMEOUT_S = 300.0
+AGREES, DISAGREES, FAILED, CANNOT_RUN = "agrees", "disagrees", "failed", "cannot run it"
+
+
+@dataclass(frozen=True)
+class Check:
+    """What became of the golden numbers on one engine.
+
+    Attributes:
+        name: of the engine.
+        feature_error: `relative_error` of all features.
+        logit_error: `relative_error` of the logits.
+        same_label: whether the label with the highest score is the golden one.
+        encode_ms: the median time to encode one frame, in milliseconds.
+        classify_ms: the median time to classify one clip, in milliseconds.
+    """
+
+    name: str
+    feature_error: float
+    logit_error: float
+    same_label: bool
+    encode_ms: float
+    classify_ms: float
+
+    def require(self) -> None:
+        """Pass where features and logits are within `TOLERANCE`.
+
+        Raises:
+            EngineError: they are not.
+        """
+        for what, error in (("features", self.feature_error), ("logits", self.logit_error)):
+            if not error <= TOLERANCE:
+                raise EngineError(
+                    f"engine {self.name} disagrees with the bundle: its {what} are off by "
+                    f"{error:.1e}, at most {TOLERANCE:.0e} is allowed; use another engine"
+                )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a check in a process of its own ended.
+
+    Attributes:
+        engine: its name.
+        state: `AGREES`, `DISAGREES`, `FAILED`, `CANNOT_RUN`, `crashed (signal 11)` or
+            `no answer in 300 s`.
+        check: the numbers, where the engine got as far as that.
+        detail: one line, empty where there is nothing to add.
+    """
+
+    engine: str
+    state: str
+    check: Check | None = None
+    detail: str = ""
+
+    def __str__(self) -> str:
+        """One line, for errors."""
+        return self.detail or f"engine {self.engine}: {self.state}"
+
+
+def check_engine(engine: Engine, bundle: Bundle) -> Check:
+    """Run a bundle's golden input on an engine.
+
+    Raises:
+        BundleError: the bundle has no golden numbers.
+        EngineError: the engine cannot compute them, or is off by more than `TOLERANCE`.
+    """
+    check = measure(engine, bundle)
+    check.require()
+    return check
+
+
+def measure(engine: Engine, bundle: Bundle) -> Check:
+    """What `check_engine` checks, whatever it is."""
+    golden = bundle.golden()
+    how = bundle.spec.preprocessing
+    inputs = np.stack([preprocess(image, how) for image in golden.images])
+    features = engine.encode(inputs)
+    logits = engine.classify(features[None])[0]
+    return Check(
+        engine.name,
+        relative_error(features, golden.features),
+        relative_error(logits, golden.logits),
+        int(logits.argmax()) == int(golden.logits.argmax()),
+        _median_ms(lambda: engine.encode(inputs[:1])),
+        _median_ms(lambda: engine.classify(features[None])),
+    )
+
+
+def relative_error(found: FloatArray, expected: FloatArray) -> float:
+    """Largest difference, relative to the largest expected value.
+
+    NaN and another shape count as infinite.
+    """
+    if found.shape != expected.shape:
+        return np.inf
+    error = float(np.abs(found - expected).max() / np.abs(expected).max())
+    return error if np.isfinite(error) else np.inf
+
+
+def check_apart(
+    name: str, bundle: Bundle, device: str | None = None, timeout_s: float = TIMEOUT_S
+) -> Outcome:
+    """Check one engine in a process of its own, which is ended when it takes too long.
+
+    Args:
+        name: of the engine.
+        bundle: the model; read again from its folder.
+        device: as for `open_engine`.
+        timeout_s: how long opening and checking may take, in seconds.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
+    try:
+        require_graphs(name, bundle, device)
+    except EngineError as error:
+        return Outcome(name, CANNOT_RUN, detail=one_line(error))
+    words = [name, str(bundle.path.resolve()), *([device] if device else [])]
+    return run_apart(name, [sys.executable, "-m", __name__, *words], timeout_s)
+
+
+def run_apart(name: str, command: Sequence[str], timeout_s: float) -> Outcome:
+    """Run a command whose last line on stdout is an outcome as JSON; see `check_apart`."""
+    root = str(Path(ecolite_stream.__file__).parent.parent)  # the same program as this one
+    paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    try:
+        done = subprocess.run(
+            command,
+            env={**os.environ, "PYTHONPATH": paths},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return Outcome(name, f"no answer in {timeout_s:g} s")
+    except OSError as error:
+        return Outcome(name, FAILED, detail=f"engine {name} cannot be started: {error}")
+    if done.returncode < 0:
+        return Outcome(name, f"crashed (signal {-done.returncode})")
+    return _outcome(name, done)
+
+
+def _outcome(name: str, done: subprocess.CompletedProcess[str]) -> Outcome:
+    with contextlib.suppress(ValueError, LookupError, TypeError):
+        answer = json.loads(done.stdout.splitlines()[-1])
+        check = Check(**answer["check"]) if answer["check"] else None
+        return Outcome(name, answer["state"], check, answer["detail"])
+    last = done.stderr.strip().splitlines()[-1:]
+    detail = f"engine {name} gave no answer, exit code {done.returncode}: {' '.join(last)}"
+    return Outcome(name, FAILED, detail=detail)
+
+
+def check_here(name: str, path: str, device: str | None = None) -> Outcome:
+    """Open and check an engine in this process; what goes wrong is part of the outcome."""
+    check = None
+    try:
+        bundle = read_bundle(path)
+        engine = open_engine(name, bundle, device)
+        check = measure(engine, bundle)
+        engine.close()
+        check.require()
+    except EcoliteError as error:
+        return Outcome(name, DISAGREES if check else FAILED, check, one_line(error))
+    return Outcome(name, AGREES, check)
+
+
+def _median_ms(call: Callable[[], Any]) -> float:
+    call()
+    times_s = []
+    for _ in range(REPETITIONS):
+        start_s = time.perf_counter()
+        call()
+        times_s.append(time.perf_counter() - start_s)
+    return 1000 * statistics.median(times_s)
+
+
+if __name__ == "__main__":
+    print(json.dumps(asdict(check_here(*sys.argv[1:]))))

@@ -1,0 +1,6 @@
+"""The engines that there are; light, for whoever only needs to name them."""
+
+from __future__ import annotations
+
+ENGINE_NAMES = ("openvino", "mindspore")
+"""Fastest first, as `ecolite-bench speed` measures them; each has the name of its library."""
