@@ -1,3 +1,84 @@
-"""Live action recognition with ECO-Lite beside real cameras."""
+"""Live action recognition with ECO-Lite beside real cameras.
+
+    from ecolite_stream import Recognizer, demo_bundle_path, open_engine, open_source, read_bundle
+
+Names are imported when they are first used, so that importing the package stays light.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ecolite_stream.bundle import Bundle, ModelSpec, demo_bundle_path, read_bundle
+    from ecolite_stream.config import MemoryConfig, StreamConfig
+    from ecolite_stream.engines import Engine, open_engine
+    from ecolite_stream.errors import (
+        BundleError,
+        ConfigError,
+        EcoliteError,
+        EngineError,
+        SourceError,
+    )
+    from ecolite_stream.metrics import Metrics
+    from ecolite_stream.pipeline import Pipeline, stream_inputs
+    from ecolite_stream.recognizer import Recognizer
+    from ecolite_stream.sinks import ConsoleSink, JsonLinesSink, Sink
+    from ecolite_stream.sources import Source, open_source
+    from ecolite_stream.types import Frame, Prediction
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Bundle",
+    "BundleError",
+    "ConfigError",
+    "ConsoleSink",
+    "EcoliteError",
+    "Engine",
+    "EngineError",
+    "Frame",
+    "JsonLinesSink",
+    "MemoryConfig",
+    "Metrics",
+    "ModelSpec",
+    "Pipeline",
+    "Prediction",
+    "Recognizer",
+    "Sink",
+    "Source",
+    "SourceError",
+    "StreamConfig",
+    "demo_bundle_path",
+    "open_engine",
+    "open_source",
+    "read_bundle",
+    "stream_inputs",
+]
+
+_HOMES = {
+    "bundle": ("Bundle", "ModelSpec", "demo_bundle_path", "read_bundle"),
+    "config": ("MemoryConfig", "StreamConfig"),
+    "engines": ("Engine", "open_engine"),
+    "errors": ("BundleError", "ConfigError", "EcoliteError", "EngineError", "SourceError"),
+    "metrics": ("Metrics",),
+    "pipeline": ("Pipeline", "stream_inputs"),
+    "recognizer": ("Recognizer",),
+    "sinks": ("ConsoleSink", "JsonLinesSink", "Sink"),
+    "sources": ("Source", "open_source"),
+    "types": ("Frame", "Prediction"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

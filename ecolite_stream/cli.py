@@ -31,6 +31,7 @@ from ecolite_stream.strict import load_config
 )
 @click.option("--bundle", type=click.Path(path_type=Path), help="Model folder. [the embedded one]")
 @click.option("--engine", type=click.Choice(ENGINES), help="What computes. [auto: the fastest]")
+@click.option("--device", help="Where: cpu, ascend, ascend:0, gpu:0. [cpu]")
 @click.option("--memory", type=click.Choice(POLICIES), help="What is remembered. [window]")
 @click.option("--span", type=float, help="Seconds the window spans. [the bundle's clip length]")
 @click.option("--every", type=float, help="Seconds between two labels. [0.5]")
@@ -74,7 +75,7 @@ def watch(config: StreamConfig) -> None:
     metrics = Metrics()
     pipeline = Pipeline(
         stream_inputs(config.source, realtime=config.realtime),
-        lambda: open_engine(config.engine, bundle),
+        lambda: open_engine(config.engine, bundle, config.device),
         bundle.spec,
         [_sink(config, bundle.spec.labels)],
         config,

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ecolite_stream.engines.names import ENGINE_NAMES
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.memory import POLICIES
 from ecolite_stream.strict import check_above_zero, check_at_least, check_one_of
 
-ENGINES = ("auto", "openvino", "mindspore")
+ENGINES = ("auto", *ENGINE_NAMES)
 ON_GAP = ("keep", "reset")
 SHORTEST_EVERY_S = 0.01
 """No source has a frame more often."""
@@ -50,6 +51,8 @@ class StreamConfig:
             several streams.
         bundle: folder of the model; None is the embedded one.
         engine: `auto`, `openvino` or `mindspore`.
+        device: what the engine computes on: `cpu`, `ascend`, `ascend:0`, `gpu:0`; None is its own
+            default, a CPU.
         memory: what each stream remembers.
         every_s: seconds of stream time between two predictions.
         smoothing: share of the running average in each answer, 0 to below 1; None is 0.5 for the
@@ -64,6 +67,7 @@ class StreamConfig:
     source: tuple[str, ...] = ()
     bundle: Path | None = None
     engine: str = "auto"
+    device: str | None = None
     memory: MemoryConfig = field(default_factory=MemoryConfig)
     every_s: float = 0.5
     smoothing: float | None = None

@@ -36,7 +36,7 @@ def load_config(path: Path, kind: type[Config]) -> Config:
 def read_yaml(path: Path) -> Mapping[str, Any]:
     """The mapping that a YAML file holds; an empty file is an empty one."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)
+        content = parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(f"configuration file {path} does not exist") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -46,6 +46,15 @@ def read_yaml(path: Path) -> Mapping[str, Any]:
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected keys and values, got {type(content).__name__}")
     return content
+
+
+def parse_yaml(text: str) -> Any:
+    """What YAML text holds.
+
+    Raises:
+        yaml.YAMLError: it is no YAML, or has a key twice.
+    """
+    return yaml.load(text, _StrictLoader)
 
 
 class _StrictLoader(yaml.SafeLoader):

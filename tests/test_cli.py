@@ -7,10 +7,12 @@ import logging
 import re
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import sys
 import time
+import urllib.request
 import wave
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -80,7 +82,7 @@ def ecolite(bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> Iterator[Comm
 
 def use(monkeypatch: pytest.MonkeyPatch, make: Callable[[Bundle], Engine]) -> None:
     """Put another engine in the place of the bundle's."""
-    monkeypatch.setattr(cli, "open_engine", lambda name, bundle: make(bundle))
+    monkeypatch.setattr(cli, "open_engine", lambda name, bundle, device: make(bundle))
 
 
 @pytest.fixture
@@ -553,6 +555,36 @@ def test_an_interrupt_ends_cleanly(bundle: Bundle, args: list[str], kind: signal
         process.send_signal(kind)
         _, err = process.communicate(timeout=5)
     assert (process.returncode, err) == (130, "")
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_every_line_is_whole_when_a_busy_run_is_ended(bundle: Bundle, kind: signal.Signals) -> None:
+    args = ["--every", "0.01", "--json", *["--source", "pattern"] * 3]
+    with start(bundle, *args) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(kind)
+        out, err = process.communicate(timeout=10)
+    assert (process.returncode, err) == (130, "")
+    assert out.endswith("\n")
+    assert all(list(json.loads(line)) == KEYS for line in out.splitlines())
+
+
+def test_metrics_of_a_live_run_are_served_to_this_machine_only(bundle: Bundle) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    args = ["--source", "pattern", "--realtime", "--metrics", str(port)]
+    with start(bundle, *args) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            text = answer.read().decode()
+        process.terminate()
+        process.communicate(timeout=10)
+    assert re.search(r'^ecolite_predictions_total\{label="\w+",stream="pattern"\} ', text, re.M)
+    assert 'ecolite_stream_state{ecolite_stream_state="live",stream="pattern"} 1.0' in text
+    assert "ecolite_stage_seconds_bucket" in text
 
 
 @pytest.mark.parametrize("args", [[], ["--json"]])

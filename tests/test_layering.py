@@ -72,3 +72,13 @@ from ecolite_stream.commands import run
 run(stream, ["--help"])
 """
     assert "Watch a camera" in python(code, *MODULES)
+
+
+def test_the_public_surface_is_there_and_lazy() -> None:
+    assert sorted(ecolite_stream._HOME_OF) == sorted(ecolite_stream.__all__)
+    for name in ecolite_stream.__all__:
+        assert getattr(ecolite_stream, name).__module__.startswith("ecolite_stream.")
+    with pytest.raises(AttributeError, match="no attribute 'recognise'"):
+        ecolite_stream.recognise  # noqa: B018
+    loaded = python("import ecolite_stream, sys; print(*sys.modules)").split()
+    assert not {"numpy", "av", "cv2", "ecolite_stream.pipeline"} & set(loaded)

@@ -13,12 +13,12 @@ import yaml
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.preprocess import Preprocessing
 from ecolite_stream.strict import (
-    _StrictLoader,
     check_above_zero,
     check_at_least,
     check_between,
     check_one_of,
     make_config,
+    parse_yaml,
     read_yaml,
 )
 
@@ -237,7 +237,7 @@ def _pairs(words: Sequence[str]) -> list[tuple[str, Any]]:
                 raise ConfigError(f"--{key} has no value")
             value = rest.pop(0)
         try:
-            pairs.append((key, yaml.load(value, _StrictLoader)))
+            pairs.append((key, parse_yaml(value)))
         except yaml.YAMLError as error:
             why = f": {error.problem}" if isinstance(error, yaml.MarkedYAMLError) else ""
             raise ConfigError(f"--{key}: {value!r} is not a YAML value{why}") from error
