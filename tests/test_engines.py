@@ -327,11 +327,11 @@ class FakeOpenVino:
         self.step("Core")
         return self
 
-    def read_model(self, path: Path) -> Path:
+    def read_model(self, path: Path) -> SimpleNamespace:
         self.step("read_model")
-        return path
+        return SimpleNamespace(name=path.name, reshape=lambda shape: self.step("reshape"))
 
-    def compile_model(self, model: Path, device: str, settings: object) -> FakeOpenVino:
+    def compile_model(self, model: SimpleNamespace, device: str, settings: object) -> FakeOpenVino:
         self.step("compile_model")
         compiled = FakeOpenVino(self.place, self.error)
         compiled.value = self.value
@@ -358,7 +358,7 @@ class FakeOpenVino:
 BOUNDARIES = {
     "mindspore": ("get_context", "set_device", "load", "GraphCell", "Tensor", "run"),
     "openvino": (
-        *("Core", "read_model", "compile_model", "create_infer_request", "start_async"),
+        *("Core", "read_model", "reshape", "compile_model", "create_infer_request", "start_async"),
         *("wait", "get_output_tensor"),
     ),
 }
