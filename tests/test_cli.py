@@ -215,7 +215,7 @@ def flip(folder: Path, name: str) -> None:
         (lambda folder: (folder / "bundle.json").write_text("{"), "bundle.json cannot be read"),
         (
             lambda folder: (folder / "bundle.json").write_text('{"schema_version": 99}'),
-            "schema version is 99, this program reads 1",
+            "schema version is 99, this program reads",
         ),
         (shutil.rmtree, "is not a bundle"),
     ],
@@ -558,14 +558,18 @@ def test_an_interrupt_ends_cleanly(bundle: Bundle, args: list[str], kind: signal
 
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
-def test_every_line_is_whole_when_a_busy_run_is_ended(bundle: Bundle, kind: signal.Signals) -> None:
+def test_every_line_is_whole_when_a_busy_run_is_ended(
+    bundle: Bundle, tmp_path: Path, kind: signal.Signals
+) -> None:
     args = ["--every", "0.01", "--json", *["--source", "pattern"] * 3]
-    with start(bundle, *args) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
+    path = tmp_path / "lines.jsonl"
+    with path.open("w") as lines, start(bundle, *args, stdout=lines) as process:
+        while path.stat().st_size < 10_000 and process.poll() is None:
+            time.sleep(0.01)
         process.send_signal(kind)
-        out, err = process.communicate(timeout=10)
+        _, err = process.communicate(timeout=10)
     assert (process.returncode, err) == (130, "")
+    out = path.read_text()
     assert out.endswith("\n")
     assert all(list(json.loads(line)) == KEYS for line in out.splitlines())
 
