@@ -235,12 +235,12 @@ def read_bundle(path: Path | str) -> Bundle:
         spec, graphs, files = _parse(_migrated(description, version))
     except BundleError as error:
         raise BundleError(f"{path / DESCRIPTION}: {error}; export the bundle again") from error
+    _verify(path, [*((graph.file, graph.sha256) for graph in graphs), *files.items()])
     if digest != expected_digest:
         raise BundleError(
             f"{path / DESCRIPTION} is damaged or was edited: its digest is {digest[:12]}..., "
             f"expected {str(expected_digest)[:12]}...; copy or export the bundle again"
         )
-    _verify(path, [*((graph.file, graph.sha256) for graph in graphs), *files.items()])
     return Bundle(path, spec, graphs, files, digest)
 
 

@@ -209,7 +209,7 @@ def flip(folder: Path, name: str) -> None:
             (lambda folder, name=name: flip(folder, name), f"{name} is damaged: SHA-256 is")
             for name in FILES
         ],
-        (lambda folder: flip(folder, "bundle.json"), "bundle.json"),
+        (lambda folder: flip(folder, "bundle.json"), "again"),
         (lambda folder: (folder / "head.onnx").unlink(), "head.onnx is missing"),
         (lambda folder: (folder / "bundle.json").unlink(), "is not a bundle"),
         (lambda folder: (folder / "bundle.json").write_text("{"), "bundle.json cannot be read"),
