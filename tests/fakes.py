@@ -123,30 +123,17 @@ class ListSource(Source):
         self.closed = True
 
 
-class BlockedSource(Source):
-    """A live source whose read returns when the test lets it, whoever closes it meanwhile.
+def read_in_thread(source: Source) -> tuple[threading.Thread, threading.Event]:
+    """A thread that reads a source to its end, and what is set at the first frame."""
+    began = threading.Event()
 
-    Attributes:
-        reading: set when a read blocks.
-        release: ends the read, and the source.
-        closed: set by `close`.
-    """
+    def read() -> None:
+        for _ in source:
+            began.set()
 
-    live = True
-
-    def __init__(self, name: str = "blocked") -> None:
-        self.name = name
-        self.reading = threading.Event()
-        self.release = threading.Event()
-        self.closed = threading.Event()
-
-    def __next__(self) -> Frame:
-        self.reading.set()
-        self.release.wait()
-        raise StopIteration
-
-    def close(self) -> None:
-        self.closed.set()
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    return thread, began
 
 
 class ListSink(Sink):

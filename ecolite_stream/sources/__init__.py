@@ -8,7 +8,6 @@ from ecolite_stream.errors import SourceError
 from ecolite_stream.sources.base import Source
 from ecolite_stream.sources.camera import CameraSource
 from ecolite_stream.sources.file import FileSource
-from ecolite_stream.sources.latest import ReadAhead, close_all
 from ecolite_stream.sources.pacing import Paced
 from ecolite_stream.sources.pattern import Pattern, PatternSource
 from ecolite_stream.sources.redact import redact_url
@@ -20,10 +19,8 @@ __all__ = [
     "Paced",
     "Pattern",
     "PatternSource",
-    "ReadAhead",
     "Source",
     "UrlSource",
-    "close_all",
     "open_source",
     "redact_url",
 ]

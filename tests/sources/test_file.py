@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ecolite_stream.errors import SourceError
-from ecolite_stream.sources import FileSource, ReadAhead, open_source
+from ecolite_stream.sources import FileSource, open_source
 from ecolite_stream.types import Frame
 from tests.videos import numbered_image, read_number, write_numbered_video
 
@@ -49,7 +49,7 @@ def test_no_frame_is_lost_doubled_or_reordered(
     options: dict[str, object],
 ) -> None:
     path = write_numbered_video(tmp_path / f"film{suffix}", NUM_FRAMES, codec=codec, **options)
-    with ReadAhead(FileSource(path), capacity=4) as source:
+    with FileSource(path) as source:
         frames = list(source)
     assert numbers(frames) == list(range(NUM_FRAMES))
     assert [frame.index for frame in frames] == list(range(NUM_FRAMES))

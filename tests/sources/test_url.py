@@ -15,8 +15,9 @@ import cv2
 import pytest
 
 from ecolite_stream.errors import SourceError
-from ecolite_stream.sources import ReadAhead, UrlSource, open_source
+from ecolite_stream.sources import UrlSource, open_source
 from ecolite_stream.sources import url as url_module
+from tests.fakes import read_in_thread
 from tests.videos import numbered_image, read_number, write_numbered_video
 
 pytestmark = pytest.mark.timeout(30)
@@ -311,11 +312,12 @@ def test_a_silent_stream_can_be_closed(transport_stream: bytes) -> None:
         thread = threading.Thread(target=serve)
         thread.start()
         url = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
-        source = ReadAhead(UrlSource(url, read_timeout_s=1.0), close_timeout_s=0.01)
-        next(source)
+        source = UrlSource(url, read_timeout_s=1.0)
+        reader, began = read_in_thread(source)
+        assert began.wait(10)
         source.close()  # the thread may be in the middle of a read
-        source._thread.join(20)
-        assert not source._thread.is_alive()
+        reader.join(20)
+        assert not reader.is_alive()
         done.set()
         thread.join(10)
 
