@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,8 @@ from ecolite_stream.bundle import Bundle
 from ecolite_stream.engines import installed_engines
 from ecolite_stream.engines.onednn import cap_cpu_isa
 
+# A shell's background jobs ignore interruptions, and so would the tests of them.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 cap_cpu_isa()  # tests may import mindspore before trainer does it for them
 
 settings.register_profile("ecolite", deadline=None, max_examples=50)
