@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import logging
 import os
@@ -87,6 +88,7 @@ class _LowerCase(logging.Formatter):
     """`warning: ...`, as the errors of command lines look."""
 
     def format(self, record: logging.LogRecord) -> str:
+        record = copy.copy(record)  # other handlers get to see it too
         record.levelname = record.levelname.lower()
         return super().format(record)
 
