@@ -1,0 +1,96 @@
+"""One engine for many streams: batches, fairness, and the thread that owns it."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from ecolite_stream.config import StreamConfig
+from ecolite_stream.inbox import Inbox, Slot
+from ecolite_stream.metrics import Metrics
+from ecolite_stream.scheduler import Scheduler
+from ecolite_stream.stream_state import StreamState
+from ecolite_stream.types import FloatArray, Prediction
+from tests.fakes import NumberEngine, frames, spec_of
+
+pytestmark = pytest.mark.timeout(30)
+STREAMS = ("a", "b", "c")
+
+
+class Noting(NumberEngine):
+    """Notes the sizes of its batches, and the threads that call it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoded_at_once: list[int] = []
+        self.classified_at_once: list[int] = []
+        self.threads = {threading.current_thread().name}
+
+    def encode(self, images: FloatArray) -> FloatArray:
+        self.encoded_at_once.append(len(images))
+        self.threads.add(threading.current_thread().name)
+        return super().encode(images)
+
+    def classify(self, features: FloatArray) -> FloatArray:
+        self.classified_at_once.append(len(features))
+        self.threads.add(threading.current_thread().name)
+        return super().classify(features)
+
+    def close(self) -> None:
+        self.threads.add(threading.current_thread().name)
+
+
+def test_what_is_due_in_all_streams_is_one_batch_and_one_thread_has_the_engine() -> None:
+    config = StreamConfig()
+    states = {name: StreamState(spec_of(), config) for name in STREAMS}
+    inbox, engines, predictions = Inbox(), [], []
+    inbox.expect(len(STREAMS))
+    for name, state in states.items():
+        inbox.open(name, Slot(50, True, lambda cause: None))
+        for frame in frames(13, 25, name):
+            if sample := state.take(frame):
+                inbox.put(sample)
+        inbox.end(name)
+
+    def open_engine() -> Noting:
+        engines.append(Noting())
+        return engines[0]
+
+    def publish(prediction: Prediction) -> None:
+        predictions.append(prediction)
+
+    scheduler = Scheduler(open_engine, states, inbox, publish, lambda: True, Metrics())
+    scheduler.start()
+    assert scheduler.done.wait(10)
+    scheduler.join(10)
+    assert scheduler.error is None
+    assert engines[0].encoded_at_once == [15]  # 0, 3, 6, 9, 12 of each
+    assert engines[0].classified_at_once == [3]
+    assert engines[0].threads == {"engine"}
+    assert [p.stream for p in predictions] == list(STREAMS)
+    assert len({p.top for p in predictions}) == 1  # the same film in each
+
+
+def test_a_busy_stream_does_not_keep_the_others_from_their_turn() -> None:
+    """Each round takes one step of every stream, whatever waits of the others."""
+    config = StreamConfig(every_s=0.1)
+    states = {name: StreamState(spec_of(), config) for name in STREAMS}
+    inbox = Inbox()
+    inbox.expect(len(STREAMS))
+    lengths = {"a": 500, "b": 30, "c": 30}
+    for name, state in states.items():
+        inbox.open(name, Slot(10_000, False, lambda cause: None))
+        for frame in frames(lengths[name], 25, name):
+            if sample := state.take(frame):
+                inbox.put(sample)
+        inbox.end(name)
+    order: list[str] = []
+    scheduler = Scheduler(
+        NumberEngine, states, inbox, lambda p: order.append(p.stream), lambda: True, Metrics()
+    )
+    scheduler.start()
+    assert scheduler.done.wait(10)
+    assert order.count("a") > 100
+    assert {"b", "c"} <= set(order[:3])
+    assert max(position for position, stream in enumerate(order) if stream != "a") < 45
