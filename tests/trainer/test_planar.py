@@ -1,0 +1,52 @@
+"""The head with 2D convolutions only computes what the 3D one does, and carries less."""
+
+from __future__ import annotations
+
+import mindspore as ms
+import numpy as np
+import pytest
+
+from tests import golden
+from trainer.network import Network, NetworkConfig, build_network
+from trainer.network.planar import planar_head
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def small(architecture: str, num_segments: int) -> Network:
+    """Random weights, and batch norm that has seen something."""
+    ms.set_seed(1)
+    network = build_network(NetworkConfig(architecture, num_segments, 48, 7, 0.125))
+    rng = np.random.default_rng(0)
+    for parameter in network.get_parameters():
+        if parameter.name.endswith(("gamma", "moving_variance")):
+            parameter.set_data(ms.Tensor(rng.uniform(0.5, 2, parameter.shape).astype(np.float32)))
+        elif parameter.name.endswith(("beta", "moving_mean", "bias")):
+            parameter.set_data(ms.Tensor(rng.normal(0, 0.3, parameter.shape).astype(np.float32)))
+    return network
+
+
+def features(network: Network, num_segments: int, clips: int) -> ms.Tensor:
+    shape = (clips, num_segments, *network.feature_shape)
+    return ms.Tensor(np.random.default_rng(2).normal(0, 1, shape).astype(np.float32))
+
+
+@pytest.mark.parametrize("num_segments", [4, 8, 12, 16, 20])
+@pytest.mark.parametrize("architecture", ["eco_lite", "eco_full"])
+def test_it_computes_the_same(architecture: str, num_segments: int) -> None:
+    network = small(architecture, num_segments)
+    inputs = features(network, num_segments, clips=2)
+    expected = network.head(inputs).asnumpy()
+    found = planar_head(network, num_segments)(inputs).asnumpy()
+    assert np.abs(expected).max() > 0.1
+    assert golden.relative_error(found, expected) < 1e-4
+
+
+def test_weights_that_no_tap_can_reach_are_left_out() -> None:
+    """At N = 4 one step in time is left for most of res5."""
+
+    def count(cell: ms.nn.Cell) -> int:
+        return sum(parameter.size for parameter in cell.get_parameters())
+
+    network = small("eco_lite", 4)
+    assert count(planar_head(network, 4)) < 0.6 * count(network.head)
