@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -17,9 +18,10 @@ from ecolite_stream.bench import engines as engines_bench
 from ecolite_stream.bench import memory as memory_bench
 from ecolite_stream.bench import online as online_bench
 from ecolite_stream.bench import speed as speed_bench
+from ecolite_stream.bench import streams as streams_bench
 from ecolite_stream.bench import track as track_bench
 from ecolite_stream.bench.references import open_references
-from ecolite_stream.bench.report import Report, bundle_name
+from ecolite_stream.bench.report import Report, Table, bundle_name
 from ecolite_stream.bundle import Bundle, ModelSpec, demo_bundle_path, read_bundle
 from ecolite_stream.commands import run
 from ecolite_stream.config import MemoryConfig, StreamConfig
@@ -155,6 +157,32 @@ def memory(
     publish(Report("memory", [bundle], settings, [table], results), json_file)
     if gauge.growth_mb > limit_mb:
         raise EcoliteError(f"memory grew by {gauge.growth_mb:.1f} MB, more than {limit_mb:g} MB")
+
+
+@bench.command()
+@BUNDLE
+@ENGINE
+@click.option("--seconds", type=click.FloatRange(3), default=8, show_default=True, help="A trial.")
+@click.option("--most", type=click.IntRange(1), default=64, show_default=True, help="Cameras.")
+@JSON
+def streams(
+    folder: Path | None, engine: str, seconds: float, most: int, json_file: Path | None
+) -> None:
+    """Find how many cameras this machine sustains, in one process and with one process each."""
+    bundle = read_bundle(folder or demo_bundle_path())
+    with tempfile.TemporaryDirectory() as scratch:
+        video = Path(scratch) / "camera.mp4"
+        streams_bench.write_camera_video(video, seconds)
+        found = streams_bench.compare(bundle.path, engine, video, seconds, most)
+    rows = [
+        (name, count, f"{outcome.latency_ms:.0f}", f"{outcome.late_s:.2f}")
+        for name, (count, outcome) in found.items()
+    ]
+    columns = ("processes", "cameras sustained", "latency p95 ms", "late s")
+    notes = (streams_bench.what_counts(most),)
+    table = Table("Cameras, 320x240, 25 frames and 2 labels a second", columns, rows, notes)
+    results = {name: {"cameras": n, **dataclasses.asdict(o)} for name, (n, o) in found.items()}
+    publish(Report("streams", [bundle], {"seconds": seconds}, [table], results), json_file)
 
 
 @dataclass(frozen=True)

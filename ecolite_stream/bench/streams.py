@@ -1,0 +1,224 @@
+"""How many cameras a machine sustains: one process for all of them against one process for each.
+
+A camera is a 320x240 H.264 video at 25 frames a second, decoded for real, shown at its own pace and
+treated as live: what cannot be kept up with is dropped. It is sustained if it is labelled twice a
+second all the time.
+
+python -m ecolite_stream.bench.streams BUNDLE ENGINE VIDEO CAMERAS     one process; waits for a line
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+
+from ecolite_stream.bundle import read_bundle
+from ecolite_stream.engines import open_engine
+from ecolite_stream.errors import EcoliteError
+from ecolite_stream.pipeline import Pipeline
+from ecolite_stream.reader import StreamInput
+from ecolite_stream.sinks import Sink
+from ecolite_stream.sources import FileSource, Paced, Source
+from ecolite_stream.types import Frame, Prediction
+
+SIZE = "320x240"
+FPS = 25
+EVERY_S = 0.5
+ENOUGH = 0.95
+"""Share of the labels due that a sustained camera gets."""
+MOST_LATE_S = 1.0
+"""How much later than it should a sustained camera's video may end: its decoding keeps up."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How it went for the cameras of one process, or of several together.
+
+    Attributes:
+        labels: of each camera, fewest first.
+        late_s: how much later than it should the last video ended.
+        latency_ms: age of the frame behind a label, 95th percentile.
+    """
+
+    labels: tuple[int, ...]
+    late_s: float
+    latency_ms: float
+
+    def sustained(self, video_s: float) -> bool:
+        """Whether every camera was labelled all the time."""
+        due = int(video_s / EVERY_S) - 1
+        return min(self.labels) >= ENOUGH * due and self.late_s <= MOST_LATE_S
+
+
+def write_camera_video(path: Path, seconds: float) -> None:
+    """What the cameras see: FFmpeg's test picture as H.264."""
+    picture = f"testsrc2=size={SIZE}:rate={FPS}:duration={seconds}"
+    with av.open(picture, format="lavfi") as source, av.open(str(path), "w") as target:
+        stream = target.add_stream("libx264", rate=FPS, options={"preset": "veryfast"})
+        stream.width, stream.height = map(int, SIZE.split("x"))
+        stream.pix_fmt = "yuv420p"
+        for frame in source.decode(video=0):
+            target.mux(stream.encode(frame))
+        target.mux(stream.encode())
+
+
+class Camera(Source):
+    """A video at its own pace, that is live: it waits for nobody."""
+
+    live = True
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.name = name
+        self._source = Paced(FileSource(path, name=name))
+
+    def __next__(self) -> Frame:
+        return next(self._source)
+
+    def close(self) -> None:
+        self._source.close()
+
+
+class _Collected(Sink):
+    """Counts labels, and keeps how old they were."""
+
+    def __init__(self) -> None:
+        self.labels: Counter[str] = Counter()
+        self.latencies_ms: list[float] = []
+
+    def send(self, prediction: Prediction) -> None:
+        self.labels[prediction.stream] += 1
+        self.latencies_ms.append(prediction.latency_ms or 0.0)
+
+    def close(self) -> None:
+        pass
+
+
+class _Start:
+    """Lets all cameras begin when the line comes that says so; notes when they did."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._asked = threading.Lock()
+        self.started_s: float | None = None
+
+    def open(self, name: str) -> Source:
+        with self._asked:
+            if self.started_s is None:  # the engine is open
+                print("ready", flush=True)
+                sys.stdin.readline()
+                self.started_s = time.monotonic()
+        return Camera(self._path, name)
+
+
+def run_cameras(bundle_path: Path, engine: str, video: Path, cameras: int) -> Outcome:
+    """Watch so many cameras in this process."""
+    bundle = read_bundle(bundle_path)
+    start = _Start(video)
+    names = [f"camera {number}" for number in range(cameras)]
+    streams = [StreamInput(name, functools.partial(start.open, name)) for name in names]
+    sink = _Collected()
+    Pipeline(streams, lambda: open_engine(engine, bundle), bundle.spec, [sink]).run()
+    taken_s = time.monotonic() - (start.started_s or 0.0)
+    with FileSource(video) as source:
+        video_s = sum(1 for _ in source) / FPS
+    return Outcome(
+        tuple(sorted(sink.labels[name] for name in names)),
+        taken_s - video_s,
+        float(np.percentile(sink.latencies_ms or [np.inf], 95)),
+    )
+
+
+def run_processes(
+    bundle_path: Path, engine: str, video: Path, cameras_each: Sequence[int]
+) -> Outcome:
+    """Watch cameras in processes of their own, which begin together.
+
+    Raises:
+        EcoliteError: one of them failed.
+    """
+    command = [sys.executable, "-m", __name__, str(bundle_path), engine, str(video)]
+    processes = [
+        subprocess.Popen(
+            [*command, str(cameras)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for cameras in cameras_each
+    ]
+    try:
+        for process in processes:
+            if process.stdout is None or process.stdout.readline() != "ready\n":
+                raise EcoliteError("a process of the benchmark did not start; see above why")
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        outcomes = [Outcome(**json.loads(process.communicate()[0])) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    return Outcome(
+        tuple(sorted(labels for outcome in outcomes for labels in outcome.labels)),
+        max(outcome.late_s for outcome in outcomes),
+        max(outcome.latency_ms for outcome in outcomes),
+    )
+
+
+def most_sustained(try_count: Callable[[int], bool], most: int) -> int:
+    """The greatest count up to `most` that holds, found by doubling and then halving the gap."""
+    good, bad = 0, 1
+    while bad <= most and try_count(bad):
+        good, bad = bad, 2 * bad
+    bad = min(bad, most + 1)
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        if try_count(middle):
+            good = middle
+        else:
+            bad = middle
+    return good
+
+
+def compare(
+    bundle_path: Path, engine: str, video: Path, video_s: float, most: int
+) -> dict[str, tuple[int, Outcome]]:
+    """(cameras sustained, how it went for them) in one process, and with one process each.
+
+    Raises:
+        EcoliteError: a process failed.
+    """
+
+    def search(processes_for: Callable[[int], list[int]]) -> tuple[int, Outcome]:
+        outcomes: dict[int, Outcome] = {}
+
+        def holds(count: int) -> bool:
+            outcomes[count] = run_processes(bundle_path, engine, video, processes_for(count))
+            return outcomes[count].sustained(video_s)
+
+        count = most_sustained(holds, most)
+        return count, outcomes[max(1, count)]
+
+    return {"one": search(lambda count: [count]), "one each": search(lambda count: [1] * count)}
+
+
+def what_counts(most: int) -> str:
+    """The rule, as a line below the table."""
+    return (
+        f"sustained: every camera gets {ENOUGH:.0%} of the labels due and its video ends at most "
+        f"{MOST_LATE_S:g} s late; up to {most} cameras were tried."
+    )
+
+
+if __name__ == "__main__":
+    outcome = run_cameras(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]))
+    print(json.dumps(asdict(outcome)))

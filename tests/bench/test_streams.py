@@ -1,0 +1,51 @@
+"""Cameras that a machine sustains: the search, the rule, and a real run of a single one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ecolite_stream.bench.streams import (
+    Outcome,
+    most_sustained,
+    run_processes,
+    write_camera_video,
+)
+from ecolite_stream.bundle import Bundle
+
+pytestmark = pytest.mark.timeout(60)
+
+
+@pytest.mark.parametrize("limit", [0, 1, 2, 3, 5, 8, 13, 20, 99])
+def test_the_search_finds_the_greatest_count(limit: int) -> None:
+    tried: list[int] = []
+
+    def holds(count: int) -> bool:
+        tried.append(count)
+        return count <= limit
+
+    assert most_sustained(holds, 20) == min(limit, 20)
+    assert len(tried) == len(set(tried)) <= 11
+    assert max(tried) <= 20
+
+
+@pytest.mark.parametrize(
+    ("labels", "late_s", "expected"),
+    [
+        ((15, 16), 0.2, True),
+        ((14, 16), 0.2, False),  # one of them was not labelled all the time
+        ((15, 16), 1.5, False),  # decoding did not keep up
+    ],
+)
+def test_what_is_sustained(labels: tuple[int, ...], late_s: float, expected: bool) -> None:
+    assert Outcome(labels, late_s, 100).sustained(video_s=8) is expected
+
+
+def test_cameras_of_two_processes(bundle: Bundle, tmp_path: Path) -> None:
+    video = tmp_path / "camera.mp4"
+    write_camera_video(video, 1.2)
+    outcome = run_processes(bundle.path, "auto", video, [2, 1])
+    assert len(outcome.labels) == 3
+    assert all(1 <= labels <= 2 for labels in outcome.labels)
+    assert outcome.latency_ms > 0
