@@ -18,6 +18,7 @@ from ecolite_stream.bench import online as online_bench
 from ecolite_stream.bench import speed as speed_bench
 from ecolite_stream.bench import track as track_bench
 from ecolite_stream.bench import ucf101 as ucf101_bench
+from ecolite_stream.bench.live import live_json, live_tables
 from ecolite_stream.bench.offline import CROPS, check_crops
 from ecolite_stream.bench.redescribe import redescribe
 from ecolite_stream.bench.references import open_references
@@ -213,12 +214,12 @@ def online(**options: Any) -> None:
     with opened(bundle, [asked.engine]) as [engine]:
         results = _clips(asked, engine, bundle.spec) if asked.data else []
         agreements = _tracks(asked, engine, bundle.spec)
-    tables = online_bench.online_tables(results) if results else []
+    tables = online_bench.online_tables(results) + live_tables(results) if results else []
     if agreements:
         tables.append(track_bench.track_table(agreements, bundle.spec.clip_seconds))
     settings = {"data": str(asked.data), "only": asked.only, "engine": engine.name}
     content = {
-        "memories": [online_bench.policy_json(result) for result in results],
+        "memories": [{**online_bench.policy_json(r), **live_json(r)} for r in results],
         "tracks": [dataclasses.asdict(agreement) for agreement in agreements],
     }
     publish(Report("online", [bundle], settings, tables, content), asked.json_file)
