@@ -329,6 +329,7 @@ def calibrate(
     clips = online_bench.find_clips(data, spec.labels, only)
     with opened(bundle, [engine]) as [backend], progress("streaming", len(clips)) as step:
         collected = calibrate_bench.collect(clips, backend, spec, StreamConfig(), lambda: step(1))
+    _refuse_gaps(collected, len(clips))
     fitted = calibrate_bench.calibrate(collected.samples, spec, share)
     counts = {"predictions": len(collected.samples.right), "clips": collected.clips}
     settings = {"data": str(data), "only": only, "engine": backend.name, "share": share}
@@ -337,20 +338,22 @@ def calibrate(
         **counts,
         "thresholds": dict(fitted.thresholds),
         "too_short": list(collected.too_short),
-        "unreadable": dict(collected.unreadable),
     }
     tables = calibrate_bench.calibration_tables(collected, fitted, spec)
     publish(Report("calibrate", [bundle], settings, tables, content), json_file)
+    written = redescribe(bundle, fitted.applied(spec, counts), out)
+    click.echo(f"wrote {written.path}, digest {written.digest[:12]}", err=True)
+
+
+def _refuse_gaps(collected: calibrate_bench.Collected, num_clips: int) -> None:
     for name in collected.too_short:
         click.echo(f"too short to fill the memory: {name}", err=True)
     for name, reason in collected.unreadable.items():
         click.echo(f"unreadable: {name}: {reason}", err=True)
     if collected.unreadable:
         raise SourceError(
-            f"{len(collected.unreadable)} of {len(clips)} clips cannot be read; nothing was written"
+            f"{len(collected.unreadable)} of {num_clips} clips cannot be read; nothing was written"
         )
-    written = redescribe(bundle, fitted.applied(spec, counts), out)
-    click.echo(f"wrote {written.path}, digest {written.digest[:12]}", err=True)
 
 
 def _refuse_unreadable(results: Sequence[online_bench.PolicyResult]) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from ecolite_stream.bench.calibrate import (
+    Collected,
     Samples,
     calibrate,
     calibration_error,
@@ -31,10 +32,10 @@ from tests.fakes import NumberEngine, clip_logits, spec_of
 from tests.videos import write_numbered_video
 
 
-def samples_at(temperature: float, count: int = 20_000) -> Samples:
+def samples_at(temperature: float, count: int = 20_000, classes: int = 3) -> Samples:
     """Labels drawn from softmax(logits / temperature)."""
     rng = np.random.default_rng(0)
-    logits = rng.normal(0, 4, (count, 3))
+    logits = rng.normal(0, 4, (count, classes))
     cumulative = probabilities(logits, temperature).cumsum(axis=1)
     right = (rng.random((count, 1)) > cumulative).sum(axis=1)
     return Samples(logits, right, np.arange(count) // 10)
@@ -116,26 +117,40 @@ def test_a_copy_or_the_bundle_itself_gets_another_description(bundle: Bundle, tm
     assert {p.name for p in copy.path.iterdir()} == {p.name for p in bundle.path.iterdir()}
 
 
-def test_the_command(bundle: Bundle, tmp_path: Path, capfd):
-    for label in ("bend", "wave"):
-        (tmp_path / "data" / label).mkdir(parents=True)
-        write_numbered_video(tmp_path / "data" / label / "clip.avi", 75)
+def test_the_command_writes_nothing_where_it_cannot_know(bundle: Bundle, tmp_path: Path, capfd):
+    data, out = tmp_path / "data" / "bend", tmp_path / "out"
+    data.mkdir(parents=True)
+    write_numbered_video(data / "clip.avi", 75)
+    (data / "broken.avi").write_text("no video")
+    args = ("calibrate", "--data", data.parent, "--bundle", bundle.path, "--engine", ENGINE)
+    assert exit_code(*args, "--out", out) == 3
+    assert "unreadable: bend/broken.avi" in capfd.readouterr().err
+    (data / "broken.avi").unlink()
+    # One clip, always right or always wrong.
+    assert exit_code(*args, "--out", out) == 2
+    assert "do not determine a temperature" in capfd.readouterr().err
+    assert not out.exists()
+
+
+def test_the_command_writes_a_copy_or_the_bundle(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
+):
+    (tmp_path / "data" / "bend").mkdir(parents=True)
+    (tmp_path / "data" / "bend" / "clip.avi").touch()
+    drawn = samples_at(2.0, classes=len(bundle.spec.labels))
+    collected = Collected(drawn, 2000, ("bend/short.avi",), {})
+    monkeypatch.setattr("ecolite_stream.bench.calibrate.collect", lambda *args: collected)
     folder, out, file = tmp_path / "own", tmp_path / "out", tmp_path / "report.json"
     shutil.copytree(bundle.path, folder)
     before = (folder / DESCRIPTION).read_bytes()
     args = ("calibrate", "--data", tmp_path / "data", "--bundle", folder, "--engine", ENGINE)
-    (tmp_path / "data" / "bend" / "broken.avi").write_text("no video")
-    code = exit_code(*args, "--out", out)
-    assert code in (2, 3) and not out.exists()  # 2: random weights may determine no temperature
-    (tmp_path / "data" / "bend" / "broken.avi").unlink()
-    code = exit_code(*args, "--out", out, "--json", file)
+    assert exit_code(*args, "--out", out, "--json", file) == 0
+    assert "too short to fill the memory: bend/short.avi" in capfd.readouterr().err
     assert (folder / DESCRIPTION).read_bytes() == before
-    if code == 2:
-        assert "do not determine a temperature" in capfd.readouterr().err
-        return
-    report = json.loads(file.read_text())
-    assert read_bundle(out).spec.temperature == report["temperature"]
-    assert read_bundle(out).spec.scores["calibration"]["clips"] == 2
+    report, written = json.loads(file.read_text()), read_bundle(out)
+    assert written.spec.temperature == report["temperature"] == pytest.approx(2, rel=0.05)
+    assert written.spec.thresholds == report["thresholds"]
+    assert written.spec.scores["calibration"]["clips"] == 2000
     assert exit_code(*args, "--out", out) == 4
     assert exit_code(*args) == 0
-    assert read_bundle(folder).digest == read_bundle(out).digest != bundle.digest
+    assert read_bundle(folder).digest == written.digest != bundle.digest
