@@ -33,6 +33,9 @@ from ecolite_stream.types import FloatArray, Image
 
 CROPS = (1, 10)
 TOP = 5
+LOST_SHARE = 0.1
+"""A file with more of its frames lost, by its own header, is not the clip that was published."""
+
 Squares = npt.NDArray[np.uint8]
 """(crops, N, S, S, 3) uint8 BGR."""
 
@@ -145,23 +148,29 @@ def read_frames(path: Path, num_segments: int) -> tuple[int, list[Image]]:
     it was wrong the file is decoded a second time.
 
     Raises:
-        SourceError: the clip cannot be read.
+        SourceError: the clip cannot be read, or is cut off.
     """
     if path.is_dir():
         return _read_pictures(path, num_segments)
-    guess = _count_packets(path)
-    count, images = _decode(path, segment_frames(guess, num_segments))
-    if count != guess:
+    packets, declared = _counts(path)
+    count, images = _decode(path, segment_frames(packets, num_segments))
+    if declared - count > max(1, declared * LOST_SHARE):
+        raise SourceError(
+            f"{path}: only {count} of its {declared} frames can be decoded; copy it again"
+        )
+    if count != packets:
         count, images = _decode(path, segment_frames(count, num_segments))
     return count, images
 
 
-def _count_packets(path: Path) -> int:
+def _counts(path: Path) -> tuple[int, int]:
+    """Packets in a file, at least 1, and the frames that its header says; 0 where it is silent."""
     try:
         with av.open(f"file:{path}", metadata_errors="replace") as container:
-            return max(1, len([p for p in container.demux(video=0) if p.size]))
+            declared = int(container.streams.video[0].frames) if container.streams.video else 0
+            return max(1, len([p for p in container.demux(video=0) if p.size])), declared
     except (av.error.FFmpegError, OSError, IndexError, ValueError):
-        return 1  # decoding it says what is wrong
+        return 1, 0  # decoding it says what is wrong
 
 
 def _decode(path: Path, wanted: Sequence[int]) -> tuple[int, list[Image]]:

@@ -247,10 +247,18 @@ def test_folders_of_frames_are_videos(tmp_path: Path):
 
 
 def test_a_video_whose_packets_do_not_tell_its_frames(data: Path, monkeypatch):
-    monkeypatch.setattr(offline, "_count_packets", lambda path: 100)
+    monkeypatch.setattr(offline, "_counts", lambda path: (100, 0))
     count, images = read_frames(data / "Archery" / "v_Archery_g01_c01.avi", 4)
     assert count == 11
     assert [read_number(image) for image in images] == segment_frames(11, 4)
+
+
+def test_a_video_that_is_cut_off_is_unreadable(tmp_path: Path):
+    path = write_numbered_video(tmp_path / "clip.avi", 60)
+    assert read_frames(path, 4)[0] == 60
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(SourceError, match=r"only \d+ of its 60 frames can be decoded"):
+        read_frames(path, 4)
 
 
 def test_any_tree_of_classes(tmp_path: Path):
