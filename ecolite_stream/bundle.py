@@ -268,7 +268,9 @@ def write_description(
     digest = _digest(content)
     content = {"schema_version": SCHEMA_VERSION, **content, "digest": digest}
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    (path / DESCRIPTION).write_text(text, encoding="utf-8")
+    new = path / f"{DESCRIPTION}.part"
+    new.write_text(text, encoding="utf-8")
+    new.replace(path / DESCRIPTION)  # whoever reads it meanwhile sees the old one or the new one
     return Bundle(path, spec, table, hashes, digest)
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, cast
@@ -14,34 +12,45 @@ from typing import Any, NoReturn, cast
 import click
 
 from ecolite_stream import __version__
+from ecolite_stream.bench import calibrate as calibrate_bench
 from ecolite_stream.bench import engines as engines_bench
 from ecolite_stream.bench import memory as memory_bench
 from ecolite_stream.bench import online as online_bench
 from ecolite_stream.bench import speed as speed_bench
 from ecolite_stream.bench import streams as streams_bench
 from ecolite_stream.bench import track as track_bench
+from ecolite_stream.bench import ucf101 as ucf101_bench
+from ecolite_stream.bench.live import live_json, live_tables
+from ecolite_stream.bench.offline import CROPS, check_crops
+from ecolite_stream.bench.redescribe import redescribe
 from ecolite_stream.bench.references import open_references
 from ecolite_stream.bench.report import Report, Table, bundle_name
-from ecolite_stream.bundle import Bundle, ModelSpec, demo_bundle_path, read_bundle
+from ecolite_stream.bench.shared import (
+    ABOVE_ZERO,
+    BUNDLE,
+    ENGINE,
+    JSON,
+    PATH,
+    closing_all,
+    opened,
+    progress,
+    publish,
+)
+from ecolite_stream.bench.splits import SPLITS
+from ecolite_stream.bundle import (
+    Bundle,
+    ModelSpec,
+    demo_bundle_path,
+    read_bundle,
+)
 from ecolite_stream.commands import run
 from ecolite_stream.config import MemoryConfig, StreamConfig
-from ecolite_stream.engines import ENGINE_NAMES, Engine, installed_engines, open_engine
+from ecolite_stream.engines import ENGINE_NAMES, Engine, installed_engines
 from ecolite_stream.engines.check import TOLERANCE, check_apart
-from ecolite_stream.errors import ConfigError, EcoliteError, SourceError
+from ecolite_stream.errors import BundleError, ConfigError, EcoliteError, SourceError
 from ecolite_stream.memory import POLICIES
 from ecolite_stream.recognizer import Recognizer
 from ecolite_stream.sources import open_source
-
-PATH = click.Path(path_type=Path)
-BUNDLE = click.option("--bundle", "folder", type=PATH, help="Model folder. [the embedded one]")
-ENGINE = click.option(
-    "--engine",
-    type=click.Choice(("auto", *ENGINE_NAMES)),
-    default="auto",
-    help="What computes. [auto: the fastest]",
-)
-JSON = click.option("--json", "json_file", type=PATH, help="File for all results.")
-ABOVE_ZERO = click.FloatRange(0, min_open=True)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -233,12 +242,12 @@ def online(**options: Any) -> None:
     with opened(bundle, [asked.engine]) as [engine]:
         results = _clips(asked, engine, bundle.spec) if asked.data else []
         agreements = _tracks(asked, engine, bundle.spec)
-    tables = online_bench.online_tables(results) if results else []
+    tables = online_bench.online_tables(results) + live_tables(results) if results else []
     if agreements:
         tables.append(track_bench.track_table(agreements, bundle.spec.clip_seconds))
     settings = {"data": str(asked.data), "only": asked.only, "engine": engine.name}
     content = {
-        "memories": [online_bench.policy_json(result) for result in results],
+        "memories": [{**online_bench.policy_json(r), **live_json(r)} for r in results],
         "tracks": [dataclasses.asdict(agreement) for agreement in agreements],
     }
     publish(Report("online", [bundle], settings, tables, content), asked.json_file)
@@ -262,43 +271,125 @@ def _tracks(asked: Online, engine: Engine, spec: ModelSpec) -> list[track_bench.
     ]
 
 
+@bench.command()
+@click.option("--data", type=PATH, required=True, help="UCF101, or any <class>/<clip> folder.")
+@click.option("--split", type=click.Choice(SPLITS), help="The official ones; all is every clip.")
+@click.option("--split-files", type=PATH, help="Official lists. [DATA/ucf101_splits]")
+@click.option("--split-by", metavar="REGEX", help="Group in <class>/<file>: its first (...).")
+@click.option("--test-groups", default="", metavar="A,B", help="Groups of --split-by to test.")
+@click.option("--crops", type=click.Choice(tuple(map(str, CROPS))), default="1", show_default=True)
+@click.option(
+    "--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Decoding threads."
+)
+@click.option("--limit", type=click.IntRange(1), help="At most so many videos, spread evenly.")
+@click.option("--report", type=PATH, help="Folder for all results; goes on where it stopped.")
+@click.option("--device", help="cpu, ascend, ascend:0, gpu:0. [the engine's own]")
+@BUNDLE
+@ENGINE
+def ucf101(
+    folder: Path | None,
+    engine: str,
+    device: str | None,
+    crops: str,
+    test_groups: str,
+    **options: Any,
+) -> None:
+    """Recognize every video of a UCF101 split, as published; any other class folders too.
+
+    Exit code 3 where a video is unreadable, missing or extra.
+    """
+    groups = tuple(filter(None, test_groups.split(",")))
+    asked = ucf101_bench.Asked(crops=int(crops), test_groups=groups, **options)
+    bundle = read_bundle(folder or demo_bundle_path())
+    check_crops(asked.crops, bundle.spec.preprocessing)
+    selection = ucf101_bench.select(asked, bundle.spec.labels)
+    with (
+        opened(bundle, [engine], device) as [backend],
+        progress("recognizing", len(selection.clips)) as step,
+    ):
+        scores, pace = ucf101_bench.run_evaluation(
+            asked, selection, bundle, backend, device, lambda: step(1)
+        )
+    report = ucf101_bench.make_report(asked, selection, bundle, backend, device, scores, pace)
+    if asked.report:
+        ucf101_bench.write_report(report, scores, asked.report)
+    publish(report, None)
+    click.echo(f"\n{scores.published_lines()}")
+    if problems := ucf101_bench.problems(scores, selection):
+        click.echo("\n".join(problems), err=True)
+        raise SourceError(
+            f"{len(problems)} problems with the videos of {asked.data}, listed above; "
+            f"{len(scores.read)} of {scores.total} were evaluated"
+        )
+
+
+@bench.command()
+@click.option("--data", type=PATH, required=True, help="Held-out clips: <class>/<clip>.")
+@click.option("--only", default="", help="Only clips whose <class>/<clip> contains this text.")
+@click.option("--bundle", "folder", type=PATH, required=True, help="Model folder.")
+@click.option("--out", type=PATH, help="Folder for a calibrated copy. [the bundle itself changes]")
+@click.option(
+    "--share",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=calibrate_bench.SHARE,
+    show_default=True,
+    help="How often a label is to be right at its threshold.",
+)
+@ENGINE
+@JSON
+def calibrate(
+    data: Path,
+    only: str,
+    folder: Path,
+    out: Path | None,
+    share: float,
+    engine: str,
+    json_file: Path | None,
+) -> None:
+    """Fit temperature and thresholds to held-out clips, and write them into the bundle.
+
+    Nothing is written where a clip cannot be read.
+    """
+    bundle = read_bundle(folder)
+    if out and out.exists():
+        raise BundleError(f"{out} exists already; name a new folder for the copy")
+    spec = bundle.spec
+    clips = online_bench.find_clips(data, spec.labels, only)
+    with opened(bundle, [engine]) as [backend], progress("streaming", len(clips)) as step:
+        collected = calibrate_bench.collect(clips, backend, spec, StreamConfig(), lambda: step(1))
+    _refuse_gaps(collected, len(clips))
+    fitted = calibrate_bench.calibrate(collected.samples, spec, share)
+    counts = {"predictions": len(collected.samples.right), "clips": collected.clips}
+    settings = {"data": str(data), "only": only, "engine": backend.name, "share": share}
+    content = {
+        **fitted.to_json(),
+        **counts,
+        "thresholds": dict(fitted.thresholds),
+        "too_short": list(collected.too_short),
+    }
+    tables = calibrate_bench.calibration_tables(collected, fitted, spec)
+    publish(Report("calibrate", [bundle], settings, tables, content), json_file)
+    written = redescribe(bundle, fitted.applied(spec, counts), out)
+    click.echo(f"wrote {written.path}, digest {written.digest[:12]}", err=True)
+
+
+def _refuse_gaps(collected: calibrate_bench.Collected, num_clips: int) -> None:
+    for name in collected.too_short:
+        click.echo(f"too short to fill the memory: {name}", err=True)
+    for name, reason in collected.unreadable.items():
+        click.echo(f"unreadable: {name}: {reason}", err=True)
+    if collected.unreadable:
+        raise SourceError(
+            f"{len(collected.unreadable)} of {num_clips} clips cannot be read; nothing was written"
+        )
+
+
 def _refuse_unreadable(results: Sequence[online_bench.PolicyResult]) -> None:
     broken = [clip for clip in results[0].clips if clip.error] if results else []
     for clip in broken:
         click.echo(f"unreadable: {clip.name}: {clip.error}", err=True)
     if broken:
         raise SourceError(f"{len(broken)} of {len(results[0].clips)} clips cannot be read")
-
-
-@contextmanager
-def opened(bundle: Bundle, names: Iterable[str]) -> Iterator[list[Engine]]:
-    """A bundle's engines of those names, closed at the end."""
-    with closing_all([open_engine(name, bundle) for name in dict.fromkeys(names)]) as engines:
-        yield engines
-
-
-@contextmanager
-def closing_all(engines: list[Engine]) -> Iterator[list[Engine]]:
-    """Engines that are closed at the end."""
-    with ExitStack() as stack:
-        for engine in engines:
-            stack.callback(engine.close)
-        yield engines
-
-
-@contextmanager
-def progress(doing: str, length: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on stderr where that is a terminal; the function moves it on."""
-    hidden = not sys.stderr.isatty()
-    with click.progressbar(length=length, label=doing, file=sys.stderr, hidden=hidden) as bar:
-        yield bar.update
-
-
-def publish(report: Report, json_file: Path | None) -> None:
-    """Print a report, and write it to a file where one is named."""
-    click.echo(str(report))
-    if json_file:
-        report.write_json(json_file)
 
 
 def main() -> NoReturn:

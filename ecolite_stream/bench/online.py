@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ecolite_stream.bench.report import Table
-from ecolite_stream.bench.watch import watch
+from ecolite_stream.bench.watch import Watched, watch
 from ecolite_stream.bundle import ModelSpec
 from ecolite_stream.clips import ClipFile
 from ecolite_stream.clips import find_clips as all_clips
@@ -19,7 +20,7 @@ from ecolite_stream.engines import Engine
 from ecolite_stream.errors import ConfigError, SourceError
 from ecolite_stream.recognizer import Recognizer
 from ecolite_stream.sources import open_source
-from ecolite_stream.types import Prediction
+from ecolite_stream.types import FloatArray, Prediction
 
 
 def find_clips(folder: Path, labels: Sequence[str], only: str = "") -> list[ClipFile]:
@@ -70,6 +71,9 @@ class ClipResult:
         taken_for: the label of `clip_label`; None where nothing could be predicted.
         moments: its live predictions, in order.
         error: why it cannot be read; None where it can.
+        stream_s: how long it is, in seconds.
+        encoded: how many of its frames were encoded.
+        engine_ms: wall-clock time that encoding and classifying took.
     """
 
     name: str
@@ -77,6 +81,9 @@ class ClipResult:
     taken_for: str | None
     moments: tuple[Moment, ...] = ()
     error: str | None = None
+    stream_s: float = 0.0
+    encoded: int = 0
+    engine_ms: float = 0.0
 
     @property
     def is_right(self) -> bool:
@@ -152,18 +159,57 @@ def watch_file(
     Raises:
         SourceError: it cannot be read.
     """
+    return _watch(path, engine, spec, config)[1]
+
+
+def _watch(
+    path: Path, engine: Engine, spec: ModelSpec, config: StreamConfig
+) -> tuple[Watched, list[Prediction]]:
     predictions: list[Prediction] = []
-    watch(open_source(str(path)), Recognizer(engine, spec, config), predictions.append)
-    return predictions
+    recognizer = Recognizer(engine, spec, config)
+    return watch(open_source(str(path)), recognizer, predictions.append), predictions
+
+
+class _Metered:
+    """An engine that counts the frames it encodes, and the time it takes; in wall-clock ms."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.name = engine.name
+        self.close = engine.close
+        self.encoded = 0
+        self.engine_ms = 0.0
+        self._engine = engine
+
+    def encode(self, images: FloatArray) -> FloatArray:
+        self.encoded += len(images)
+        return self._timed(self._engine.encode, images)
+
+    def classify(self, features: FloatArray) -> FloatArray:
+        return self._timed(self._engine.classify, features)
+
+    def _timed(self, call: Callable[[FloatArray], FloatArray], batch: FloatArray) -> FloatArray:
+        start_s = time.perf_counter()
+        result = call(batch)
+        self.engine_ms += 1e3 * (time.perf_counter() - start_s)
+        return result
 
 
 def watch_clip(clip: ClipFile, engine: Engine, spec: ModelSpec, config: StreamConfig) -> ClipResult:
     """What a clip is taken for; a clip that cannot be read is a result with an error."""
+    metered = _Metered(engine)
     try:
-        predictions = watch_file(clip.path, engine, spec, config)
+        watched, predictions = _watch(clip.path, metered, spec, config)
     except SourceError as error:
         return ClipResult(clip.name, clip.label, None, error=one_line(error))
-    return ClipResult(clip.name, clip.label, clip_label(predictions), moments_of(predictions))
+    return ClipResult(
+        clip.name,
+        clip.label,
+        clip_label(predictions),
+        moments_of(predictions),
+        stream_s=watched.stream_s,
+        encoded=metered.encoded,
+        engine_ms=metered.engine_ms,
+    )
 
 
 def watch_clips(

@@ -118,3 +118,28 @@ def _is_name(column: Sequence[str]) -> bool:
 
 def _padded(cell: str, width: int, left: bool) -> str:
     return cell.ljust(width) if left else cell.rjust(width)
+
+
+def to_markdown(report: Report, figures: Sequence[str] = ()) -> str:
+    """A report as Markdown.
+
+    Args:
+        report: what was measured.
+        figures: file names beside it.
+    """
+    facts, *_ = str(report).split("\n\n", 1)
+    settings = [f"{name:9} {value}" for name, value in report.settings.items()]
+    parts = [f"# ecolite-bench {report.command}", "```\n" + "\n".join([facts, *settings]) + "\n```"]
+    parts += [_table_markdown(table) for table in report.tables]
+    parts += [f"![{name}]({name})" for name in figures]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table_markdown(table: Table) -> str:
+    rows = [table.columns, ("---",) * len(table.columns), *table.rows]
+    lines = ["| " + " | ".join(_escaped(_text(cell)) for cell in row) + " |" for row in rows]
+    return "\n\n".join([f"## {table.title}", "\n".join(lines), *table.notes])
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|")

@@ -1,0 +1,206 @@
+"""`ecolite-bench ucf101`: every video of a split, recognized as published."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ecolite_stream.bench.figures import accuracy_figure, confusion_figure, write_figure
+from ecolite_stream.bench.offline import Outcome, Pace, evaluate
+from ecolite_stream.bench.report import Report, to_markdown
+from ecolite_stream.bench.results import Results
+from ecolite_stream.bench.scores import PUBLISHED, Scores, score_tables
+from ecolite_stream.bench.splits import (
+    Selection,
+    find_lists,
+    find_videos,
+    select_by_groups,
+    select_by_lists,
+    select_by_pattern,
+)
+from ecolite_stream.bundle import Bundle
+from ecolite_stream.engines import Engine
+from ecolite_stream.errors import ConfigError
+
+PROTOCOL = "N frames at floor(F/N/2 + i*F/N), softmax of the mean logits over the crops"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What `ecolite-bench ucf101` is asked for.
+
+    Attributes:
+        data: folder of the data set.
+        split: 1, 2, 3, all, or None where `split_by` tells.
+        split_files: folder of official lists.
+        split_by: regular expression on `<class>/<file>`.
+        test_groups: what its first group is to be.
+        crops: 1 or 10.
+        workers: threads that decode.
+        limit: at most so many videos.
+        report: folder for the results.
+    """
+
+    data: Path
+    split: str | None = None
+    split_files: Path | None = None
+    split_by: str | None = None
+    test_groups: tuple[str, ...] = ()
+    crops: int = 1
+    workers: int = 2
+    limit: int | None = None
+    report: Path | None = None
+
+    def __post_init__(self) -> None:
+        if (self.split_by is None) != (not self.test_groups):
+            raise ConfigError("--split-by and --test-groups go together; one of them is missing")
+        if (self.split is None) == (self.split_by is None):
+            raise ConfigError("name one of --split 1|2|3|all and --split-by REGEX")
+        if self.split_by is not None and self.split_files is not None:
+            raise ConfigError("--split-files belongs to --split, not to --split-by")
+
+
+def select(asked: Asked, labels: tuple[str, ...]) -> Selection:
+    """The clips to evaluate.
+
+    Raises:
+        ConfigError: there are none, the split cannot be told, or a class is none of `labels`.
+    """
+    clips = find_videos(asked.data)
+    if asked.split_by is not None:
+        selection = select_by_pattern(clips, asked.split_by, asked.test_groups)
+    elif lists := find_lists(asked.data, asked.split_files):
+        selection = select_by_lists(clips, lists, str(asked.split))
+    else:
+        selection = select_by_groups(clips, str(asked.split))
+    if not selection.clips:
+        raise ConfigError(
+            f"{asked.data} has {len(clips)} clips, none of which is in {selection.note}"
+        )
+    if unknown := sorted({clip.label for clip in selection.clips} - set(labels)):
+        raise ConfigError(
+            f"the bundle has no label {', '.join(unknown)}; name a --bundle that was trained on "
+            f"the classes of {asked.data}; its labels: {', '.join(labels)}"
+        )
+    return selection.limited(asked.limit)
+
+
+def run_evaluation(
+    asked: Asked,
+    selection: Selection,
+    bundle: Bundle,
+    engine: Engine,
+    device: str | None = None,
+    on_clip: Callable[[], None] = lambda: None,
+) -> tuple[Scores, Pace]:
+    """Evaluate a selection, or what an earlier run into the same report folder left of it.
+
+    Args:
+        asked: crops, workers and the report folder.
+        selection: clips.
+        bundle: whose labels they have.
+        engine: of the bundle.
+        device: that was asked for.
+        on_clip: called after each clip, kept ones too.
+
+    Raises:
+        ConfigError: the report folder has results of something else, or cannot be written.
+        EngineError: the engine failed.
+    """
+    pace = Pace()
+    with ExitStack() as stack:
+        results = None
+        if asked.report is not None:
+            key = results_key(asked, bundle, engine, device)
+            results = stack.enter_context(Results(asked.report, key))
+        known = dict(results.known) if results else {}
+        todo = [clip for clip in selection.clips if clip.name not in known]
+        for _ in range(len(selection.clips) - len(todo)):
+            on_clip()
+        for outcome in evaluate(todo, engine, bundle.spec, asked.crops, asked.workers, pace):
+            known[outcome.clip] = outcome
+            if results:
+                results.add(outcome)
+            on_clip()
+        if results:
+            results.finish()
+    outcomes: list[Outcome] = [known[clip.name] for clip in selection.clips]
+    return Scores(outcomes, len(selection.missing) + selection.unnamed), pace
+
+
+def results_key(asked: Asked, bundle: Bundle, engine: Engine, device: str | None) -> dict[str, Any]:
+    """What must be the same for results to go together; plain containers."""
+    return {
+        "bundle": bundle.digest,
+        "crops": asked.crops,
+        "protocol": PROTOCOL,
+        "engine": engine.name,
+        "device": device,
+        "data": str(asked.data.resolve()),
+    }
+
+
+def make_report(
+    asked: Asked,
+    selection: Selection,
+    bundle: Bundle,
+    engine: Engine,
+    device: str | None,
+    scores: Scores,
+    pace: Pace,
+) -> Report:
+    """Tables for people, the same and all else for programs."""
+    num_segments = bundle.spec.num_segments
+    settings = {
+        "data": str(asked.data),
+        "split": selection.note,
+        "segments": num_segments,
+        "crops": asked.crops,
+        "limit": asked.limit,
+        "engine": engine.name,
+        "device": device,
+        "workers": asked.workers,
+        "evaluated": f"{len(scores.read)} of {scores.total}",
+        "protocol": PROTOCOL,
+    }
+    results = {
+        **scores.to_json(),
+        "of_split": selection.of,
+        "missing": list(selection.missing),
+        "missing_unnamed": selection.unnamed,
+        "extra": list(selection.extra),
+        "speed": pace.to_json(),
+        "published": [vars(other) for other in PUBLISHED.get(num_segments, ())],
+    }
+    tables = score_tables(scores, selection, num_segments, pace)
+    return Report("ucf101", [bundle], settings, tables, results)
+
+
+def write_report(report: Report, scores: Scores, folder: Path) -> None:
+    """report.json, report.md and the figures.
+
+    Raises:
+        ConfigError: they cannot be written.
+    """
+    report.write_json(folder / "report.json")
+    figures = {"accuracy.png": accuracy_figure(scores.by_class())}
+    if scores.read:
+        figures["confusion.png"] = confusion_figure(*scores.confusion())
+    for name, figure in figures.items():
+        write_figure(folder / name, figure)
+    try:
+        (folder / "report.md").write_text(to_markdown(report, list(figures)), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{folder / 'report.md'} cannot be written: {error}") from error
+
+
+def problems(scores: Scores, selection: Selection) -> list[str]:
+    """A line for each video that is unreadable, missing or extra."""
+    lines = [f"unreadable: {outcome.clip}: {outcome.error}" for outcome in scores.unreadable]
+    lines += [f"missing: {name}" for name in selection.missing]
+    if selection.unnamed:
+        lines.append(f"missing: {selection.unnamed} more, by the published count")
+    return lines + [f"extra: {name}" for name in selection.extra]
