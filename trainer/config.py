@@ -145,6 +145,8 @@ class TrainConfig:
     Attributes:
         data, augmentation: the clips, and how they are varied.
         output: folder for checkpoints; made where it is missing.
+        resume: run folder, or the last.ckpt in it, of a training that was ended early: goes on in
+            that folder, whatever `output` says, with the epoch after its last whole one.
         arch, num_segments, width: the network; see `trainer.network.NetworkConfig`.
         clip_seconds: seconds of a live stream that the N segments will span.
         preprocessing: how a picture becomes an input.
@@ -166,6 +168,7 @@ class TrainConfig:
 
     data: DataConfig
     output: Path = Path("runs/train")
+    resume: Path | None = None
     arch: str = "eco_lite"
     num_segments: int = 4
     width: float = 1.0

@@ -122,10 +122,12 @@ def test_a_loss_that_is_no_number_names_the_last_checkpoint(
     assert load_checkpoint(output / "last.ckpt").spec.training["epoch"] == 1
 
 
-@pytest.mark.parametrize("name", ["best.ckpt", "last.ckpt"])
+@pytest.mark.parametrize("name", ["best.ckpt", "last.ckpt", "last.state"])
 def test_a_folder_with_a_training_in_it_is_refused(clips: Path, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"dear")
-    with pytest.raises(ConfigError, match="holds a training already; name another --output, or"):
+    with pytest.raises(
+        ConfigError, match=r"holds a training already; go on with --resume \S+, name"
+    ):
         train(config(clips, tmp_path))
     assert (tmp_path / name).read_bytes() == b"dear"
 
