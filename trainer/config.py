@@ -155,6 +155,8 @@ class TrainConfig:
         clip_seconds: seconds of a live stream that the N segments will span.
         preprocessing: how a picture becomes an input.
         epochs, batch_size: how long, and how many clips a step.
+        iter_size: batches whose gradients are averaged for one move of the optimiser; for large
+            batches on little memory. Batch norm still sees `batch_size` clips.
         lr: learning rate; the highest one of a schedule. Biases learn at twice this rate.
         lr_schedule: `constant`, `cosine`, `one_cycle`, or `saturate`: a tenth whenever validation
             has not improved for `num_saturate` epochs, as published; it needs a split.
@@ -166,6 +168,8 @@ class TrainConfig:
             or start afresh where the labels are others.
         motion_init: without a checkpoint, let the first 3D convolution start blind to what stands
             still; from scratch this saves the epochs in which a small moving person is sought.
+        no_partialbn: let every batch norm learn; false freezes all but the first, statistics
+            included, which suits small batches that start from good weights.
         seed: of everything random.
         device_target: `CPU`, `Ascend` or `GPU`.
     """
@@ -185,6 +189,7 @@ class TrainConfig:
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     epochs: int = 60
     batch_size: int = 16
+    iter_size: int = 1
     lr: float = 1e-3
     lr_schedule: str = "saturate"
     num_saturate: int = 5
@@ -196,13 +201,14 @@ class TrainConfig:
     clip_gradient: float | None = 40.0
     init_checkpoint: Path | None = None
     motion_init: bool = False
+    no_partialbn: bool = True
     seed: int = 0
     device_target: str = "CPU"
 
     def __post_init__(self) -> None:
         check_one_of("lr_schedule", self.lr_schedule, LR_SCHEDULES)
         check_one_of("device_target", self.device_target, DEVICE_TARGETS)
-        for name in ("epochs", "batch_size", "lr", "num_saturate", "clip_seconds"):
+        for name in ("epochs", "batch_size", "iter_size", "lr", "num_saturate", "clip_seconds"):
             check_above_zero(name, getattr(self, name))
         for name in ("momentum", "dropout", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:

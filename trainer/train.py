@@ -16,7 +16,6 @@ from pathlib import Path
 
 import click
 import mindspore as ms
-import mindspore.ops as ops
 import numpy as np
 
 from ecolite_stream.bundle import ModelSpec
@@ -46,12 +45,11 @@ from trainer.state import (
     save_state,
     state_of_optimizer,
 )
+from trainer.step import AccumulatingStep, Step, frozen_norms, make_step
 
 BEST, LAST = "best.ckpt", "last.ckpt"
 
 _log = logging.getLogger(__name__)
-
-Step = Callable[[ms.Tensor, ms.Tensor], ms.Tensor]
 
 
 def train(config: TrainConfig) -> Path:
@@ -103,27 +101,6 @@ def _require_unused(output: Path) -> None:
         )
 
 
-def make_step(network: Network, optimizer: ms.nn.Optimizer, config: TrainConfig) -> Step:
-    """The compiled training step: inputs (B, N, 3, S, S) and labels (B,) -> mean loss."""
-    clip_norm = config.clip_gradient
-    smoothing = config.label_smoothing
-
-    def loss_of(inputs: ms.Tensor, labels: ms.Tensor) -> ms.Tensor:
-        return ops.cross_entropy(network(inputs), labels, label_smoothing=smoothing)
-
-    loss_and_gradients = ms.value_and_grad(loss_of, None, optimizer.parameters)
-
-    @ms.jit  # type: ignore[untyped-decorator, unused-ignore]
-    def step(inputs: ms.Tensor, labels: ms.Tensor) -> ms.Tensor:
-        loss, gradients = loss_and_gradients(inputs, labels)
-        if clip_norm is not None:
-            gradients = ops.clip_by_global_norm(gradients, clip_norm)
-        optimizer(gradients)
-        return loss
-
-    return step  # type: ignore[no-any-return, unused-ignore]
-
-
 class Run:
     """One training run: epochs of steps, validation and checkpoints in `config.output`."""
 
@@ -133,10 +110,15 @@ class Run:
         self.network = network
         self.names = set(parameters_of(network))  # before dropout's masks join them
         self.dropouts = seed_dropout(network, config.batch_size, config.num_segments)
+        self.frozen = [] if config.no_partialbn else frozen_norms(network)
         self.optimizer = build_optimizer(
             network, config.lr, config.momentum, config.nesterov, config.weight_decay
         )
-        self.step = make_step(network, self.optimizer, config)
+        how = (network, self.optimizer, config.clip_gradient, config.label_smoothing)
+        self.accumulating = (
+            AccumulatingStep(*how, config.iter_size) if config.iter_size > 1 else None
+        )
+        self.step: Step = self.accumulating or make_step(*how)
         self.steps_per_epoch = max(1, len(dataset.training(epoch=1)) // config.batch_size)
         self.schedule = Schedule(config, config.epochs * self.steps_per_epoch)
         self.pace = Pace()
@@ -229,6 +211,8 @@ class Run:
         """One epoch of steps; returns their mean loss."""
         config, losses = self.config, []
         self.network.set_train(True)
+        for norm in self.frozen:
+            norm.set_train(False)
         batches = training_batches(
             self.dataset.training(epoch),
             self.dataset.labels,
@@ -252,6 +236,8 @@ class Run:
             self._check(loss, f"epoch {epoch}, step {number}")
             losses.append(loss)
             advance(1)
+        if self.accumulating:
+            self.accumulating.flush()
         return sum(losses) / len(losses)
 
     def _check(self, loss: float, where: str) -> None:

@@ -57,11 +57,14 @@ def test_damaged_videos_are_named_and_the_rest_is_done(
     videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (videos / "jump" / "bad.mp4").write_bytes(b"no video")
+    cut = write_numbered_video(videos / "walk" / "cut.avi", 100)
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
     assert call(videos, tmp_path / "out", "--quality", "50") == 1
     told = capsys.readouterr()
-    assert "bad.mp4" in told.err and "1 videos are damaged" in told.err
-    assert "2 of 3 videos" in told.out
-    assert not (tmp_path / "out/jump/bad").exists()
+    assert "bad.mp4" in told.err and "cut.avi ended at" in told.err
+    assert "2 videos are damaged" in told.err
+    assert "2 of 4 videos" in told.out
+    assert not (tmp_path / "out/jump/bad").exists() and not (tmp_path / "out/walk/cut").exists()
     assert not list((tmp_path / "out").glob("*/.*"))
 
 

@@ -7,7 +7,11 @@ A clip's folder gets its name when it is whole: what was interrupted is done ane
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import shutil
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +21,7 @@ import cv2
 from ecolite_stream.clips import VIDEO_SUFFIXES
 from ecolite_stream.commands import one_line, run
 from ecolite_stream.errors import ConfigError, EcoliteError, SourceError
-from ecolite_stream.sources import open_source
+from ecolite_stream.sources import damage, open_source
 from trainer.data.parallel import in_parallel
 from trainer.data.reading import shrink
 
@@ -36,7 +40,7 @@ def extract(video: Path, folder: Path, how: Extraction) -> None:
     """Write every frame of a video into a folder, unless that is there already.
 
     Raises:
-        SourceError: the video cannot be read to its end; no folder is left.
+        SourceError: the video is damaged or cut off; no folder is left.
         OSError: the frames cannot be written.
     """
     if folder.exists():
@@ -45,13 +49,40 @@ def extract(video: Path, folder: Path, how: Extraction) -> None:
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
-        with open_source(str(video)) as source:
+        with _refusing_damage(), open_source(str(video)) as source:
             for frame in source:
                 small = shrink(frame.image, how.short_side) if how.short_side else frame.image
                 _write(temporary / NAME.format(frame.index + 1), small, how.quality)
         temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _refusing_damage() -> Iterator[None]:
+    """Raise what a source only warns of: pieces that it skipped, a file that is cut off."""
+    handler = _Keeping()
+    log = logging.getLogger(damage.__name__)
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+    if handler.messages:
+        raise SourceError(handler.messages[0])
+
+
+class _Keeping(logging.Handler):
+    """Keeps the warnings of the thread that made it: others are reading other videos."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.messages: list[str] = []
+        self._thread = threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.thread == self._thread:
+            self.messages.append(record.getMessage())
 
 
 def _write(path: Path, image: cv2.typing.MatLike, quality: int) -> None:
