@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +21,7 @@ from tests.conftest import ROOT
 from trainer.checkpoint import load_checkpoint
 from trainer.config import load_train_config
 from trainer.figures import write_video
-from trainer.state import load_state
+from trainer.state import load_state, save_state
 from trainer.train import train
 
 LIMIT_S = 240
@@ -119,8 +121,8 @@ def config_words(clips: Path, *more: str) -> list[str]:
 
 
 def test_what_cannot_be_resumed(clips: Path, tmp_path: Path) -> None:
-    def resume(*more: str) -> Path:
-        return train(load_train_config(None, config_words(clips, *more)))
+    def resume(*more: str, folder: Path = clips) -> Path:
+        return train(load_train_config(None, config_words(folder, *more)))
 
     with pytest.raises(BundleError, match="does not exist: no epoch was finished there"):
         resume(f"--resume={tmp_path}")
@@ -136,7 +138,18 @@ def test_what_cannot_be_resumed(clips: Path, tmp_path: Path) -> None:
         resume(f"--resume={output}", "--seed=1")
     with pytest.raises(ConfigError, match=r"augmentation\.flip is 0\.0, the training"):
         resume(f"--resume={output}", "--augmentation.flip=0", "--data.workers=1")
+    finished = [word.replace("epochs=3", "epochs=1") for word in config_words(clips)]
+    assert train(load_train_config(None, [*finished, f"--resume={output}"])) == output / "best.ckpt"
+    fewer = tmp_path / "fewer"
+    shutil.copytree(clips, fewer)
+    shutil.rmtree(fewer / "red")
+    changed = load_state(output / "last.state")
+    config = dict(changed.config)
+    config["data"] = {**config["data"], "clips": [str(fewer)]}
+    save_state(output / "last.state", dataclasses.replace(changed, config=config))
+    with pytest.raises(ConfigError, match="clips are not those .* expected 2 classes and 2 steps"):
+        resume(f"--resume={output}", folder=fewer)
     text = (output / "last.state").read_bytes()
     (output / "last.state").write_bytes(text[: len(text) // 2])
     with pytest.raises(BundleError, match=r"last\.state is no training state, or is damaged"):
-        resume(f"--resume={output}")
+        resume(f"--resume={output}", folder=fewer)

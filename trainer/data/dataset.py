@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,17 +112,40 @@ def read_lists(config: TrainConfig) -> tuple[list[Clip], list[Clip], tuple[str, 
     assert config.train_list is not None  # by whoever calls
     lists = [(path, read_list(path)) for path in (config.train_list, config.val_list) if path]
     labels = _listed_labels(config.labels, lists)
-    budget = Budget(config.data.cache_mb)
-    sides = []
-    for path, items in lists:
-        root = expand_folder(config.data_path) if config.data_path else path.parent
-
-        def read(item: Item, path: Path = path, root: Path = root) -> Clip:
-            return _read_item(path, root / item.path, item, labels[item.index], config, budget)
-
-        sides.append(in_parallel(read, items, config.data.workers, f"reading {path.name}"))
+    data, budget = config.data, Budget(config.data.cache_mb)
+    short_side = config.preprocessing.short_side
+    sides = [
+        read_items(path, items, config.data_path, labels, short_side, data.workers, budget)
+        for path, items in lists
+    ]
     by_index = tuple(labels[index] for index in sorted(labels))
     return sides[0], sides[1] if config.val_list else [], by_index
+
+
+def read_items(
+    path: Path,
+    items: Sequence[Item],
+    data_path: str | None,
+    labels: Mapping[int, str],
+    short_side: int,
+    workers: int,
+    budget: Budget,
+) -> list[Clip]:
+    """The clips of a list at `path`: videos as `read_clips` reads them, and folders of frames.
+
+    Args:
+        data_path: what the list's paths are relative to; None is its folder.
+        labels: of the class indices.
+
+    Raises:
+        ConfigError, SourceError: as `read_lists`.
+    """
+    root = expand_folder(data_path) if data_path else path.parent
+
+    def read(item: Item) -> Clip:
+        return _read_item(path, root / item.path, item, labels, short_side, budget)
+
+    return in_parallel(read, items, workers, f"reading {path.name}")
 
 
 def _listed_labels(
@@ -152,10 +175,19 @@ def _listed_labels(
 
 
 def _read_item(
-    where: Path, path: Path, item: Item, label: str, config: TrainConfig, budget: Budget
+    where: Path,
+    path: Path,
+    item: Item,
+    labels: Mapping[int, str],
+    short_side: int,
+    budget: Budget,
 ) -> Clip:
+    if item.index not in labels:
+        raise ConfigError(
+            f"{where}: {item.path} has class index {item.index}; expected 0 to {len(labels) - 1}"
+        )
+    label = labels[item.index]
     name = f"{label}/{path.name}"
-    short_side = config.preprocessing.short_side
     if path.is_dir():
         clip: Clip = FrameFolderClip(name, label, path, short_side, len(frame_files(path)))
     elif path.is_file():
