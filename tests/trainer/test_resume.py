@@ -147,7 +147,7 @@ def test_what_cannot_be_resumed(clips: Path, tmp_path: Path) -> None:
     config = dict(changed.config)
     config["data"] = {**config["data"], "clips": [str(fewer)]}
     save_state(output / "last.state", dataclasses.replace(changed, config=config))
-    with pytest.raises(ConfigError, match="clips are not those .* expected 2 classes and 2 steps"):
+    with pytest.raises(ConfigError, match=r"clips are not those .* expected 2 classes and 2 steps"):
         resume(f"--resume={output}", folder=fewer)
     text = (output / "last.state").read_bytes()
     (output / "last.state").write_bytes(text[: len(text) // 2])
