@@ -23,6 +23,7 @@ from ecolite_stream.bundle import ModelSpec
 from ecolite_stream.commands import one_line
 from ecolite_stream.errors import BundleError
 from ecolite_stream.types import FloatArray
+from trainer.files import put_in_place
 from trainer.network import Network, NetworkConfig, build_network
 from trainer.published import as_float32, read_mindspore, require_fit, silent_log
 
@@ -74,9 +75,7 @@ def save_checkpoint(
                 entries, str(temporary), append_dict={MODEL_SPEC: text}, crc_check=True
             )
         temporary.chmod(0o644)  # MindSpore leaves it read-only
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        put_in_place(temporary, path)
     except (OSError, RuntimeError) as error:
         raise BundleError(
             f"checkpoint {path} cannot be written: {one_line(error)}; check the folder and the "

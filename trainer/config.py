@@ -69,8 +69,6 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         check_one_of("split", self.split, SPLITS)
-        if not self.clips and not self.figures_per_class:
-            raise ConfigError("clips names no folder and figures_per_class is 0: nothing to learn")
         if self.split == "random" and not 0 < self.val_fraction < 1:
             raise ConfigError(f"val_fraction is {self.val_fraction}; expected between 0 and 1")
         if self.split == "pattern" and not (self.split_pattern and self.val_groups):
@@ -144,11 +142,21 @@ class TrainConfig:
 
     Attributes:
         data, augmentation: the clips, and how they are varied.
+        train_list, val_list: list files in place of `data.clips`, as
+            `trainer.data.gen_dataset_lists` writes them; no val_list validates on nothing.
+        data_path: folder that the paths in the lists are relative to, `$VARIABLES` expanded; None
+            is each list's own.
+        labels: label list that the lists' class indices count in, by its name or file, see
+            `ecolite_stream.labels`; None takes the classes from the paths `<class>/<clip>`.
         output: folder for checkpoints; made where it is missing.
+        resume: run folder, or the last.ckpt in it, of a training that was ended early: goes on in
+            that folder, whatever `output` says, with the epoch after its last whole one.
         arch, num_segments, width: the network; see `trainer.network.NetworkConfig`.
         clip_seconds: seconds of a live stream that the N segments will span.
         preprocessing: how a picture becomes an input.
         epochs, batch_size: how long, and how many clips a step.
+        iter_size: batches whose gradients are averaged for one move of the optimiser; for large
+            batches on little memory. Batch norm still sees `batch_size` clips.
         lr: learning rate; the highest one of a schedule. Biases learn at twice this rate.
         lr_schedule: `constant`, `cosine`, `one_cycle`, or `saturate`: a tenth whenever validation
             has not improved for `num_saturate` epochs, as published; it needs a split.
@@ -160,12 +168,19 @@ class TrainConfig:
             or start afresh where the labels are others.
         motion_init: without a checkpoint, let the first 3D convolution start blind to what stands
             still; from scratch this saves the epochs in which a small moving person is sought.
+        no_partialbn: let every batch norm learn; false freezes all but the first, statistics
+            included, which suits small batches that start from good weights.
         seed: of everything random.
         device_target: `CPU`, `Ascend` or `GPU`.
     """
 
-    data: DataConfig
+    data: DataConfig = field(default_factory=DataConfig)
+    train_list: Path | None = None
+    val_list: Path | None = None
+    data_path: str | None = None
+    labels: str | None = None
     output: Path = Path("runs/train")
+    resume: Path | None = None
     arch: str = "eco_lite"
     num_segments: int = 4
     width: float = 1.0
@@ -174,6 +189,7 @@ class TrainConfig:
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     epochs: int = 60
     batch_size: int = 16
+    iter_size: int = 1
     lr: float = 1e-3
     lr_schedule: str = "saturate"
     num_saturate: int = 5
@@ -185,13 +201,14 @@ class TrainConfig:
     clip_gradient: float | None = 40.0
     init_checkpoint: Path | None = None
     motion_init: bool = False
+    no_partialbn: bool = True
     seed: int = 0
     device_target: str = "CPU"
 
     def __post_init__(self) -> None:
         check_one_of("lr_schedule", self.lr_schedule, LR_SCHEDULES)
         check_one_of("device_target", self.device_target, DEVICE_TARGETS)
-        for name in ("epochs", "batch_size", "lr", "num_saturate", "clip_seconds"):
+        for name in ("epochs", "batch_size", "iter_size", "lr", "num_saturate", "clip_seconds"):
             check_above_zero(name, getattr(self, name))
         for name in ("momentum", "dropout", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
@@ -200,11 +217,25 @@ class TrainConfig:
         check_between("seed", self.seed, 0, MAX_SEED)
         if self.clip_gradient is not None:
             check_above_zero("clip_gradient", self.clip_gradient)
-        if self.lr_schedule == "saturate" and not self.data.keeps_clips_aside:
+        self._check_clips()
+        if self.lr_schedule == "saturate" and not (self.data.keeps_clips_aside or self.val_list):
             raise ConfigError(
                 "lr_schedule 'saturate' lowers the rate by validation scores, and no clip is kept "
                 "aside to validate on; choose one_cycle, cosine or constant, or another data.split"
             )
+
+    def _check_clips(self) -> None:
+        if self.train_list and self.data.clips:
+            raise ConfigError("train_list and data.clips both name the clips; give one of them")
+        if not self.train_list:
+            for name in ("val_list", "data_path", "labels"):
+                if getattr(self, name) is not None:
+                    raise ConfigError(f"{name} is for list files; name a train_list too")
+            if not self.data.clips and not self.data.figures_per_class:
+                raise ConfigError(
+                    "nothing to learn: data.clips names no folder, train_list no list, and "
+                    "data.figures_per_class is 0"
+                )
 
 
 def load_train_config(path: Path | None, overrides: Sequence[str] = ()) -> TrainConfig:

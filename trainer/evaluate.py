@@ -1,6 +1,7 @@
 """How well a checkpoint labels whole clips: loss, top-1 and top-5 over every one of them.
 
 python -m trainer.evaluate CHECKPOINT --clips DIR
+python -m trainer.evaluate CHECKPOINT --val_list FILE --data_path DIR
 """
 
 from __future__ import annotations
@@ -13,14 +14,16 @@ import click
 import mindspore as ms
 import numpy as np
 
+from ecolite_stream.bundle import ModelSpec
 from ecolite_stream.commands import run
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.strict import check_above_zero
 from ecolite_stream.types import FloatArray
 from trainer.checkpoint import load_checkpoint, network_from
 from trainer.config import CACHE_MB
-from trainer.data.clips import cut_windows
-from trainer.data.dataset import labelled_files
+from trainer.data.clips import Clip, cut_windows
+from trainer.data.dataset import labelled_files, read_items
+from trainer.data.lists import read_list
 from trainer.data.loader import Batch, test_batches
 from trainer.data.reading import Budget, read_clips
 from trainer.device import use_device
@@ -85,7 +88,9 @@ def score(logits: FloatArray, labels: np.ndarray[tuple[int], np.dtype[np.int32]]
 
 @click.command()
 @click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.option("--clips", required=True, multiple=True, help="Folder with <class>/<clip> files.")
+@click.option("--clips", multiple=True, help="Folder with <class>/<clip> files.")
+@click.option("--val_list", type=click.Path(path_type=Path), help="List file in place of --clips.")
+@click.option("--data_path", help="What the list's paths are relative to; else its folder.")
 @click.option("--window", type=float, help="Score windows of so many seconds, half overlapping.")
 @click.option("--only", default="", help="Only clips whose <class>/<file> contains this text.")
 @click.option("--batch-size", default=8, show_default=True, type=click.IntRange(1))
@@ -94,18 +99,54 @@ def score(logits: FloatArray, labels: np.ndarray[tuple[int], np.dtype[np.int32]]
 def main(
     checkpoint: Path,
     clips: tuple[str, ...],
+    val_list: Path | None,
+    data_path: str | None,
     window: float | None,
     only: str,
     batch_size: int,
     workers: int,
     device: str,
 ) -> None:
-    """Score CHECKPOINT on every clip of a folder tree, whole or in windows."""
+    """Score CHECKPOINT on every clip of a folder tree or a list, whole or in windows."""
+    if bool(clips) == bool(val_list):
+        raise ConfigError("expected either --clips or --val_list; give one of them")
+    if data_path and not val_list:
+        raise ConfigError("--data_path is for a list; name it with --val_list")
     if window is not None:
         check_above_zero("--window", window)
     use_device(device)
     loaded = load_checkpoint(checkpoint)
     spec = loaded.spec
+    budget = Budget(CACHE_MB)
+    if val_list:
+        decoded = _read_listed(val_list, data_path, only, spec, workers, budget)
+    else:
+        decoded = _read_folders(clips, only, spec, workers, budget)
+    network = network_from(loaded)
+    if window is not None:
+        decoded = [piece for clip in decoded for piece in cut_windows(clip, window)]
+    batches = test_batches(
+        decoded, spec.labels, spec.num_segments, spec.preprocessing, batch_size, workers
+    )
+    scores = evaluate(network, batches, batch_size)
+    click.echo(f"Total data: {scores.num_clips}", err=True)
+    click.echo(str(scores))
+
+
+def _read_listed(
+    path: Path, data_path: str | None, only: str, spec: ModelSpec, workers: int, budget: Budget
+) -> list[Clip]:
+    items = [item for item in read_list(path) if only in item.path]
+    if not items:
+        raise ConfigError(f"no path in {path} has {only!r} in it")
+    labels = dict(enumerate(spec.labels))
+    short_side = spec.preprocessing.short_side
+    return read_items(path, items, data_path, labels, short_side, workers, budget)
+
+
+def _read_folders(
+    clips: tuple[str, ...], only: str, spec: ModelSpec, workers: int, budget: Budget
+) -> list[Clip]:
     files = [f for f in labelled_files(clips) if only in f.name]
     if not files:
         raise ConfigError(f"no clip has {only!r} in its <class>/<file>")
@@ -115,16 +156,7 @@ def main(
             f"the checkpoint has no class {', '.join(unknown)}; its classes: "
             f"{', '.join(spec.labels)}"
         )
-    network = network_from(loaded)
-    decoded = read_clips(files, spec.preprocessing.short_side, workers, Budget(CACHE_MB))
-    if window is not None:
-        decoded = [piece for clip in decoded for piece in cut_windows(clip, window)]
-    batches = test_batches(
-        decoded, spec.labels, spec.num_segments, spec.preprocessing, batch_size, workers
-    )
-    scores = evaluate(network, batches, batch_size)
-    click.echo(f"Total data: {scores.num_clips}", err=True)
-    click.echo(str(scores))
+    return read_clips(files, spec.preprocessing.short_side, workers, budget)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from trainer.config import TrainConfig
 
@@ -46,6 +47,20 @@ class Schedule:
         self._epochs_without_gain += 1
         if self._epochs_without_gain >= self.config.num_saturate:
             self._drops, self._epochs_without_gain = self._drops + 1, 0
+
+    def state(self) -> dict[str, float]:
+        """What it has learned from validation scores, for `restore`."""
+        return {
+            "best_score": self._best_score,
+            "epochs_without_gain": self._epochs_without_gain,
+            "drops": self._drops,
+        }
+
+    def restore(self, state: Mapping[str, float]) -> None:
+        """Go on where the schedule was that gave this `state`."""
+        self._best_score = state["best_score"]
+        self._epochs_without_gain = int(state["epochs_without_gain"])
+        self._drops = int(state["drops"])
 
 
 def _cosine(start: float, end: float, progress: float) -> float:

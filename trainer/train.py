@@ -6,7 +6,6 @@ python -m trainer.train --config configs/train/actions.yaml [--key value ...]
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import math
 import sys
@@ -17,28 +16,40 @@ from pathlib import Path
 
 import click
 import mindspore as ms
-import mindspore.ops as ops
+import numpy as np
 
 from ecolite_stream.bundle import ModelSpec
 from ecolite_stream.commands import run
 from ecolite_stream.errors import ConfigError, EcoliteError
-from trainer.checkpoint import save_checkpoint
+from trainer.checkpoint import load_parameters, parameters_of, save_checkpoint
 from trainer.config import TrainConfig, load_train_config
+from trainer.curves import Row, write_curves
 from trainer.data.dataset import Dataset, load_dataset
 from trainer.data.loader import test_batches, training_batches
 from trainer.device import use_device
+from trainer.dropout import seed_dropout
 from trainer.evaluate import Scores, evaluate
+from trainer.files import remove_left_overs
 from trainer.network import Network
 from trainer.optimizer import build_optimizer, set_learning_rate
 from trainer.pace import Pace
 from trainer.schedule import Schedule
 from trainer.start import make_network
+from trainer.state import (
+    STATE,
+    TrainingState,
+    load_state,
+    plain_config,
+    require_same_config,
+    restore_optimizer,
+    save_state,
+    state_of_optimizer,
+)
+from trainer.step import AccumulatingStep, Step, frozen_norms, make_step
 
 BEST, LAST = "best.ckpt", "last.ckpt"
 
 _log = logging.getLogger(__name__)
-
-Step = Callable[[ms.Tensor, ms.Tensor], ms.Tensor]
 
 
 def train(config: TrainConfig) -> Path:
@@ -53,7 +64,15 @@ def train(config: TrainConfig) -> Path:
         EngineError: the device cannot be used.
         EcoliteError: the loss stopped being a number.
     """
-    _require_unused(config.output)
+    state = None
+    if config.resume:
+        folder = run_folder(config.resume)
+        state = load_state(folder / STATE)
+        require_same_config(folder, state, config)
+        config = dataclasses.replace(config, output=folder)
+        remove_left_overs(folder)
+    else:
+        _require_unused(config.output)
     use_device(config.device_target)
     ms.set_seed(config.seed)
     dataset = load_dataset(config)
@@ -62,34 +81,24 @@ def train(config: TrainConfig) -> Path:
         f"{len(dataset.validation)} to validate on, {len(dataset.labels)} classes",
         err=True,
     )
-    network = make_network(config, dataset.labels)
-    return Run(config, dataset, network).fit()
+    fresh = dataclasses.replace(config, init_checkpoint=None) if state else config
+    training = Run(config, dataset, make_network(fresh, dataset.labels))
+    if state:
+        training.restore(state)
+    return training.fit()
+
+
+def run_folder(resume: Path) -> Path:
+    """The folder of a run that is named by itself or by a checkpoint in it."""
+    return resume.parent if resume.suffix == ".ckpt" else resume
 
 
 def _require_unused(output: Path) -> None:
-    if any((output / name).exists() for name in (BEST, LAST)):
-        raise ConfigError(f"{output} holds a training already; name another --output, or remove it")
-
-
-def make_step(network: Network, optimizer: ms.nn.Optimizer, config: TrainConfig) -> Step:
-    """The compiled training step: inputs (B, N, 3, S, S) and labels (B,) -> mean loss."""
-    clip_norm = config.clip_gradient
-    smoothing = config.label_smoothing
-
-    def loss_of(inputs: ms.Tensor, labels: ms.Tensor) -> ms.Tensor:
-        return ops.cross_entropy(network(inputs), labels, label_smoothing=smoothing)
-
-    loss_and_gradients = ms.value_and_grad(loss_of, None, optimizer.parameters)
-
-    @ms.jit  # type: ignore[untyped-decorator, unused-ignore]
-    def step(inputs: ms.Tensor, labels: ms.Tensor) -> ms.Tensor:
-        loss, gradients = loss_and_gradients(inputs, labels)
-        if clip_norm is not None:
-            gradients = ops.clip_by_global_norm(gradients, clip_norm)
-        optimizer(gradients)
-        return loss
-
-    return step  # type: ignore[no-any-return, unused-ignore]
+    if any((output / name).exists() for name in (BEST, LAST, STATE)):
+        raise ConfigError(
+            f"{output} holds a training already; go on with --resume {output}, name another "
+            "--output, or remove it"
+        )
 
 
 class Run:
@@ -99,37 +108,111 @@ class Run:
         self.config = config
         self.dataset = dataset
         self.network = network
+        self.names = set(parameters_of(network))  # before dropout's masks join them
+        self.dropouts = seed_dropout(network, config.batch_size, config.num_segments)
+        self.frozen = [] if config.no_partialbn else frozen_norms(network)
         self.optimizer = build_optimizer(
             network, config.lr, config.momentum, config.nesterov, config.weight_decay
         )
-        self.step = make_step(network, self.optimizer, config)
+        how = (network, self.optimizer, config.clip_gradient, config.label_smoothing)
+        self.accumulating = (
+            AccumulatingStep(*how, config.iter_size) if config.iter_size > 1 else None
+        )
+        self.step: Step = self.accumulating or make_step(*how)
         self.steps_per_epoch = max(1, len(dataset.training(epoch=1)) // config.batch_size)
         self.schedule = Schedule(config, config.epochs * self.steps_per_epoch)
         self.pace = Pace()
-        self.started_s = time.monotonic()
+        self.epochs_done = 0
+        self.best_top1 = -1.0
+        self.curves: list[Row] = []
+
+    def restore(self, state: TrainingState) -> None:
+        """Go on after the epoch of `state`, whose checkpoints are written again.
+
+        Raises:
+            ConfigError: the clips are others.
+            BundleError: the state does not fit.
+        """
+        output = self.config.output
+        if (state.spec.labels, state.steps_per_epoch) != (
+            self.dataset.labels,
+            self.steps_per_epoch,
+        ):
+            raise ConfigError(
+                f"the clips are not those that the training in {output} began with: expected "
+                f"{len(state.spec.labels)} classes and {state.steps_per_epoch} steps an epoch, got "
+                f"{len(self.dataset.labels)} and {self.steps_per_epoch}; bring them back, or start "
+                "another training without --resume"
+            )
+        own = dict(self.network.parameters_and_names())
+        masks = {name: p.asnumpy() for name, p in own.items() if name not in self.names}
+        load_parameters(self.network, {**state.network, **masks})
+        restore_optimizer(self.optimizer, state.optimizer, output / STATE)
+        self.schedule.restore(state.schedule)
+        self.epochs_done, self.best_top1 = state.epoch, state.best_top1
+        self.curves = list(state.curves)
+        self._write(state)
+        click.echo(f"{output}: {state.epoch} of {self.config.epochs} epochs are done", err=True)
 
     def fit(self) -> Path:
-        """Train all epochs; returns the path of the best checkpoint."""
+        """Train the epochs that are left; returns the path of the best checkpoint."""
         output = self.config.output
         try:
             output.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(f"output folder {output} cannot be made: {error}") from error
-        best_top1 = -1.0
-        with _progress(self.config.epochs * self.steps_per_epoch) as advance:
-            for epoch in range(1, self.config.epochs + 1):
-                self._train_epoch(epoch, advance)
+        left = range(self.epochs_done + 1, self.config.epochs + 1)
+        with _progress(len(left) * self.steps_per_epoch) as advance:
+            for epoch in left:
+                begun_s = time.monotonic()
+                loss = self._train_epoch(epoch, advance)
+                lr = self.schedule.rate(epoch * self.steps_per_epoch - 1)
                 scores = self._validate(epoch)
-                spec = self._spec(epoch, scores)
-                save_checkpoint(output / LAST, self.network, spec)
-                if scores is None or scores.top1 >= best_top1:
-                    best_top1 = scores.top1 if scores else best_top1
-                    save_checkpoint(output / BEST, self.network, spec)
+                self._add_to_curves(epoch, loss, scores, lr, time.monotonic() - begun_s)
+                self._end_epoch(epoch, scores)
         return output / BEST
 
-    def _train_epoch(self, epoch: int, advance: Callable[[int], None]) -> None:
-        config = self.config
+    def _add_to_curves(
+        self, epoch: int, loss: float, scores: Scores | None, lr: float, seconds: float
+    ) -> None:
+        row = {"epoch": epoch, "loss": loss, "lr": lr, "seconds": round(seconds, 1)}
+        validated = (scores.loss, scores.top1, scores.top5) if scores else (None, None, None)
+        names = ("validation_loss", "top1", "top5")
+        self.curves.append({**row, **dict(zip(names, validated, strict=True))})
+
+    def _end_epoch(self, epoch: int, scores: Scores | None) -> None:
+        """Keep all of it on disk; the state first, for what is missing after it can be redone."""
+        is_best = scores is None or scores.top1 >= self.best_top1
+        self.best_top1 = scores.top1 if scores and is_best else self.best_top1
+        everything = parameters_of(self.network)
+        state = TrainingState(
+            config=plain_config(self.config),
+            spec=self._spec(epoch, scores),
+            epoch=epoch,
+            best_top1=self.best_top1,
+            is_best=is_best,
+            steps_per_epoch=self.steps_per_epoch,
+            schedule=self.schedule.state(),
+            curves=tuple(self.curves),
+            network={name: everything[name] for name in everything if name in self.names},
+            optimizer=state_of_optimizer(self.optimizer),
+        )
+        save_state(self.config.output / STATE, state)
+        self._write(state)
+
+    def _write(self, state: TrainingState) -> None:
+        output = self.config.output
+        save_checkpoint(output / LAST, state.network, state.spec)
+        if state.is_best:
+            save_checkpoint(output / BEST, state.network, state.spec)
+        write_curves(output, state.curves)
+
+    def _train_epoch(self, epoch: int, advance: Callable[[int], None]) -> float:
+        """One epoch of steps; returns their mean loss."""
+        config, losses = self.config, []
         self.network.set_train(True)
+        for norm in self.frozen:
+            norm.set_train(False)
         batches = training_batches(
             self.dataset.training(epoch),
             self.dataset.labels,
@@ -143,13 +226,19 @@ class Run:
         for number, batch in enumerate(batches, start=1):
             done = (epoch - 1) * self.steps_per_epoch + number - 1
             set_learning_rate(self.optimizer, self.schedule.rate(done))
+            for place, dropout in enumerate(self.dropouts):
+                dropout.draw(np.random.default_rng((config.seed, epoch, number, place)))
             begun_s = time.monotonic()
             loss = float(self.step(ms.Tensor(batch.inputs), ms.Tensor(batch.labels)))
             if warning := self.pace.step(time.monotonic() - begun_s):
                 _log.warning(warning)
             click.echo(f"epoch: {epoch} step: {number}, loss is {loss:.7f}")
             self._check(loss, f"epoch {epoch}, step {number}")
+            losses.append(loss)
             advance(1)
+        if self.accumulating:
+            self.accumulating.flush()
+        return sum(losses) / len(losses)
 
     def _check(self, loss: float, where: str) -> None:
         if not math.isfinite(loss):
@@ -189,10 +278,10 @@ class Run:
             clip_seconds=config.clip_seconds,
             preprocessing=config.preprocessing,
             training={
-                "config": json.loads(json.dumps(dataclasses.asdict(config), default=str)),
+                "config": plain_config(config),
                 "windows_per_epoch": len(self.dataset.training(epoch)),
                 "epoch": epoch,
-                "minutes": round((time.monotonic() - self.started_s) / 60, 1),
+                "minutes": round(sum(row["seconds"] or 0 for row in self.curves) / 60, 1),
                 "mindspore": ms.__version__,
             },
             scores={"validation": dataclasses.asdict(scores)} if scores else {},

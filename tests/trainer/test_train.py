@@ -122,10 +122,12 @@ def test_a_loss_that_is_no_number_names_the_last_checkpoint(
     assert load_checkpoint(output / "last.ckpt").spec.training["epoch"] == 1
 
 
-@pytest.mark.parametrize("name", ["best.ckpt", "last.ckpt"])
+@pytest.mark.parametrize("name", ["best.ckpt", "last.ckpt", "last.state"])
 def test_a_folder_with_a_training_in_it_is_refused(clips: Path, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"dear")
-    with pytest.raises(ConfigError, match="holds a training already; name another --output, or"):
+    with pytest.raises(
+        ConfigError, match=r"holds a training already; go on with --resume \S+, name"
+    ):
         train(config(clips, tmp_path))
     assert (tmp_path / name).read_bytes() == b"dear"
 
@@ -151,6 +153,13 @@ def test_the_commands_go_from_clips_to_a_bundle(clips: Path, tmp_path: Path) -> 
         r"\{'Loss': [\d.]+, 'Top1-Acc': [\d.]+, 'Top5-Acc': 1.0000\}\n", scored.stdout
     )
     assert "Total data: 12" in scored.stderr
+
+    listed = tmp_path / "val.txt"
+    paths = sorted(clips.glob("*/*"))
+    text = "".join(f"{p.parent.name}/{p.name} 30 {int('red' in p.name)}\n" for p in paths)
+    listed.write_text(text)
+    again = module("trainer.evaluate", best, "--val_list", str(listed), "--data_path", str(clips))
+    assert again.stdout == scored.stdout, again.stderr
 
     exported = module("trainer.export", best, "--bundle", str(tmp_path / "bundle"))
     assert exported.returncode == 0, exported.stderr
@@ -178,6 +187,23 @@ def test_a_rank_that_is_not_certain_is_not_right() -> None:
     assert (score(tied, labels).top1, score(tied, labels).top5) == (0.5, 1)
     nothing = np.full((2, 3), np.nan, np.float32)
     assert (score(nothing, labels).top1, score(nothing, labels).top5) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "expected either --clips or --val_list"),
+        (["--clips", "a", "--val_list", "b"], "expected either --clips or --val_list"),
+        (["--clips", "a", "--data_path", "b"], "--data_path is for a list"),
+    ],
+)
+def test_clips_come_from_one_place(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(evaluate.main, ["any.ckpt", *words])
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("seconds", ["-1", "0", "nan"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +18,19 @@ import numpy as np
 
 from ecolite_stream.clips import ClipFile, find_clips
 from ecolite_stream.errors import ConfigError
+from ecolite_stream.labels import load_labels
 from trainer.config import TrainConfig
 from trainer.data.clips import Clip, HeldClip, cut_windows, still_clips
+from trainer.data.lists import Item, frame_files, read_list
 from trainer.data.parallel import in_parallel
-from trainer.data.reading import Budget, FileClip, read_clips, shrink
+from trainer.data.reading import (
+    Budget,
+    FileClip,
+    FrameFolderClip,
+    read_clip,
+    read_clips,
+    shrink,
+)
 from trainer.data.splits import split_clips
 from trainer.figures import ACTIONS, draw_clip
 
@@ -63,12 +72,8 @@ def load_dataset(config: TrainConfig) -> Dataset:
         SourceError: a clip cannot be read.
     """
     data = config.data
-    files = labelled_files(data.clips)
-    training_files, validation_files = split_clips(files, data, config.seed)
     short_side = config.preprocessing.short_side
-    budget = Budget(data.cache_mb)
-    real = read_clips(training_files, short_side, data.workers, budget)
-    validation = read_clips(validation_files, short_side, data.workers, budget)
+    real, validation, labels = read_lists(config) if config.train_list else _read_folders(config)
     _tell_of_files(real + validation, data.cache_mb)
     if config.augmentation.window_s:  # then it is windows that it has to get right
         validation = [w for clip in validation for w in cut_windows(clip, config.clip_seconds)]
@@ -82,7 +87,122 @@ def load_dataset(config: TrainConfig) -> Dataset:
         in_turn.append((figures, per_epoch * (len(figures) // data.figures_per_class)))
     filmed = real * config.augmentation.windows_per_clip
     everything = [*filmed, *validation, *(clip for clips, _ in in_turn for clip in clips)]
-    return Dataset(filmed, in_turn, validation, tuple(sorted({clip.label for clip in everything})))
+    others = sorted({clip.label for clip in everything} - set(labels))
+    return Dataset(filmed, in_turn, validation, (*labels, *others))
+
+
+def _read_folders(config: TrainConfig) -> tuple[list[Clip], list[Clip], tuple[str, ...]]:
+    data, short_side = config.data, config.preprocessing.short_side
+    files = labelled_files(data.clips)
+    budget = Budget(data.cache_mb)
+    training, validation = (
+        read_clips(side, short_side, data.workers, budget)
+        for side in split_clips(files, data, config.seed)
+    )
+    return training, validation, ()
+
+
+def read_lists(config: TrainConfig) -> tuple[list[Clip], list[Clip], tuple[str, ...]]:
+    """(training clips, validation clips, labels in the order of the class indices).
+
+    Raises:
+        ConfigError: a list makes no sense, or its frame counts are not those on disk.
+        SourceError: a clip cannot be read.
+    """
+    assert config.train_list is not None  # by whoever calls
+    lists = [(path, read_list(path)) for path in (config.train_list, config.val_list) if path]
+    labels = _listed_labels(config.labels, lists)
+    data, budget = config.data, Budget(config.data.cache_mb)
+    short_side = config.preprocessing.short_side
+    sides = [
+        read_items(path, items, config.data_path, labels, short_side, data.workers, budget)
+        for path, items in lists
+    ]
+    by_index = tuple(labels[index] for index in sorted(labels))
+    return sides[0], sides[1] if config.val_list else [], by_index
+
+
+def read_items(
+    path: Path,
+    items: Sequence[Item],
+    data_path: str | None,
+    labels: Mapping[int, str],
+    short_side: int,
+    workers: int,
+    budget: Budget,
+) -> list[Clip]:
+    """The clips of a list at `path`: videos as `read_clips` reads them, and folders of frames.
+
+    Args:
+        data_path: what the list's paths are relative to; None is its folder.
+        labels: of the class indices.
+
+    Raises:
+        ConfigError, SourceError: as `read_lists`.
+    """
+    root = expand_folder(data_path) if data_path else path.parent
+
+    def read(item: Item) -> Clip:
+        return _read_item(path, root / item.path, item, labels, short_side, budget)
+
+    return in_parallel(read, items, workers, f"reading {path.name}")
+
+
+def _listed_labels(
+    named: str | None, lists: Sequence[tuple[Path, Sequence[Item]]]
+) -> dict[int, str]:
+    """Class index -> label, by a label list or by the folders that the items lie in."""
+    labels = dict(enumerate(load_labels(named))) if named else {}
+    for path, items in lists:
+        for item in items:
+            if named and item.index not in labels:
+                raise ConfigError(
+                    f"{path}: {item.path} has class index {item.index}, the labels {named} go from "
+                    f"0 to {len(labels) - 1}; name the right labels, or write the list again"
+                )
+            folder = Path(item.path).parent.name
+            if not named and labels.setdefault(item.index, folder) != folder:
+                raise ConfigError(
+                    f"{path}: {item.path} has class index {item.index}, which is "
+                    f"{labels[item.index]!r} before; name the labels, or write the list again"
+                )
+    if len(set(labels.values())) < len(labels):
+        raise ConfigError(
+            f"{lists[0][0]}: a class folder has two class indices; name the labels, or write the "
+            "list again"
+        )
+    return labels
+
+
+def _read_item(
+    where: Path,
+    path: Path,
+    item: Item,
+    labels: Mapping[int, str],
+    short_side: int,
+    budget: Budget,
+) -> Clip:
+    if item.index not in labels:
+        raise ConfigError(
+            f"{where}: {item.path} has class index {item.index}; expected 0 to {len(labels) - 1}"
+        )
+    label = labels[item.index]
+    name = f"{label}/{path.name}"
+    if path.is_dir():
+        clip: Clip = FrameFolderClip(name, label, path, short_side, len(frame_files(path)))
+    elif path.is_file():
+        clip = read_clip(ClipFile(path, label), short_side, budget)
+    else:
+        raise ConfigError(
+            f"{where}: {path} does not exist; set data_path to the folder that the list's paths "
+            "are relative to"
+        )
+    if clip.num_frames != item.frames:
+        raise ConfigError(
+            f"{where}: {item.path} is listed with {item.frames} frames and has {clip.num_frames}; "
+            "write the list again with trainer.data.gen_dataset_lists"
+        )
+    return clip
 
 
 def _tell_of_files(clips: Sequence[Clip], cache_mb: float) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from ecolite_stream.clips import ClipFile
@@ -21,6 +22,7 @@ from ecolite_stream.preprocess import resize_short_side
 from ecolite_stream.sources import open_source
 from ecolite_stream.types import Image
 from trainer.data.clips import Clip, Frames, HeldClip, Indices, check_indices
+from trainer.data.lists import frame_files
 from trainer.data.parallel import in_parallel
 
 FALLBACK_FPS = 25.0
@@ -78,6 +80,39 @@ class FileClip(Clip):
                 "while a training reads them"
             )
         return np.stack([images[int(index)] for index in indices])
+
+
+@dataclass(frozen=True, eq=False)
+class FrameFolderClip(Clip):
+    """A clip whose frames are pictures in a folder, shrunk to `short_side` when read."""
+
+    name: str
+    label: str
+    folder: Path
+    short_side: int
+    length: int
+    fps: float = FALLBACK_FPS
+
+    @property
+    def num_frames(self) -> int:
+        return self.length
+
+    def read(self, indices: Indices) -> Frames:
+        check_indices(indices, self)
+        files = frame_files(self.folder)
+        if len(files) != self.length:
+            raise SourceError(
+                f"{self.folder} had {self.length} frames and has {len(files)} now; leave the clips "
+                "alone while a training reads them"
+            )
+        images = {i: self._read_one(files[i]) for i in set(map(int, indices))}
+        return np.stack([images[int(index)] for index in indices])
+
+    def _read_one(self, path: Path) -> Image:
+        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if image is None:
+            raise SourceError(f"{path} is no picture, or is damaged; extract its clip again")
+        return shrink(np.asarray(image, np.uint8), self.short_side)
 
 
 def read_clips(

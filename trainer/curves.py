@@ -1,0 +1,49 @@
+"""Learning curves: `curves.csv`, one row an epoch, and a picture where matplotlib is installed."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from trainer.files import write_whole
+
+COLUMNS = ("epoch", "loss", "validation_loss", "top1", "top5", "lr", "seconds")
+CURVES, PICTURE = "curves.csv", "curves.png"
+
+Row = Mapping[str, float | None]
+"""By `COLUMNS`: mean loss of the steps, lr of the last one; None where nothing was validated."""
+
+
+def write_curves(folder: Path, rows: Sequence[Row]) -> None:
+    """Write the curves of all epochs so far; a kill leaves the file before, or the new one.
+
+    Raises:
+        OSError: the folder cannot be written to.
+    """
+    write_whole(folder / CURVES, lambda path: _write_rows(path, rows))
+    _draw(folder / PICTURE, rows)
+
+
+def _write_rows(path: Path, rows: Sequence[Row]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+
+
+def _draw(path: Path, rows: Sequence[Row]) -> None:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return
+    figure = Figure(figsize=(8, 4))
+    left, right = figure.subplots(1, 2)
+    epochs = [row["epoch"] for row in rows]
+    for axes, names in ((left, ("loss", "validation_loss")), (right, ("top1", "top5"))):
+        for name in names:
+            if any(row[name] is not None for row in rows):
+                axes.plot(epochs, [row[name] for row in rows], label=name)
+        axes.set_xlabel("epoch")
+        axes.legend()
+    write_whole(path, lambda temporary: figure.savefig(temporary))

@@ -1,0 +1,148 @@
+"""Videos to JPEG frames: `<class>/<video>/img_00001.jpg`, the folders as they are.
+
+python -m trainer.data.extract_frames --video_src_path DIR --image_save_path DIR
+
+A clip's folder gets its name when it is whole: what was interrupted is done anew, the rest is not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import cv2
+
+from ecolite_stream.clips import VIDEO_SUFFIXES
+from ecolite_stream.commands import one_line, run
+from ecolite_stream.errors import ConfigError, EcoliteError, SourceError
+from ecolite_stream.sources import damage, open_source
+from trainer.data.parallel import in_parallel
+from trainer.data.reading import shrink
+
+NAME = "img_{:05d}.jpg"
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """How frames are written: JPEG quality 1 to 100; short side in pixels, None as filmed."""
+
+    quality: int = 95
+    short_side: int | None = None
+
+
+def extract(video: Path, folder: Path, how: Extraction) -> None:
+    """Write every frame of a video into a folder, unless that is there already.
+
+    Raises:
+        SourceError: the video is damaged or cut off; no folder is left.
+        OSError: the frames cannot be written.
+    """
+    if folder.exists():
+        return
+    temporary = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        with _refusing_damage(), open_source(str(video)) as source:
+            for frame in source:
+                small = shrink(frame.image, how.short_side) if how.short_side else frame.image
+                _write(temporary / NAME.format(frame.index + 1), small, how.quality)
+        temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _refusing_damage() -> Iterator[None]:
+    """Raise what a source only warns of: pieces that it skipped, a file that is cut off."""
+    handler = _Keeping()
+    log = logging.getLogger(damage.__name__)
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+    if handler.messages:
+        raise SourceError(handler.messages[0])
+
+
+class _Keeping(logging.Handler):
+    """Keeps the warnings of the thread that made it: others are reading other videos."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.messages: list[str] = []
+        self._thread = threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.thread == self._thread:
+            self.messages.append(record.getMessage())
+
+
+def _write(path: Path, image: cv2.typing.MatLike, quality: int) -> None:
+    encoded, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not encoded:
+        raise OSError(f"{path} cannot be encoded")
+    path.write_bytes(data.tobytes())
+
+
+def find_videos(folder: Path) -> list[Path]:
+    """Every video below a folder, hidden ones left out, sorted.
+
+    Raises:
+        ConfigError: there is none, or two would share one folder of frames.
+    """
+    found = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in VIDEO_SUFFIXES
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+    if not found:
+        raise ConfigError(f"--video_src_path {folder} holds no video ({', '.join(VIDEO_SUFFIXES)})")
+    by_target: dict[Path, Path] = {}
+    for path in found:
+        other = by_target.setdefault(path.with_suffix(""), path)
+        if other != path:
+            raise ConfigError(f"{other} and {path} differ in nothing but suffix; rename one")
+    return found
+
+
+@click.command()
+@click.option("--video_src_path", required=True, type=click.Path(path_type=Path))
+@click.option("--image_save_path", required=True, type=click.Path(path_type=Path))
+@click.option("--workers", default=2, show_default=True, type=click.IntRange(1))
+@click.option("--quality", default=95, show_default=True, type=click.IntRange(1, 100))
+@click.option("--short-side", type=click.IntRange(16), help="Pixels; as filmed by default.")
+def main(
+    video_src_path: Path, image_save_path: Path, workers: int, quality: int, short_side: int | None
+) -> None:
+    """Extract the frames of every video; call it again to go on where it was interrupted."""
+    videos = find_videos(video_src_path)
+    how = Extraction(quality, short_side)
+
+    def one(video: Path) -> str | None:
+        target = image_save_path / video.relative_to(video_src_path).with_suffix("")
+        try:
+            extract(video, target, how)
+        except SourceError as error:
+            return one_line(error)
+        return None
+
+    failures = [text for text in in_parallel(one, videos, workers, "extracting") if text]
+    for text in failures:
+        click.echo(text, err=True)
+    click.echo(f"{len(videos) - len(failures)} of {len(videos)} videos are in {image_save_path}")
+    if failures:
+        raise EcoliteError(f"{len(failures)} videos are damaged; replace them and call this again")
+
+
+if __name__ == "__main__":
+    run(main)
