@@ -11,7 +11,9 @@ import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 import mindspore as ms
@@ -57,21 +59,31 @@ def export_bundle(checkpoint: Checkpoint, folder: Path) -> Bundle:
     """
     require_replaceable(folder)
     network = network_from(checkpoint)
-    golden = make_golden(network, checkpoint.spec)
+    spec = dataclasses.replace(checkpoint.spec, training=shareable(checkpoint.spec.training))
+    golden = make_golden(network, spec)
     try:
         parent = folder.resolve().parent
         parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=parent, prefix=".export-") as scratch:
             draft = Path(scratch) / "bundle"
             draft.mkdir()
-            export_graphs(network, checkpoint.spec, draft)
+            export_graphs(network, spec, draft)
             np.savez_compressed(draft / GOLDEN, **dataclasses.asdict(golden))
-            write_description(draft, checkpoint.spec, EXPORTED, [GOLDEN])
+            write_description(draft, spec, EXPORTED, [GOLDEN])
             check_engines(read_bundle(draft))
             replace_folder(draft, folder)
     except OSError as error:
         raise BundleError(f"bundle {folder} cannot be written: {error}") from error
     return read_bundle(folder)
+
+
+def shareable(facts: Any) -> Any:
+    """Facts of a training without the folders of its machine: absolute paths become names."""
+    if isinstance(facts, Mapping):
+        return {key: shareable(value) for key, value in facts.items()}
+    if isinstance(facts, list | tuple):
+        return [shareable(value) for value in facts]
+    return Path(facts).name if isinstance(facts, str) and Path(facts).is_absolute() else facts
 
 
 def require_replaceable(folder: Path) -> None:

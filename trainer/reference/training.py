@@ -23,10 +23,9 @@ import numpy as np
 from ecolite_stream.bench.machine import machine_facts, versions
 from ecolite_stream.commands import run
 from ecolite_stream.errors import EngineError
-from trainer.config import DataConfig, TrainConfig
 from trainer.network import NetworkConfig, build_network
 from trainer.optimizer import build_optimizer
-from trainer.train import make_step
+from trainer.step import make_step
 
 NUM_CLASSES = 11
 CLIP_NORM = 40.0
@@ -51,10 +50,7 @@ def mindspore_step(shape: Shape) -> Callable[[], float]:
         NetworkConfig("eco_lite", shape.num_segments, shape.image_size, NUM_CLASSES, shape.width)
     )
     network.set_train(True)
-    config = TrainConfig(
-        DataConfig(clips=("none",)), clip_gradient=CLIP_NORM, num_segments=shape.num_segments
-    )
-    step = make_step(network, build_optimizer(network, 1e-3), config)
+    step = make_step(network, build_optimizer(network, 1e-3), CLIP_NORM, 0.0)
     inputs, labels = (ms.Tensor(array) for array in batch_of(shape))
     return lambda: float(step(inputs, labels))
 
