@@ -1,6 +1,6 @@
 """How long a training step takes beside PyTorch eager, in one run: the ratio is what counts.
 
-python -m trainer.reference.training [--size small|large] [--rounds 10]
+python -m trainer.reference.training [--size small|large] [--variant NAME ...] [--rounds 10]
 
     small   ECO-Lite x0.25, 8 frames of 112 px, batch 8: the embedded model's
     large   ECO-Lite, 4 frames of 224 px, batch 4: the published one
@@ -25,6 +25,7 @@ from ecolite_stream.commands import run
 from ecolite_stream.errors import EngineError
 from trainer.network import NetworkConfig, build_network
 from trainer.optimizer import build_optimizer
+from trainer.reference.variants import VARIANTS, blocks_of
 from trainer.step import make_step
 
 NUM_CLASSES = 11
@@ -44,13 +45,15 @@ class Shape:
 SHAPES = {"small": Shape(8, 8, 112, 0.25), "large": Shape(4, 4, 224, 1.0)}
 
 
-def mindspore_step(shape: Shape) -> Callable[[], float]:
-    """The trainer's own step, as a function that gives the loss."""
-    network = build_network(
-        NetworkConfig("eco_lite", shape.num_segments, shape.image_size, NUM_CLASSES, shape.width)
-    )
+def mindspore_step(shape: Shape, variant: str = "as it is") -> Callable[[], float]:
+    """The trainer's own step, or one of `VARIANTS`, as a function that gives the loss."""
+    ms.set_seed(0)
+    size, segments = shape.image_size, shape.num_segments
+    with blocks_of(variant):
+        network = build_network(NetworkConfig("eco_lite", segments, size, NUM_CLASSES, shape.width))
     network.set_train(True)
-    step = make_step(network, build_optimizer(network, 1e-3), CLIP_NORM, 0.0)
+    clip_norm = None if variant == "no clipping" else CLIP_NORM
+    step = make_step(network, build_optimizer(network, 1e-3), clip_norm, 0.0)
     inputs, labels = (ms.Tensor(array) for array in batch_of(shape))
     return lambda: float(step(inputs, labels))
 
@@ -102,14 +105,16 @@ def timed(step: Callable[[], float]) -> float:
 
 @click.command()
 @click.option("--size", type=click.Choice(list(SHAPES)), multiple=True, help="[both]")
+@click.option("--variant", type=click.Choice(VARIANTS), multiple=True, help="[as it is]")
 @click.option("--rounds", default=10, show_default=True, type=click.IntRange(1))
-def main(size: tuple[str, ...], rounds: int) -> None:
+def main(size: tuple[str, ...], variant: tuple[str, ...], rounds: int) -> None:
     """Time training steps of MindSpore and of PyTorch eager in turns."""
     for facts in (machine_facts(), versions()):
         click.echo(", ".join(f"{key} {value}" for key, value in facts.items()))
     for name in size or SHAPES:
         shape = SHAPES[name]
-        steps = {"mindspore": mindspore_step(shape), "torch": torch_step(shape)}
+        steps = {name: mindspore_step(shape, name) for name in variant or VARIANTS[:1]}
+        steps["torch"] = torch_step(shape)
         for step in steps.values():  # the first compiles
             step()
             step()
@@ -119,9 +124,12 @@ def main(size: tuple[str, ...], rounds: int) -> None:
                 seconds[library].append(timed(step))
         quickest = {library: min(values) for library, values in seconds.items()}
         click.echo(f"\n{name}: {shape}")
-        for library, values in seconds.items():
-            click.echo(f"  {library:10} {min(values):.3f} s at best, {median(values):.3f} s median")
-        click.echo(f"  mindspore / torch: {quickest['mindspore'] / quickest['torch']:.2f} (best)")
+        for name, values in seconds.items():
+            ratio = quickest[name] / quickest["torch"]
+            click.echo(
+                f"  {name:14} {quickest[name]:.3f} s at best, {median(values):.3f} s median; "
+                f"{ratio:.2f} times torch at best"
+            )
 
 
 if __name__ == "__main__":
