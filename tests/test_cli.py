@@ -118,6 +118,21 @@ def test_labels_as_json_lines(ecolite: Command, film: Path, bundle: Bundle) -> N
         assert prediction["latency_ms"] > 0
 
 
+def test_events(ecolite: Command, film: Path, tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("events: {enter: 0, leave: 0, min_fill: 0, ignore: []}")
+    result = ecolite("--source", film, "--config", path, "--events")
+    assert (result.exit_code, result.err) == (0, "")
+    assert re.fullmatch(
+        r"    0\.5 s  (\w+) began\n    2\.5 s  \1 ended after 2\.0 s, peak \d+%\n", result.out
+    )
+    lines = ecolite("--source", film, "--config", path, "--events", "--json").predictions
+    assert [(line["event"], line["kind"]) for line in lines] == [
+        (f"{film}@0.480", "start"),
+        (f"{film}@0.480", "end"),
+    ]
+
+
 def test_a_run_can_be_repeated(ecolite: Command, film: Path) -> None:
     def lines() -> list[dict[str, Any]]:
         return [{**p, "latency_ms": None} for p in ecolite("--source", film, "--json").predictions]
