@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ecolite_stream.bundle import Bundle, ModelSpec, demo_bundle_path, read_bundle
-    from ecolite_stream.config import EventConfig, MemoryConfig, StreamConfig
+    from ecolite_stream.config import EventConfig, MemoryConfig, ReconnectConfig, StreamConfig
     from ecolite_stream.decision import Decision
     from ecolite_stream.engines import Engine, open_engine
     from ecolite_stream.errors import (
@@ -50,6 +50,7 @@ __all__ = [
     "Pipeline",
     "Prediction",
     "Recognizer",
+    "ReconnectConfig",
     "Sink",
     "Source",
     "SourceError",
@@ -63,7 +64,7 @@ __all__ = [
 
 _HOMES = {
     "bundle": ("Bundle", "ModelSpec", "demo_bundle_path", "read_bundle"),
-    "config": ("EventConfig", "MemoryConfig", "StreamConfig"),
+    "config": ("EventConfig", "MemoryConfig", "ReconnectConfig", "StreamConfig"),
     "decision": ("Decision",),
     "engines": ("Engine", "open_engine"),
     "errors": ("BundleError", "ConfigError", "EcoliteError", "EngineError", "SourceError"),

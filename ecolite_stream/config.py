@@ -95,6 +95,46 @@ class EventConfig:
 
 
 @dataclass(frozen=True)
+class ReconnectConfig:
+    """How a live source that is lost is opened again; recordings never are.
+
+    Attributes:
+        enabled: whether it is opened again at all.
+        first_wait_s: seconds before the first try.
+        longest_wait_s: seconds before any try, at most.
+        factor: by which each wait is longer than the one before.
+        jitter: share by which a wait is longer or shorter at random, 0 to 1: many streams of a
+            server that restarts shall not come back in the same instant.
+        limit: tries in a row after which it is given up; None is never.
+        silent_s: seconds without a frame after which an open source counts as lost.
+    """
+
+    enabled: bool = True
+    first_wait_s: float = 1.0
+    longest_wait_s: float = 60.0
+    factor: float = 2.0
+    jitter: float = 0.2
+    limit: int | None = None
+    silent_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        check_above_zero("first_wait_s", self.first_wait_s)
+        check_at_least("longest_wait_s", self.longest_wait_s, self.first_wait_s)
+        check_at_least("factor", self.factor, 1)
+        check_between("jitter", self.jitter, 0, 1)
+        check_above_zero("silent_s", self.silent_s)
+        if self.limit is not None:
+            check_at_least("limit", self.limit, 1)
+
+    def wait_s(self, count: int) -> float:
+        """Seconds to wait after so many losses in a row, without the jitter."""
+        try:
+            return min(self.first_wait_s * self.factor ** (count - 1), self.longest_wait_s)
+        except OverflowError:
+            return self.longest_wait_s
+
+
+@dataclass(frozen=True)
 class StreamConfig:
     """Everything `ecolite-stream` can be told.
 
@@ -107,6 +147,7 @@ class StreamConfig:
             default, a CPU.
         memory: what each stream remembers.
         events: when an action counts as an event.
+        reconnect: how a live source that is lost is opened again.
         every_s: seconds of stream time between two predictions.
         smoothing: share of the running average in each answer, 0 to below 1; None is 0.5 for the
             paper's memory, as its Algorithm 1 has it, and 0 for the others.
@@ -123,6 +164,7 @@ class StreamConfig:
     device: str | None = None
     memory: MemoryConfig = field(default_factory=MemoryConfig)
     events: EventConfig = field(default_factory=EventConfig)
+    reconnect: ReconnectConfig = field(default_factory=ReconnectConfig)
     every_s: float = 0.5
     smoothing: float | None = None
     top: int = 5

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, Histogram
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.types import Event, Output, Prediction
 
-STATES = ("connecting", "live", "ended", "failed")
+STATES = ("connecting", "live", "stalled", "waiting", "ended", "failed")
 LOOPBACK = "127.0.0.1"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -47,6 +47,7 @@ class Metrics:
         )
         self._predictions = counter("predictions", "Predictions made", "stream", "label")
         self._events = counter("events", "Events that began", "stream", "label")
+        self.reconnects = counter("stream_reconnects", "Times it was opened again", "stream")
         self._delivered = counter("sink_delivered", "Predictions and events a sink took", "sink")
         self._sink_failures = counter("sink_failures", "Errors a sink raised", "sink")
         self._not_delivered = counter(

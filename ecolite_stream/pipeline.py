@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from ecolite_stream.bundle import ModelSpec
-from ecolite_stream.config import StreamConfig
+from ecolite_stream.config import ReconnectConfig, StreamConfig
 from ecolite_stream.decision import decision_for
 from ecolite_stream.engines.base import Engine
 from ecolite_stream.errors import SourceError
@@ -27,7 +27,7 @@ from ecolite_stream.recognizer import check_fits
 from ecolite_stream.scheduler import Scheduler
 from ecolite_stream.sinks import Sink
 from ecolite_stream.sinks.outlet import Outlet
-from ecolite_stream.sources import open_source, redact_url
+from ecolite_stream.sources import may_be_live, open_source, redact_url
 from ecolite_stream.stream_state import StreamState
 from ecolite_stream.types import Output
 
@@ -189,18 +189,31 @@ class Pipeline:
             )
 
 
-def stream_inputs(specs: Sequence[str], *, realtime: bool = False) -> list[StreamInput]:
+def stream_inputs(
+    specs: Sequence[str], *, realtime: bool = False, reconnect: ReconnectConfig | None = None
+) -> list[StreamInput]:
     """What a user names, ready to be opened.
 
     Args:
         specs: as `open_source` takes them.
         realtime: show recordings at their own speed.
+        reconnect: how live sources that are lost are opened again; None if never.
     """
+    if reconnect is not None and not reconnect.enabled:
+        reconnect = None
+
+    def stream_input(spec: str, name: str) -> StreamInput:
+        again = reconnect if may_be_live(spec) else None
+        return StreamInput(
+            name,
+            functools.partial(
+                open_source, spec, name=name, realtime=realtime, end_is_worth_a_warning=not again
+            ),
+            again,
+        )
+
     names = distinct_names(map(redact_url, specs))
-    return [
-        StreamInput(name, functools.partial(open_source, spec, name=name, realtime=realtime))
-        for spec, name in zip(specs, names, strict=True)
-    ]
+    return [stream_input(spec, name) for spec, name in zip(specs, names, strict=True)]
 
 
 def distinct_names(specs: Iterable[str]) -> list[str]:
