@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ecolite_stream.bundle import Bundle, ModelSpec, demo_bundle_path, read_bundle
-    from ecolite_stream.config import MemoryConfig, StreamConfig
+    from ecolite_stream.config import EventConfig, MemoryConfig, ReconnectConfig, StreamConfig
+    from ecolite_stream.decision import Decision
     from ecolite_stream.engines import Engine, open_engine
     from ecolite_stream.errors import (
         BundleError,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from ecolite_stream.recognizer import Recognizer
     from ecolite_stream.sinks import ConsoleSink, JsonLinesSink, Sink
     from ecolite_stream.sources import Source, open_source
-    from ecolite_stream.types import Frame, Prediction
+    from ecolite_stream.types import Event, Frame, Prediction
 
 __version__ = "0.1.0"
 
@@ -35,9 +36,12 @@ __all__ = [
     "BundleError",
     "ConfigError",
     "ConsoleSink",
+    "Decision",
     "EcoliteError",
     "Engine",
     "EngineError",
+    "Event",
+    "EventConfig",
     "Frame",
     "JsonLinesSink",
     "MemoryConfig",
@@ -46,6 +50,7 @@ __all__ = [
     "Pipeline",
     "Prediction",
     "Recognizer",
+    "ReconnectConfig",
     "Sink",
     "Source",
     "SourceError",
@@ -59,7 +64,8 @@ __all__ = [
 
 _HOMES = {
     "bundle": ("Bundle", "ModelSpec", "demo_bundle_path", "read_bundle"),
-    "config": ("MemoryConfig", "StreamConfig"),
+    "config": ("EventConfig", "MemoryConfig", "ReconnectConfig", "StreamConfig"),
+    "decision": ("Decision",),
     "engines": ("Engine", "open_engine"),
     "errors": ("BundleError", "ConfigError", "EcoliteError", "EngineError", "SourceError"),
     "metrics": ("Metrics",),
@@ -67,7 +73,7 @@ _HOMES = {
     "recognizer": ("Recognizer",),
     "sinks": ("ConsoleSink", "JsonLinesSink", "Sink"),
     "sources": ("Source", "open_source"),
-    "types": ("Frame", "Prediction"),
+    "types": ("Event", "Frame", "Prediction"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -38,7 +38,11 @@ from ecolite_stream.strict import load_config
 @click.option("--smoothing", type=float, help="Share of earlier answers in each, 0 to 1.")
 @click.option("--top", type=int, help="How many labels to list. [5]")
 @click.option("--realtime", is_flag=True, default=None, help="Play files at their own speed.")
+@click.option(
+    "--no-reconnect", is_flag=True, default=None, help="End with a live source that is lost."
+)
 @click.option("--json", is_flag=True, default=None, help="JSON Lines instead of text.")
+@click.option("--events", is_flag=True, default=None, help="Events instead of predictions.")
 @click.option(
     "--metrics", metavar="[HOST:]PORT", help="Serve metrics for Prometheus, to this machine only."
 )
@@ -60,6 +64,10 @@ def merge(config: StreamConfig, options: dict[str, Any]) -> StreamConfig:
     memory = {names[key]: given.pop(key) for key in names if key in given}
     if "every" in given:
         given["every_s"] = given.pop("every")
+    if "events" in given:
+        given["events"] = dataclasses.replace(config.events, show=given["events"])
+    if given.pop("no_reconnect", False):
+        given["reconnect"] = dataclasses.replace(config.reconnect, enabled=False)
     return dataclasses.replace(config, memory=dataclasses.replace(config.memory, **memory), **given)
 
 
@@ -74,7 +82,7 @@ def watch(config: StreamConfig) -> None:
     bundle = read_bundle(config.bundle or demo_bundle_path())
     metrics = Metrics()
     pipeline = Pipeline(
-        stream_inputs(config.source, realtime=config.realtime),
+        stream_inputs(config.source, realtime=config.realtime, reconnect=config.reconnect),
         lambda: open_engine(config.engine, bundle, config.device),
         bundle.spec,
         [_sink(config, bundle.spec.labels)],
@@ -87,8 +95,9 @@ def watch(config: StreamConfig) -> None:
 
 def _sink(config: StreamConfig, labels: tuple[str, ...]) -> Sink:
     if config.json:
-        return JsonLinesSink(sys.stdout)
-    return ConsoleSink(sys.stdout, max(map(len, labels)), show_stream=len(config.source) > 1)
+        return JsonLinesSink(sys.stdout, config.events.show)
+    several = len(config.source) > 1
+    return ConsoleSink(sys.stdout, max(map(len, labels)), several, config.events.show)
 
 
 def main() -> NoReturn:

@@ -8,12 +8,16 @@ from pathlib import Path
 from ecolite_stream.engines.names import ENGINE_NAMES
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.memory import POLICIES
-from ecolite_stream.strict import check_above_zero, check_at_least, check_one_of
+from ecolite_stream.strict import check_above_zero, check_at_least, check_between, check_one_of
 
 ENGINES = ("auto", *ENGINE_NAMES)
 ON_GAP = ("keep", "reset")
 SHORTEST_EVERY_S = 0.01
 """No source has a frame more often."""
+ENTER = 0.6
+"""Score at which an event begins, where neither the configuration nor the bundle says."""
+LEAVE_SHARE = 2 / 3
+"""Share of the score it begins at below which an event ends, where the configuration is silent."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,94 @@ class MemoryConfig:
 
 
 @dataclass(frozen=True)
+class EventConfig:
+    """When an action counts as an event, and when it is over.
+
+    Attributes:
+        show: events on stdout instead of predictions.
+        enter: score at which an event begins; None takes the bundle's thresholds, and 0.6 for
+            labels that have none.
+        leave: score below which it ends; None is two thirds of the score it begins at.
+        min_s: seconds of stream time an event must last before it is told.
+        cooldown_s: seconds after an event before one of the same label may begin.
+        update_every_s: seconds between two reports of an event that lasts; None reports none.
+        ignore: labels that are no event.
+        min_fill: share of the memory that must be filled for an event to begin, 0 to 1.
+    """
+
+    show: bool = False
+    enter: float | None = None
+    leave: float | None = None
+    min_s: float = 0.5
+    cooldown_s: float = 1.0
+    update_every_s: float | None = 5.0
+    ignore: tuple[str, ...] = ("idle",)
+    min_fill: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in ("enter", "leave"):
+            if getattr(self, name) is not None:
+                check_between(name, getattr(self, name), 0, 1)
+        if self.enter is not None and self.leave is not None and self.leave > self.enter:
+            raise ConfigError(f"leave is {self.leave}; expected at most enter, {self.enter}")
+        check_at_least("min_s", self.min_s, 0)
+        check_at_least("cooldown_s", self.cooldown_s, 0)
+        if self.update_every_s is not None:
+            check_above_zero("update_every_s", self.update_every_s)
+        check_between("min_fill", self.min_fill, 0, 1)
+
+    def enter_at(self, threshold: float | None) -> float:
+        """Score at which an event begins, for a label with such a threshold in the bundle."""
+        if self.enter is not None:
+            return self.enter
+        return ENTER if threshold is None else threshold
+
+    def leave_at(self, enter: float) -> float:
+        """Score below which an event ends that begins at `enter`; never more than that."""
+        return LEAVE_SHARE * enter if self.leave is None else min(self.leave, enter)
+
+
+@dataclass(frozen=True)
+class ReconnectConfig:
+    """How a live source that is lost is opened again; recordings never are.
+
+    Attributes:
+        enabled: whether it is opened again at all.
+        first_wait_s: seconds before the first try.
+        longest_wait_s: seconds before any try, at most.
+        factor: by which each wait is longer than the one before.
+        jitter: share by which a wait is longer or shorter at random, 0 to 1: many streams of a
+            server that restarts shall not come back in the same instant.
+        limit: tries in a row after which it is given up; None is never.
+        silent_s: seconds without a frame after which an open source counts as lost.
+    """
+
+    enabled: bool = True
+    first_wait_s: float = 1.0
+    longest_wait_s: float = 60.0
+    factor: float = 2.0
+    jitter: float = 0.2
+    limit: int | None = None
+    silent_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        check_above_zero("first_wait_s", self.first_wait_s)
+        check_at_least("longest_wait_s", self.longest_wait_s, self.first_wait_s)
+        check_at_least("factor", self.factor, 1)
+        check_between("jitter", self.jitter, 0, 1)
+        check_above_zero("silent_s", self.silent_s)
+        if self.limit is not None:
+            check_at_least("limit", self.limit, 1)
+
+    def wait_s(self, count: int) -> float:
+        """Seconds to wait after so many losses in a row, without the jitter."""
+        try:
+            return min(self.first_wait_s * self.factor ** (count - 1), self.longest_wait_s)
+        except OverflowError:
+            return self.longest_wait_s
+
+
+@dataclass(frozen=True)
 class StreamConfig:
     """Everything `ecolite-stream` can be told.
 
@@ -54,6 +146,8 @@ class StreamConfig:
         device: what the engine computes on: `cpu`, `ascend`, `ascend:0`, `gpu:0`; None is its own
             default, a CPU.
         memory: what each stream remembers.
+        events: when an action counts as an event.
+        reconnect: how a live source that is lost is opened again.
         every_s: seconds of stream time between two predictions.
         smoothing: share of the running average in each answer, 0 to below 1; None is 0.5 for the
             paper's memory, as its Algorithm 1 has it, and 0 for the others.
@@ -69,6 +163,8 @@ class StreamConfig:
     engine: str = "auto"
     device: str | None = None
     memory: MemoryConfig = field(default_factory=MemoryConfig)
+    events: EventConfig = field(default_factory=EventConfig)
+    reconnect: ReconnectConfig = field(default_factory=ReconnectConfig)
     every_s: float = 0.5
     smoothing: float | None = None
     top: int = 5

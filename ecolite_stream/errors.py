@@ -26,9 +26,17 @@ class ConfigError(EcoliteError):
 
 
 class SourceError(EcoliteError):
-    """A source cannot be opened, or holds nothing that can be shown."""
+    """A source cannot be opened, or holds nothing that can be shown.
+
+    Attributes:
+        permanent: it never will, however often somebody tries.
+    """
 
     exit_code = 3
+
+    def __init__(self, message: object = "", *, permanent: bool = False) -> None:
+        super().__init__(message)
+        self.permanent = permanent
 
 
 class BundleError(EcoliteError):

@@ -23,6 +23,7 @@ class Slot:
         on_drop: called with the cause for each sample dropped.
         samples: oldest first; at most one of a live stream predicts.
         ended: nothing more will come.
+        told: somebody took the end.
     """
 
     capacity: int
@@ -30,6 +31,7 @@ class Slot:
     on_drop: Callable[[str], object]
     samples: deque[Sample] = field(default_factory=deque)
     ended: bool = False
+    told: bool = False
 
     def put(self, sample: Sample) -> None:
         """Add the newest sample of a live stream.
@@ -53,12 +55,15 @@ class Slot:
 
         A recording's steps do not depend on who is faster, so that a run can be repeated.
         """
-        if self.keeps_newest or self.ended:
+        if self.ended:
+            return not self.told
+        if self.keeps_newest:
             return bool(self.samples)
         return len(self.samples) >= self.capacity or any(s.predicts for s in self.samples)
 
     def take(self) -> list[Sample]:
-        """Remove the samples up to the first that predicts; all if none does."""
+        """Remove the samples up to the first that predicts; all if none does, none at the end."""
+        self.told = self.ended and not self.samples
         taken: list[Sample] = []
         while self.samples and not (taken and taken[-1].predicts):
             taken.append(self.samples.popleft())
@@ -110,6 +115,8 @@ class Inbox:
     def take(self, recordings_wait: Callable[[], bool] = lambda: False) -> dict[str, list[Sample]]:
         """A step of every stream that has one, by its name; waits for the first.
 
+        Once in a stream, after its last sample, the step is empty: that is its end.
+
         Args:
             recordings_wait: whether steps of recordings are to be left where they are, because
                 nobody has room for what they lead to. Live streams do not wait.
@@ -146,5 +153,5 @@ class Inbox:
 
     def _all_ended(self) -> bool:
         return len(self._slots) >= self._expected and all(
-            slot.ended and not slot.samples for slot in self._slots.values()
+            slot.ended and slot.told for slot in self._slots.values()
         )

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, Histogram, start_http_server
 
 from ecolite_stream.errors import ConfigError
-from ecolite_stream.types import Prediction
+from ecolite_stream.types import Event, Output, Prediction
 
-STATES = ("connecting", "live", "ended", "failed")
+STATES = ("connecting", "live", "stalled", "waiting", "ended", "failed")
 LOOPBACK = "127.0.0.1"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -46,10 +46,12 @@ class Metrics:
             "frames_dropped", "Due frames that were not encoded", "stream", "cause"
         )
         self._predictions = counter("predictions", "Predictions made", "stream", "label")
-        self._delivered = counter("sink_delivered", "Predictions a sink took", "sink")
+        self._events = counter("events", "Events that began", "stream", "label")
+        self.reconnects = counter("stream_reconnects", "Times it was opened again", "stream")
+        self._delivered = counter("sink_delivered", "Predictions and events a sink took", "sink")
         self._sink_failures = counter("sink_failures", "Errors a sink raised", "sink")
         self._not_delivered = counter(
-            "sink_dropped", "Predictions that never reached a sink", "sink", "cause"
+            "sink_dropped", "Predictions and events that never reached a sink", "sink", "cause"
         )
         self._stage = Histogram(
             "ecolite_stage_seconds",
@@ -102,6 +104,10 @@ class Metrics:
             age = self._label_age.labels(prediction.stream)
             age.set_function(lambda: self._clock() - arrived_s)
 
+    def began(self, event: Event) -> None:
+        """An event began."""
+        self._events.labels(event.stream, event.label).inc()
+
     @contextlib.contextmanager
     def timed(self, stage: str) -> Iterator[None]:
         """Observe how long the block takes, as a stage of one batch."""
@@ -109,18 +115,18 @@ class Metrics:
         yield
         self._stage.labels(stage).observe(self._clock() - start_s)
 
-    def delivered(self, sink: str, prediction: Prediction, age_s: float | None) -> None:
-        """A sink took a prediction whose frame arrived so many seconds ago."""
+    def delivered(self, sink: str, output: Output, age_s: float | None) -> None:
+        """A sink took something; a prediction's frame arrived so many seconds ago."""
         self._delivered.labels(sink).inc()
         if age_s is not None:
-            self._latency.labels(prediction.stream).observe(age_s)
+            self._latency.labels(output.stream).observe(age_s)
 
     def sink_failed(self, sink: str) -> None:
         """A sink raised something."""
         self._sink_failures.labels(sink).inc()
 
     def not_delivered(self, sink: str, cause: str) -> None:
-        """A prediction never reached a sink."""
+        """A prediction or an event never reached a sink."""
         self._not_delivered.labels(sink, cause).inc()
 
 

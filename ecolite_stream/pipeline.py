@@ -16,7 +16,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from ecolite_stream.bundle import ModelSpec
-from ecolite_stream.config import StreamConfig
+from ecolite_stream.config import ReconnectConfig, StreamConfig
+from ecolite_stream.decision import decision_for
 from ecolite_stream.engines.base import Engine
 from ecolite_stream.errors import SourceError
 from ecolite_stream.inbox import Inbox
@@ -26,9 +27,9 @@ from ecolite_stream.recognizer import check_fits
 from ecolite_stream.scheduler import Scheduler
 from ecolite_stream.sinks import Sink
 from ecolite_stream.sinks.outlet import Outlet
-from ecolite_stream.sources import open_source, redact_url
+from ecolite_stream.sources import may_be_live, open_source, redact_url
 from ecolite_stream.stream_state import StreamState
-from ecolite_stream.types import Prediction
+from ecolite_stream.types import Output
 
 logger = logging.getLogger(__name__)
 
@@ -46,8 +47,9 @@ class Pipeline:
         streams: their names must differ. The pipeline opens and closes them.
         open_engine: makes the engine, warm; called, like the engine, in one thread.
         spec: the bundle's description.
-        sinks: receive every prediction, each from a thread of its own; entered and closed there.
-            What the first raises ends the run; what the others raise is logged and counted.
+        sinks: receive every prediction or event, whichever they take, each from a thread of its
+            own; entered and closed there. What the first raises ends the run; what
+            the others raise is logged and counted.
         config: memory policy, period and smoothing.
         metrics: what is counted.
 
@@ -76,7 +78,13 @@ class Pipeline:
             for stream in streams
         ]
         self._scheduler = Scheduler(
-            open_engine, states, self._inbox, self._publish, self._has_room, self._metrics
+            open_engine,
+            states,
+            {name: decision_for(name, config, spec.thresholds) for name in states},
+            self._inbox,
+            self._publish,
+            self._has_room,
+            self._metrics,
         )
         self._stopping = threading.Event()
         self._broken: list[tuple[str, SourceError]] = []
@@ -101,8 +109,9 @@ class Pipeline:
                 for reader in self._readers:
                     reader.start()
                 self._waits_for(self._scheduler.done)
-            for outlet in self._outlets:
-                outlet.end()
+            if self._scheduler.done.is_set():
+                for outlet in self._outlets:
+                    outlet.end()
             while not self._ends() and not all(o.join(_POLL_S) for o in self._outlets):
                 pass
         finally:
@@ -117,7 +126,7 @@ class Pipeline:
         for reader in self._readers:
             reader.stop()
         for outlet in self._outlets:
-            outlet.stop()
+            outlet.hurry()
 
     def _ends(self) -> bool:
         return self._stopping.is_set() or any(outlet.error for outlet in self._outlets)
@@ -129,9 +138,9 @@ class Pipeline:
                 return event.is_set()
         return True
 
-    def _publish(self, prediction: Prediction) -> None:
+    def _publish(self, output: Output) -> None:
         for outlet in self._outlets:
-            outlet.send(prediction)
+            outlet.send(output)
 
     def _has_room(self) -> bool:
         return not any(outlet.is_full for outlet in self._outlets)
@@ -152,8 +161,9 @@ class Pipeline:
         def left_s() -> float:
             return max(0.0, deadline_s - time.monotonic())
 
-        self._scheduler.join(left_s())
+        self._scheduler.join(left_s() * 2 / 3)  # it ends the events that last
         for outlet in self._outlets:
+            outlet.stop()
             if not outlet.join(left_s()):
                 logger.warning("%s: still busy; left behind", outlet.name)
         for reader in self._readers:
@@ -179,18 +189,31 @@ class Pipeline:
             )
 
 
-def stream_inputs(specs: Sequence[str], *, realtime: bool = False) -> list[StreamInput]:
+def stream_inputs(
+    specs: Sequence[str], *, realtime: bool = False, reconnect: ReconnectConfig | None = None
+) -> list[StreamInput]:
     """What a user names, ready to be opened.
 
     Args:
         specs: as `open_source` takes them.
         realtime: show recordings at their own speed.
+        reconnect: how live sources that are lost are opened again; None if never.
     """
+    if reconnect is not None and not reconnect.enabled:
+        reconnect = None
+
+    def stream_input(spec: str, name: str) -> StreamInput:
+        again = reconnect if may_be_live(spec) else None
+        return StreamInput(
+            name,
+            functools.partial(
+                open_source, spec, name=name, realtime=realtime, end_is_worth_a_warning=not again
+            ),
+            again,
+        )
+
     names = distinct_names(map(redact_url, specs))
-    return [
-        StreamInput(name, functools.partial(open_source, spec, name=name, realtime=realtime))
-        for spec, name in zip(specs, names, strict=True)
-    ]
+    return [stream_input(spec, name) for spec, name in zip(specs, names, strict=True)]
 
 
 def distinct_names(specs: Iterable[str]) -> list[str]:

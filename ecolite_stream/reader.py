@@ -6,9 +6,11 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ecolite_stream.config import ReconnectConfig
 from ecolite_stream.inbox import Inbox, Slot
 from ecolite_stream.metrics import Metrics
 from ecolite_stream.sources import Source
+from ecolite_stream.sources.reconnect import Reconnecting
 from ecolite_stream.stream_state import StreamState
 
 
@@ -19,10 +21,12 @@ class StreamInput:
     Attributes:
         name: as people are shown it, without credentials; no two are equal.
         open: opens the source; it may take its time, and raise a SourceError.
+        reconnect: how it is opened again when it is lost; None if never.
     """
 
     name: str
     open: Callable[[], Source]
+    reconnect: ReconnectConfig | None = None
 
 
 def opened(source: Source) -> StreamInput:
@@ -54,7 +58,7 @@ class Reader:
     ) -> None:
         self.name = stream.name
         self.frames_dropped = 0
-        self._open = stream.open
+        self._stream = stream
         self._state = state
         self._inbox = inbox
         self._metrics = metrics
@@ -79,6 +83,18 @@ class Reader:
         if self._thread.ident is not None:  # or it was never started
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
+
+    def _open(self) -> Source:
+        stream, metrics = self._stream, self._metrics
+        if stream.reconnect is None:
+            return stream.open()
+        return Reconnecting(
+            self.name,
+            stream.open,
+            stream.reconnect,
+            on_state=lambda state: metrics.state(self.name, state),
+            on_reconnect=metrics.reconnects.labels(self.name).inc,
+        )
 
     def _run(self) -> None:
         end = "ended"

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from ecolite_stream.decision import Decision
 from ecolite_stream.engines.base import Engine
 from ecolite_stream.inbox import Inbox
 from ecolite_stream.metrics import Metrics
 from ecolite_stream.stream_state import Sample, StreamState
-from ecolite_stream.types import FloatArray, Prediction
+from ecolite_stream.types import FloatArray, Output, Prediction
 
 
 class Scheduler:
@@ -25,8 +26,9 @@ class Scheduler:
     Args:
         open_engine: makes the engine, warm.
         states: of each stream, by its name.
+        decisions: likewise; what they decide is published after what they decide from.
         inbox: where samples come from.
-        publish: takes each prediction; it must not wait.
+        publish: takes each prediction and each event; it must not wait.
         has_room: whether predictions of recordings are welcome; until then their samples wait.
         metrics: what is counted.
     """
@@ -35,8 +37,9 @@ class Scheduler:
         self,
         open_engine: Callable[[], Engine],
         states: Mapping[str, StreamState],
+        decisions: Mapping[str, Decision],
         inbox: Inbox,
-        publish: Callable[[Prediction], None],
+        publish: Callable[[Output], None],
         has_room: Callable[[], bool],
         metrics: Metrics,
     ) -> None:
@@ -45,6 +48,7 @@ class Scheduler:
         self.done = threading.Event()
         self._open_engine = open_engine
         self._states = states
+        self._decisions = decisions
         self._inbox = inbox
         self._publish = publish
         self._has_room = has_room
@@ -66,8 +70,12 @@ class Scheduler:
                 self.engine_is_open.set()
                 while steps := self._inbox.take(lambda: not self._has_room()):
                     for prediction in self._round(engine, steps):
-                        self._publish(prediction)
+                        self._tell(prediction)
+                    for stream in (stream for stream, step in steps.items() if not step):
+                        self._finish(stream)
             finally:
+                for stream in self._decisions:
+                    self._finish(stream)
                 engine.close()
         except BaseException as error:  # raised again by whoever waits for `done`
             self.error = error
@@ -75,8 +83,21 @@ class Scheduler:
             self._inbox.close()
             self.done.set()
 
+    def _tell(self, prediction: Prediction) -> None:
+        self._publish(prediction)
+        for event in self._decisions[prediction.stream].observe(prediction):
+            if event.kind == "start":
+                self._metrics.began(event)
+            self._publish(event)
+
+    def _finish(self, stream: str) -> None:
+        for event in self._decisions[stream].finish():
+            self._publish(event)
+
     def _round(self, engine: Engine, steps: Mapping[str, Sequence[Sample]]) -> list[Prediction]:
         samples = [sample for step in steps.values() for sample in step]
+        if not samples:
+            return []
         with self._metrics.timed("encode"):
             features_KCHW = engine.encode(np.stack([sample.image for sample in samples]))
         clips: list[tuple[StreamState, FloatArray]] = []

@@ -1,10 +1,10 @@
-"""The values that flow through a stream: frames in, predictions out."""
+"""The values that flow through a stream: frames in, predictions and events out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -81,3 +81,48 @@ class Prediction:
             "memory_fill": round(self.memory_fill, 3),
             "latency_ms": None if self.latency_ms is None else round(self.latency_ms, 2),
         }
+
+
+EventKind = Literal["start", "update", "end"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """An action in one stream, from its start to its end; told when it starts and when it ends.
+
+    Attributes:
+        id: the same in all that is told of one event, and of no other event of the run.
+        stream: the name of the stream.
+        label: the action.
+        start_s: stream time of the prediction that it began with, in seconds.
+        end_s: stream time at which it ended, in seconds; None while it lasts.
+        peak_score: its best score so far, 0 to 1.
+        mean_score: the mean of its scores so far, 0 to 1.
+        kind: `start`, `update` (it still lasts) or `end`.
+    """
+
+    id: str
+    stream: str
+    label: str
+    start_s: float
+    end_s: float | None
+    peak_score: float
+    mean_score: float
+    kind: EventKind
+
+    def as_dict(self) -> dict[str, Any]:
+        """The event as JSON Lines carry it."""
+        return {
+            "event": self.id,
+            "kind": self.kind,
+            "stream": self.stream,
+            "label": self.label,
+            "start_s": round(self.start_s, 3),
+            "end_s": None if self.end_s is None else round(self.end_s, 3),
+            "peak_score": round(self.peak_score, 4),
+            "mean_score": round(self.mean_score, 4),
+        }
+
+
+Output = Prediction | Event
+"""What a stream leads to and sinks take."""

@@ -12,7 +12,7 @@ from ecolite_stream.bundle import ModelSpec
 from ecolite_stream.preprocess import Preprocessing
 from ecolite_stream.sinks import Sink
 from ecolite_stream.sources import Source
-from ecolite_stream.types import FloatArray, Frame, Prediction
+from ecolite_stream.types import Event, FloatArray, Frame, Output, Prediction
 from tests.videos import read_number
 
 SIZE = 16
@@ -152,3 +152,21 @@ class ListSink(Sink):
 
     def frames(self, stream: str) -> Sequence[int]:
         return [p.frame for p in self.predictions if p.stream == stream]
+
+
+class OutputSink(Sink):
+    """Keeps predictions and events, in their order."""
+
+    takes = (Prediction, Event)
+
+    def __init__(self) -> None:
+        self.outputs: list[Output] = []
+
+    def send(self, output: Output) -> None:
+        self.outputs.append(output)
+
+    def close(self) -> None:
+        pass
+
+    def events(self, stream: str) -> list[Event]:
+        return [e for e in self.outputs if isinstance(e, Event) and e.stream == stream]

@@ -118,6 +118,21 @@ def test_labels_as_json_lines(ecolite: Command, film: Path, bundle: Bundle) -> N
         assert prediction["latency_ms"] > 0
 
 
+def test_events(ecolite: Command, film: Path, tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("events: {enter: 0, leave: 0, min_fill: 0, ignore: []}")
+    result = ecolite("--source", film, "--config", path, "--events")
+    assert (result.exit_code, result.err) == (0, "")
+    assert re.fullmatch(
+        r"    0\.5 s  (\w+) began\n    2\.5 s  \1 ended after 2\.0 s, peak \d+%\n", result.out
+    )
+    lines = ecolite("--source", film, "--config", path, "--events", "--json").predictions
+    assert [(line["event"], line["kind"]) for line in lines] == [
+        (f"{film}@0.480", "start"),
+        (f"{film}@0.480", "end"),
+    ]
+
+
 def test_a_run_can_be_repeated(ecolite: Command, film: Path) -> None:
     def lines() -> list[dict[str, Any]]:
         return [{**p, "latency_ms": None} for p in ecolite("--source", film, "--json").predictions]
@@ -457,7 +472,7 @@ def virtual_camera(monkeypatch: pytest.MonkeyPatch, rate: int, seconds: float) -
 
 def test_a_camera(ecolite: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     virtual_camera(monkeypatch, 25, 1.2)
-    result = ecolite("--source", "camera:1", "--json")
+    result = ecolite("--source", "camera:1", "--json", "--no-reconnect")
     assert result.exit_code == 0
     assert {p["stream"] for p in result.predictions} == {"camera:1"}
     times_s = [p["time_s"] for p in result.predictions]
@@ -482,13 +497,49 @@ def test_a_camera_drops_what_a_slow_engine_cannot_take(
 
     use(monkeypatch, make)
     virtual_camera(monkeypatch, 50, 1)
-    result = ecolite("--source", "camera", "--json", "--every", 0.01)
+    result = ecolite("--source", "camera", "--json", "--every", 0.01, "--no-reconnect")
     assert result.exit_code == 0
     *_, line = result.err.splitlines()
     said = re.fullmatch(r"warning: camera: (\d+) due frames were dropped to keep up", line)
     assert said is not None
     assert int(said[1]) + len(engines[0].numbers) == 50
     assert result.predictions[-1]["frame"] == 49
+
+
+def unused_port() -> int:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port: int = unused.getsockname()[1]
+        return port
+
+
+def test_a_stream_that_is_refused_ends_with_3_where_it_is_not_waited_for(
+    ecolite: Command,
+) -> None:
+    result = ecolite("--source", f"tcp://127.0.0.1:{unused_port()}", "--no-reconnect")
+    assert result.exit_code == 3
+    assert "connection refused; check host and port" in result.error
+
+
+@pytest.mark.parametrize("spec", ["gopher://host/a", "camera:first"])
+def test_what_can_never_be_opened_ends_with_3_at_once(ecolite: Command, spec: str) -> None:
+    result = ecolite("--source", spec)
+    assert result.exit_code == 3
+    assert spec.partition(":")[0] in result.error
+
+
+def test_a_stream_that_is_refused_is_waited_for(bundle: Bundle) -> None:
+    """Which is the default."""
+    name = f"tcp://127.0.0.1:{unused_port()}"
+    with start(bundle, "--source", name) as process:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=10)
+    assert re.fullmatch(
+        rf"warning: {name}: lost \(connection refused\); trying again in [\d.]+ s\n", line
+    )
+    assert (process.returncode, out, err) == (130, "", "")
 
 
 # Several sources
@@ -575,9 +626,7 @@ def test_every_line_is_whole_when_a_busy_run_is_ended(
 
 
 def test_metrics_of_a_live_run_are_served_to_this_machine_only(bundle: Bundle) -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
+    port = unused_port()
     args = ["--source", "pattern", "--realtime", "--metrics", str(port)]
     with start(bundle, *args) as process:
         assert process.stdout is not None

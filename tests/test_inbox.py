@@ -88,7 +88,7 @@ def test_a_recording_waits_for_room_and_its_steps_are_the_same_whoever_is_faster
     while ready := inbox.take():
         steps.append([s.frame for s in ready["s"]])
     reader.join(10)
-    assert steps == [[i, i + 1, i + 2] for i in range(0, 30, 3)]
+    assert steps == [*([i, i + 1, i + 2] for i in range(0, 30, 3)), []]
 
 
 def test_recordings_wait_where_nobody_has_room_and_live_streams_do_not() -> None:
@@ -127,5 +127,6 @@ def test_it_ends_when_all_streams_have() -> None:
     inbox.open("b", Slot(2, True, lambda cause: None))
     inbox.put(sample(0, stream="b"))
     inbox.end("b")
-    assert set(inbox.take()) == {"b"}
+    assert {name: len(step) for name, step in inbox.take().items()} == {"a": 0, "b": 1}
+    assert inbox.take() == {"b": []}  # its end
     assert inbox.take() == {}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ecolite_stream.bundle import ModelSpec
-from ecolite_stream.config import StreamConfig
+from ecolite_stream.config import EventConfig, StreamConfig
 from ecolite_stream.engines import Engine
 from ecolite_stream.errors import EngineError, SourceError
 from ecolite_stream.metrics import Metrics
@@ -21,12 +21,13 @@ from ecolite_stream.reader import Reader, StreamInput, opened
 from ecolite_stream.sinks import Sink
 from ecolite_stream.sinks.outlet import CAPACITY
 from ecolite_stream.sources import FileSource, Source
-from ecolite_stream.types import FloatArray, Frame
+from ecolite_stream.types import Event, FloatArray, Frame
 from tests.fakes import (
     DrawnNumberEngine,
     ListSink,
     ListSource,
     NumberEngine,
+    OutputSink,
     frame,
     frames,
     spec_of,
@@ -353,3 +354,60 @@ def test_names_have_no_credentials() -> None:
     with pytest.raises(SourceError) as caught:
         stream.open()
     assert "secret" not in str(caught.value)
+
+
+# Events
+
+ALWAYS = StreamConfig(events=EventConfig(enter=0, leave=0, min_s=0, min_fill=0, ignore=()))
+"""An event lasts as long as its stream."""
+
+
+def test_events_follow_their_predictions_and_end_with_their_stream() -> None:
+    sink = OutputSink()
+    sources = [ListSource("a", frames(50, 25, "a")), ListSource("b", frames(100, 25, "b"))]
+    metrics = Metrics()
+    pipeline(sources, [sink], config=ALWAYS, metrics=metrics).run()
+    for name, end_s in (("a", 37 / 25), ("b", 87 / 25)):
+        start, *_, end = sink.events(name)
+        assert (start.kind, start.start_s) == ("start", 12 / 25)
+        assert (end.kind, end.id, end.end_s) == ("end", start.id, end_s)
+        mine = [output for output in sink.outputs if output.stream == name]
+        assert not isinstance(mine[0], Event)
+        assert mine[1] == start
+        assert mine[-1] == end
+        labels = {"stream": name, "label": start.label}
+        assert metrics.registry.get_sample_value("ecolite_events_total", labels) == 1
+
+
+def test_an_event_ends_when_its_stream_does_though_others_go_on() -> None:
+    ended = threading.Event()
+
+    class Listening(OutputSink):
+        def send(self, output: object) -> None:
+            if isinstance(output, Event) and (output.stream, output.kind) == ("a", "end"):
+                ended.set()
+
+    waiting = ListSource("b", frames(20, 25, "b"), live=True, at_end=lambda: ended.wait(20))
+    pipeline([ListSource("a", frames(50, 25, "a")), waiting], [Listening()], config=ALWAYS).run()
+    assert ended.is_set()
+
+
+@pytest.mark.parametrize("error", [None, EngineError("engine x failed: boom")])
+def test_an_event_ends_however_the_run_does(error: Exception | None) -> None:
+    sink = OutputSink()
+    engine = NumberEngine() if error is None else FailingEngine(error, at=40)
+
+    class Stopping(ListSink):
+        def send(self, prediction: object) -> None:
+            if error is None and len(sink.outputs) > 8:
+                watching.stop()
+
+    source = ListSource("s", endless("s"))
+    watching = pipeline([source], [Stopping(), sink], engine, config=ALWAYS)
+    if error is None:
+        watching.run()
+    else:
+        with pytest.raises(EngineError):
+            watching.run()
+    kinds = [event.kind for event in sink.events("s")]
+    assert (kinds.count("start"), kinds.count("end"), kinds[-1]) == (1, 1, "end")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 
 from ecolite_stream.sinks import ConsoleSink, JsonLinesSink
-from ecolite_stream.types import Prediction
+from ecolite_stream.types import Event, Prediction
 
 KEYS = ["stream", "frame", "time_s", "label", "score", "top", "memory_fill", "latency_ms"]
 
@@ -82,3 +83,44 @@ def test_each_line_is_flushed_at_once_and_the_stream_stays_open(kind: Any) -> No
         sink.send(prediction())
         assert out.count >= 1
     assert not out.closed
+
+
+STARTED = Event("door@12.500", "door", "wave2", 12.5, None, 0.61, 0.61, "start")
+ENDED = Event("door@12.500", "door", "wave2", 12.5, 15.0, 0.9712, 0.8, "end")
+
+
+def test_console_tells_when_events_begin_and_end() -> None:
+    out = io.StringIO()
+    with ConsoleSink(out, events=True) as console:
+        console.send(STARTED)
+        console.send(dataclasses.replace(STARTED, kind="update"))
+        console.send(ENDED)
+    assert out.getvalue() == (
+        "   12.5 s  wave2 began\n   15.0 s  wave2 ended after 2.5 s, peak 97%\n"
+    )
+    assert ConsoleSink(out, show_stream=True).event_line(STARTED).startswith("door     12.5 s")
+
+
+def test_events_as_json_lines() -> None:
+    out = io.StringIO()
+    with JsonLinesSink(out, events=True) as sink:
+        sink.send(STARTED)
+        sink.send(ENDED)
+    first, second = map(json.loads, out.getvalue().splitlines())
+    assert first == {
+        "event": "door@12.500",
+        "kind": "start",
+        "stream": "door",
+        "label": "wave2",
+        "start_s": 12.5,
+        "end_s": None,
+        "peak_score": 0.61,
+        "mean_score": 0.61,
+    }
+    assert (second["event"], second["kind"], second["end_s"]) == ("door@12.500", "end", 15.0)
+
+
+@pytest.mark.parametrize("kind", [ConsoleSink, JsonLinesSink])
+def test_sinks_take_predictions_or_events(kind: Any) -> None:
+    assert kind(io.StringIO()).takes == (Prediction,)
+    assert kind(io.StringIO(), events=True).takes == (Event,)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol
 
-from ecolite_stream.types import Prediction
+from ecolite_stream.types import Output, Prediction
 
 
 class Sink(Protocol):
-    """A context manager that takes predictions, one at a time, from one thread."""
+    """A context manager that takes predictions or events, one at a time, from one thread.
 
-    def send(self, prediction: Prediction) -> None:
-        """Take a prediction."""
+    Attributes:
+        takes: what it is sent, of `Prediction` and `Event`; `send` may name just those types.
+    """
+
+    takes: tuple[type[Output], ...] = (Prediction,)
+
+    def send(self, output: Any, /) -> None:
+        """Take a prediction or an event, whichever it `takes`."""
 
     def close(self) -> None:
         """Finish what was begun; nothing is sent afterwards."""

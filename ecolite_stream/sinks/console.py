@@ -1,4 +1,4 @@
-"""Predictions as lines of text, for people."""
+"""Predictions or events as lines of text, for people."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TextIO
 import click
 
 from ecolite_stream.sinks.base import Sink
-from ecolite_stream.types import Prediction
+from ecolite_stream.types import Event, Output, Prediction
 
 SURE = 0.6
 BAR_WIDTH = 10
@@ -16,24 +16,40 @@ BAR_WIDTH = 10
 class ConsoleSink(Sink):
     """Time, label, score and what else it could be: `   2.52 s  wave2   97% ######### | jack 2%`.
 
+    Of events, when each began and ended: `   15.0 s  wave2 ended after 2.5 s, peak 97%`.
+
     Args:
         out: where the lines go; it stays open.
         label_width: columns for the label.
         show_stream: start each line with the stream's name.
+        events: take events instead of predictions.
     """
 
-    def __init__(self, out: TextIO, label_width: int = 12, show_stream: bool = False) -> None:
+    def __init__(
+        self,
+        out: TextIO,
+        label_width: int = 12,
+        show_stream: bool = False,
+        events: bool = False,
+    ) -> None:
+        self.takes = (Event,) if events else (Prediction,)
         self._out = out
         self._label_width = label_width
         self._show_stream = show_stream
 
-    def send(self, prediction: Prediction) -> None:
-        click.echo(self.line(prediction), file=self._out)
+    def send(self, output: Output) -> None:
+        if isinstance(output, Prediction):
+            line = self.line(output)
+        elif output.kind == "update":
+            return
+        else:
+            line = self.event_line(output)
+        click.echo(line, file=self._out)
         self._out.flush()
 
     def line(self, prediction: Prediction) -> str:
         """A prediction as one line, without its line break; colours go where they are shown."""
-        name = f"{prediction.stream}  " if self._show_stream else ""
+        name = self._name(prediction)
         label = f"{prediction.label:<{self._label_width}}"
         bar = "#" * round(BAR_WIDTH * prediction.score)
         others = "".join(f" | {label} {score:.0%}" for label, score in prediction.top[1:3])
@@ -42,6 +58,19 @@ class ConsoleSink(Sink):
             f"{name}{prediction.time_s:8.2f} s  {click.style(label, fg=colour, bold=True)} "
             f"{prediction.score:4.0%} {bar:<{BAR_WIDTH}}{others}"
         )
+
+    def event_line(self, event: Event) -> str:
+        """The start or the end of an event as one line, without its line break."""
+        label = click.style(event.label, bold=True)
+        if event.end_s is None:
+            time_s, what = event.start_s, "began"
+        else:
+            time_s = event.end_s
+            what = f"ended after {event.end_s - event.start_s:.1f} s, peak {event.peak_score:.0%}"
+        return f"{self._name(event)}{time_s:7.1f} s  {label} {what}"
+
+    def _name(self, output: Output) -> str:
+        return f"{output.stream}  " if self._show_stream else ""
 
     def close(self) -> None:
         """Nothing is left to do."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from ecolite_stream.sinks.base import Sink
-from ecolite_stream.types import Prediction
+from ecolite_stream.types import Output, Prediction
 
 _log = logging.getLogger(__name__)
 
@@ -23,22 +23,22 @@ _WAIT_S = 1.0
 class OutletMetrics(Protocol):
     """What an outlet counts; see `metrics.Metrics`."""
 
-    def delivered(self, sink: str, prediction: Prediction, age_s: float | None) -> None:
-        """A sink took a prediction whose frame arrived so many seconds ago."""
+    def delivered(self, sink: str, output: Output, age_s: float | None) -> None:
+        """A sink took something; a prediction's frame arrived so many seconds ago."""
 
     def sink_failed(self, sink: str) -> None:
         """A sink raised something."""
 
     def not_delivered(self, sink: str, cause: str) -> None:
-        """A prediction never reached a sink."""
+        """A prediction or an event never reached a sink."""
 
 
 class Outlet:
     """Feeds a sink from a thread of its own.
 
     What the sink raises is counted, logged and tried again `retry_after_s` later; then that
-    prediction is lost and the next one has its turn. When the queue is full its oldest prediction
-    is dropped: senders of recordings look at `is_full` first and wait.
+    prediction or event is lost and the next one has its turn. When the queue is full the oldest in
+    it is dropped: senders of recordings look at `is_full` first and wait.
 
     Args:
         sink: entered before; the outlet closes it.
@@ -69,7 +69,7 @@ class Outlet:
         self._on_change = on_change
         self._retry_after_s = retry_after_s
         self._clock = clock
-        self._waiting: deque[Prediction] = deque()
+        self._waiting: deque[Output] = deque()
         self._lost = 0
         self._ending = False
         self._stopping = threading.Event()
@@ -79,18 +79,20 @@ class Outlet:
 
     @property
     def is_full(self) -> bool:
-        """Whether another prediction would push out the oldest."""
+        """Whether another output would push out the oldest."""
         return len(self._waiting) >= CAPACITY and self.error is None
 
-    def send(self, prediction: Prediction) -> None:
-        """Queue a prediction; never waits."""
+    def send(self, output: Output) -> None:
+        """Queue a prediction or an event, if the sink takes it; never waits."""
+        if not isinstance(output, self._sink.takes):
+            return
         with self._changed:
             if self.error is not None or self._ending:
                 return
             if len(self._waiting) >= CAPACITY:
                 self._waiting.popleft()
                 self._metrics.not_delivered(self.name, "sink too slow")
-            self._waiting.append(prediction)
+            self._waiting.append(output)
             self._changed.notify_all()
 
     def end(self) -> None:
@@ -99,9 +101,13 @@ class Outlet:
             self._ending = True
             self._changed.notify_all()
 
+    def hurry(self) -> None:
+        """Try nothing twice any more."""
+        self._stopping.set()
+
     def stop(self) -> None:
         """Deliver what waits, but try nothing twice any more."""
-        self._stopping.set()
+        self.hurry()
         self.end()
 
     def join(self, timeout_s: float | None) -> bool:
@@ -112,8 +118,8 @@ class Outlet:
     def _run(self) -> None:
         try:
             with self._sink:
-                while (prediction := self._next()) is not None:
-                    self._deliver(prediction)
+                while (output := self._next()) is not None:
+                    self._deliver(output)
         except BaseException as error:  # raised again by whoever waits for the run
             if not self._essential:
                 _log.exception("%s: closing it failed", self.name)
@@ -121,30 +127,30 @@ class Outlet:
         finally:
             self._on_change()
 
-    def _next(self) -> Prediction | None:
+    def _next(self) -> Output | None:
         with self._changed:
             while not (self._waiting or self._ending):
                 self._changed.wait(_WAIT_S)
             if not self._waiting:
                 return None
-            prediction = self._waiting.popleft()
+            output = self._waiting.popleft()
         self._on_change()
-        return prediction
+        return output
 
-    def _deliver(self, prediction: Prediction) -> None:
+    def _deliver(self, output: Output) -> None:
         for wait_s in (*self._retry_after_s, None):
             age_s = None
-            if prediction.arrived_s is not None:
-                age_s = self._clock() - prediction.arrived_s
-                prediction = dataclasses.replace(prediction, latency_ms=1e3 * age_s)
+            if isinstance(output, Prediction) and output.arrived_s is not None:
+                age_s = self._clock() - output.arrived_s
+                output = dataclasses.replace(output, latency_ms=1e3 * age_s)
             try:
-                self._sink.send(prediction)
+                self._sink.send(output)
             except Exception as error:
                 if self._essential:
                     raise
                 self._failed(error)
             else:
-                self._delivered(prediction, age_s)
+                self._delivered(output, age_s)
                 return
             if wait_s is None or self._stopping.wait(wait_s):
                 break
@@ -158,8 +164,8 @@ class Outlet:
             _log.warning("%s failed: %s; trying again", self.name, reason)
         self._lost = max(self._lost, 0)
 
-    def _delivered(self, prediction: Prediction, age_s: float | None) -> None:
-        self._metrics.delivered(self.name, prediction, age_s)
+    def _delivered(self, output: Output, age_s: float | None) -> None:
+        self._metrics.delivered(self.name, output, age_s)
         if self._lost:
             _log.warning("%s works again; %d predictions were lost", self.name, self._lost)
             self._lost = 0

@@ -7,6 +7,7 @@ import re
 from ecolite_stream.errors import SourceError
 from ecolite_stream.sources.base import Source
 from ecolite_stream.sources.camera import CameraSource
+from ecolite_stream.sources.container import ContainerSource
 from ecolite_stream.sources.file import FileSource
 from ecolite_stream.sources.pacing import Paced
 from ecolite_stream.sources.pattern import Pattern, PatternSource
@@ -21,12 +22,28 @@ __all__ = [
     "PatternSource",
     "Source",
     "UrlSource",
+    "may_be_live",
     "open_source",
     "redact_url",
 ]
 
 
-def open_source(spec: str, *, name: str | None = None, realtime: bool = False) -> Source:
+_URL = re.compile(r"[A-Za-z][\w+.-]*://")
+_DEVICE = re.compile(r"/dev/video(\d+)")
+
+
+def may_be_live(spec: str) -> bool:
+    """Whether what a user names is a camera or a URL; whether a URL is live its server knows."""
+    return bool(_URL.match(spec) or _DEVICE.fullmatch(spec) or spec.partition(":")[0] == "camera")
+
+
+def open_source(
+    spec: str,
+    *,
+    name: str | None = None,
+    realtime: bool = False,
+    end_is_worth_a_warning: bool = True,
+) -> Source:
     """Open whatever a user names on a command line.
 
     Args:
@@ -35,23 +52,28 @@ def open_source(spec: str, *, name: str | None = None, realtime: bool = False) -
             else is the path of a video file.
         name: as people are shown the source; the spec, without credentials, if None.
         realtime: show a recording or a pattern at its own speed, not as fast as it can be read.
+        end_is_worth_a_warning: log when a live source ends.
 
     Raises:
         SourceError: it cannot be opened.
     """
     source = _open(spec, redact_url(spec) if name is None else name)
+    if isinstance(source, ContainerSource):
+        source.end_is_worth_a_warning = end_is_worth_a_warning
     return Paced(source) if realtime and not source.live else source
 
 
 def _open(spec: str, name: str) -> Source:
     if not spec:
-        raise SourceError("the source is empty; name a camera, a pattern, a URL or a file")
-    if re.match(r"[A-Za-z][\w+.-]*://", spec):
+        raise SourceError(
+            "the source is empty; name a camera, a pattern, a URL or a file", permanent=True
+        )
+    if _URL.match(spec):
         return UrlSource(spec, name=name)
     kind, _, rest = spec.partition(":")
     if kind == "camera":
         return CameraSource(_camera_number(rest or "0", name), name=name)
-    if device := re.fullmatch(r"/dev/video(\d+)", spec):
+    if device := _DEVICE.fullmatch(spec):
         return CameraSource(int(device[1]), name=name)
     if kind == "pattern":
         return PatternSource(Pattern.parse(rest), name=name)
@@ -61,6 +83,7 @@ def _open(spec: str, name: str) -> Source:
 def _camera_number(text: str, name: str) -> int:
     if not re.fullmatch(r"\d{1,3}", text):
         raise SourceError(
-            f"{name}: the camera is {redact_url(text)!r}, expected a number such as camera:1"
+            f"{name}: the camera is {redact_url(text)!r}, expected a number such as camera:1",
+            permanent=True,
         )
     return int(text)

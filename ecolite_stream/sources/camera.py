@@ -98,7 +98,8 @@ def _this_system(name: str) -> CameraSystem:
     except KeyError:
         raise SourceError(
             f"{name}: no way to read cameras on {sys.platform}, expected one of "
-            f"{', '.join(CAMERA_SYSTEMS)}; show it as a network stream and give its URL"
+            f"{', '.join(CAMERA_SYSTEMS)}; show it as a network stream and give its URL",
+            permanent=True,
         ) from None
 
 

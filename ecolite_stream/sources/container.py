@@ -117,6 +117,7 @@ class ContainerSource(Source):
         """
         self.name = what.name
         self.live = live
+        self.end_is_worth_a_warning = live
         self._container = container
         self._what = what
         self._clock = clock
@@ -185,7 +186,7 @@ class ContainerSource(Source):
                 "it is damaged or empty, try it in a video player"
             )
         self._damage.ended()
-        if self.live and not self._closing.is_set():
+        if self.live and self.end_is_worth_a_warning and not self._closing.is_set():
             _log.warning(
                 "%s: the stream ended after %.1f s; if it should go on, see why its sender stopped",
                 self.name,

@@ -20,6 +20,7 @@ Problems = Mapping[int, tuple[str, str]]
 NO_SUCH_FORMAT = tag_to_code(b"\xf8DEM")
 _END_OF_FILE = tag_to_code(b"EOF ")
 _INTERRUPTED = tag_to_code(b"EXIT")  # which is what PyAV does when time is up
+_NO_SUCH_PROTOCOL = tag_to_code(b"\xf8PRO")
 _INVALID_DATA = tag_to_code(b"INDA")
 _NOT_IMPLEMENTED = tag_to_code(b"PAWE")
 
@@ -98,8 +99,11 @@ URL_PROBLEMS: Problems = {
     tag_to_code(b"\xf85XX"): ("the server failed (5xx)", "check the server"),
     _INVALID_DATA: ("what it sends is not video", "check the path"),
     _END_OF_FILE: ("the server ended the stream before a picture came", "check the server"),
-    tag_to_code(b"\xf8PRO"): ("this PyAV cannot speak this protocol", "use another URL"),
+    _NO_SUCH_PROTOCOL: ("this PyAV cannot speak this protocol", "use another URL"),
 }
+
+_PERMANENT = frozenset({NO_SUCH_FORMAT, _NO_SUCH_PROTOCOL})
+"""What another try will not change."""
 
 
 def source_error(name: str, error: Exception, problems: Problems) -> SourceError:
@@ -113,6 +117,6 @@ def source_error(name: str, error: Exception, problems: Problems) -> SourceError
     number = getattr(error, "errno", None)
     if number is not None and number in problems:
         problem, advice = problems[number]
-        return SourceError(f"{name}: {problem}; {advice}")
+        return SourceError(f"{name}: {problem}; {advice}", permanent=number in _PERMANENT)
     reason = getattr(error, "strerror", None) or type(error).__name__
     return SourceError(f"{name}: cannot be read: {reason}; check the source")

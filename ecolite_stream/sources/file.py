@@ -67,4 +67,4 @@ def _missing(path: Path, name: str) -> SourceError:
         neighbours = []
     near = get_close_matches(path.name, neighbours, n=1, cutoff=0.75)
     advice = f"did you mean {near[0]}?" if near else "check the path"
-    return SourceError(f"{name}: no such file; {advice}")
+    return SourceError(f"{name}: no such file; {advice}", permanent=True)

@@ -50,12 +50,13 @@ class UrlSource(ContainerSource):
         name = redact_url(url) if name is None else name
         scheme, separator, _ = url.lower().partition("://")
         if not separator:  # and who knows what it is, so that it is not shown
-            raise SourceError("a URL without ://; write it as in rtsp://HOST/PATH")
+            raise SourceError("a URL without ://; write it as in rtsp://HOST/PATH", permanent=True)
         if scheme not in SCHEMES:
             known = ", ".join(f"{known}://" for known in SCHEMES)
             raise SourceError(
                 f"{redact_url(url)}: unknown kind of URL {scheme}://; choose from {known}, "
-                "or name a file by its path"
+                "or name a file by its path",
+                permanent=True,
             )
         web = scheme in ("http", "https")
         what = Input(

@@ -1,0 +1,333 @@
+"""A live source that is opened again whenever it is lost."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from ecolite_stream.config import ReconnectConfig
+from ecolite_stream.errors import SourceError
+from ecolite_stream.sources.base import Source
+from ecolite_stream.sources.timing import Ascending
+from ecolite_stream.types import Frame
+
+_log = logging.getLogger(__name__)
+
+_POLL_S = 0.1
+_CAPACITY = 4
+STALLED_S = 2.0
+"""A stream that nothing came from for so long is stalled, but not given up yet."""
+OPENING_S = 20.0
+"""Sources limit the time they open to 10 s themselves; this is for those that fail to."""
+
+
+class Reconnecting(Source):
+    """A live source that goes on, with the same indices and times, when it is lost.
+
+    It is lost when it ends, breaks, cannot be opened, or stays silent for `silent_s`; each time
+    it is opened again, after waits that grow. Stream time goes on with the monotonic clock, so
+    that what was missed is a gap. What proves to be a recording once it is open is read to its
+    end, and never opened again.
+
+    Each connection is read by a thread of its own, which is left behind where a read never
+    returns.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        open_source: Callable[[], Source],
+        config: ReconnectConfig | None = None,
+        *,
+        on_state: Callable[[str], object] = lambda state: None,
+        on_reconnect: Callable[[], object] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+        wait: Callable[[float], bool] | None = None,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        """Args:
+        name: as people are shown it.
+        open_source: opens the source; called in another thread.
+        config: how long to wait for what.
+        on_state: called with each new state, of `metrics.STATES`.
+        on_reconnect: called whenever it is open again.
+        clock: seconds, monotonic; the one `Frame.arrived_s` is from.
+        wait: waits for so many seconds, or less if closed meanwhile; then it says True.
+        chance: a number from 0 to below 1, for the jitter.
+        """
+        self.name = name
+        self._open_source = open_source
+        self._config = config or ReconnectConfig()
+        self._on_state = on_state
+        self._on_reconnect = on_reconnect
+        self._clock = clock
+        self._closing = threading.Event()
+        self._wait = self._closing.wait if wait is None else wait
+        self._chance = chance
+        self._connection: _Connection | None = None
+        self._live: bool | None = None
+        self._state = ""
+        self._losses = _Losses(name)
+        self._stamps = _Stamps()
+
+    @property
+    def live(self) -> bool:  # type: ignore[override]
+        """Whether it is live; to know, it is opened, however long that takes.
+
+        Raises:
+            SourceError: it can never be opened.
+        """
+        if self._live is None:
+            self._opened()
+        return self._live is not False
+
+    def __next__(self) -> Frame:
+        while (connection := self._opened()) is not None:
+            try:
+                frame = self._receive(connection)
+            except SourceError as error:
+                self._lost(error)
+                continue
+            if frame is None:
+                break
+            self._losses.works(self._clock())
+            arrived_s = self._clock() if frame.arrived_s is None else frame.arrived_s
+            return self._stamps.stamped(frame, arrived_s)
+        self.close()
+        raise StopIteration
+
+    def close(self) -> None:
+        """End the waiting and close what is open; from any thread, without waiting."""
+        self._closing.set()
+        connection = self._connection
+        if connection is not None:
+            connection.close()
+
+    def _opened(self) -> _Connection | None:
+        """What is open, opened again where need be; None once this is closed."""
+        while not self._closing.is_set():
+            if self._connection is not None:
+                return self._connection
+            try:
+                self._connect()
+            except SourceError as error:
+                self._lost(error)
+        return None
+
+    def _connect(self) -> None:
+        self._say("connecting")
+        again = self._live is not None
+        connection = self._connection = _Connection(self.name, self._open_source)
+        start_s = self._clock()
+        while not connection.is_open(_POLL_S):
+            if self._closing.is_set():
+                connection.close()
+                return
+            if self._clock() - start_s >= OPENING_S:
+                raise SourceError(f"{self.name}: it does not open in {OPENING_S:g} s")
+        self._live = connection.live
+        self._stamps.begin()
+        self._losses.opens(self._clock())
+        if again:
+            self._on_reconnect()
+        self._say("live")
+
+    def _receive(self, connection: _Connection) -> Frame | None:
+        """The next frame; None at the end of a recording, or once this is closed."""
+        start_s, silent_s = self._clock(), self._config.silent_s
+        while not self._closing.is_set():
+            try:
+                frame = connection.take(_POLL_S)
+            except EOFError:
+                if not self._live:
+                    return None
+                raise SourceError(f"{self.name}: its sender ended it; see why it did") from None
+            if frame is not None:
+                self._say("live")
+                return frame
+            waited_s = self._clock() - start_s
+            if waited_s >= silent_s:
+                raise SourceError(f"{self.name}: silent for {silent_s:g} s; see if it is running")
+            if waited_s >= min(STALLED_S, silent_s / 2):
+                self._say("stalled")
+        return None
+
+    def _lost(self, error: SourceError) -> None:
+        """Close what was open, and wait until it is time to open it again.
+
+        Raises:
+            SourceError: there will be no other try.
+        """
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+        if self._closing.is_set():
+            return
+        config = self._config
+        count = self._losses.count_one(self._clock(), config.wait_s)
+        if error.permanent or self._live is False or (config.limit and count > config.limit):
+            self.close()
+            raise error
+        wait_s = config.wait_s(count) * (1 + config.jitter * (2 * self._chance() - 1))
+        self._losses.log(error, wait_s)
+        self._say("waiting")
+        self._wait(wait_s)
+
+    def _say(self, state: str) -> None:
+        if state != self._state:
+            self._state = state
+            self._on_state(state)
+
+
+class _Connection:
+    """A thread that opens a source and reads it, with room for a few frames."""
+
+    def __init__(self, name: str, open_source: Callable[[], Source]) -> None:
+        self._open_source = open_source
+        self._source: Source | None = None
+        self._frames: deque[Frame] = deque()
+        self._error: BaseException | None = None
+        self._closed = False
+        self._changed = threading.Condition()
+        # A daemon: a read that never returns must not keep the process alive.
+        threading.Thread(target=self._run, name=f"connection {name}", daemon=True).start()
+
+    @property
+    def live(self) -> bool:
+        """Of what is open."""
+        return self._source is not None and self._source.live
+
+    def is_open(self, timeout_s: float) -> bool:
+        """Wait until it is open, and tell whether it is; raises what kept it from opening."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._source or self._error or self._closed, timeout_s)
+            if self._source is None and self._error is not None:
+                raise self._error
+            return self._source is not None
+
+    def take(self, timeout_s: float) -> Frame | None:
+        """The next frame, if one comes in time; raises what ended it, EOFError for a mere end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._frames or self._error or self._closed, timeout_s)
+            if self._frames:
+                frame = self._frames.popleft()
+                self._changed.notify_all()
+                return frame
+            if self._error is not None:
+                raise self._error
+            return None
+
+    def close(self) -> None:
+        """Never waits: the thread ends when its read returns."""
+        with self._changed:
+            self._closed = True
+            source = self._source
+            self._changed.notify_all()
+        if source is not None:
+            source.close()
+
+    def _run(self) -> None:
+        error: BaseException = EOFError()
+        try:
+            with self._open_source() as source:
+                if self._adopt(source):
+                    self._read(source)
+        except BaseException as raised:  # raised again where frames are taken
+            error = raised
+        with self._changed:
+            self._error = error
+            self._changed.notify_all()
+
+    def _adopt(self, source: Source) -> bool:
+        with self._changed:
+            if not self._closed:
+                self._source = source
+            self._changed.notify_all()
+            return not self._closed
+
+    def _read(self, source: Source) -> None:
+        for frame in source:
+            with self._changed:
+                self._changed.wait_for(lambda: len(self._frames) < _CAPACITY or self._closed)
+                if self._closed:
+                    return
+                self._frames.append(frame)
+                self._changed.notify_all()
+
+
+class _Losses:
+    """How often a source was lost in a row, and what is said about it."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._count = 0
+        self._since_s: float | None = None
+        self._open_s: float | None = None
+        self._works = False
+
+    def opens(self, now_s: float) -> None:
+        """It is open; that it works is another matter."""
+        self._open_s = now_s
+        self._works = False
+
+    def works(self, now_s: float) -> None:
+        """A frame came."""
+        if not self._works and self._since_s is not None:
+            _log.warning("%s: live again after %.0f s", self._name, now_s - self._since_s)
+        self._works = True
+        self._since_s = None
+
+    def count_one(self, now_s: float, wait_s: Callable[[int], float]) -> int:
+        """Losses in a row; a connection that lasted longer than the wait ends a row."""
+        lasted_s = now_s - self._open_s if self._works and self._open_s is not None else 0.0
+        if self._count and lasted_s > wait_s(self._count):
+            self._count = 0
+        self._count += 1
+        self._works = False
+        self._open_s = None
+        if self._since_s is None:
+            self._since_s = now_s
+        return self._count
+
+    def log(self, error: SourceError, wait_s: float) -> None:
+        """The first of a row, and then each time that their number has doubled."""
+        if self._count & (self._count - 1):
+            return
+        why = str(error).removeprefix(f"{self._name}: ").partition(";")[0]
+        shown = f"{wait_s:.0f}" if wait_s >= 9.5 else f"{wait_s:.2g}"
+        _log.warning("%s: lost (%s); trying again in %s s", self._name, why, shown)
+
+
+class _Stamps:
+    """Indices and times that go on from one connection to the next."""
+
+    def __init__(self) -> None:
+        self._last: Frame | None = None
+        self._last_arrived_s = 0.0
+        self._begins = True
+        self._index_shift = 0
+        self._shift_s = 0.0
+        self._ascending = Ascending()
+
+    def begin(self) -> None:
+        """What comes next is of another connection."""
+        self._begins = True
+
+    def stamped(self, frame: Frame, arrived_s: float) -> Frame:
+        """The frame with its place in the whole stream."""
+        if self._begins and self._last is not None:
+            expected_s = self._last.time_s + arrived_s - self._last_arrived_s
+            self._shift_s = expected_s - frame.time_s
+            self._index_shift = self._last.index + 1 - frame.index
+        self._begins = False
+        time_s = self._ascending.checked(frame.time_s + self._shift_s)
+        self._last_arrived_s = arrived_s
+        self._last = dataclasses.replace(
+            frame, index=frame.index + self._index_shift, time_s=time_s
+        )
+        return self._last
