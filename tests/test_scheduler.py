@@ -7,11 +7,12 @@ import threading
 import pytest
 
 from ecolite_stream.config import StreamConfig
+from ecolite_stream.decision import Decision, decision_for
 from ecolite_stream.inbox import Inbox, Slot
 from ecolite_stream.metrics import Metrics
 from ecolite_stream.scheduler import Scheduler
 from ecolite_stream.stream_state import StreamState
-from ecolite_stream.types import FloatArray, Prediction
+from ecolite_stream.types import FloatArray, Output, Prediction
 from tests.fakes import NumberEngine, frames, spec_of
 
 pytestmark = pytest.mark.timeout(30)
@@ -41,6 +42,10 @@ class Noting(NumberEngine):
         self.threads.add(threading.current_thread().name)
 
 
+def decisions(config: StreamConfig) -> dict[str, Decision]:
+    return {name: decision_for(name, config) for name in STREAMS}
+
+
 def test_what_is_due_in_all_streams_is_one_batch_and_one_thread_has_the_engine() -> None:
     config = StreamConfig()
     states = {name: StreamState(spec_of(), config) for name in STREAMS}
@@ -57,10 +62,13 @@ def test_what_is_due_in_all_streams_is_one_batch_and_one_thread_has_the_engine()
         engines.append(Noting())
         return engines[0]
 
-    def publish(prediction: Prediction) -> None:
-        predictions.append(prediction)
+    def publish(output: Output) -> None:
+        if isinstance(output, Prediction):
+            predictions.append(output)
 
-    scheduler = Scheduler(open_engine, states, inbox, publish, lambda: True, Metrics())
+    scheduler = Scheduler(
+        open_engine, states, decisions(config), inbox, publish, lambda: True, Metrics()
+    )
     scheduler.start()
     assert scheduler.done.wait(10)
     scheduler.join(10)
@@ -86,8 +94,13 @@ def test_a_busy_stream_does_not_keep_the_others_from_their_turn() -> None:
                 inbox.put(sample)
         inbox.end(name)
     order: list[str] = []
+
+    def publish(output: Output) -> None:
+        if isinstance(output, Prediction):
+            order.append(output.stream)
+
     scheduler = Scheduler(
-        NumberEngine, states, inbox, lambda p: order.append(p.stream), lambda: True, Metrics()
+        NumberEngine, states, decisions(config), inbox, publish, lambda: True, Metrics()
     )
     scheduler.start()
     assert scheduler.done.wait(10)
