@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ecolite_stream.metrics import Metrics
     from ecolite_stream.pipeline import Pipeline, stream_inputs
     from ecolite_stream.recognizer import Recognizer
-    from ecolite_stream.sinks import ConsoleSink, JsonLinesSink, Sink
+    from ecolite_stream.sinks import ConsoleSink, JsonFileSink, JsonLinesSink, Sink, WebhookSink
     from ecolite_stream.sources import Source, open_source
     from ecolite_stream.types import Event, Frame, Prediction
 
@@ -43,6 +43,7 @@ __all__ = [
     "Event",
     "EventConfig",
     "Frame",
+    "JsonFileSink",
     "JsonLinesSink",
     "MemoryConfig",
     "Metrics",
@@ -55,6 +56,7 @@ __all__ = [
     "Source",
     "SourceError",
     "StreamConfig",
+    "WebhookSink",
     "demo_bundle_path",
     "open_engine",
     "open_source",
@@ -71,7 +73,7 @@ _HOMES = {
     "metrics": ("Metrics",),
     "pipeline": ("Pipeline", "stream_inputs"),
     "recognizer": ("Recognizer",),
-    "sinks": ("ConsoleSink", "JsonLinesSink", "Sink"),
+    "sinks": ("ConsoleSink", "JsonFileSink", "JsonLinesSink", "Sink", "WebhookSink"),
     "sources": ("Source", "open_source"),
     "types": ("Event", "Frame", "Prediction"),
 }

@@ -19,7 +19,7 @@ from ecolite_stream.errors import ConfigError
 from ecolite_stream.memory import POLICIES
 from ecolite_stream.metrics import Metrics, serve
 from ecolite_stream.pipeline import Pipeline, stream_inputs
-from ecolite_stream.sinks import ConsoleSink, JsonLinesSink, Sink
+from ecolite_stream.sinks import ConsoleSink, JsonFileSink, JsonLinesSink, Sink, WebhookSink
 from ecolite_stream.strict import load_config
 
 
@@ -39,10 +39,16 @@ from ecolite_stream.strict import load_config
 @click.option("--top", type=int, help="How many labels to list. [5]")
 @click.option("--realtime", is_flag=True, default=None, help="Play files at their own speed.")
 @click.option(
-    "--no-reconnect", is_flag=True, default=None, help="End with a live source that is lost."
+    "--no-reconnect", is_flag=True, default=None, help="Do not open lost live sources again."
 )
 @click.option("--json", is_flag=True, default=None, help="JSON Lines instead of text.")
 @click.option("--events", is_flag=True, default=None, help="Events instead of predictions.")
+@click.option(
+    "--json-file",
+    type=click.Path(path_type=Path),
+    help="Write predictions and events as JSON Lines, too.",
+)
+@click.option("--webhook", metavar="URL", help="Post events as JSON to a web server, too.")
 @click.option(
     "--metrics", metavar="[HOST:]PORT", help="Serve metrics for Prometheus, to this machine only."
 )
@@ -60,15 +66,28 @@ def stream(config: Path | None, **options: Any) -> None:
 def merge(config: StreamConfig, options: dict[str, Any]) -> StreamConfig:
     """A configuration with the options laid over it that were given."""
     given = {key: value for key, value in options.items() if value not in (None, ())}
-    names = {"memory": "policy", "span": "span_s"}
-    memory = {names[key]: given.pop(key) for key in names if key in given}
     if "every" in given:
         given["every_s"] = given.pop("every")
-    if "events" in given:
-        given["events"] = dataclasses.replace(config.events, show=given["events"])
     if given.pop("no_reconnect", False):
-        given["reconnect"] = dataclasses.replace(config.reconnect, enabled=False)
-    return dataclasses.replace(config, memory=dataclasses.replace(config.memory, **memory), **given)
+        given["reconnect"] = False
+    sections: dict[str, dict[str, Any]] = {}
+    for option, (section, key) in _SECTIONS.items():
+        if option in given:
+            sections.setdefault(section, {})[key] = given.pop(option)
+    for section, values in sections.items():
+        given[section] = dataclasses.replace(getattr(config, section), **values)
+    return dataclasses.replace(config, **given)
+
+
+_SECTIONS = {
+    "memory": ("memory", "policy"),
+    "span": ("memory", "span_s"),
+    "events": ("events", "show"),
+    "reconnect": ("reconnect", "enabled"),
+    "json_file": ("json_file", "path"),
+    "webhook": ("webhook", "url"),
+}
+"""Options that are a key of a section."""
 
 
 def watch(config: StreamConfig) -> None:
@@ -85,7 +104,7 @@ def watch(config: StreamConfig) -> None:
         stream_inputs(config.source, realtime=config.realtime, reconnect=config.reconnect),
         lambda: open_engine(config.engine, bundle, config.device),
         bundle.spec,
-        [_sink(config, bundle.spec.labels)],
+        _sinks(config, bundle.spec.labels),
         config,
         metrics,
     )
@@ -93,11 +112,20 @@ def watch(config: StreamConfig) -> None:
         pipeline.run()
 
 
-def _sink(config: StreamConfig, labels: tuple[str, ...]) -> Sink:
-    if config.json:
-        return JsonLinesSink(sys.stdout, config.events.show)
-    several = len(config.source) > 1
-    return ConsoleSink(sys.stdout, max(map(len, labels)), several, config.events.show)
+def _sinks(config: StreamConfig, labels: tuple[str, ...]) -> list[Sink]:
+    """Stdout first, for its end is the end of the run."""
+    several, events = len(config.source) > 1, config.events.show
+    sinks: list[Sink] = [
+        JsonLinesSink(sys.stdout, events)
+        if config.json
+        else ConsoleSink(sys.stdout, max(map(len, labels)), several, events)
+    ]
+    file, webhook = config.json_file, config.webhook
+    if webhook.url is not None:
+        sinks.append(WebhookSink(webhook.url, webhook.timeout_s))
+    if file.path is not None:
+        sinks.append(JsonFileSink(file.path, file.max_bytes, file.kept))
+    return sinks
 
 
 def main() -> NoReturn:

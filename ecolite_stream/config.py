@@ -135,6 +135,41 @@ class ReconnectConfig:
 
 
 @dataclass(frozen=True)
+class JsonFileConfig:
+    """Predictions and events in a file, as JSON Lines.
+
+    Attributes:
+        path: the file; None writes none.
+        max_bytes: size at which it is put aside and another one is begun.
+        kept: how many that were put aside are kept.
+    """
+
+    path: Path | None = None
+    max_bytes: int = 100_000_000
+    kept: int = 5
+
+    def __post_init__(self) -> None:
+        check_at_least("max_bytes", self.max_bytes, 1)
+        check_at_least("kept", self.kept, 0)
+
+
+@dataclass(frozen=True)
+class WebhookConfig:
+    """Events sent to a web server.
+
+    Attributes:
+        url: http or https, where each event is posted to; None posts none.
+        timeout_s: how long to wait for the server, in seconds.
+    """
+
+    url: str | None = field(default=None, repr=False)
+    timeout_s: float = 5.0
+
+    def __post_init__(self) -> None:
+        check_above_zero("timeout_s", self.timeout_s)
+
+
+@dataclass(frozen=True)
 class StreamConfig:
     """Everything `ecolite-stream` can be told.
 
@@ -154,6 +189,8 @@ class StreamConfig:
         top: how many (label, score) pairs a prediction lists.
         realtime: play files at their own speed instead of as fast as they decode.
         json: JSON Lines on stdout instead of text.
+        json_file: predictions and events in a file.
+        webhook: events sent to a web server.
         metrics: `[HOST:]PORT` to serve metrics at, for Prometheus; without a host to this machine
             only; None serves none.
     """
@@ -170,6 +207,8 @@ class StreamConfig:
     top: int = 5
     realtime: bool = False
     json: bool = False
+    json_file: JsonFileConfig = field(default_factory=JsonFileConfig)
+    webhook: WebhookConfig = field(default_factory=WebhookConfig)
     metrics: str | None = None
 
     def __post_init__(self) -> None:

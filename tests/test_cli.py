@@ -133,6 +133,21 @@ def test_events(ecolite: Command, film: Path, tmp_path: Path) -> None:
     ]
 
 
+def test_files_and_web_servers_get_events_too(ecolite: Command, film: Path, tmp_path: Path) -> None:
+    """A web server that is down does not end the run."""
+    path, lines = tmp_path / "c.yaml", tmp_path / "out.jsonl"
+    path.write_text("events: {enter: 0, leave: 0, min_fill: 0, ignore: []}")
+    url = f"http://127.0.0.1:{unused_port()}/hook"
+    result = ecolite(
+        "--source", film, "--config", path, "--json", "--json-file", lines, "--webhook", url
+    )
+    assert result.exit_code == 0
+    assert all(list(line) == KEYS for line in result.predictions)
+    assert f"warning: WebhookSink failed: {url}: Connection refused" in result.err
+    kinds = [json.loads(line).get("kind") for line in lines.read_text().splitlines()]
+    assert kinds == [None, None, "start", None, None, None, "end"]
+
+
 def test_a_run_can_be_repeated(ecolite: Command, film: Path) -> None:
     def lines() -> list[dict[str, Any]]:
         return [{**p, "latency_ms": None} for p in ecolite("--source", film, "--json").predictions]
@@ -187,6 +202,8 @@ def test_help_and_version(ecolite: Command) -> None:
         (["--source", "pattern", "--span", "-1"], "span_s is -1.0"),
         (["--source", "pattern", "--smoothing", "1"], "smoothing is 1.0"),
         (["--source", "pattern", "--top", "0"], "top is 0"),
+        (["--source", "pattern", "--webhook", "host"], "webhook is 'host'; expected a URL"),
+        (["--source", "pattern", "--json-file", "no/a"], "no/a: cannot be written"),
         (["--config", "none.yaml"], "configuration file none.yaml does not exist"),
     ],
 )

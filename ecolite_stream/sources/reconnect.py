@@ -150,6 +150,8 @@ class Reconnecting(Source):
             if frame is not None:
                 self._say("live")
                 return frame
+            if not self._live:  # a recording may show a picture for as long as it likes
+                continue
             waited_s = self._clock() - start_s
             if waited_s >= silent_s:
                 raise SourceError(f"{self.name}: silent for {silent_s:g} s; see if it is running")

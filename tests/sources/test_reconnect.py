@@ -256,6 +256,23 @@ def test_a_recording_is_read_once(error: Exception | None) -> None:
     assert opener.opened == 1
 
 
+def test_a_recording_may_be_slow() -> None:
+    clock, go = Clock(), threading.Event()
+
+    class Slow(ListSource):
+        def __next__(self) -> Frame:
+            clock.runs.set()
+            go.wait(20)
+            return super().__next__()
+
+    opener = Opener(Slow("cam", batch(range(2), 0)))
+    source = Reconnecting(
+        "cam", opener, ReconnectConfig(silent_s=1e-9), clock=clock, wait=clock.wait
+    )
+    threading.Timer(0.3, go.set).start()
+    assert [number(f) for f in source] == [0, 1]
+
+
 @pytest.mark.parametrize("where", ["opening", "reading", "waiting"])
 def test_it_can_be_closed_at_any_time(where: str) -> None:
     released, reached = threading.Event(), threading.Event()

@@ -1,0 +1,82 @@
+"""Predictions and events as JSON Lines in a file that does not grow for ever."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+from io import FileIO
+from pathlib import Path
+
+from ecolite_stream.errors import ConfigError
+from ecolite_stream.sinks.base import Sink
+from ecolite_stream.types import Event, Output, Prediction
+
+
+class JsonFileSink(Sink):
+    """One JSON object a line, as `JsonLinesSink` writes them; events have the key "event".
+
+    A file that exists is appended to. Before it would grow beyond `max_bytes` it becomes PATH.1,
+    what was PATH.1 becomes PATH.2 and so on; what would become older than PATH.`kept` is deleted.
+    """
+
+    takes = (Prediction, Event)
+
+    def __init__(self, path: Path, max_bytes: int = 100_000_000, kept: int = 5) -> None:
+        """Args:
+        path: the file; its folder must exist.
+        max_bytes: size of a file at most, but for a line that alone is longer.
+        kept: how many older files there are at most.
+
+        Raises:
+            ConfigError: it cannot be written.
+        """
+        self._path = path
+        self._max_bytes = max_bytes
+        self._kept = kept
+        self._file: FileIO | None = None
+        self._size = 0
+        try:
+            self._open()
+        except OSError as error:
+            raise ConfigError(
+                f"{path}: cannot be written: {error.strerror}; choose another file"
+            ) from error
+
+    def send(self, output: Output) -> None:
+        line = json.dumps(output.as_dict()).encode("ascii") + b"\n"
+        if self._size and self._size + len(line) > self._max_bytes:
+            self._rotate()
+        file = self._file or self._open()
+        try:
+            if file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+        except OSError:  # it is tried again, so that no half line may stay
+            with contextlib.suppress(OSError):
+                file.truncate(self._size)
+            raise
+        self._size += len(line)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _open(self) -> FileIO:
+        self._file = FileIO(self._path, "a")
+        self._size = self._file.seek(0, os.SEEK_END)
+        return self._file
+
+    def _rotate(self) -> None:
+        self.close()
+        for age in range(self._kept, 0, -1):
+            younger = self._aged(age - 1)
+            if younger.exists():
+                younger.replace(self._aged(age))
+        self._path.unlink(missing_ok=True)  # where none is kept
+        self._open()
+
+    def _aged(self, age: int) -> Path:
+        return self._path.with_name(f"{self._path.name}.{age}") if age else self._path

@@ -1,0 +1,103 @@
+"""Events sent to a web server, one POST each."""
+
+from __future__ import annotations
+
+import base64
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from email.message import Message
+from http.client import HTTPException
+from typing import IO
+
+from ecolite_stream.errors import ConfigError
+from ecolite_stream.sinks.base import Sink
+from ecolite_stream.sources.redact import redact_url
+from ecolite_stream.types import Event
+
+
+class WebhookSink(Sink):
+    """Posts each event as a JSON object; any answer but a 2xx is an error.
+
+    An event may come twice, where the answer to the first was lost: `event` and `kind` together
+    tell. It is redirected within its host only, so that events go nowhere else.
+    """
+
+    takes = (Event,)
+
+    def __init__(self, url: str, timeout_s: float = 5.0) -> None:
+        """Args:
+        url: http or https; a user and a password in it are sent as basic authentication.
+        timeout_s: how long to wait for the server, in seconds.
+
+        Raises:
+            ConfigError: it is no such URL.
+        """
+        self._shown = redact_url(url)
+        self._timeout_s = timeout_s
+        self._url, self._headers = _split(url, self._shown)
+        self._opener = urllib.request.build_opener(_SameHost)
+
+    def send(self, event: Event) -> None:
+        body = json.dumps(event.as_dict()).encode("ascii")
+        request = urllib.request.Request(self._url, body, self._headers, method="POST")
+        try:
+            self._opener.open(request, timeout=self._timeout_s).close()
+        except urllib.error.HTTPError as error:
+            error.close()
+            raise OSError(f"{self._shown}: the server answered {error.code}") from None
+        except _ElsewhereError as error:
+            raise OSError(f"{self._shown}: {error}") from None
+        except urllib.error.URLError as error:
+            raise OSError(f"{self._shown}: {_reason(error.reason)}") from None
+        except (OSError, HTTPException) as error:
+            raise OSError(f"{self._shown}: {_reason(error)}") from None
+
+    def close(self) -> None:
+        """Nothing is left to do."""
+
+
+def _split(url: str, shown: str) -> tuple[str, dict[str, str]]:
+    """The URL without its credentials, and the headers that carry them."""
+    headers = {"Content-Type": "application/json", "User-Agent": "ecolite-stream"}
+    try:
+        parts = urllib.parse.urlsplit(url)
+        is_web = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        is_web = False
+    if not is_web or not url.isascii() or any(c <= " " for c in url):
+        raise ConfigError(f"webhook is {shown!r}; expected a URL such as https://HOST/PATH")
+    credentials, at, host = parts.netloc.rpartition("@")
+    if at:
+        token = base64.b64encode(urllib.parse.unquote_to_bytes(credentials)).decode("ascii")
+        headers["Authorization"] = f"Basic {token}"
+    return urllib.parse.urlunsplit(parts._replace(netloc=host, fragment="")), headers
+
+
+def _reason(error: object) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return getattr(error, "strerror", None) or type(error).__name__
+
+
+class _ElsewhereError(Exception):
+    """A redirection that is not followed."""
+
+
+class _SameHost(urllib.request.HTTPRedirectHandler):
+    """Follows redirections within a host and scheme, and posts again what was posted."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: Message,
+        newurl: str,
+    ) -> urllib.request.Request:
+        old, new = urllib.parse.urlsplit(req.full_url), urllib.parse.urlsplit(newurl)
+        if (old.scheme, old.netloc) != (new.scheme, new.netloc):
+            raise _ElsewhereError("it redirects to another host, which is not followed")
+        return urllib.request.Request(newurl, req.data, dict(req.headers), method="POST")
