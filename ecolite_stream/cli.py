@@ -12,7 +12,7 @@ import click
 
 from ecolite_stream import __version__
 from ecolite_stream.bundle import demo_bundle_path, read_bundle
-from ecolite_stream.commands import run
+from ecolite_stream.commands import run_and_leave
 from ecolite_stream.config import ENGINES, StreamConfig
 from ecolite_stream.engines import open_engine
 from ecolite_stream.errors import ConfigError
@@ -130,7 +130,7 @@ def _sinks(config: StreamConfig, labels: tuple[str, ...]) -> list[Sink]:
 
 def main() -> NoReturn:
     """Entry point of `ecolite-stream`."""
-    run(stream)
+    run_and_leave(stream)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -37,6 +38,24 @@ def run(command: click.Command, args: Sequence[str] | None = None) -> NoReturn:
         sys.exit(_exit_code(command, args))
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def run_and_leave(command: click.Command) -> NoReturn:
+    """`run`, for a program whose threads may be left behind.
+
+    One that is in the middle of a library, MindSpore that is being imported above all, would
+    bring the process down while Python cleans up after itself: so it does not.
+    """
+    try:
+        run(command)
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 0
+        if code == INTERRUPTED or threading.active_count() > 1:
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(OSError, ValueError):
+                    stream.flush()
+            os._exit(code)
+        raise
 
 
 def _exit_code(command: click.Command, args: Sequence[str] | None) -> int:

@@ -625,6 +625,17 @@ def test_an_interrupt_ends_cleanly(bundle: Bundle, args: list[str], kind: signal
     assert (process.returncode, err) == (130, "")
 
 
+@pytest.mark.parametrize("wait_s", [0.5, 0.8, 1.2, 2.0])
+def test_an_interrupt_at_any_time_ends_without_a_word(bundle: Bundle, wait_s: float) -> None:
+    """While the program, MindSpore, or the engine comes up too."""
+    args = ["--source", "pattern", "--realtime", "--engine", installed("mindspore")]
+    with start(bundle, *args) as process:
+        time.sleep(wait_s)  # whatever it is at then
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    assert (process.returncode, err) in [(130, ""), (-signal.SIGINT, "")]  # before Python is up
+
+
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
 def test_every_line_is_whole_when_a_busy_run_is_ended(
     bundle: Bundle, tmp_path: Path, kind: signal.Signals
