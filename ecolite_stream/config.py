@@ -185,7 +185,7 @@ class StreamConfig:
         reconnect: how a live source that is lost is opened again.
         every_s: seconds of stream time between two predictions.
         smoothing: share of the running average in each answer, 0 to below 1; None is 0.5 for the
-            paper's memory, as its Algorithm 1 has it, and 0 for the others.
+            paper's memory, as its Algorithm 1 has it, 0.4 for the window and 0 for the pyramid.
         top: how many (label, score) pairs a prediction lists.
         realtime: play files at their own speed instead of as fast as they decode.
         json: JSON Lines on stdout instead of text.

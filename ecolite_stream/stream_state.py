@@ -27,8 +27,11 @@ FIRST_LABEL_S = 0.5
 A first label is promised within 1 s; half of it is left for frame rates that do not hit the tick.
 """
 
-PAPER_SMOOTHING = 0.5
-"""P_A = (P + P_A) / 2 in Algorithm 1."""
+SMOOTHING = {"window": 0.4, "paper": 0.5, "pyramid": 0.0}
+"""Share of earlier answers in each, where nobody says otherwise.
+
+Algorithm 1 has P_A = (P + P_A) / 2. What 0.4 does for the window: docs/demo-model.md.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,7 +198,7 @@ class StreamState:
         """Probabilities (classes,) averaged with those before: P_A of Algorithm 1 at 0.5."""
         smoothing = self._config.smoothing
         if smoothing is None:
-            smoothing = PAPER_SMOOTHING if self._config.memory.policy == "paper" else 0.0
+            smoothing = SMOOTHING[self._config.memory.policy]
         if self._average is not None:
             old, new = np.float32(smoothing), np.float32(1 - smoothing)
             probabilities = old * self._average + new * probabilities
