@@ -203,13 +203,14 @@ class Online:
     only: str
     policies: tuple[str, ...]
     every_s: float | None
+    smoothing: float | None
     folder: Path | None
     engine: str
     json_file: Path | None
 
     def configs(self, labels: Sequence[str]) -> list[StreamConfig]:
         """One a policy; all labels are listed in each prediction."""
-        config = StreamConfig(top=len(labels))
+        config = StreamConfig(top=len(labels), smoothing=self.smoothing)
         if self.every_s:
             config = dataclasses.replace(config, every_s=self.every_s)
         policies = dict.fromkeys(self.policies or (config.memory.policy,))
@@ -230,6 +231,7 @@ class Online:
     help="Again for more. [window]",
 )
 @click.option("--every", "every_s", type=ABOVE_ZERO, help="Seconds between predictions. [0.5]")
+@click.option("--smoothing", type=float, help="Share of earlier answers. [ecolite-stream's]")
 @BUNDLE
 @ENGINE
 @JSON
