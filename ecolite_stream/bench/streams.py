@@ -149,13 +149,17 @@ def run_processes(
         EcoliteError: one of them failed.
     """
     command = [sys.executable, "-m", __name__, str(bundle_path), engine, str(video)]
-    processes = [
-        subprocess.Popen(
-            [*command, str(cameras)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        for cameras in cameras_each
-    ]
+    processes: list[subprocess.Popen[str]] = []
     try:
+        for cameras in cameras_each:
+            processes.append(
+                subprocess.Popen(
+                    [*command, str(cameras)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
         for process in processes:
             if process.stdout is None or process.stdout.readline() != "ready\n":
                 raise EcoliteError("a process of the benchmark did not start; see above why")
