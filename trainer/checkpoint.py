@@ -19,7 +19,7 @@ import mindspore as ms
 import mindspore.nn as nn
 import numpy as np
 
-from ecolite_stream.bundle import ModelSpec
+from ecolite_stream.bundle import PARTS, ModelSpec, demo_bundle_path, read_bundle
 from ecolite_stream.commands import one_line
 from ecolite_stream.errors import BundleError
 from ecolite_stream.types import FloatArray
@@ -27,6 +27,7 @@ from trainer.files import put_in_place
 from trainer.network import Network, NetworkConfig, build_network
 from trainer.published import as_float32, read_mindspore, require_fit, silent_log
 
+DEMO = Path("demo")
 MODEL_SPEC = "model_spec"
 VERSION_KEY = "schema_version"
 Content = dict[str, Any]
@@ -87,12 +88,19 @@ def save_checkpoint(
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint of this project.
+    """Read a checkpoint of this project, or the weights in a bundle.
+
+    Args:
+        path: a `.ckpt` file, a bundle's folder, or `demo` for the embedded model.
 
     Raises:
         BundleError: the file is missing, damaged, not a checkpoint of this project or of a version
-            that is unknown.
+            that is unknown; or the bundle has no MindIR graphs.
     """
+    if path == DEMO and not path.exists():
+        path = demo_bundle_path()
+    if path.is_dir():
+        return _load_bundle(path)
     entries = read_mindspore(path)
     if MODEL_SPEC not in entries:
         raise BundleError(
@@ -101,6 +109,21 @@ def load_checkpoint(path: Path) -> Checkpoint:
         )
     spec = parse_spec(path, entries.pop(MODEL_SPEC))
     return Checkpoint(spec, as_float32(str(path), entries))
+
+
+def _load_bundle(path: Path) -> Checkpoint:
+    """The MindIR graphs of a bundle carry the network's parameters under their own names."""
+    bundle = read_bundle(path)
+    parameters: dict[str, FloatArray] = {}
+    for part in PARTS:
+        graph = bundle.graph(part, "mindir")
+        if graph is None:
+            raise BundleError(
+                f"{path} has no MindIR graph of its {part}; name a bundle that trainer.export wrote"
+            )
+        cell = nn.GraphCell(ms.load(str(bundle.file(graph.file))))
+        parameters |= {k: np.array(v.asnumpy()) for k, v in cell.parameters_dict().items()}
+    return Checkpoint(bundle.spec, parameters)
 
 
 def parameters_of(network: nn.Cell) -> dict[str, FloatArray]:

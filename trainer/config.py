@@ -164,8 +164,8 @@ class TrainConfig:
         dropout: before the classifier.
         label_smoothing: share of the target spread over all classes.
         clip_gradient: largest global norm of the gradient; None never clips.
-        init_checkpoint: checkpoint to start from; the classifier's rows follow their labels,
-            or start afresh where the labels are others.
+        init_checkpoint: checkpoint or bundle to start from, `demo` for the embedded one; the
+            classifier's rows follow their labels, or start afresh where the labels are others.
         motion_init: without a checkpoint, let the first 3D convolution start blind to what stands
             still; from scratch this saves the epochs in which a small moving person is sought.
         no_partialbn: let every batch norm learn; false freezes all but the first, statistics

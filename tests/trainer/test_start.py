@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,10 +10,13 @@ import mindspore as ms
 import numpy as np
 import pytest
 
-from ecolite_stream.errors import ConfigError
+from ecolite_stream.bundle import demo_bundle_path, read_bundle, write_description
+from ecolite_stream.errors import BundleError, ConfigError
+from ecolite_stream.preprocess import preprocess
 from tests.checkpoint_files import LABELS, SIZE, small, spec_of
-from trainer.checkpoint import parameters_of, save_checkpoint
+from trainer.checkpoint import DEMO, load_checkpoint, network_from, parameters_of, save_checkpoint
 from trainer.config import DataConfig, TrainConfig
+from trainer.export import export_bundle
 from trainer.network import NetworkConfig, build_network
 from trainer.start import make_network, start_from_motion
 
@@ -101,3 +105,30 @@ def test_motion_init_makes_the_3d_net_blind_to_what_stands_still() -> None:
     inner = conv(ms.Tensor(still)).asnumpy()[:, :, 1:-1]  # without the padding in time
     bias = conv.conv.bias.asnumpy()[None, :, None, None, None]
     assert np.abs(inner - bias).max() < 1e-5
+
+
+def test_a_bundle_holds_what_its_checkpoint_held(start: Path, tmp_path: Path) -> None:
+    checkpoint = load_checkpoint(start)
+    export_bundle(checkpoint, tmp_path / "bundle")
+    found = load_checkpoint(tmp_path / "bundle")
+    assert found.spec.labels == checkpoint.spec.labels
+    assert found.parameters.keys() == checkpoint.parameters.keys()
+    for name, value in checkpoint.parameters.items():
+        np.testing.assert_array_equal(found.parameters[name], value)
+
+
+def test_the_embedded_bundle_can_be_started_from() -> None:
+    found = load_checkpoint(DEMO)
+    golden = read_bundle(demo_bundle_path()).golden()
+    clip = np.stack([preprocess(image, found.spec.preprocessing) for image in golden.images])
+    logits = network_from(found)(ms.Tensor(clip[None])).asnumpy()[0]
+    np.testing.assert_allclose(logits, golden.logits, rtol=1e-3, atol=1e-3)
+
+
+def test_a_bundle_without_mindir_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "bundle"
+    shutil.copytree(demo_bundle_path(), folder)
+    bundle = read_bundle(folder)
+    write_description(folder, bundle.spec, [g for g in bundle.graphs if g.format == "onnx"])
+    with pytest.raises(BundleError, match="has no MindIR graph of its encoder"):
+        load_checkpoint(folder)
