@@ -26,7 +26,7 @@ LR_SCHEDULES = ("constant", "cosine", "one_cycle", "saturate")
 DEVICE_TARGETS = ("CPU", "Ascend", "GPU")
 CACHE_MB = 2000.0
 MAX_SEED = 2**32 - 1  # MindSpore's
-SPLITS = ("none", "random", "pattern", "list")
+SPLITS = ("none", "random", "pattern", "list", "fold")
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,15 @@ class DataConfig:
             the training clips; None adds none.
         idle_stills: how many of them there are.
         idle_per_epoch: how many of them an epoch shows, in turn; None shows all.
-        split: how validation clips are kept aside: `none`, `random`, `pattern` or `list`.
+        split: how validation clips are kept aside: `none`, `random`, `pattern`, `list` or `fold`.
         val_fraction: share of each class, for `random`.
         split_pattern: regular expression searched in a clip's `<class>/<file>`; its first group
-            is what clips are kept together by (a person, a source), for `pattern`.
+            is what clips are kept together by (a person, a source), for `pattern` and `fold`.
+        groups: in place of a pattern, a CSV table of `<class>/<file>` and group, with a heading;
+            `$VARIABLES` are expanded.
         val_groups: the groups kept aside, for `pattern`.
+        folds, fold: for `fold`: so many parts, each of whole groups and alike in size and classes;
+            that with this number, from 1 on, is kept aside.
         val_list: file that lists one `<class>/<file>` a line, for `list`.
         workers: threads that decode and augment.
         cache_mb: megabytes of decoded clips that are held in memory; those beyond are read from
@@ -62,7 +66,10 @@ class DataConfig:
     split: str = "random"
     val_fraction: float = 0.2
     split_pattern: str = ""
+    groups: str | None = None
     val_groups: tuple[str, ...] = ()
+    folds: int = 5
+    fold: int = 1
     val_list: Path | None = None
     workers: int = 2
     cache_mb: float = CACHE_MB
@@ -71,8 +78,12 @@ class DataConfig:
         check_one_of("split", self.split, SPLITS)
         if self.split == "random" and not 0 < self.val_fraction < 1:
             raise ConfigError(f"val_fraction is {self.val_fraction}; expected between 0 and 1")
-        if self.split == "pattern" and not (self.split_pattern and self.val_groups):
-            raise ConfigError("split 'pattern' needs split_pattern and val_groups")
+        if self.split_pattern and self.groups:
+            raise ConfigError("split_pattern and groups both group the clips; give one of them")
+        if self.split == "pattern" and not (self.has_groups and self.val_groups):
+            raise ConfigError("split 'pattern' needs val_groups, and split_pattern or groups")
+        check_at_least("folds", self.folds, 2)
+        check_between("fold", self.fold, 1, self.folds)
         if self.split == "list" and self.val_list is None:
             raise ConfigError("split 'list' needs val_list")
         check_at_least("workers", self.workers, 1)
@@ -83,6 +94,11 @@ class DataConfig:
             check_between("figures_per_epoch", self.figures_per_epoch, 1, self.figures_per_class)
         if self.idle_per_epoch is not None:
             check_between("idle_per_epoch", self.idle_per_epoch, 1, self.idle_stills)
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether clips that belong together are known."""
+        return bool(self.split_pattern or self.groups)
 
     @property
     def keeps_clips_aside(self) -> bool:
@@ -168,6 +184,7 @@ class TrainConfig:
             classifier's rows follow their labels, or start afresh where the labels are others.
         motion_init: without a checkpoint, let the first 3D convolution start blind to what stands
             still; from scratch this saves the epochs in which a small moving person is sought.
+        eval_freq: validate after every so many epochs, and after the last.
         no_partialbn: let every batch norm learn; false freezes all but the first, statistics
             included, which suits small batches that start from good weights.
         seed: of everything random.
@@ -201,6 +218,7 @@ class TrainConfig:
     clip_gradient: float | None = 40.0
     init_checkpoint: Path | None = None
     motion_init: bool = False
+    eval_freq: int = 1
     no_partialbn: bool = True
     seed: int = 0
     device_target: str = "CPU"
@@ -208,8 +226,9 @@ class TrainConfig:
     def __post_init__(self) -> None:
         check_one_of("lr_schedule", self.lr_schedule, LR_SCHEDULES)
         check_one_of("device_target", self.device_target, DEVICE_TARGETS)
-        for name in ("epochs", "batch_size", "iter_size", "lr", "num_saturate", "clip_seconds"):
+        for name in ("epochs", "batch_size", "iter_size", "lr", "num_saturate", "eval_freq"):
             check_above_zero(name, getattr(self, name))
+        check_above_zero("clip_seconds", self.clip_seconds)
         for name in ("momentum", "dropout", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; expected 0 to below 1")

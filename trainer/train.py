@@ -182,7 +182,7 @@ class Run:
 
     def _end_epoch(self, epoch: int, scores: Scores | None) -> None:
         """Keep all of it on disk; the state first, for what is missing after it can be redone."""
-        is_best = scores is None or scores.top1 >= self.best_top1
+        is_best = scores.top1 >= self.best_top1 if scores else not self.dataset.validation
         self.best_top1 = scores.top1 if scores and is_best else self.best_top1
         everything = parameters_of(self.network)
         state = TrainingState(
@@ -251,7 +251,8 @@ class Run:
 
     def _validate(self, epoch: int) -> Scores | None:
         config = self.config
-        if not self.dataset.validation:
+        due = epoch % config.eval_freq == 0 or epoch == config.epochs
+        if not self.dataset.validation or not due:
             return None
         batches = test_batches(
             self.dataset.validation,

@@ -99,6 +99,15 @@ def test_starts_from_a_checkpoint_with_other_labels(
     assert np.allclose(a, b, atol=1e-6)
 
 
+def test_validates_as_often_as_told_and_at_the_end(
+    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    best = train(config(clips, tmp_path, "--epochs=3", "--eval_freq=2"))
+    out = capsys.readouterr().out
+    assert re.findall(r"epoch: (\d) validation", out) == ["2", "3"]
+    assert load_checkpoint(best).spec.training["epoch"] > 1
+
+
 WILD = ("--lr=1e30", "--lr_schedule=constant", "--clip_gradient=null")
 
 

@@ -34,7 +34,7 @@ def test_overrides_reach_nested_keys_and_keep_their_neighbours(tmp_path: Path) -
         (["--epochs", "0"], "epochs is 0"),
         (["--lr_schedule", "magic"], "lr_schedule is 'magic'"),
         (["--dropout", "1"], "dropout is 1"),
-        (["--data.split", "pattern"], "needs split_pattern"),
+        (["--data.split", "pattern"], "needs val_groups, and split_pattern or groups"),
         (["--data.clips", "[]"], "nothing to learn"),
         (["--augmentation.window_s", "[2, 1]"], "window_s"),
         (["--augmentation.window_s", "[1, .inf]"], "window_s"),

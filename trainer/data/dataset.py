@@ -8,7 +8,6 @@ at a short side of 144 pixels.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from ecolite_stream.errors import ConfigError
 from ecolite_stream.labels import load_labels
 from trainer.config import TrainConfig
 from trainer.data.clips import Clip, HeldClip, cut_windows, still_clips
+from trainer.data.folders import DATA_VARIABLE, DEFAULT_DATA, expand_folder
 from trainer.data.lists import Item, frame_files, read_list
 from trainer.data.parallel import in_parallel
 from trainer.data.reading import (
@@ -35,8 +35,6 @@ from trainer.data.splits import split_clips
 from trainer.figures import ACTIONS, draw_clip
 
 FIGURE_FPS = 25.0
-DATA_VARIABLE = "ECOLITE_DATA"
-DEFAULT_DATA = "../shared/data"
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,13 +226,6 @@ def labelled_files(folders: Sequence[str]) -> list[ClipFile]:
         raise ConfigError(
             f"{error}; set {DATA_VARIABLE}, which is {DEFAULT_DATA} by default"
         ) from error
-
-
-def expand_folder(folder: str) -> Path:
-    """A folder with `~` and `$VARIABLES` filled in; ECOLITE_DATA has a default."""
-    if DATA_VARIABLE not in os.environ:
-        folder = re.sub(rf"\$({DATA_VARIABLE}\b|\{{{DATA_VARIABLE}\}})", DEFAULT_DATA, folder)
-    return Path(os.path.expandvars(folder)).expanduser()
 
 
 def draw_clips(per_class: int, short_side: int, seed: int, workers: int) -> list[Clip]:

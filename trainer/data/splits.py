@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import re
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from ecolite_stream.clips import ClipFile
 from ecolite_stream.errors import ConfigError
 from trainer.config import DataConfig
+from trainer.data.folders import expand_folder
 
 
 def split_clips(
@@ -35,7 +37,11 @@ def _held_out(clips: Sequence[ClipFile], config: DataConfig, seed: int) -> set[s
     if config.split == "random":
         return _random_share(clips, config.val_fraction, seed)
     if config.split == "pattern":
-        return {clip.name for clip in clips if _group(clip, config) in config.val_groups}
+        groups = group_clips(clips, config)
+        return {name for group in config.val_groups for name in groups.get(group, ())}
+    if config.split == "fold":
+        groups = group_clips(clips, config)
+        return set(deal_folds(groups, config.folds)[config.fold - 1])
     if config.split == "list":
         return _listed(clips, config)
     return set()
@@ -54,11 +60,72 @@ def _random_share(clips: Sequence[ClipFile], fraction: float, seed: int) -> set[
     return chosen
 
 
-def _group(clip: ClipFile, config: DataConfig) -> str:
-    match = re.search(config.split_pattern, clip.name)
+def group_clips(clips: Sequence[ClipFile], config: DataConfig) -> dict[str, list[str]]:
+    """Group -> names of its clips; where nothing groups them, each clip is its own group.
+
+    Raises:
+        ConfigError: a clip is in no group, or the table of groups cannot be read.
+    """
+    table = _read_groups(config.groups) if config.groups else None
+    groups: dict[str, list[str]] = defaultdict(list)
+    for clip in clips:
+        if table is not None:
+            if clip.name not in table:
+                raise ConfigError(f"{config.groups} has no line for {clip.name}; add one")
+            groups[table[clip.name]].append(clip.name)
+        elif config.split_pattern:
+            groups[_search(clip, config.split_pattern)].append(clip.name)
+        else:
+            groups[clip.name].append(clip.name)
+    return groups
+
+
+def _search(clip: ClipFile, pattern: str) -> str:
+    match = re.search(pattern, clip.name)
     if match is None or not match.groups():
-        raise ConfigError(f"split_pattern {config.split_pattern!r} finds no group in {clip.name!r}")
+        raise ConfigError(f"split_pattern {pattern!r} finds no group in {clip.name!r}")
     return str(match.group(1))
+
+
+def _read_groups(name: str) -> dict[str, str]:
+    """Clip name -> group, of a CSV table with a heading."""
+    path = expand_folder(name)
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.reader(file) if row][1:]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(f"table of groups {path} cannot be read: {error}") from error
+    if short := [row for row in rows if len(row) < 2]:
+        raise ConfigError(f"{path}: expected <class>/<file>,group in a line, got {short[0][0]!r}")
+    return {row[0]: row[1] for row in rows}
+
+
+def deal_folds(groups: Mapping[str, Sequence[str]], folds: int) -> list[list[str]]:
+    """The clips `<class>/<file>` in so many parts of whole groups, alike in size and in classes.
+
+    The greatest group first, each goes where it adds least to the sum of the squared class counts.
+
+    Raises:
+        ConfigError: there are fewer groups than parts.
+    """
+    if len(groups) < folds:
+        raise ConfigError(
+            f"{len(groups)} groups of clips cannot make {folds} folds; set data.folds"
+        )
+    parts: list[list[str]] = [[] for _ in range(folds)]
+    for group in sorted(groups, key=lambda group: (-len(groups[group]), group)):
+        own = _count_labels(groups[group])
+
+        def growth(part: list[str], own: Counter[str] = own) -> int:
+            there = _count_labels(part)
+            return sum(n * n + 2 * n * there[label] for label, n in own.items())
+
+        min(parts, key=growth).extend(groups[group])
+    return parts
+
+
+def _count_labels(names: Sequence[str]) -> Counter[str]:
+    return Counter(name.split("/")[0] for name in names)
 
 
 def _listed(clips: Sequence[ClipFile], config: DataConfig) -> set[str]:

@@ -1,0 +1,75 @@
+"""Each fold is trained without its clips, streamed, and counted once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import ROOT
+from trainer.cross_validate import FoldResult, summary
+from trainer.figures import write_video
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    for label, colour in {"blue": (200, 60, 60), "red": (60, 60, 200)}.items():
+        (tmp_path / "clips" / label).mkdir(parents=True)
+        for number in range(4):
+            frames = (np.array(colour) + rng.integers(-40, 40, (40, 48, 48, 3))).astype(np.uint8)
+            write_video(tmp_path / "clips" / label / f"{number}.avi", frames, 25)
+    return tmp_path / "clips"
+
+
+def cross_validate(clips: Path, output: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    settings = (
+        f"--data.clips [{clips}] --data.folds 2 --output {output} --num_segments 4 --width 0.125 "
+        "--preprocessing.image_size 32 --preprocessing.framing whole --preprocessing.scale 0.02 "
+        "--epochs 6 --batch_size 4 --lr 0.02 --lr_schedule one_cycle --dropout 0 --clip_seconds 1"
+    ).split()
+    command = [sys.executable, "-m", "trainer.cross_validate", *settings, *words]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+
+
+def test_every_clip_is_streamed_once_by_a_model_that_never_saw_it(
+    clips: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "cv"
+    ended = cross_validate(clips, output)
+    assert ended.returncode == 0, ended.stderr
+    lines = ended.stdout.splitlines()
+    assert [line[:14] for line in lines[:2]] == ["fold 1: clips ", "fold 2: clips "]
+    assert lines[2].startswith("mean of 2 folds ") and "/8 " in lines[2]
+    held_out = [sorted(p.resolve() for p in output.glob(f"fold-{i}/held_out/*/*")) for i in (1, 2)]
+    assert len(held_out[0]) == len(held_out[1]) == 4
+    assert sorted(held_out[0] + held_out[1]) == sorted(clips.glob("*/*"))
+
+    log = output / "fold-1.log"
+    written = log.stat().st_size
+    (output / "fold-2" / "online.json").unlink()
+    again = cross_validate(clips, output)
+    assert again.stdout == ended.stdout
+    assert log.stat().st_size == written  # what is finished is not done again
+
+
+def test_a_fold_that_fails_names_its_log(clips: Path, tmp_path: Path) -> None:
+    ended = cross_validate(clips, tmp_path / "cv", "--init_checkpoint", str(tmp_path / "none.ckpt"))
+    assert ended.returncode == 1
+    log = tmp_path / "cv" / "fold-1.log"
+    assert ended.stderr == f"error: trainer.train ended with exit code 4; see {log}\n"
+    assert "none.ckpt does not exist" in log.read_text()
+
+
+def test_mean_and_spread_are_over_folds_the_sum_over_clips() -> None:
+    results = [FoldResult(1, (3, 4), (0, 0)), FoldResult(2, (5, 10), (1, 2))]
+    assert summary(results) == (
+        "mean of 2 folds 62.5 % +- 17.7 (standard deviation), lowest 50.0 %, highest 75.0 %; "
+        "all clips 8/14 57.1 %"
+    )
+    assert str(results[0]) == "fold 1: clips 3/4 75.0 %, full memory 0/0"

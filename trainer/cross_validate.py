@@ -1,0 +1,133 @@
+"""How well a recipe does on clips it has not seen: each fold in turn is kept aside and streamed.
+
+python -m trainer.cross_validate --config configs/train/fights.yaml [--key value ...]
+
+Each fold is a training of its own, `OUTPUT/fold-1` and so on, whose last checkpoint becomes a
+bundle that watches the clips kept aside through the pipeline of `ecolite-stream`. What is finished
+is not done again, and a training that was ended is gone on with.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+
+import click
+
+from ecolite_stream.commands import run
+from ecolite_stream.errors import ConfigError, EcoliteError
+from trainer.config import TrainConfig, load_train_config
+from trainer.data.dataset import labelled_files
+from trainer.data.splits import split_clips
+from trainer.state import STATE, plain_config
+from trainer.train import LAST
+
+RESULT = "online.json"
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """What came of one fold: (right, of how many) clips, and predictions of a full memory."""
+
+    fold: int
+    clips: tuple[int, int]
+    full: tuple[int, int]
+
+    def __str__(self) -> str:
+        return f"fold {self.fold}: clips {share(self.clips)}, full memory {share(self.full)}"
+
+
+def share(counts: tuple[int, int]) -> str:
+    """`36/50 72.0 %`"""
+    right, total = counts
+    return f"{right}/{total}" + (f" {100 * right / total:.1f} %" if total else "")
+
+
+def summary(results: Sequence[FoldResult]) -> str:
+    """Mean and spread over the folds, and the sum."""
+    shares = [100 * right / total for right, total in (result.clips for result in results)]
+    total = (sum(r.clips[0] for r in results), sum(r.clips[1] for r in results))
+    spread = f" +- {stdev(shares):.1f}" if len(shares) > 1 else ""
+    return (
+        f"mean of {len(results)} folds {mean(shares):.1f} %{spread} (standard deviation), "
+        f"lowest {min(shares):.1f} %, highest {max(shares):.1f} %; all clips {share(total)}"
+    )
+
+
+def run_fold(config: TrainConfig, fold: int) -> FoldResult:
+    """Train without a fold, export, and stream it; log in `OUTPUT/fold-N.log`.
+
+    Raises:
+        EcoliteError: one of the commands failed; says where its log is.
+    """
+    folder = config.output / f"fold-{fold}"
+    result = folder / RESULT
+    if not result.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        apart = dataclasses.replace(config.data, split="fold", fold=fold)
+        settings = folder / "config.yaml"  # JSON is YAML
+        whole = dataclasses.replace(config, data=apart, output=folder)
+        settings.write_text(json.dumps(plain_config(whole), indent=2), encoding="utf-8")
+        resume = ["--resume", str(folder)] if (folder / STATE).is_file() else []
+        held_out = link_held_out(whole, folder / "held_out")
+        bundle = str(folder / "bundle")
+        stream = ["--data", str(held_out), "--bundle", bundle, "--json", str(result)]
+        for command in (
+            ["trainer.train", "--config", str(settings), *resume],
+            ["trainer.export", str(folder / LAST), "--bundle", bundle],
+            ["ecolite_stream.bench.cli", "online", *stream],
+        ):
+            _run_module(command, folder.with_suffix(".log"))
+    return read_result(fold, result)
+
+
+def link_held_out(config: TrainConfig, folder: Path) -> Path:
+    """A tree `<class>/<file>` of links to the clips that a training keeps aside."""
+    _, held_out = split_clips(labelled_files(config.data.clips), config.data, config.seed)
+    for clip in held_out:
+        link = folder / clip.name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if not link.is_symlink():
+            link.symlink_to(clip.path.resolve())
+    return folder
+
+
+def read_result(fold: int, path: Path) -> FoldResult:
+    """The counts in a report of `ecolite-bench online`."""
+    found = json.loads(path.read_text(encoding="utf-8"))["memories"][0]
+    clips = (found["clips_right"], found["clips"])
+    return FoldResult(fold, clips, (found["live_full_right"], found["live_full"]))
+
+
+def _run_module(words: Sequence[str], log: Path) -> None:
+    with log.open("ab") as file:
+        ended = subprocess.run(
+            [sys.executable, "-m", *words], stdout=file, stderr=file, check=False
+        )
+    if ended.returncode:
+        raise EcoliteError(f"{words[0]} ended with exit code {ended.returncode}; see {log}")
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.option("--config", type=click.Path(path_type=Path), help="YAML file; see configs/train.")
+@click.argument("overrides", nargs=-1, type=click.UNPROCESSED, metavar="[--KEY VALUE]...")
+def main(config: Path | None, overrides: tuple[str, ...]) -> None:
+    """Train once for each of data.folds parts of the clips, kept aside in turn, and stream it."""
+    chosen = load_train_config(config, overrides)
+    if not chosen.data.clips:
+        raise ConfigError("cross validation needs data.clips: a folder of <class>/<clip>")
+    results = []
+    for fold in range(1, chosen.data.folds + 1):
+        results.append(run_fold(chosen, fold))
+        click.echo(str(results[-1]))
+    click.echo(summary(results))
+
+
+if __name__ == "__main__":
+    run(main)
