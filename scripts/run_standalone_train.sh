@@ -1,24 +1,35 @@
 #!/usr/bin/env bash
-# Train on one device.
+# Train on one device, in the background; the output goes to log.txt.
 #
-#   scripts/run_standalone_train.sh [CONFIG] [--key value ...]
+#   scripts/run_standalone_train.sh [CHECKPOINT_PATH] [DEVICE_ID] [--config FILE] [--key value ...]
 #
-# CONFIG is configs/train/ucf101.yaml by default. A run that was ended goes on with
-# --resume FOLDER. Makes its own virtual environment on the first run.
+#   CHECKPOINT_PATH   weights to start from: a checkpoint, a bundle's folder or demo; - for none
+#   DEVICE_ID         which of the devices, 0 by default
+#   --config FILE     configs/train/ucf101.yaml by default; the keys lie over it, such as
+#                     --device_target Ascend; a run that was ended goes on with --resume FOLDER
+#
+# Losses: grep "loss is " log.txt. Makes its own virtual environment on the first run.
 set -euo pipefail
 
-case ${1:-} in
--h | --help)
-    sed -n '2,7s/^# \{0,1\}//p' "$0"
-    exit 0
-    ;;
-esac
-source "$(dirname "$0")/environment"
-config=configs/train/ucf101.yaml
+source "$(dirname "$0")/background"
+help_or_go "$@"
+given=()
 if [ $# -gt 0 ] && [ "${1#--}" = "$1" ]; then
-    config=$(realpath -m -- "$1")
+    [ "$1" = - ] || { require_checkpoint "$1" && given+=(--checkpoint_path "$CHECKPOINT"); }
     shift
 fi
+if [ $# -gt 0 ] && [ "${1#--}" = "$1" ]; then
+    require_number DEVICE_ID "$1"
+    given+=(--device_id "$1")
+    shift
+fi
+config=configs/train/ucf101.yaml
+if [ "${1:-}" = --config ]; then
+    [ -f "${2:-}" ] || refuse "--config ${2:-} does not exist"
+    config=$(realpath -- "$2")
+    shift 2
+fi
 cd "$(dirname "$0")/.."
+source scripts/environment
 make_environment openvino
-exec "$PYTHON" -m trainer.train --config "$config" "$@"
+start_in_background "$PYTHON" -m trainer.train --config "$config" "${given[@]}" "$@"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,9 @@ from ecolite_stream.strict import (
     parse_yaml,
     read_yaml,
 )
+from trainer.published_keys import ARCHITECTURES, own_key, own_values
 
+PRECISIONS = ("float32", "mixed")
 LR_SCHEDULES = ("constant", "cosine", "one_cycle", "saturate")
 DEVICE_TARGETS = ("CPU", "Ascend", "GPU")
 CACHE_MB = 2000.0
@@ -153,6 +155,38 @@ class AugmentationConfig:
 
 
 @dataclass(frozen=True)
+class ModelArtsConfig:
+    """Where a training on ModelArts gets its data from and brings its results to.
+
+    Attributes:
+        enable: whether anything is copied at all.
+        data_url: copied to `data_path` first.
+        train_url: what the run's folder is copied to at the end, whatever ends it.
+        checkpoint_url: copied to `load_path` first; `init_checkpoint` is looked for there.
+        load_path: folder for checkpoints.
+        unzip: whether to unpack `unzip_name`.zip in `data_path`, once a host.
+        unzip_name: name of that archive, without `.zip`.
+    """
+
+    enable: bool = False
+    data_url: str = ""
+    train_url: str = ""
+    checkpoint_url: str = ""
+    load_path: Path = Path("/cache/checkpoint_path")
+    unzip: bool = False
+    unzip_name: str = ""
+
+    def __post_init__(self) -> None:
+        if self.unzip and not (self.unzip_name and self.data_url):
+            raise ConfigError("to unpack the data set, unzip_name and data_url must be named")
+        urls = (self.data_url, self.train_url, self.checkpoint_url)
+        if any(urls) and not self.enable:
+            raise ConfigError(
+                "data_url, train_url and checkpoint_url need enable (enable_modelarts)"
+            )
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """One training run.
 
@@ -187,8 +221,17 @@ class TrainConfig:
         eval_freq: validate after every so many epochs, and after the last.
         no_partialbn: let every batch norm learn; false freezes all but the first, statistics
             included, which suits small batches that start from good weights.
+        freeze_bn: let no batch norm learn, nor gather statistics.
+        precision: `float32`, or `mixed`: convolutions in float16, and the loss scaled so that
+            nothing is lost; for Ascend, whose cube units compute in float16.
         seed: of everything random.
-        device_target: `CPU`, `Ascend` or `GPU`.
+        device_target, device_id: `CPU`, `Ascend` or `GPU`, and which of them.
+        evaluate: score the checkpoint, best.ckpt of `resume` or `init_checkpoint`, on the clips
+            kept aside, and train nothing.
+        rgb_prefix: how the names of extracted frames begin, such as `img_`; others are left out.
+        modelarts: what is copied in and out.
+        run_distribute: whether this is one of several processes that `trainer.launch` started;
+            `batch_size` is what each of them takes.
     """
 
     data: DataConfig = field(default_factory=DataConfig)
@@ -220,11 +263,20 @@ class TrainConfig:
     motion_init: bool = False
     eval_freq: int = 1
     no_partialbn: bool = True
+    freeze_bn: bool = False
+    precision: str = "float32"
     seed: int = 0
     device_target: str = "CPU"
+    device_id: int = 0
+    run_distribute: bool = False
+    evaluate: bool = False
+    rgb_prefix: str = ""
+    modelarts: ModelArtsConfig = field(default_factory=ModelArtsConfig)
 
     def __post_init__(self) -> None:
         check_one_of("lr_schedule", self.lr_schedule, LR_SCHEDULES)
+        check_one_of("arch", self.arch, tuple(ARCHITECTURES.values()))
+        check_one_of("precision", self.precision, PRECISIONS)
         check_one_of("device_target", self.device_target, DEVICE_TARGETS)
         for name in ("epochs", "batch_size", "iter_size", "lr", "num_saturate", "eval_freq"):
             check_above_zero(name, getattr(self, name))
@@ -234,9 +286,12 @@ class TrainConfig:
                 raise ConfigError(f"{name} is {getattr(self, name)}; expected 0 to below 1")
         check_at_least("weight_decay", self.weight_decay, 0)
         check_between("seed", self.seed, 0, MAX_SEED)
+        check_at_least("device_id", self.device_id, 0)
         if self.clip_gradient is not None:
             check_above_zero("clip_gradient", self.clip_gradient)
         self._check_clips()
+        if self.evaluate and not (self.resume or self.init_checkpoint):
+            raise ConfigError("evaluate needs a checkpoint: set resume or init_checkpoint")
         if self.lr_schedule == "saturate" and not (self.data.keeps_clips_aside or self.val_list):
             raise ConfigError(
                 "lr_schedule 'saturate' lowers the rate by validation scores, and no clip is kept "
@@ -266,12 +321,17 @@ def load_train_config(path: Path | None, overrides: Sequence[str] = ()) -> Train
         ConfigError: as `ecolite_stream.strict.load_config`; or a key is given twice on the command
             line, by itself or within its section.
     """
-    values = dict(read_yaml(path)) if path else {}
-    pairs = _pairs(overrides)
+    where = str(path) if path else "command line"
+    values: dict[str, Any] = {}
+    in_file = read_yaml(path) if path else {}
+    listed = [(own_key(str(key)), value) for key, value in in_file.items()]
+    pairs = [(own_key(key), value) for key, value in _pairs(overrides)]
+    _refuse_doubled(_inner_keys(listed))
     _refuse_doubled(key for key, _ in pairs)
-    for key, value in pairs:
+    listed.sort(key=lambda pair: "." in pair[0])  # sections first, then single keys of theirs
+    for key, value in [*listed, *pairs]:
         _set(values, key, value)
-    return make_config(TrainConfig, values, str(path) if path else "command line")
+    return make_config(TrainConfig, own_values(values, where), where)
 
 
 def _pairs(words: Sequence[str]) -> list[tuple[str, Any]]:
@@ -292,6 +352,15 @@ def _pairs(words: Sequence[str]) -> list[tuple[str, Any]]:
             why = f": {error.problem}" if isinstance(error, yaml.MarkedYAMLError) else ""
             raise ConfigError(f"--{key}: {value!r} is not a YAML value{why}") from error
     return pairs
+
+
+def _inner_keys(pairs: Iterable[tuple[str, Any]]) -> Iterator[str]:
+    """The keys that pairs set; of a section that is given whole, those in it."""
+    for key, value in pairs:
+        if isinstance(value, Mapping) and value:
+            yield from (f"{key}.{inner}" for inner in value)
+        else:
+            yield key
 
 
 def _refuse_doubled(keys: Iterable[str]) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from trainer.files import write_whole
 
-COLUMNS = ("epoch", "loss", "validation_loss", "top1", "top5", "lr", "seconds")
+COLUMNS = ("epoch", "loss", "validation_loss", "top1", "top5", "lr", "seconds", "waited_s")
 CURVES, PICTURE = "curves.csv", "curves.png"
 
 Row = Mapping[str, float | None]
-"""By `COLUMNS`: mean loss of the steps, lr of the last one; None where nothing was validated."""
+"""By `COLUMNS`: mean loss of the steps, lr of the last one, seconds in all and spent
+waiting for clips; None where nothing was validated."""
 
 
 def write_curves(folder: Path, rows: Sequence[Row]) -> None:
@@ -27,7 +28,7 @@ def write_curves(folder: Path, rows: Sequence[Row]) -> None:
 
 def _write_rows(path: Path, rows: Sequence[Row]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        table = csv.DictWriter(file, COLUMNS, restval=None, lineterminator="\n")
         table.writeheader()
         table.writerows(rows)
 

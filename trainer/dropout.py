@@ -11,6 +11,7 @@ import mindspore.nn as nn
 import mindspore.ops as ops
 import numpy as np
 
+from trainer.distributed import ALONE, Group
 from trainer.network import Network
 
 
@@ -28,9 +29,11 @@ class SeededDropout(nn.Cell):
             return x
         return x * self.mask[: x.shape[0]]
 
-    def draw(self, rng: np.random.Generator) -> None:
-        """Choose what the next step drops."""
-        kept = rng.random(self.mask.shape) >= self.p
+    def draw(self, rng: np.random.Generator, group: Group = ALONE) -> None:
+        """Choose what the next step drops: of the whole group's batch, this process's part."""
+        size, *rest = self.mask.shape
+        drawn = rng.random((group.size * size, *rest))
+        kept = drawn[group.rank * size :][:size] >= self.p
         ops.assign(self.mask, ms.Tensor((kept / (1 - self.p)).astype(np.float32)))
 
 

@@ -6,7 +6,7 @@ python -m trainer.evaluate CHECKPOINT --val_list FILE --data_path DIR
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,18 +15,21 @@ import mindspore as ms
 import numpy as np
 
 from ecolite_stream.bundle import ModelSpec
+from ecolite_stream.clips import ClipFile
 from ecolite_stream.commands import run
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.strict import check_above_zero
 from ecolite_stream.types import FloatArray
-from trainer.checkpoint import load_checkpoint, network_from
-from trainer.config import CACHE_MB
+from trainer.checkpoint import Checkpoint, load_checkpoint, network_from
+from trainer.config import CACHE_MB, TrainConfig
 from trainer.data.clips import Clip, cut_windows
 from trainer.data.dataset import labelled_files, read_items
 from trainer.data.lists import read_list
 from trainer.data.loader import Batch, test_batches
-from trainer.data.reading import Budget, read_clips
+from trainer.data.reading import Budget, Reading, read_clips
+from trainer.data.splits import split_clips
 from trainer.device import use_device
+from trainer.distributed import Group, sum_over
 from trainer.network import Network
 
 
@@ -52,7 +55,18 @@ def evaluate(network: Network, batches: Iterable[Batch], batch_size: int) -> Sco
     for batch in batches:
         logits.append(predict(network, batch.inputs, batch_size))
         labels.append(batch.labels)
+    if not labels:
+        return Scores(0.0, 0.0, 0.0, 0)
     return score(np.concatenate(logits), np.concatenate(labels))
+
+
+def combine(scores: Scores, group: Group) -> Scores:
+    """The scores of all clips of a group, of which each process has scored some."""
+    if group.size == 1:
+        return scores
+    own = np.array([scores.loss, scores.top1, scores.top5, 1], np.float32) * scores.num_clips
+    loss, top1, top5, clips = (float(value) for value in sum_over(group, own))
+    return Scores(loss / clips, top1 / clips, top5 / clips, round(clips))
 
 
 def predict(network: Network, inputs: FloatArray, batch_size: int) -> FloatArray:
@@ -91,6 +105,7 @@ def score(logits: FloatArray, labels: np.ndarray[tuple[int], np.dtype[np.int32]]
 @click.option("--clips", multiple=True, help="Folder with <class>/<clip> files.")
 @click.option("--val_list", type=click.Path(path_type=Path), help="List file in place of --clips.")
 @click.option("--data_path", help="What the list's paths are relative to; else its folder.")
+@click.option("--rgb_prefix", default="", help="How the names of extracted frames begin.")
 @click.option("--window", type=float, help="Score windows of so many seconds, half overlapping.")
 @click.option("--only", default="", help="Only clips whose <class>/<file> contains this text.")
 @click.option("--batch-size", default=8, show_default=True, type=click.IntRange(1))
@@ -101,6 +116,7 @@ def main(
     clips: tuple[str, ...],
     val_list: Path | None,
     data_path: str | None,
+    rgb_prefix: str,
     window: float | None,
     only: str,
     batch_size: int,
@@ -117,46 +133,75 @@ def main(
     use_device(device)
     loaded = load_checkpoint(checkpoint)
     spec = loaded.spec
-    budget = Budget(CACHE_MB)
+    how = Reading(spec.preprocessing.short_side, workers, Budget(CACHE_MB), rgb_prefix)
     if val_list:
-        decoded = _read_listed(val_list, data_path, only, spec, workers, budget)
+        decoded = _read_listed(val_list, data_path, only, spec, how)
     else:
-        decoded = _read_folders(clips, only, spec, workers, budget)
-    network = network_from(loaded)
-    if window is not None:
-        decoded = [piece for clip in decoded for piece in cut_windows(clip, window)]
-    batches = test_batches(
-        decoded, spec.labels, spec.num_segments, spec.preprocessing, batch_size, workers
-    )
-    scores = evaluate(network, batches, batch_size)
+        files = [file for file in labelled_files(clips) if only in file.name]
+        if not files:
+            raise ConfigError(f"no clip has {only!r} in its <class>/<file>")
+        decoded = _read_files(files, spec, how)
+    tell(score_clips(loaded, decoded, window, batch_size, workers))
+
+
+def tell(scores: Scores) -> None:
+    """The published last line on stdout; the count on stderr."""
     click.echo(f"Total data: {scores.num_clips}", err=True)
     click.echo(str(scores))
 
 
+def score_clips(
+    checkpoint: Checkpoint, clips: list[Clip], window_s: float | None, batch_size: int, workers: int
+) -> Scores:
+    """Score every clip, whole or in windows of so many seconds."""
+    spec = checkpoint.spec
+    if window_s is not None:
+        clips = [piece for clip in clips for piece in cut_windows(clip, window_s)]
+    batches = test_batches(
+        clips, spec.labels, spec.num_segments, spec.preprocessing, batch_size, workers
+    )
+    return evaluate(network_from(checkpoint), batches, batch_size)
+
+
+def score_kept_aside(config: TrainConfig, checkpoint: Checkpoint) -> Scores:
+    """Score a checkpoint on the clips that a training with this configuration keeps aside.
+
+    Raises:
+        ConfigError: it keeps none aside, or the checkpoint does not know their classes.
+        SourceError: a clip cannot be read.
+    """
+    spec, data = checkpoint.spec, config.data
+    how = Reading(
+        spec.preprocessing.short_side, data.workers, Budget(data.cache_mb), config.rgb_prefix
+    )
+    if config.val_list:
+        clips = _read_listed(config.val_list, config.data_path, "", spec, how)
+    elif data.keeps_clips_aside:
+        _, files = split_clips(labelled_files(data.clips), data, config.seed)
+        clips = _read_files(files, spec, how)
+    else:
+        raise ConfigError("nothing is kept aside to evaluate on; set val_list, or data.split")
+    window_s = config.clip_seconds if config.augmentation.window_s else None
+    return score_clips(checkpoint, clips, window_s, config.batch_size, data.workers)
+
+
 def _read_listed(
-    path: Path, data_path: str | None, only: str, spec: ModelSpec, workers: int, budget: Budget
+    path: Path, data_path: str | None, only: str, spec: ModelSpec, how: Reading
 ) -> list[Clip]:
     items = [item for item in read_list(path) if only in item.path]
     if not items:
         raise ConfigError(f"no path in {path} has {only!r} in it")
-    labels = dict(enumerate(spec.labels))
-    short_side = spec.preprocessing.short_side
-    return read_items(path, items, data_path, labels, short_side, workers, budget)
+    return read_items(path, items, data_path, dict(enumerate(spec.labels)), how)
 
 
-def _read_folders(
-    clips: tuple[str, ...], only: str, spec: ModelSpec, workers: int, budget: Budget
-) -> list[Clip]:
-    files = [f for f in labelled_files(clips) if only in f.name]
-    if not files:
-        raise ConfigError(f"no clip has {only!r} in its <class>/<file>")
+def _read_files(files: Sequence[ClipFile], spec: ModelSpec, how: Reading) -> list[Clip]:
     unknown = sorted({file.label for file in files} - set(spec.labels))
     if unknown:
         raise ConfigError(
             f"the checkpoint has no class {', '.join(unknown)}; its classes: "
             f"{', '.join(spec.labels)}"
         )
-    return read_clips(files, spec.preprocessing.short_side, workers, budget)
+    return read_clips(files, how.short_side, how.workers, how.budget)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,17 @@
-"""Notices when a training has become many times slower than it can be."""
+"""How fast a training goes: whether it has become many times slower, and what it waits for."""
 
 from __future__ import annotations
 
+import time
 from collections import deque
+from collections.abc import Iterable, Iterator
 from statistics import median_low
+from typing import TypeVar
 
 FIRST_STEPS = 30
 RECENT_STEPS = 20
 MUCH_SLOWER = 4.0
+Item = TypeVar("Item")
 
 
 class Pace:
@@ -38,3 +42,23 @@ class Pace:
             f"a step now takes {recent_s:.3g} s, the quickest took {self._quickest_s:.3g} s: "
             "something else keeps the machine busy; train alone, or start the rest under nice -n 19"
         )
+
+
+class Waiting:
+    """How long a loop waits for what it loops over."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def over(self, items: Iterable[Item]) -> Iterator[Item]:
+        """The same items; the time that each of them is waited for is added up."""
+        source = iter(items)
+        while True:
+            begun_s = time.monotonic()
+            try:
+                item = next(source)
+            except StopIteration:
+                return
+            finally:
+                self.seconds += time.monotonic() - begun_s
+            yield item

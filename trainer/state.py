@@ -12,7 +12,7 @@ import dataclasses
 import json
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from trainer.files import write_whole
 STATE = "last.state"
 SCHEMA_VERSION = 1
 MAY_DIFFER = frozenset(
-    {"output", "resume", "epochs", "device_target", "data.workers", "data.cache_mb"}
+    {"output", "resume", "epochs", "device_target", "device_id", "data.workers", "data.cache_mb"}
 )
 """Keys of the configuration that do not change what an epoch learns, or how many there are."""
 _FACTS, _NETWORK, _OPTIMIZER = "facts", "network/", "optimizer/"
@@ -48,6 +48,7 @@ class TrainingState:
         is_best: whether this epoch's network is the best so far.
         steps_per_epoch: to notice that the clips are others.
         schedule: `Schedule.state()`.
+        scaler: of the loss in mixed precision, see `trainer.precision`.
         curves: one row an epoch, see `trainer.curves`.
         network: parameters by name.
         optimizer: momentum and counters by name.
@@ -63,6 +64,7 @@ class TrainingState:
     curves: tuple[Mapping[str, float | None], ...]
     network: Mapping[str, FloatArray]
     optimizer: Mapping[str, npt.NDArray[Any]]
+    scaler: Mapping[str, float] = field(default_factory=dict)
 
 
 def save_state(path: Path, state: TrainingState) -> None:
@@ -73,7 +75,15 @@ def save_state(path: Path, state: TrainingState) -> None:
     """
     facts = {
         name: getattr(state, name)
-        for name in ("config", "epoch", "best_top1", "is_best", "steps_per_epoch", "schedule")
+        for name in (
+            "config",
+            "epoch",
+            "best_top1",
+            "is_best",
+            "steps_per_epoch",
+            "schedule",
+            "scaler",
+        )
     }
     facts |= {"version": SCHEMA_VERSION, "spec": state.spec.to_json(), "curves": state.curves}
     arrays: dict[str, npt.NDArray[Any]] = {_FACTS: np.array(json.dumps(facts))}

@@ -3,29 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import mindspore as ms
 import mindspore.nn as nn
 import mindspore.ops as ops
 
+from trainer.distributed import ALONE, Group, averaging
 from trainer.network import Network
 
 Step = Callable[[ms.Tensor, ms.Tensor], ms.Tensor]
 
 
-def make_step(
-    network: Network, optimizer: nn.Optimizer, clip_norm: float | None, smoothing: float
-) -> Step:
+@dataclass(frozen=True)
+class Rules:
+    """How gradients are made.
+
+    Attributes:
+        clip_norm: largest global norm of the gradient; None never clips.
+        smoothing: share of the target spread over all classes.
+        group: the processes that gradients and loss are averaged over.
+        scaler: of the loss, in mixed precision; a step that overflows then moves nothing.
+    """
+
+    clip_norm: float | None = None
+    smoothing: float = 0.0
+    group: Group = ALONE
+    scaler: Any = None
+
+
+def make_step(network: Network, optimizer: nn.Optimizer, rules: Rules) -> Step:
     """A step that moves the optimiser: inputs (B, N, 3, S, S) and labels (B,) -> mean loss."""
-    loss_and_gradients = _gradients(network, optimizer, smoothing)
+    loss_and_gradients = _gradients(network, optimizer, rules)
+    move = _mover(optimizer, rules)
 
     @ms.jit  # type: ignore[untyped-decorator, unused-ignore]
     def step(inputs: ms.Tensor, labels: ms.Tensor) -> ms.Tensor:
         loss, gradients = loss_and_gradients(inputs, labels)
-        if clip_norm is not None:
-            gradients = ops.clip_by_global_norm(gradients, clip_norm)
-        optimizer(gradients)
+        move(gradients)
         return loss
 
     return step  # type: ignore[no-any-return, unused-ignore]
@@ -38,17 +54,13 @@ class AccumulatingStep:
     """
 
     def __init__(
-        self,
-        network: Network,
-        optimizer: nn.Optimizer,
-        clip_norm: float | None,
-        smoothing: float,
-        iter_size: int,
+        self, network: Network, optimizer: nn.Optimizer, rules: Rules, iter_size: int
     ) -> None:
         self._iter_size = iter_size
         self._waiting = 0
         sums = optimizer.parameters.clone(prefix="sum", init="zeros")
-        loss_and_gradients = _gradients(network, optimizer, smoothing)
+        loss_and_gradients = _gradients(network, optimizer, rules)
+        move_by = _mover(optimizer, rules)
 
         @ms.jit  # type: ignore[untyped-decorator, unused-ignore]
         def add(inputs: ms.Tensor, labels: ms.Tensor) -> ms.Tensor:
@@ -62,9 +74,7 @@ class AccumulatingStep:
             gradients: tuple[ms.Tensor, ...] = ()
             for total in sums:
                 gradients = (*gradients, total * share)
-            if clip_norm is not None:
-                gradients = ops.clip_by_global_norm(gradients, clip_norm)
-            optimizer(gradients)
+            move_by(gradients)
             return share
 
         self._add, self._move, self._sums = add, move, sums
@@ -86,22 +96,59 @@ class AccumulatingStep:
 
 
 def _gradients(
-    network: Network, optimizer: nn.Optimizer, smoothing: float
+    network: Network, optimizer: nn.Optimizer, rules: Rules
 ) -> Callable[..., tuple[Any, Any]]:
+    """Inputs and labels -> loss and gradients, as they are without scaling; compiles."""
+    scaler, smoothing = rules.scaler, rules.smoothing
+
     def loss_of(inputs: ms.Tensor, labels: ms.Tensor) -> ms.Tensor:
-        return ops.cross_entropy(network(inputs), labels, label_smoothing=smoothing)
+        loss = ops.cross_entropy(network(inputs), labels, label_smoothing=smoothing)
+        return loss if scaler is None else scaler.scale(loss)
 
-    return ms.value_and_grad(loss_of, None, optimizer.parameters)
+    own = ms.value_and_grad(loss_of, None, optimizer.parameters)
+    averaged = averaging(own, optimizer.parameters, rules.group)
+    if scaler is None:
+        return averaged
+
+    def unscaled(inputs: ms.Tensor, labels: ms.Tensor) -> tuple[Any, Any]:
+        loss, gradients = averaged(inputs, labels)
+        return scaler.unscale(loss), scaler.unscale(gradients)
+
+    return unscaled
 
 
-def frozen_norms(network: nn.Cell) -> list[nn.Cell]:
+def _mover(optimizer: nn.Optimizer, rules: Rules) -> Callable[[Any], None]:
+    """Moves the optimiser by gradients, clipped, unless they overflowed; compiles."""
+    clip_norm, scaler = rules.clip_norm, rules.scaler
+
+    def move(gradients: Any) -> None:
+        if clip_norm is not None:
+            gradients = ops.clip_by_global_norm(gradients, clip_norm)
+        optimizer(gradients)
+
+    if scaler is None:
+        return move
+
+    def move_if_finite(gradients: Any) -> None:
+        finite = ms.amp.all_finite(gradients)
+        scaler.adjust(finite)
+        if finite:
+            move(gradients)
+
+    return move_if_finite
+
+
+def frozen_norms(network: nn.Cell, kept: int = 1) -> list[nn.Cell]:
     """Freeze scale and shift of every batch norm but the first (ECO-pytorch's partial batch norm).
+
+    Args:
+        kept: how many of the first ones go on learning.
 
     Returns:
         Those batch norms; `set_train(False)` on each after every `set_train(True)` of the network
         also freezes their statistics.
     """
-    norms = [c for _, c in network.cells_and_names() if isinstance(c, nn.BatchNorm2d)][1:]
+    norms = [c for _, c in network.cells_and_names() if isinstance(c, nn.BatchNorm2d)][kept:]
     for norm in norms:
         norm.gamma.requires_grad = norm.beta.requires_grad = False
     return norms

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,23 +17,32 @@ from pathlib import Path
 
 import click
 import mindspore as ms
+import mindspore.nn as nn
 import numpy as np
 
 from ecolite_stream.bundle import ModelSpec
 from ecolite_stream.commands import run
 from ecolite_stream.errors import ConfigError, EcoliteError
-from trainer.checkpoint import load_parameters, parameters_of, save_checkpoint
+from trainer.checkpoint import load_checkpoint, load_parameters, parameters_of, save_checkpoint
 from trainer.config import TrainConfig, load_train_config
 from trainer.curves import Row, write_curves
 from trainer.data.dataset import Dataset, load_dataset
 from trainer.data.loader import test_batches, training_batches
 from trainer.device import use_device
+from trainer.distributed import ALONE, Group, average_statistics, join_group
 from trainer.dropout import seed_dropout
-from trainer.evaluate import Scores, evaluate
+from trainer.evaluate import Scores, combine, evaluate, score_kept_aside, tell
 from trainer.files import remove_left_overs
+from trainer.modelarts import copy_in, copy_out
 from trainer.network import Network
 from trainer.optimizer import build_optimizer, set_learning_rate
-from trainer.pace import Pace
+from trainer.pace import Pace, Waiting
+from trainer.precision import (
+    loss_scaler,
+    restore_scaler,
+    state_of_scaler,
+    use_mixed_precision,
+)
 from trainer.schedule import Schedule
 from trainer.start import make_network
 from trainer.state import (
@@ -45,7 +55,7 @@ from trainer.state import (
     save_state,
     state_of_optimizer,
 )
-from trainer.step import AccumulatingStep, Step, frozen_norms, make_step
+from trainer.step import AccumulatingStep, Rules, Step, frozen_norms, make_step
 
 BEST, LAST = "best.ckpt", "last.ckpt"
 
@@ -64,16 +74,19 @@ def train(config: TrainConfig) -> Path:
         EngineError: the device cannot be used.
         EcoliteError: the loss stopped being a number.
     """
+    if config.modelarts.enable:
+        config = copy_in(config)
     state = None
     if config.resume:
         folder = run_folder(config.resume)
         state = load_state(folder / STATE)
         require_same_config(folder, state, config)
         config = dataclasses.replace(config, output=folder)
-        remove_left_overs(folder)
     else:
         _require_unused(config.output)
-    use_device(config.device_target)
+    group = _join(config)
+    if state and group.is_first:
+        remove_left_overs(config.output)
     ms.set_seed(config.seed)
     dataset = load_dataset(config)
     click.echo(
@@ -82,10 +95,43 @@ def train(config: TrainConfig) -> Path:
         err=True,
     )
     fresh = dataclasses.replace(config, init_checkpoint=None) if state else config
-    training = Run(config, dataset, make_network(fresh, dataset.labels))
+    training = Run(config, dataset, make_network(fresh, dataset.labels), group)
     if state:
         training.restore(state)
-    return training.fit()
+    try:
+        return training.fit()
+    finally:
+        if config.modelarts.enable and group.is_first:
+            copy_out(config)
+
+
+def evaluate_only(config: TrainConfig) -> Scores:
+    """Score the best checkpoint of `resume`, or `init_checkpoint`, on the clips kept aside.
+
+    Raises:
+        ConfigError, BundleError, SourceError: as `score_kept_aside` and `load_checkpoint`.
+    """
+    if config.modelarts.enable:
+        config = copy_in(config)
+    path = run_folder(config.resume) / BEST if config.resume else config.init_checkpoint
+    assert path is not None  # TrainConfig checks it
+    use_device(_device(config))
+    return score_kept_aside(config, load_checkpoint(path))
+
+
+def _join(config: TrainConfig) -> Group:
+    """Take the device, and find the other processes where there are any."""
+    if not config.run_distribute:
+        use_device(_device(config))
+        return ALONE
+    use_device(config.device_target)  # which of them, msrun has told MindSpore
+    group = join_group()
+    click.echo(f"worker {group.rank} of {group.size} is process {os.getpid()}", err=True)
+    return group
+
+
+def _device(config: TrainConfig) -> str:
+    return config.device_target + (f":{config.device_id}" if config.device_id else "")
 
 
 def run_folder(resume: Path) -> Path:
@@ -104,27 +150,47 @@ def _require_unused(output: Path) -> None:
 class Run:
     """One training run: epochs of steps, validation and checkpoints in `config.output`."""
 
-    def __init__(self, config: TrainConfig, dataset: Dataset, network: Network) -> None:
+    def __init__(
+        self, config: TrainConfig, dataset: Dataset, network: Network, group: Group = ALONE
+    ) -> None:
         self.config = config
+        self.group = group
         self.dataset = dataset
         self.network = network
         self.names = set(parameters_of(network))  # before dropout's masks join them
         self.dropouts = seed_dropout(network, config.batch_size, config.num_segments)
-        self.frozen = [] if config.no_partialbn else frozen_norms(network)
+        self.frozen = self._freeze()
+        if config.precision == "mixed":
+            use_mixed_precision(network)
         self.optimizer = build_optimizer(
             network, config.lr, config.momentum, config.nesterov, config.weight_decay
         )
-        how = (network, self.optimizer, config.clip_gradient, config.label_smoothing)
+        self.scaler = loss_scaler(config.precision)
+        rules = Rules(config.clip_gradient, config.label_smoothing, group, self.scaler)
+        how = (network, self.optimizer, rules)
         self.accumulating = (
             AccumulatingStep(*how, config.iter_size) if config.iter_size > 1 else None
         )
         self.step: Step = self.accumulating or make_step(*how)
-        self.steps_per_epoch = max(1, len(dataset.training(epoch=1)) // config.batch_size)
+        windows, together = len(dataset.training(epoch=1)), config.batch_size * group.size
+        if group.size > 1 and windows < together:
+            raise ConfigError(
+                f"{windows} training windows are fewer than one batch of {group.size} processes, "
+                f"{together}; lower batch_size"
+            )
+        self.steps_per_epoch = max(1, windows // together)
         self.schedule = Schedule(config, config.epochs * self.steps_per_epoch)
         self.pace = Pace()
+        self.waited_s = 0.0  # for clips, in the last epoch
         self.epochs_done = 0
         self.best_top1 = -1.0
         self.curves: list[Row] = []
+
+    def _freeze(self) -> list[nn.Cell]:
+        """The batch norms that do not learn."""
+        if self.config.freeze_bn:
+            return frozen_norms(self.network, kept=0)
+        return [] if self.config.no_partialbn else frozen_norms(self.network)
 
     def restore(self, state: TrainingState) -> None:
         """Go on after the epoch of `state`, whose checkpoints are written again.
@@ -148,6 +214,7 @@ class Run:
         masks = {name: p.asnumpy() for name, p in own.items() if name not in self.names}
         load_parameters(self.network, {**state.network, **masks})
         restore_optimizer(self.optimizer, state.optimizer, output / STATE)
+        restore_scaler(self.scaler, state.scaler)
         self.schedule.restore(state.schedule)
         self.epochs_done, self.best_top1 = state.epoch, state.best_top1
         self.curves = list(state.curves)
@@ -176,6 +243,7 @@ class Run:
         self, epoch: int, loss: float, scores: Scores | None, lr: float, seconds: float
     ) -> None:
         row = {"epoch": epoch, "loss": loss, "lr": lr, "seconds": round(seconds, 1)}
+        row["waited_s"] = round(self.waited_s, 1)
         validated = (scores.loss, scores.top1, scores.top5) if scores else (None, None, None)
         names = ("validation_loss", "top1", "top5")
         self.curves.append({**row, **dict(zip(names, validated, strict=True))})
@@ -193,14 +261,18 @@ class Run:
             is_best=is_best,
             steps_per_epoch=self.steps_per_epoch,
             schedule=self.schedule.state(),
+            scaler=state_of_scaler(self.scaler),
             curves=tuple(self.curves),
             network={name: everything[name] for name in everything if name in self.names},
             optimizer=state_of_optimizer(self.optimizer),
         )
-        save_state(self.config.output / STATE, state)
+        if self.group.is_first:
+            save_state(self.config.output / STATE, state)
         self._write(state)
 
     def _write(self, state: TrainingState) -> None:
+        if not self.group.is_first:
+            return
         output = self.config.output
         save_checkpoint(output / LAST, state.network, state.spec)
         if state.is_best:
@@ -222,23 +294,38 @@ class Run:
             config.batch_size,
             (config.seed, epoch),
             config.data.workers,
+            (self.group.rank, self.group.size),
         )
-        for number, batch in enumerate(batches, start=1):
+        waiting, epoch_begun_s = Waiting(), time.monotonic()
+        for number, batch in enumerate(waiting.over(batches), start=1):
             done = (epoch - 1) * self.steps_per_epoch + number - 1
             set_learning_rate(self.optimizer, self.schedule.rate(done))
             for place, dropout in enumerate(self.dropouts):
-                dropout.draw(np.random.default_rng((config.seed, epoch, number, place)))
+                rng = np.random.default_rng((config.seed, epoch, number, place))
+                dropout.draw(rng, self.group)
             begun_s = time.monotonic()
             loss = float(self.step(ms.Tensor(batch.inputs), ms.Tensor(batch.labels)))
             if warning := self.pace.step(time.monotonic() - begun_s):
                 _log.warning(warning)
-            click.echo(f"epoch: {epoch} step: {number}, loss is {loss:.7f}")
+            self._tell(f"epoch: {epoch} step: {number}, loss is {loss:.7f}")
             self._check(loss, f"epoch {epoch}, step {number}")
             losses.append(loss)
             advance(1)
         if self.accumulating:
             self.accumulating.flush()
+        average_statistics(self.network, self.group)
+        took_s = time.monotonic() - epoch_begun_s
+        click.echo(
+            f"epoch {epoch}: waited for clips {waiting.seconds:.1f} s of {took_s:.1f} s, "
+            f"{100 * waiting.seconds / took_s:.1f} %",
+            err=True,
+        )
+        self.waited_s = waiting.seconds
         return sum(losses) / len(losses)
+
+    def _tell(self, line: str) -> None:
+        if self.group.is_first:
+            click.echo(line)
 
     def _check(self, loss: float, where: str) -> None:
         if not math.isfinite(loss):
@@ -255,17 +342,17 @@ class Run:
         if not self.dataset.validation or not due:
             return None
         batches = test_batches(
-            self.dataset.validation,
+            self.dataset.validation[self.group.rank :: self.group.size],
             self.dataset.labels,
             config.num_segments,
             config.preprocessing,
             config.batch_size,
             config.data.workers,
         )
-        scores = evaluate(self.network, batches, config.batch_size)
+        scores = combine(evaluate(self.network, batches, config.batch_size), self.group)
         self._check(scores.loss, f"epoch {epoch}, validation")
         self.schedule.end_epoch(scores.top1)
-        click.echo(f"epoch: {epoch} validation: {scores}")
+        self._tell(f"epoch: {epoch} validation: {scores}")
         return scores
 
     def _spec(self, epoch: int, scores: Scores | None) -> ModelSpec:
@@ -311,7 +398,11 @@ def main(configs: tuple[Path, ...], overrides: tuple[str, ...]) -> None:
     """Train a network on clips; any key of the configuration can be given as --KEY VALUE."""
     if len(configs) > 1:
         raise ConfigError(f"--config is there {len(configs)} times; give it once")
-    best = train(load_train_config(configs[0] if configs else None, overrides))
+    config = load_train_config(configs[0] if configs else None, overrides)
+    if config.evaluate:
+        tell(evaluate_only(config))
+        return
+    best = train(config)
     click.echo(f"best checkpoint: {best}", err=True)
 
 

@@ -10,7 +10,7 @@ import pytest
 from trainer.dropout import SeededDropout, seed_dropout
 from trainer.network import NetworkConfig, build_network
 from trainer.optimizer import build_optimizer
-from trainer.step import make_step
+from trainer.step import Rules, make_step
 
 
 def test_keeps_the_mean_and_drops_a_share() -> None:
@@ -35,7 +35,7 @@ def test_a_seed_decides_what_a_step_drops(architecture: str, count: int) -> None
     network.set_train(True)
     optimizer = build_optimizer(network, 1e-30)
     assert not any("mask" in parameter.name for parameter in optimizer.parameters)
-    step = make_step(network, optimizer, None, 0.0)
+    step = make_step(network, optimizer, Rules())
     rng = np.random.default_rng(0)
     inputs = ms.Tensor(rng.standard_normal((2, 4, 3, 32, 32)).astype(np.float32))
     losses = []

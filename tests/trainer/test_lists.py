@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,13 +10,13 @@ import numpy as np
 import pytest
 
 from ecolite_stream.commands import run
-from ecolite_stream.errors import ConfigError
+from ecolite_stream.errors import ConfigError, SourceError
 from tests.videos import read_number, write_numbered_video
 from trainer.config import TrainConfig, load_train_config
 from trainer.data import extract_frames, gen_dataset_lists
 from trainer.data.dataset import load_dataset
-from trainer.data.gen_dataset_lists import is_test, split_names
 from trainer.data.lists import Item, read_list, write_list
+from trainer.data.published_splits import is_test, split_names
 from trainer.data.reading import FrameFolderClip
 
 CLASSES = ("ApplyEyeMakeup", "YoYo")
@@ -171,3 +172,20 @@ def test_frames_that_go_missing_are_named(videos: Path, tmp_path: Path) -> None:
     (folder / "img_00002.jpg").unlink()
     with pytest.raises(Exception, match="had 9 frames and has 8 now"):
         clip.read([3])
+
+
+def test_other_pictures_beside_the_frames_are_left_out(videos: Path, tmp_path: Path) -> None:
+    folder = extracted(videos, tmp_path / "frames") / "YoYo" / "v_YoYo_g01_c01"
+    (folder / "flow_x_00001.jpg").write_bytes((folder / "img_00001.jpg").read_bytes())
+    assert FrameFolderClip("a", "YoYo", folder, 64, 9, prefix="img_").read([0]).shape[0] == 1
+    write_list(tmp_path / "frames" / "train.txt", [Item("YoYo/v_YoYo_g01_c01", 9, 0)])
+    listed = TrainConfig(
+        train_list=tmp_path / "frames" / "train.txt",
+        val_list=tmp_path / "frames" / "train.txt",
+        rgb_prefix="img_",
+    )
+    assert load_dataset(listed).filmed[0].num_frames == 9
+    with pytest.raises(ConfigError, match="is listed with 9 frames and has 10"):
+        load_dataset(dataclasses.replace(listed, rgb_prefix=""))
+    with pytest.raises(SourceError, match="no frame whose name begins with 'rgb_'; see rgb_prefix"):
+        load_dataset(dataclasses.replace(listed, rgb_prefix="rgb_"))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+
 import pytest
 
-from trainer.pace import Pace
+from trainer.pace import Pace, Waiting
 
 
 def warnings(durations_s: list[float]) -> list[tuple[int, str]]:
@@ -38,3 +41,22 @@ def test_warns_once_and_says_what_to_do() -> None:
 def test_a_slow_beginning_is_noticed_as_soon_as_may_be() -> None:
     [(step, _)] = warnings([0.5] * 3 + [5.0] * 60)
     assert step == 30
+
+
+def test_waiting_counts_what_comes_late_and_passes_everything_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    def late() -> Iterator[int]:
+        for number in range(3):
+            now[0] += 2.0
+            yield number
+
+    waiting = Waiting()
+    seen = []
+    for number in waiting.over(late()):
+        now[0] += 10.0  # the work
+        seen.append(number)
+    assert (seen, waiting.seconds) == ([0, 1, 2], 6.0)

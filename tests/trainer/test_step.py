@@ -10,7 +10,7 @@ import pytest
 from trainer.checkpoint import load_parameters, parameters_of
 from trainer.network import NetworkConfig, build_network
 from trainer.optimizer import build_optimizer
-from trainer.step import AccumulatingStep, frozen_norms, make_step
+from trainer.step import AccumulatingStep, Rules, frozen_norms, make_step
 
 SMALL = NetworkConfig("eco_lite", 4, 32, 3, 0.125)
 pytestmark = pytest.mark.timeout(300)
@@ -25,8 +25,8 @@ def test_two_batches_of_two_move_like_one_of_four(clip_norm: float | None) -> No
     load_parameters(other, parameters_of(one))
     before = parameters_of(one)
 
-    step = make_step(one, build_optimizer(one, 0.1), clip_norm, 0.1)
-    halves = AccumulatingStep(other, build_optimizer(other, 0.1), clip_norm, 0.1, 2)
+    step = make_step(one, build_optimizer(one, 0.1), Rules(clip_norm, 0.1))
+    halves = AccumulatingStep(other, build_optimizer(other, 0.1), Rules(clip_norm, 0.1), 2)
     for start in (0, 4):
         step(ms.Tensor(inputs[start : start + 4]), ms.Tensor(labels[start : start + 4]))
         for half in (start, start + 2):
@@ -47,8 +47,8 @@ def test_what_waits_at_the_end_of_an_epoch_counts_in_full() -> None:
     one, other = build_network(SMALL), build_network(SMALL)
     load_parameters(other, parameters_of(one))
     before = parameters_of(other)
-    make_step(one, build_optimizer(one, 0.1), None, 0.0)(inputs, labels)
-    waiting = AccumulatingStep(other, build_optimizer(other, 0.1), None, 0.0, 3)
+    make_step(one, build_optimizer(one, 0.1), Rules())(inputs, labels)
+    waiting = AccumulatingStep(other, build_optimizer(other, 0.1), Rules(), 3)
     waiting(inputs, labels)
     assert all(np.array_equal(value, before[name]) for name, value in parameters_of(other).items())
     waiting.flush()
@@ -68,7 +68,7 @@ def test_all_batch_norms_but_the_first_stand_still(architecture: str) -> None:
     before = parameters_of(network)
     rng = np.random.default_rng(0)
     inputs = ms.Tensor(rng.standard_normal((2, 4, 3, 32, 32)).astype(np.float32))
-    step = make_step(network, build_optimizer(network, 0.1), None, 0.0)
+    step = make_step(network, build_optimizer(network, 0.1), Rules())
     step(inputs, ms.Tensor(np.array([0, 1], np.int32)))
     after = parameters_of(network)
     changed = {n for n in after if ".bn." in n and not np.array_equal(before[n], after[n])}

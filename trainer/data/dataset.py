@@ -27,6 +27,7 @@ from trainer.data.reading import (
     Budget,
     FileClip,
     FrameFolderClip,
+    Reading,
     read_clip,
     read_clips,
     shrink,
@@ -110,12 +111,13 @@ def read_lists(config: TrainConfig) -> tuple[list[Clip], list[Clip], tuple[str, 
     assert config.train_list is not None  # by whoever calls
     lists = [(path, read_list(path)) for path in (config.train_list, config.val_list) if path]
     labels = _listed_labels(config.labels, lists)
-    data, budget = config.data, Budget(config.data.cache_mb)
-    short_side = config.preprocessing.short_side
-    sides = [
-        read_items(path, items, config.data_path, labels, short_side, data.workers, budget)
-        for path, items in lists
-    ]
+    how = Reading(
+        config.preprocessing.short_side,
+        config.data.workers,
+        Budget(config.data.cache_mb),
+        config.rgb_prefix,
+    )
+    sides = [read_items(path, items, config.data_path, labels, how) for path, items in lists]
     by_index = tuple(labels[index] for index in sorted(labels))
     return sides[0], sides[1] if config.val_list else [], by_index
 
@@ -125,9 +127,7 @@ def read_items(
     items: Sequence[Item],
     data_path: str | None,
     labels: Mapping[int, str],
-    short_side: int,
-    workers: int,
-    budget: Budget,
+    how: Reading,
 ) -> list[Clip]:
     """The clips of a list at `path`: videos as `read_clips` reads them, and folders of frames.
 
@@ -141,9 +141,9 @@ def read_items(
     root = expand_folder(data_path) if data_path else path.parent
 
     def read(item: Item) -> Clip:
-        return _read_item(path, root / item.path, item, labels, short_side, budget)
+        return _read_item(path, root / item.path, item, labels, how)
 
-    return in_parallel(read, items, workers, f"reading {path.name}")
+    return in_parallel(read, items, how.workers, f"reading {path.name}")
 
 
 def _listed_labels(
@@ -173,12 +173,7 @@ def _listed_labels(
 
 
 def _read_item(
-    where: Path,
-    path: Path,
-    item: Item,
-    labels: Mapping[int, str],
-    short_side: int,
-    budget: Budget,
+    where: Path, path: Path, item: Item, labels: Mapping[int, str], how: Reading
 ) -> Clip:
     if item.index not in labels:
         raise ConfigError(
@@ -187,9 +182,12 @@ def _read_item(
     label = labels[item.index]
     name = f"{label}/{path.name}"
     if path.is_dir():
-        clip: Clip = FrameFolderClip(name, label, path, short_side, len(frame_files(path)))
+        length = len(frame_files(path, how.rgb_prefix))
+        clip: Clip = FrameFolderClip(
+            name, label, path, how.short_side, length, prefix=how.rgb_prefix
+        )
     elif path.is_file():
-        clip = read_clip(ClipFile(path, label), short_side, budget)
+        clip = read_clip(ClipFile(path, label), how.short_side, how.budget)
     else:
         raise ConfigError(
             f"{where}: {path} does not exist; set data_path to the folder that the list's paths "

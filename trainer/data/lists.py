@@ -66,8 +66,8 @@ def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def frame_files(folder: Path) -> list[Path]:
-    """The pictures of an extracted clip, in the order of their names.
+def frame_files(folder: Path, prefix: str = "") -> list[Path]:
+    """The pictures of an extracted clip whose names begin so, in the order of their names.
 
     Raises:
         SourceError: the folder cannot be read or holds none.
@@ -76,7 +76,8 @@ def frame_files(folder: Path) -> list[Path]:
         files = sorted(p for p in folder.iterdir() if p.suffix.lower() in FRAME_SUFFIXES)
     except OSError as error:
         raise SourceError(f"folder of frames {folder} cannot be read: {error}") from error
-    files = [path for path in files if not path.name.startswith(".")]
+    files = [p for p in files if p.name.startswith(prefix) and not p.name.startswith(".")]
     if not files:
-        raise SourceError(f"{folder} holds no frame; extract it again")
+        named = f" whose name begins with {prefix!r}; see rgb_prefix, or" if prefix else ";"
+        raise SourceError(f"{folder} holds no frame{named} extract it again")
     return files

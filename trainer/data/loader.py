@@ -36,19 +36,26 @@ def training_batches(
     batch_size: int,
     seed: tuple[int, int],
     workers: int,
+    part: tuple[int, int] = (0, 1),
 ) -> Iterator[Batch]:
     """One epoch in random order; the last, smaller batch is dropped unless it is the only one.
 
     The same `seed`, (run, epoch), gives the same batches, whatever the number of workers.
+
+    Args:
+        part: (rank, size) of a process among those that share every batch of size * batch_size.
     """
+    rank, size = part
     order = np.random.default_rng(seed).permutation(len(clips))
-    whole = max(1, len(order) // batch_size) * batch_size
+    whole = max(1, len(order) // (size * batch_size)) * size * batch_size
 
     def sample(place: int) -> FloatArray:
         rng = np.random.default_rng((*seed, place))
         return training_sample(clips[order[place]], num_segments, how, config, rng)
 
-    places = range(min(whole, len(order)))
+    places = [
+        place for place in range(min(whole, len(order))) if place // batch_size % size == rank
+    ]
     yield from _batches(
         places, sample, lambda i: clips[order[i]].label, labels, batch_size, workers
     )

@@ -50,6 +50,23 @@ class Budget:
 
 
 @dataclass(frozen=True, eq=False)
+class Reading:
+    """How clips are read.
+
+    Attributes:
+        short_side: pixels that the short side of a picture has at most.
+        workers: threads.
+        budget: what may be held in memory.
+        rgb_prefix: how the names of extracted frames begin.
+    """
+
+    short_side: int
+    workers: int
+    budget: Budget
+    rgb_prefix: str = ""
+
+
+@dataclass(frozen=True, eq=False)
 class FileClip(Clip):
     """A clip that stays in its file, with `length` frames, shrunk to `short_side` when read."""
 
@@ -92,6 +109,7 @@ class FrameFolderClip(Clip):
     short_side: int
     length: int
     fps: float = FALLBACK_FPS
+    prefix: str = ""
 
     @property
     def num_frames(self) -> int:
@@ -99,7 +117,7 @@ class FrameFolderClip(Clip):
 
     def read(self, indices: Indices) -> Frames:
         check_indices(indices, self)
-        files = frame_files(self.folder)
+        files = frame_files(self.folder, self.prefix)
         if len(files) != self.length:
             raise SourceError(
                 f"{self.folder} had {self.length} frames and has {len(files)} now; leave the clips "

@@ -26,7 +26,7 @@ from ecolite_stream.errors import EngineError
 from trainer.network import NetworkConfig, build_network
 from trainer.optimizer import build_optimizer
 from trainer.reference.variants import VARIANTS, blocks_of
-from trainer.step import make_step
+from trainer.step import Rules, make_step
 
 NUM_CLASSES = 11
 CLIP_NORM = 40.0
@@ -53,7 +53,7 @@ def mindspore_step(shape: Shape, variant: str = "as it is") -> Callable[[], floa
         network = build_network(NetworkConfig("eco_lite", segments, size, NUM_CLASSES, shape.width))
     network.set_train(True)
     clip_norm = None if variant == "no clipping" else CLIP_NORM
-    step = make_step(network, build_optimizer(network, 1e-3), clip_norm, 0.0)
+    step = make_step(network, build_optimizer(network, 1e-3), Rules(clip_norm))
     inputs, labels = (ms.Tensor(array) for array in batch_of(shape))
     return lambda: float(step(inputs, labels))
 

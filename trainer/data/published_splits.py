@@ -1,0 +1,239 @@
+"""Which clips train and which test, as each data set published it.
+
+Every function here takes the names of the clips on disk, `<class>/<video>` without suffix, and
+gives the lists to write: (list name, [(clip name, class index), ...]).
+
+- UCF101: `trainlist01.txt`, `testlist01.txt`, ..., `classInd.txt`; or the group in a name.
+- HMDB51: `<class>_test_split1.txt`, ..., with `<video> 0|1|2` a line: unused, training, test.
+- Kinetics: `train.csv` and `val.csv` with the columns label, youtube_id, time_start, time_end; the
+  videos are named `<youtube_id>_<start>_<end>`, the times with six digits.
+- Something-Something V2: `something-something-v2-{labels,train,validation}.json`; the videos lie in
+  one folder and are named by their number.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ecolite_stream.commands import one_line
+from ecolite_stream.errors import ConfigError
+from ecolite_stream.labels import load_labels
+
+Listing = tuple[str, list[tuple[str, int]]]
+OFFICIAL = Path("data/ucf101_splits")
+SPLITS = (1, 2, 3)
+GROUPS_A_SPLIT = 7
+NAME = re.compile(r"v_(?P<label>\w+)_g(?P<group>\d\d)_c\d\d")
+HMDB51_SIDES = {"1": "train", "2": "test"}
+KINETICS_SIDES = ("train", "val")
+SOMETHING_SIDES = {"train": "train", "validation": "val"}
+
+
+def without_suffix(name: str) -> str:
+    """`Archery/a.avi` -> `Archery/a`."""
+    return str(Path(name).with_suffix("")) if Path(name).suffix else name
+
+
+def ucf101_lists(names: Sequence[str], annotations: Path | None) -> list[Listing]:
+    """The three splits of UCF101.
+
+    Raises:
+        ConfigError: a video is misnamed, of no class, or in neither list.
+    """
+    official = annotations or OFFICIAL
+    indices = class_indices(names, official)
+    lists = []
+    for split in SPLITS:
+        for side, chosen in zip(
+            ("train", "test"), split_names(names, split, official), strict=True
+        ):
+            listed = [(name, indices[name.split("/")[0]]) for name in chosen]
+            lists.append((f"{side}_split_{split}", listed))
+    return lists
+
+
+def is_test(name: str, split: int) -> bool:
+    """Whether a video belongs to the test side of a split, by the group in its name.
+
+    Split 1 tests groups 1 to 7, split 2 groups 8 to 14, split 3 groups 15 to 21 of 25.
+
+    Raises:
+        ConfigError: it is not named as UCF101 names its videos.
+    """
+    match = NAME.fullmatch(Path(name).stem)
+    if match is None:
+        raise ConfigError(
+            f"{name} is not named v_<class>_gNN_cNN as the videos of UCF101 are; rename it or "
+            "take it out of the folder"
+        )
+    first = (split - 1) * GROUPS_A_SPLIT + 1
+    return first <= int(match["group"]) < first + GROUPS_A_SPLIT
+
+
+def split_names(
+    names: Sequence[str], split: int, official: Path = OFFICIAL
+) -> tuple[list[str], list[str]]:
+    """(training, test) names `<class>/<video>` without suffix, of those in `names`.
+
+    Raises:
+        ConfigError: a video is in neither official list, or is misnamed where there are none.
+    """
+    files = [official / f"{side}list{split:02d}.txt" for side in ("train", "test")]
+    if not all(path.is_file() for path in files):
+        training = [name for name in names if not is_test(name, split)]
+        return training, [name for name in names if is_test(name, split)]
+    listed = [_official_names(path) for path in files]
+    sides = [name in listed[0] for name in names]
+    for name, trains in zip(names, sides, strict=True):
+        if not trains and name not in listed[1]:
+            raise ConfigError(f"{name} is in neither {files[0]} nor {files[1]}; check the folder")
+    chosen: tuple[list[str], list[str]] = ([], [])
+    for name, trains in zip(names, sides, strict=True):
+        chosen[0 if trains else 1].append(name)
+    return chosen
+
+
+def _official_names(path: Path) -> set[str]:
+    """Names without suffix; training lists also carry a class number."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"split file {path} cannot be read: {one_line(error)}") from error
+    return {without_suffix(line.split()[0]) for line in lines if line.strip()}
+
+
+def class_indices(names: Sequence[str], official: Path = OFFICIAL) -> dict[str, int]:
+    """Class -> index: by classInd.txt where it lies there, else by the published list of UCF101.
+
+    Raises:
+        ConfigError: a class is in neither.
+    """
+    path = official / "classInd.txt"
+    labels = load_labels(path if path.is_file() else "ucf101")
+    for name in names:
+        if name.split("/")[0] not in labels:
+            raise ConfigError(
+                f"{name}: {name.split('/')[0]!r} is no class of UCF101; name the folder as its "
+                "class is"
+            )
+    return {label: index for index, label in enumerate(labels)}
+
+
+def hmdb51_lists(names: Sequence[str], annotations: Path | None) -> list[Listing]:
+    """The three splits of HMDB51.
+
+    Raises:
+        ConfigError: a split file is missing or makes no sense, or a video is in none of them.
+    """
+    folder = _required(annotations, "hmdb51")
+    labels = load_labels("hmdb51")
+    lists = []
+    for split in SPLITS:
+        sides = _hmdb51_sides(folder, labels, split)
+        if unlisted := [name for name in names if name not in sides]:
+            raise ConfigError(f"{unlisted[0]} is in no split file of {folder}; check the folder")
+        for number, side in HMDB51_SIDES.items():
+            chosen = [name for name in names if sides[name] == number]
+            listed = [(name, labels.index(name.split("/")[0])) for name in chosen]
+            lists.append((f"{side}_split_{split}", listed))
+    return lists
+
+
+def _hmdb51_sides(folder: Path, labels: Sequence[str], split: int) -> dict[str, str]:
+    """Clip name -> `0`, `1` or `2`."""
+    sides = {}
+    for label in labels:
+        path = folder / f"{label}_test_split{split}.txt"
+        for line in _lines(path):
+            video, side = line.rsplit(maxsplit=1)
+            sides[f"{label}/{without_suffix(video)}"] = side
+    return sides
+
+
+def kinetics_lists(names: Sequence[str], annotations: Path | None) -> list[Listing]:
+    """Training and validation lists of Kinetics-400, of the videos that are still to be had.
+
+    Raises:
+        ConfigError: an annotation file is missing or makes no sense, or a class is unknown.
+    """
+    folder = _required(annotations, "kinetics")
+    by_video = {name.rsplit("/", 1)[-1]: name for name in names}
+    labels = {_folder_name(label): index for index, label in enumerate(load_labels("kinetics400"))}
+    lists = []
+    for side in KINETICS_SIDES:
+        path = folder / f"{side}.csv"
+        listed = []
+        for row in csv.DictReader(_lines(path)):
+            try:
+                start, end = (int(float(row[key])) for key in ("time_start", "time_end"))
+                video = f"{row['youtube_id']}_{start:06d}_{end:06d}"
+                index = labels[_folder_name(row["label"])]
+            except (KeyError, TypeError, ValueError) as error:
+                raise ConfigError(f"{path} makes no sense at {row}: {one_line(error)}") from error
+            if video in by_video:
+                listed.append((by_video[video], index))
+        lists.append((side, listed))
+    return lists
+
+
+def _folder_name(label: str) -> str:
+    return label.strip().lower().replace(" ", "_")
+
+
+def something_lists(names: Sequence[str], annotations: Path | None) -> list[Listing]:
+    """Training and validation lists of Something-Something V2.
+
+    Raises:
+        ConfigError: an annotation file is missing or makes no sense.
+    """
+    folder = _required(annotations, "something")
+    stem = "something-something-v2"
+    labels = _json(folder / f"{stem}-labels.json")
+    by_video = {name.rsplit("/", 1)[-1]: name for name in names}
+    lists = []
+    for part, side in SOMETHING_SIDES.items():
+        path = folder / f"{stem}-{part}.json"
+        listed = []
+        for entry in _json(path):
+            try:
+                index = int(labels[re.sub(r"[\[\]]", "", entry["template"])])
+                video = str(entry["id"])
+            except (KeyError, TypeError, ValueError) as error:
+                raise ConfigError(f"{path} makes no sense at {entry}: {one_line(error)}") from error
+            if video in by_video:
+                listed.append((by_video[video], index))
+        lists.append((side, listed))
+    return lists
+
+
+def _required(annotations: Path | None, dataset: str) -> Path:
+    if annotations is None:
+        raise ConfigError(f"the splits of {dataset} are in its annotations; name --annotations DIR")
+    return annotations
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"split file {path} cannot be read: {one_line(error)}") from error
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads("\n".join(_lines(path)))
+    except ValueError as error:
+        raise ConfigError(f"{path} is not JSON: {one_line(error)}") from error
+
+
+LISTS: Mapping[str, Callable[[Sequence[str], Path | None], list[Listing]]] = {
+    "ucf101": ucf101_lists,
+    "hmdb51": hmdb51_lists,
+    "kinetics": kinetics_lists,
+    "something": something_lists,
+}

@@ -1,0 +1,50 @@
+"""Mixed precision: convolutions in float16, the rest and every parameter in float32.
+
+Gradients that float16 would round to nothing are kept by scaling the loss; the scale follows what
+overflows, as MindSpore's `DynamicLossScaler` does it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import mindspore as ms
+import mindspore.nn as nn
+
+from trainer.network import Network
+
+FIRST_SCALE = 2.0**16
+STEPS_UNTIL_DOUBLED = 1000
+
+
+def use_mixed_precision(network: Network) -> None:
+    """Compute convolutions in float16; batch norms and the classifier stay in float32."""
+    network.encoder.to_float(ms.float16)
+    network.head.net3d.to_float(ms.float16)
+    if hasattr(network.head, "stream2d"):
+        network.head.stream2d.to_float(ms.float16)
+    for _, cell in network.cells_and_names():
+        if isinstance(cell, nn.BatchNorm2d | nn.Dense):
+            cell.to_float(ms.float32)
+
+
+def loss_scaler(precision: str) -> Any:
+    """What scales the loss in mixed precision; None where nothing needs it."""
+    if precision != "mixed":
+        return None
+    return ms.amp.DynamicLossScaler(FIRST_SCALE, 2, STEPS_UNTIL_DOUBLED)
+
+
+def state_of_scaler(scaler: Any) -> dict[str, float]:
+    """What a resumed training needs of it."""
+    if scaler is None:
+        return {}
+    return {"scale": float(scaler.scale_value), "steps": int(scaler.counter)}
+
+
+def restore_scaler(scaler: Any, state: Mapping[str, float]) -> None:
+    """Go on with the scale of `state_of_scaler`."""
+    if scaler is not None and state:
+        scaler.scale_value.set_data(ms.Tensor(state["scale"], ms.float32))
+        scaler.counter.set_data(ms.Tensor(int(state["steps"]), ms.int32))
