@@ -108,7 +108,7 @@ def watch(config: StreamConfig) -> None:
     streams = stream_inputs(config.source, realtime=config.realtime, reconnect=config.reconnect)
     with (
         serve(metrics, config.metrics) if config.metrics else contextlib.nullcontext(),
-        with_page(streams, metrics, config) as (shown_streams, page),
+        with_page(streams, bundle.spec.labels, metrics, config) as (shown_streams, page),
     ):
         pipeline = Pipeline(
             shown_streams,

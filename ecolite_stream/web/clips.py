@@ -17,7 +17,7 @@ def clip_name(event_id: str) -> str:
     >>> clip_name("rtsp://door/1@12.500")
     'rtsp%3A%2F%2Fdoor%2F1@12.500.mp4'
     """
-    name = quote(event_id, safe="@")
+    name = quote(event_id, safe="@", errors="surrogateescape")
     if len(name) > _LONGEST_NAME:
         digest = hashlib.sha256(event_id.encode("utf-8", "surrogateescape")).hexdigest()[:32]
         name = f"{name[: _LONGEST_NAME - 33]}~{digest}"

@@ -20,9 +20,18 @@ from ecolite_stream.web.gallery import Gallery
 
 @contextlib.contextmanager
 def with_page(
-    streams: Sequence[StreamInput], metrics: Metrics, config: StreamConfig
+    streams: Sequence[StreamInput],
+    labels: Sequence[str],
+    metrics: Metrics,
+    config: StreamConfig,
 ) -> Iterator[tuple[list[StreamInput], list[Sink]]]:
     """Serve the page while the block runs, if the configuration wants it; says where on stderr.
+
+    Args:
+        streams: what is to be watched.
+        labels: the bundle's; each gets a colour.
+        metrics: where the run counts.
+        config: all of it.
 
     Returns:
         The streams, which show the page their pictures, and the sinks to add: one, or none.
@@ -38,11 +47,16 @@ def with_page(
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"the page needs {error.name}, which is not installed; "
-            "pip install 'ecolite-stream[web]'"
+            "run pip install 'ecolite-stream[web]'"
         ) from error
     names = [stream.name for stream in streams]
     board, gallery = Board(names), Gallery(names)
-    about = {"version": __version__, "every_s": config.every_s}
+    about = {
+        "version": __version__,
+        "every_s": config.every_s,
+        "labels": labels,
+        "idle": config.events.ignore,
+    }
     with serve_page(board, gallery, metrics, config.web, about) as url:
         click.echo(f"page: {url}", err=True)
         yield [dataclasses.replace(s, on_sampled=gallery.show) for s in streams], [board]

@@ -77,13 +77,16 @@ def _served(site: Site, listening: socket.socket) -> Iterator[None]:
     )
     try:
         server = run(_start(runner, listening), _START_S)
-        yield
-        server.close()
+        try:
+            yield
+        finally:
+            with contextlib.suppress(TimeoutError):
+                run(_end(runner, server), _END_S)
     finally:
-        with contextlib.suppress(TimeoutError):
-            run(runner.cleanup(), _END_S)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(_END_S)
+        if not thread.is_alive():
+            loop.close()
 
 
 async def _start(runner: web.AppRunner, listening: socket.socket) -> asyncio.Server:
@@ -95,6 +98,11 @@ async def _start(runner: web.AppRunner, listening: socket.socket) -> asyncio.Ser
         return server() if len(server.connections) < MAX_CONNECTIONS else _Refusal()
 
     return await asyncio.get_running_loop().create_server(protocol, sock=listening)
+
+
+async def _end(runner: web.AppRunner, server: asyncio.Server) -> None:
+    server.close()
+    await runner.cleanup()
 
 
 class _Refusal(asyncio.Protocol):

@@ -96,6 +96,9 @@ class Viewer:
                 await asyncio.sleep(TICK_S)
         except (TimeoutError, ConnectionError):  # it is gone, or as good as gone
             let_go()
+        except Exception:
+            let_go()  # it comes back, and whatever this was may be over
+            raise
 
     async def _send_changes(self) -> None:
         show = self._show

@@ -3,6 +3,7 @@ import { Connection } from "./connection.js";
 import { themeSwitch } from "./theme.js";
 import { Tile } from "./tile.js";
 import { Timeline } from "./timeline.js";
+import { setLabels, shortNames } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const streams = $("streams");
@@ -34,12 +35,14 @@ function want() {
 function begin(message) {
   if (about && about.version !== message.version) location.reload(); // it was upgraded
   const same = about && JSON.stringify(about.streams) === JSON.stringify(message.streams);
-  if (!about || about.run !== message.run) timeline.reset(message.streams);
+  const short = shortNames(message.streams);
+  setLabels(message.labels, message.idle);
+  if (!about || about.run !== message.run) timeline.reset(short);
   about = message;
   if (!same) {
     observer.disconnect();
     inView.clear();
-    tiles = message.streams.map((name, number) => new Tile(number, name, press));
+    tiles = message.streams.map((name, number) => new Tile(number, name, short[number], press));
     for (const tile of tiles) {
       tile.root.dataset.number = tile.number;
       observer.observe(tile.root);
@@ -56,8 +59,7 @@ function news(message) {
   if (message.events) timeline.take(message.events);
   else if (message.health) timeline.draw(message.now_unix_s);
   for (const tile of tiles) {
-    const event = timeline.lasting(tile.number);
-    tile.root.classList.toggle("active", event !== null);
+    tile.mark(timeline.lasting(tile.number));
   }
   if (message.health) diagnose(message.health);
 }
@@ -116,14 +118,14 @@ function sift() {
 
 // The enlarged stream is in the address, so that it is still there after a reload.
 function press(tile) {
-  const hash = tile === focused ? "" : `#stream=${encodeURIComponent(tile.name)}`;
+  const hash = tile === focused ? "" : `#stream=${encodeURIComponent(tile.name.toWellFormed())}`;
   history.pushState(null, "", location.pathname + hash);
   focusFromAddress();
 }
 
 function focusFromAddress() {
   const name = new URLSearchParams(location.hash.slice(1)).get("stream");
-  focused = tiles.find((tile) => tile.name === name) ?? null;
+  focused = tiles.find((tile) => tile.name.toWellFormed() === name) ?? null;
   for (const tile of tiles) tile.press(tile === focused);
   streams.classList.toggle("enlarged", focused !== null);
   timeline.show(focused?.number ?? null);

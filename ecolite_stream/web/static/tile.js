@@ -9,7 +9,7 @@ function set(element, text) {
 }
 
 export class Tile {
-  constructor(number, name, onPress) {
+  constructor(number, name, shortName, onPress) {
     this.number = number;
     this.name = name;
     this.level = "off";
@@ -21,10 +21,11 @@ export class Tile {
     this.canvas = find("canvas");
     this.word = find(".word");
     this.score = find(".score");
+    this.going = find(".going");
     this.state = find(".state");
     this.veil = find(".veil");
     this.facts = ["fps", "dropped", "reconnects", "age"].map((fact) => find(`.${fact} dd`));
-    find(".name").textContent = name;
+    find(".name").textContent = shortName;
     find(".name").title = name;
     this.bars = this.makeBars(find(".bars"));
     this.button.addEventListener("click", () => onPress(this));
@@ -66,6 +67,13 @@ export class Tile {
       row.children[1].style.setProperty("--score", score);
       set(row.children[2], percent(score));
     });
+  }
+
+  // The event that lasts, or null.
+  mark(event) {
+    this.root.classList.toggle("active", event !== null);
+    this.going.hidden = event === null;
+    if (event) set(this.going, `event: ${event.label}`);
   }
 
   // Gives whether it is now in another kind of trouble than before.

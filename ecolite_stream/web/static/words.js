@@ -14,11 +14,23 @@ export function count(number) {
   return number < 10000 ? String(number) : `${(number / 1000).toFixed(number < 1e5 ? 1 : 0)}k`;
 }
 
-// Each label has a colour, the same wherever and whenever it is seen.
-export function hue(label) {
-  let hash = 7;
-  for (const letter of label) hash = (hash * 31 + letter.codePointAt(0)) % 9973;
-  return `hue-${hash % 8}`;
+// Each label has a colour, the same wherever and whenever it is seen; those that are no event none.
+const HUES = 10;
+let hues = new Map();
+
+export function setLabels(labels, idle) {
+  const actions = labels.filter((label) => !idle.includes(label));
+  hues = new Map(actions.map((label, place) => [label, place % HUES]));
+}
+
+export const hue = (label) => `hue-${hues.get(label) ?? "none"}`;
+
+// Names as short as they still differ: of paths the last part, of URLs all but the scheme.
+export function shortNames(names) {
+  const short = names.map((name) =>
+    name.includes("://") ? name.replace(/^.*?:\/\//, "") : name.replace(/^.*\/(?=[^/])/, ""),
+  );
+  return names.map((name, i) => (short.indexOf(short[i]) === short.lastIndexOf(short[i]) ? short[i] : name));
 }
 
 const STATES = {
