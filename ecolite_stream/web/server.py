@@ -73,7 +73,7 @@ def _served(site: Site, listening: socket.socket) -> Iterator[None]:
         return asyncio.run_coroutine_threadsafe(work, loop).result(timeout_s)
 
     runner = web.AppRunner(
-        site.app(), access_log=None, shutdown_timeout=_END_S / 2, keepalive_timeout=15
+        site.app(), access_log=None, shutdown_timeout=_END_S / 5, keepalive_timeout=15
     )
     try:
         server = run(_start(runner, listening), _START_S)
@@ -81,7 +81,7 @@ def _served(site: Site, listening: socket.socket) -> Iterator[None]:
             yield
         finally:
             with contextlib.suppress(TimeoutError):
-                run(_end(runner, server), _END_S)
+                run(_end(runner, server), 2 * _END_S)
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(_END_S)
@@ -102,7 +102,14 @@ async def _start(runner: web.AppRunner, listening: socket.socket) -> asyncio.Ser
 
 async def _end(runner: web.AppRunner, server: asyncio.Server) -> None:
     server.close()
-    await runner.cleanup()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_END_S):
+            await runner.cleanup()
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    if left:
+        await asyncio.wait(left, timeout=_END_S / 2)
 
 
 class _Refusal(asyncio.Protocol):

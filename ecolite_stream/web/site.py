@@ -23,6 +23,7 @@ from ecolite_stream.web.viewer import Show, Viewer
 MAX_CONNECTIONS = 128
 _MAX_BODY = 4096
 _HEALTH_EVERY_S = 1.0
+_CLOSE_S = 0.2
 _KINDS = {
     ".html": "text/html",
     ".css": "text/css",
@@ -75,7 +76,7 @@ class Site:
         self._clips = ClipFolder(config.clips) if config.clips else None
         self._health = HealthReader(metrics.registry, board.streams)
         self._files = _static_files()
-        self._sockets: set[web.WebSocketResponse] = set()
+        self._sockets: dict[web.WebSocketResponse, Callable[[], object]] = {}
 
         async def encode(number: int, width_px: int) -> bytes:
             loop = asyncio.get_running_loop()
@@ -153,17 +154,17 @@ class Site:
         if refused.status != 204:
             return refused
         socket = web.WebSocketResponse(heartbeat=10, max_msg_size=_MAX_BODY, timeout=0.2)
-        self._sockets.add(socket)
 
         def let_go() -> None:
             if request.transport is not None:
                 request.transport.abort()
 
+        self._sockets[socket] = let_go
         try:
             await socket.prepare(request)
             await Viewer(socket, self._show).serve(let_go)
         finally:
-            self._sockets.discard(socket)
+            del self._sockets[socket]
         return socket
 
     async def _clip(self, request: web.Request) -> web.StreamResponse:
@@ -178,11 +179,14 @@ class Site:
         return web.FileResponse(path, headers={"Content-Type": "video/mp4"})
 
     async def _close_sockets(self, app: web.Application) -> None:
-        closing = [
-            socket.close(code=WSCloseCode.GOING_AWAY, message=b"the run has ended")
-            for socket in self._sockets
-        ]
-        await asyncio.gather(*closing, return_exceptions=True)
+        async def close(socket: web.WebSocketResponse, let_go: Callable[[], object]) -> None:
+            with contextlib.suppress(TimeoutError, ConnectionError):
+                async with asyncio.timeout(_CLOSE_S):
+                    await socket.close(code=WSCloseCode.GOING_AWAY, message=b"the run has ended")
+                    return
+            let_go()  # it takes nothing more
+
+        await asyncio.gather(*(close(*one) for one in self._sockets.items()))
 
     async def _reads_health(self, app: web.Application) -> AsyncIterator[None]:
         async def read() -> None:
