@@ -85,7 +85,7 @@ def test_what_is_wrong_is_seen_at_a_glance(browser: Browser, page: Page) -> None
     page.metrics.state("<i>gate", "stalled")
     opened(browser, page)
     wait_for(lambda: browser.text("#summary").split("\n") == ["1 down", "1 in trouble", "1 live"])
-    assert browser.text(f"{YARD} .state") == "lost, trying again"
+    assert browser.text(f"{YARD} .state") == "lost"
     assert browser.text(f"{YARD} .reconnects dd") == "4"
     assert browser.driver.title == "(2!) ecolite-stream"
     browser.run("document.querySelector('input[value=trouble]').click()")

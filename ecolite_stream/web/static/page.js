@@ -49,6 +49,7 @@ function begin(message) {
     }
     streams.replaceChildren(...tiles.map((tile) => tile.root));
     streams.dataset.count = tiles.length;
+    streams.classList.toggle("dense", tiles.length > 12);
     focusFromAddress();
   }
   want();

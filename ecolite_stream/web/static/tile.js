@@ -2,6 +2,13 @@
 import { count, duration, hue, percent, verdict } from "./words.js";
 
 const BARS = 5;
+const VEILS = {
+  connecting: "Connecting …",
+  stalled: "No new picture",
+  waiting: "Lost. Trying again …",
+  failed: "Failed",
+  ended: "Ended",
+};
 const template = document.getElementById("tile");
 
 function set(element, text) {
@@ -85,7 +92,7 @@ export class Tile {
     this.root.dataset.level = level;
     this.root.dataset.state = health.state;
     set(this.state, words);
-    set(this.veil, level === "good" || health.state === "live" ? "" : words);
+    set(this.veil, VEILS[health.state] ?? "");
     const age = health.state === "live" ? health.label_age_s : null;
     const facts = [
       health.fps === null || health.state !== "live" ? "–" : health.fps.toFixed(health.fps < 9.95 ? 1 : 0),

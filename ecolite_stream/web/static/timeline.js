@@ -8,6 +8,7 @@ export class Timeline {
     this.playClip = playClip;
     this.lanes = document.getElementById("lanes");
     this.list = document.getElementById("events");
+    this.since = document.getElementById("since");
     this.none = document.getElementById("no-events");
     this.span = document.getElementById("span");
     this.span.addEventListener("change", () => this.draw());
@@ -95,6 +96,7 @@ export class Timeline {
   draw(now_unix_s = this.now_unix_s) {
     this.now_unix_s = now_unix_s;
     const span_s = Number(this.span.value);
+    this.since.textContent = clock(now_unix_s - span_s);
     const bars = this.streams.map(() => []);
     for (const event of this.events.values()) {
       const end_s = event.ended_unix_s ?? now_unix_s;

@@ -37,7 +37,7 @@ const STATES = {
   "": ["off", "not begun"],
   connecting: ["warn", "connecting"],
   stalled: ["warn", "stalled"],
-  waiting: ["bad", "lost, trying again"],
+  waiting: ["bad", "lost"],
   failed: ["bad", "failed"],
   ended: ["off", "ended"],
 };
@@ -48,6 +48,6 @@ export function verdict(health, every_s) {
   if (health.label_age_s !== null && health.label_age_s > Math.max(4 * every_s, 5)) {
     return ["warn", "labels are old"];
   }
-  if (health.dropping > 0.2) return ["warn", "too slow, drops frames"];
+  if (health.dropping > 0.2) return ["warn", "drops frames"];
   return ["good", "live"];
 }
