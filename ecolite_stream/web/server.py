@@ -21,6 +21,8 @@ from ecolite_stream.web.board import Board
 from ecolite_stream.web.gallery import Gallery
 from ecolite_stream.web.site import MAX_CONNECTIONS, Site
 
+FIRST_REQUEST_S = 10.0
+"""A connection that has asked for nothing after so long is hung up on."""
 _START_S = 10.0
 _END_S = 0.5
 
@@ -76,7 +78,7 @@ def _served(site: Site, listening: socket.socket) -> Iterator[None]:
         site.app(), access_log=None, shutdown_timeout=_END_S / 5, keepalive_timeout=15
     )
     try:
-        server = run(_start(runner, listening), _START_S)
+        server = run(_start(runner, site, listening), _START_S)
         try:
             yield
         finally:
@@ -89,15 +91,27 @@ def _served(site: Site, listening: socket.socket) -> Iterator[None]:
             loop.close()
 
 
-async def _start(runner: web.AppRunner, listening: socket.socket) -> asyncio.Server:
+async def _start(runner: web.AppRunner, site: Site, listening: socket.socket) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
     await runner.setup()
     server = runner.server
     assert server is not None
 
-    def protocol() -> asyncio.Protocol:
-        return server() if len(server.connections) < MAX_CONNECTIONS else _Refusal()
+    def hang_up(connection: web.RequestHandler) -> None:
+        if connection in site.silent:
+            site.silent.discard(connection)
+            if connection.transport is not None:
+                connection.transport.abort()
 
-    return await asyncio.get_running_loop().create_server(protocol, sock=listening)
+    def protocol() -> asyncio.Protocol:
+        if len(server.connections) >= MAX_CONNECTIONS:
+            return _Refusal()
+        connection = server()
+        site.silent.add(connection)
+        loop.call_later(FIRST_REQUEST_S, hang_up, connection)
+        return connection
+
+    return await loop.create_server(protocol, sock=listening)
 
 
 async def _end(runner: web.AppRunner, server: asyncio.Server) -> None:

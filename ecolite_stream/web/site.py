@@ -58,6 +58,9 @@ class Site:
         access: who is answered.
         about: what each page is told first.
         executor: one thread, for what would hold the event loop up.
+
+    Attributes:
+        silent: connections that have not asked for anything yet.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class Site:
         about: dict[str, Any],
         executor: Executor,
     ) -> None:
+        self.silent: set[web.RequestHandler] = set()
         self._access = access
         self._executor = executor
         self._max_viewers = config.viewers
@@ -101,6 +105,7 @@ class Site:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        self.silent.discard(request.protocol)
         host = request.headers.get(hdrs.HOST, "")
         if not self._access.knows_host(host):
             return _refusal(

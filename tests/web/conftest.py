@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+from ecolite_stream.bundle import Bundle
 from ecolite_stream.config import WebConfig
 from ecolite_stream.metrics import Metrics
 from ecolite_stream.types import Event, Frame, Prediction
 from ecolite_stream.web.board import Board
 from ecolite_stream.web.gallery import Gallery
+from tests.conftest import ROOT
 from tests.videos import numbered_image
 
 STREAMS = ("door", "yard", "<i>gate")
@@ -56,9 +61,6 @@ class Page:
         self.gallery.show(Frame(stream, number, number / 25, numbered_image(number, size)))
 
 
-Serve = Callable[..., contextlib.AbstractContextManager[Page]]
-
-
 @contextlib.contextmanager
 def served(
     address: str = "0", streams: tuple[str, ...] = STREAMS, clips: Path | None = None, **web: object
@@ -78,3 +80,24 @@ def served(
 def page() -> Iterator[Page]:
     with served() as page:
         yield page
+
+
+def start(bundle: Bundle, *args: str, **variables: str) -> subprocess.Popen[str]:
+    """`ecolite-stream` as a process of its own."""
+    command = [sys.executable, "-m", "ecolite_stream", "--bundle", str(bundle.path), *args]
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, **variables},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def page_of(process: subprocess.Popen[str]) -> Page:
+    """The page that such a process says it serves."""
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    assert line.startswith("page: http://"), line
+    return Page(line.removeprefix("page: ").strip())

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from ecolite_stream.bundle import Bundle
 from ecolite_stream.types import Prediction
 from ecolite_stream.web.clips import clip_name
 from tests.videos import read_number, write_numbered_video
 from tests.web.browser import Browser, started, wait_for
-from tests.web.conftest import Page, served
+from tests.web.conftest import Page, page_of, served, start
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -150,6 +151,37 @@ def test_a_server_that_is_gone_and_comes_back(browser: Browser) -> None:
         assert browser.text(".focused .name") == "yard"  # as it was left
         browser.run("document.querySelector('.focused button').click()")
         assert browser.count(".events li") == 0  # another run, other events
+
+
+def test_a_real_run_that_is_killed_and_started_again(browser: Browser, bundle: Bundle) -> None:
+    args = ["--source", "pattern", "--realtime", "--web"]
+    with start(bundle, *args, "0") as process:
+        page = page_of(process)
+        page.streams = ("pattern",)
+        opened(browser, page)
+        wait_for(lambda: browser.count(".tile.seen .bars li") == 5)
+        process.kill()
+    wait_for(lambda: "does not answer" in browser.text("#connection"))
+    browser.run("document.querySelector('.tile').classList.remove('seen')")
+    with start(bundle, *args, str(page.port)) as process:
+        wait_for(lambda: browser.count(".tile.seen"))  # a picture came
+        assert browser.count("#connection") == 0
+        process.terminate()
+        process.communicate(timeout=10)
+
+
+def test_pictures_are_made_for_what_is_in_view_only(browser: Browser) -> None:
+    browser.size(390, 700)
+    names = tuple(f"camera {number}" for number in range(12))
+    with served(streams=names) as page:
+        for number, name in enumerate(names):
+            page.show(name, number)
+        opened(browser, page)
+        wait_for(lambda: browser.count(".tile:first-of-type.seen") == 1)
+        assert browser.count(".tile:last-of-type.seen") == 0
+        browser.run("document.querySelector('.tile:last-of-type').scrollIntoView()")
+        wait_for(lambda: browser.count(".tile:last-of-type.seen") == 1)
+        assert {number for number, _ in page.gallery._jpegs} < set(range(12))
 
 
 def test_a_token_behind_the_hash_opens_the_page(browser: Browser) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import socket
-import subprocess
 import sys
 from typing import Any
 
@@ -19,30 +17,10 @@ import aiohttp
 from ecolite_stream import cli
 from ecolite_stream.bundle import Bundle
 from ecolite_stream.commands import run
-from tests.conftest import ROOT
-from tests.web.conftest import Page
+from tests.web.conftest import page_of, start
 from tests.web.test_server import ask, connected, next_json, upgrade
 
 pytestmark = pytest.mark.timeout(60)
-
-
-def start(bundle: Bundle, *args: str, **variables: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "ecolite_stream", "--bundle", str(bundle.path), *args]
-    return subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env={**os.environ, **variables},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def page_of(process: subprocess.Popen[str]) -> Page:
-    assert process.stderr is not None
-    line = process.stderr.readline()
-    assert line.startswith("page: http://"), line
-    return Page(line.removeprefix("page: ").strip())
 
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])

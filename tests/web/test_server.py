@@ -313,6 +313,20 @@ def test_connections_are_bounded(page: Page) -> None:
     pytest.fail("nobody is let in any more")
 
 
+def test_who_asks_for_nothing_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ecolite_stream.web.server.FIRST_REQUEST_S", 0.3)
+    with served() as page, socket.create_connection(("127.0.0.1", page.port)) as idle:
+
+        async def use(live: aiohttp.ClientWebSocketResponse) -> None:
+            idle.settimeout(20)
+            with contextlib.suppress(ConnectionError):
+                assert await asyncio.to_thread(idle.recv, 1) == b""
+            for _ in range(2):  # seconds later this one is still there
+                await next_json(live, lambda m: m.get("health"))
+
+        connected(page, use)
+
+
 # Clips
 
 
