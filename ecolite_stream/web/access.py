@@ -47,7 +47,10 @@ class Access:
         """Whether an `Origin` header is this very page; what is no browser sends none."""
         if origin is None:
             return True
-        parts = urlsplit(origin)
+        try:
+            parts = urlsplit(origin)
+        except ValueError:
+            return False
         return parts.scheme in ("http", "https") and parts.netloc.lower() == host.lower()
 
     def admits(self, token: str | None) -> bool:

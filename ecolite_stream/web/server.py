@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import secrets
 import socket
 import threading
@@ -12,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from ecolite_stream.config import WebConfig
 from ecolite_stream.errors import ConfigError
@@ -19,7 +21,9 @@ from ecolite_stream.metrics import Metrics, parse_address
 from ecolite_stream.web.access import Access, access_of
 from ecolite_stream.web.board import Board
 from ecolite_stream.web.gallery import Gallery
+from ecolite_stream.web.health import HealthReader
 from ecolite_stream.web.site import MAX_CONNECTIONS, Site
+from ecolite_stream.web.viewer import Show
 
 FIRST_REQUEST_S = 10.0
 """A connection that has asked for nothing after so long is hung up on."""
@@ -27,6 +31,15 @@ _START_S = 10.0
 _END_S = 0.5
 
 Result = TypeVar("Result")
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Not what somebody sent who speaks no HTTP: that is answered, and nobody's concern here."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
+_log = logging.getLogger(__name__)
+_log.addFilter(_is_ours)
 
 
 @contextlib.contextmanager
@@ -57,7 +70,14 @@ def serve_page(
         access, is_new = access_of(config, host, bound_to)
         about = {"run": secrets.token_hex(8), "streams": board.streams, **about}
         executor = ThreadPoolExecutor(1, "page")
-        site = Site(board, gallery, metrics, config, access, about, executor)
+
+        async def encode(number: int, width_px: int) -> bytes:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(executor, gallery.jpeg, number, width_px)
+
+        health = HealthReader(metrics.registry, board.streams)
+        show = Show(board, gallery, encode, about, 1 / config.pictures_per_s, health.read())
+        site = Site(show, health, config, access, executor)
         try:
             with _served(site, listening):
                 yield _url(host, port, access, is_new)
@@ -75,7 +95,7 @@ def _served(site: Site, listening: socket.socket) -> Iterator[None]:
         return asyncio.run_coroutine_threadsafe(work, loop).result(timeout_s)
 
     runner = web.AppRunner(
-        site.app(), access_log=None, shutdown_timeout=_END_S / 5, keepalive_timeout=15
+        site.app(), access_log=None, logger=_log, shutdown_timeout=_END_S / 5, keepalive_timeout=15
     )
     try:
         server = run(_start(runner, site, listening), _START_S)

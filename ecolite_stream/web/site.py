@@ -7,16 +7,12 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor
 from importlib import resources
-from typing import Any
 
 from aiohttp import WSCloseCode, hdrs, web
 
 from ecolite_stream.config import WebConfig
-from ecolite_stream.metrics import Metrics
 from ecolite_stream.web.access import Access
-from ecolite_stream.web.board import Board
 from ecolite_stream.web.clips import ClipFolder
-from ecolite_stream.web.gallery import Gallery
 from ecolite_stream.web.health import HealthReader
 from ecolite_stream.web.viewer import Show, Viewer
 
@@ -51,12 +47,10 @@ class Site:
     """The page, its connections and the clips.
 
     Args:
-        board: predictions and events.
-        gallery: pictures.
-        metrics: where the health of streams is read.
+        show: what all pages get to see.
+        health: where the health of streams is read.
         config: limits, and where clips are.
         access: who is answered.
-        about: what each page is told first.
         executor: one thread, for what would hold the event loop up.
 
     Attributes:
@@ -65,29 +59,21 @@ class Site:
 
     def __init__(
         self,
-        board: Board,
-        gallery: Gallery,
-        metrics: Metrics,
+        show: Show,
+        health: HealthReader,
         config: WebConfig,
         access: Access,
-        about: dict[str, Any],
         executor: Executor,
     ) -> None:
         self.silent: set[web.RequestHandler] = set()
+        self._show = show
+        self._health = health
         self._access = access
         self._executor = executor
         self._max_viewers = config.viewers
         self._clips = ClipFolder(config.clips) if config.clips else None
-        self._health = HealthReader(metrics.registry, board.streams)
         self._files = _static_files()
         self._sockets: dict[web.WebSocketResponse, Callable[[], object]] = {}
-
-        async def encode(number: int, width_px: int) -> bytes:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(executor, gallery.jpeg, number, width_px)
-
-        period_s = 1 / config.pictures_per_s
-        self._show = Show(board, gallery, encode, about, period_s, self._health.read())
 
     def app(self) -> web.Application:
         """The application that answers."""
@@ -139,7 +125,7 @@ class Site:
         return web.Response(status=204)
 
     async def _log_in(self, request: web.Request) -> web.Response:
-        token = (await request.text()).strip()
+        token = (await request.read()).decode("ascii", "replace").strip()
         if not self._access.admits(token):
             return _refusal(401, "that is not the token")
         answer = web.Response(status=204)

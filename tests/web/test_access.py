@@ -65,6 +65,7 @@ def test_names_beyond_loopback(host: str, known: bool) -> None:
         ("http://localhost", False),
         ("http://evil.example", False),
         ("null", False),
+        ("http://[", False),
         ("", False),
         ("file://localhost:8080", False),
     ],

@@ -17,8 +17,8 @@ import aiohttp
 from ecolite_stream import cli
 from ecolite_stream.bundle import Bundle
 from ecolite_stream.commands import run
+from tests.web.asking import ask, connected, next_json, upgrade
 from tests.web.conftest import page_of, start
-from tests.web.test_server import ask, connected, next_json, upgrade
 
 pytestmark = pytest.mark.timeout(60)
 

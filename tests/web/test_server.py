@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import gc
-import json
 import re
 import socket
 import threading
-import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import pytest
 
 pytest.importorskip("aiohttp", reason="the extra `web` is not installed")
@@ -24,76 +18,10 @@ import aiohttp
 
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.web.clips import clip_name
-from ecolite_stream.web.site import MAX_CONNECTIONS
-from tests.videos import read_number
+from tests.web.asking import ask, connected, next_json, next_number, status, upgrade
 from tests.web.conftest import Page, served
 
 pytestmark = pytest.mark.timeout(30)
-
-TOKEN = "0123456789abcdef"
-
-
-def ask(
-    page: Page, path: str, method: str = "GET", **options: Any
-) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers and body of one answer."""
-
-    async def run() -> tuple[int, dict[str, str], bytes]:
-        async with aiohttp.ClientSession() as session:
-            url = f"http://127.0.0.1:{page.port}{path}"
-            async with session.request(method, url, **options) as answer:
-                return answer.status, dict(answer.headers), await answer.read()
-
-    return asyncio.run(run())
-
-
-def connected(
-    page: Page,
-    use: Callable[[aiohttp.ClientWebSocketResponse], Awaitable[Any]],
-    headers: dict[str, str] | None = None,
-) -> Any:
-    async def run() -> Any:
-        async with (
-            aiohttp.ClientSession() as session,
-            session.ws_connect(
-                f"ws://127.0.0.1:{page.port}/live", headers=headers, max_msg_size=0
-            ) as live,
-        ):
-            return await use(live)
-
-    return asyncio.run(run())
-
-
-def refused_with(page: Page, headers: dict[str, str] | None = None) -> int:
-    async def nothing(live: aiohttp.ClientWebSocketResponse) -> None:
-        pass
-
-    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
-        connected(page, nothing, headers)
-    return refused.value.status
-
-
-async def next_json(
-    live: aiohttp.ClientWebSocketResponse, wanted: Callable[[dict[str, Any]], Any]
-) -> Any:
-    """The first message that has what is wanted."""
-    while True:
-        message = await live.receive(timeout=20)
-        assert message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY), message
-        if message.type is aiohttp.WSMsgType.TEXT and (found := wanted(json.loads(message.data))):
-            return found
-
-
-async def next_number(live: aiohttp.ClientWebSocketResponse) -> tuple[int, int, int]:
-    """Of the next picture: number of its stream, number drawn into it, width."""
-    while True:
-        message = await live.receive(timeout=20)
-        assert message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY), message
-        if message.type is aiohttp.WSMsgType.BINARY:
-            stream = int.from_bytes(message.data[:4], "big")
-            jpeg = np.frombuffer(message.data[4:], np.uint8)
-            image = np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), np.uint8)
-            return stream, read_number(image), image.shape[1]
 
 
 # What is served
@@ -218,111 +146,6 @@ def test_a_slow_page_is_let_go_and_holds_nobody_up(monkeypatch: pytest.MonkeyPat
                 found = await next_json(live, lambda m: m.get("predictions"))
                 assert found[0]["label"].startswith(f"{number}-")
             assert number > 1
-
-        connected(page, use)
-
-
-# Who is let in
-
-
-def upgrade(host: str, origin: str = "") -> bytes:
-    """A request for the connection, as a browser makes it."""
-    lines = ["GET /live HTTP/1.1", f"Host: {host}", "Connection: Upgrade", "Upgrade: websocket"]
-    lines += ["Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==", "Sec-WebSocket-Version: 13"]
-    return "\r\n".join([*lines, *([f"Origin: {origin}"] if origin else []), "", ""]).encode()
-
-
-async def status(page: Page, path: str) -> int:
-    async with (
-        aiohttp.ClientSession() as session,
-        session.get(f"http://127.0.0.1:{page.port}{path}") as answer,
-    ):
-        return answer.status
-
-
-@pytest.mark.parametrize("path", ["/", "/session", "/static/page.js", "/clips/a.mp4"])
-@pytest.mark.parametrize(
-    ("headers", "expected"),
-    [
-        ({"Host": "evil.example"}, 421),
-        ({"Host": "192.168.1.5"}, 421),
-        ({"Origin": "http://evil.example"}, 403),
-        ({"Origin": "null"}, 403),
-    ],
-)
-def test_other_names_and_other_sites(
-    page: Page, path: str, headers: dict[str, str], expected: int
-) -> None:
-    assert ask(page, path, headers=headers)[0] == expected
-
-
-def test_other_sites_get_no_connection(page: Page) -> None:
-    assert refused_with(page, {"Origin": "http://evil.example"}) == 403
-    assert refused_with(page, {"Host": "evil.example"}) == 421
-    own = {"Origin": f"http://127.0.0.1:{page.port}"}
-    assert connected(page, lambda live: next_json(live, lambda m: m["kind"] == "about"), own)
-
-
-def test_a_token_opens_the_page() -> None:
-    with served(token=TOKEN) as page:
-        assert page.token == ""  # who gave it knows it
-        assert b"login.js" in ask(page, "/")[2]
-        assert ask(page, "/session")[0] == 401
-        assert ask(page, "/clips/a.mp4")[0] == 401
-        assert refused_with(page) == 401
-        status, headers, _ = ask(page, "/session", "POST", data=TOKEN + "x")
-        assert (status, "Set-Cookie" in headers) == (401, False)
-        status, headers, _ = ask(page, "/session", "POST", data=TOKEN)
-        assert status == 204
-        cookie, *flags = headers["Set-Cookie"].split("; ")
-        assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= set(flags)
-        assert "page.js" in ask(page, "/", headers={"Cookie": cookie})[2].decode()
-        assert ask(page, "/session", headers={"Cookie": cookie[:-1]})[0] == 401
-        assert connected(
-            page, lambda live: next_json(live, lambda m: m["kind"] == "about"), {"Cookie": cookie}
-        )
-
-
-def test_beyond_loopback_a_token_is_made() -> None:
-    with served("0.0.0.0:0") as page:
-        assert len(page.token) == 32
-        assert ask(page, "/session")[0] == 401
-        assert ask(page, "/session", "POST", data=page.token)[0] == 204
-        host = {"Host": "192.168.1.5:80"}
-        assert ask(page, "/session", headers=host)[0] == 401  # known, but not let in
-
-
-def test_a_body_that_is_too_long(page: Page) -> None:
-    assert ask(page, "/session", "POST", data=b"x" * 100_000)[0] == 413
-
-
-def test_connections_are_bounded(page: Page) -> None:
-    held = [socket.create_connection(("127.0.0.1", page.port)) for _ in range(MAX_CONNECTIONS)]
-    try:
-        with pytest.raises(aiohttp.ClientError):
-            while True:  # the last of them may not have been counted yet
-                ask(page, "/session")
-    finally:
-        for one in held:
-            one.close()
-    for _ in range(100):
-        with contextlib.suppress(aiohttp.ClientError):
-            assert ask(page, "/session")[0] == 204
-            return
-        time.sleep(0.05)
-    pytest.fail("nobody is let in any more")
-
-
-def test_who_asks_for_nothing_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ecolite_stream.web.server.FIRST_REQUEST_S", 0.3)
-    with served() as page, socket.create_connection(("127.0.0.1", page.port)) as idle:
-
-        async def use(live: aiohttp.ClientWebSocketResponse) -> None:
-            idle.settimeout(20)
-            with contextlib.suppress(ConnectionError):
-                assert await asyncio.to_thread(idle.recv, 1) == b""
-            for _ in range(2):  # seconds later this one is still there
-                await next_json(live, lambda m: m.get("health"))
 
         connected(page, use)
 
