@@ -21,6 +21,7 @@ from ecolite_stream.metrics import Metrics, serve
 from ecolite_stream.pipeline import Pipeline, stream_inputs
 from ecolite_stream.sinks import ConsoleSink, JsonFileSink, JsonLinesSink, Sink, WebhookSink
 from ecolite_stream.strict import load_config
+from ecolite_stream.web.page import with_page
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -51,6 +52,9 @@ from ecolite_stream.strict import load_config
 @click.option("--webhook", metavar="URL", help="Post events as JSON to a web server, too.")
 @click.option(
     "--metrics", metavar="[HOST:]PORT", help="Serve metrics for Prometheus, to this machine only."
+)
+@click.option(
+    "--web", metavar="[HOST:]PORT", help="Serve a page to watch the run with, to this machine only."
 )
 @click.option("--config", type=click.Path(path_type=Path), help="YAML file; options override it.")
 @click.version_option(__version__, package_name="ecolite-stream")
@@ -86,6 +90,7 @@ _SECTIONS = {
     "reconnect": ("reconnect", "enabled"),
     "json_file": ("json_file", "path"),
     "webhook": ("webhook", "url"),
+    "web": ("web", "address"),
 }
 """Options that are a key of a section."""
 
@@ -100,15 +105,19 @@ def watch(config: StreamConfig) -> None:
         raise ConfigError("no source; try --source camera, --source FILE or --source pattern")
     bundle = read_bundle(config.bundle or demo_bundle_path())
     metrics = Metrics()
-    pipeline = Pipeline(
-        stream_inputs(config.source, realtime=config.realtime, reconnect=config.reconnect),
-        lambda: open_engine(config.engine, bundle, config.device),
-        bundle.spec,
-        _sinks(config, bundle.spec.labels),
-        config,
-        metrics,
-    )
-    with serve(metrics, config.metrics) if config.metrics else contextlib.nullcontext():
+    streams = stream_inputs(config.source, realtime=config.realtime, reconnect=config.reconnect)
+    with (
+        serve(metrics, config.metrics) if config.metrics else contextlib.nullcontext(),
+        with_page(streams, bundle.spec.labels, metrics, config) as (shown_streams, page),
+    ):
+        pipeline = Pipeline(
+            shown_streams,
+            lambda: open_engine(config.engine, bundle, config.device),
+            bundle.spec,
+            [*_sinks(config, bundle.spec.labels), *page],
+            config,
+            metrics,
+        )
         pipeline.run()
 
 

@@ -170,6 +170,33 @@ class WebhookConfig:
 
 
 @dataclass(frozen=True)
+class WebConfig:
+    """A page to watch the run with.
+
+    Attributes:
+        address: `[HOST:]PORT` to serve it at; without a host to this machine only; None serves
+            none.
+        token: what visitors must know; None takes ECOLITE_WEB_TOKEN, or a new one where other
+            machines can reach the page.
+        hosts: names of this machine that browsers may use, beside its own: those of a proxy.
+        clips: folder of event clips that events are linked to; None links none.
+        pictures_per_s: pictures a second of each stream, at most.
+        viewers: how many pages may be open at once.
+    """
+
+    address: str | None = None
+    token: str | None = field(default=None, repr=False)
+    hosts: tuple[str, ...] = ()
+    clips: Path | None = None
+    pictures_per_s: float = 5.0
+    viewers: int = 8
+
+    def __post_init__(self) -> None:
+        check_between("pictures_per_s", self.pictures_per_s, 0.1, 30)
+        check_between("viewers", self.viewers, 1, 100)
+
+
+@dataclass(frozen=True)
 class StreamConfig:
     """Everything `ecolite-stream` can be told.
 
@@ -193,6 +220,7 @@ class StreamConfig:
         webhook: events sent to a web server.
         metrics: `[HOST:]PORT` to serve metrics at, for Prometheus; without a host to this machine
             only; None serves none.
+        web: a page to watch the run with.
     """
 
     source: tuple[str, ...] = ()
@@ -210,6 +238,7 @@ class StreamConfig:
     json_file: JsonFileConfig = field(default_factory=JsonFileConfig)
     webhook: WebhookConfig = field(default_factory=WebhookConfig)
     metrics: str | None = None
+    web: WebConfig = field(default_factory=WebConfig)
 
     def __post_init__(self) -> None:
         check_one_of("engine", self.engine, ENGINES)

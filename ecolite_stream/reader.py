@@ -12,6 +12,7 @@ from ecolite_stream.metrics import Metrics
 from ecolite_stream.sources import Source
 from ecolite_stream.sources.reconnect import Reconnecting
 from ecolite_stream.stream_state import StreamState
+from ecolite_stream.types import Frame
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,14 @@ class StreamInput:
         name: as people are shown it, without credentials; no two are equal.
         open: opens the source; it may take its time, and raise a SourceError.
         reconnect: how it is opened again when it is lost; None if never.
+        on_sampled: called with each frame that was due, in the thread that reads: it must not
+            wait.
     """
 
     name: str
     open: Callable[[], Source]
     reconnect: ReconnectConfig | None = None
+    on_sampled: Callable[[Frame], object] = lambda frame: None
 
 
 def opened(source: Source) -> StreamInput:
@@ -122,6 +126,7 @@ class Reader:
             if sample is None:
                 continue
             frames_due.inc()
+            self._stream.on_sampled(frame)
             if not self._inbox.put(sample) or self._stopping.is_set():
                 return
         last = self._state.finish()

@@ -17,6 +17,7 @@ NEEDED = {
     *(f"ecolite_stream/labels/{name}.txt" for name in ("ucf101", "hmdb51", "kinetics400")),
     *(f"ecolite_stream/bundles/demo/{name}" for name in ("bundle.json", *FILES)),
     "ecolite_stream/py.typed",
+    *(f"ecolite_stream/web/static/{name}" for name in ("index.html", "page.js", "page.css")),
     "ecolite_stream/engines/openvino.py",
     "trainer/train.py",
     "trainer/network/eco_lite.py",

@@ -1,0 +1,62 @@
+"""The page as a run has it: what it needs of the streams, and the sink that feeds it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import click
+
+from ecolite_stream import __version__
+from ecolite_stream.config import StreamConfig
+from ecolite_stream.errors import ConfigError
+from ecolite_stream.metrics import Metrics
+from ecolite_stream.reader import StreamInput
+from ecolite_stream.sinks import Sink
+from ecolite_stream.web.board import Board
+from ecolite_stream.web.gallery import Gallery
+
+
+@contextlib.contextmanager
+def with_page(
+    streams: Sequence[StreamInput],
+    labels: Sequence[str],
+    metrics: Metrics,
+    config: StreamConfig,
+) -> Iterator[tuple[list[StreamInput], list[Sink]]]:
+    """Serve the page while the block runs, if the configuration wants it; says where on stderr.
+
+    Args:
+        streams: what is to be watched.
+        labels: the bundle's; each gets a colour.
+        metrics: where the run counts.
+        config: all of it.
+
+    Returns:
+        The streams, which show the page their pictures, and the sinks to add: one, or none.
+
+    Raises:
+        ConfigError: the extra is not installed, or nothing can listen there.
+    """
+    if config.web.address is None:
+        yield list(streams), []
+        return
+    try:
+        from ecolite_stream.web.server import serve_page
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"the page needs {error.name}, which is not installed; "
+            "run pip install 'ecolite-stream[web]'"
+        ) from error
+    names = [stream.name for stream in streams]
+    board, gallery = Board(names), Gallery(names)
+    about = {
+        "version": __version__,
+        "every_s": config.every_s,
+        "labels": labels,
+        "idle": config.events.ignore,
+    }
+    with serve_page(board, gallery, metrics, config.web, about) as url:
+        click.echo(f"page: {url}", err=True)
+        yield [dataclasses.replace(s, on_sampled=gallery.show) for s in streams], [board]

@@ -1,0 +1,216 @@
+"""What the web server answers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import Executor
+from importlib import resources
+
+from aiohttp import WSCloseCode, hdrs, web
+
+from ecolite_stream.config import WebConfig
+from ecolite_stream.web.access import Access
+from ecolite_stream.web.clips import ClipFolder
+from ecolite_stream.web.health import HealthReader
+from ecolite_stream.web.viewer import Show, Viewer
+
+MAX_CONNECTIONS = 128
+_MAX_BODY = 4096
+_HEALTH_EVERY_S = 1.0
+_CLOSE_S = 0.2
+_KINDS = {
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+}
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+        "media-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    "Cache-Control": "no-cache",
+}
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Site:
+    """The page, its connections and the clips.
+
+    Args:
+        show: what all pages get to see.
+        health: where the health of streams is read.
+        config: limits, and where clips are.
+        access: who is answered.
+        executor: one thread, for what would hold the event loop up.
+
+    Attributes:
+        silent: connections that have not asked for anything yet.
+    """
+
+    def __init__(
+        self,
+        show: Show,
+        health: HealthReader,
+        config: WebConfig,
+        access: Access,
+        executor: Executor,
+    ) -> None:
+        self.silent: set[web.RequestHandler] = set()
+        self._show = show
+        self._health = health
+        self._access = access
+        self._executor = executor
+        self._max_viewers = config.viewers
+        self._clips = ClipFolder(config.clips) if config.clips else None
+        self._files = _static_files()
+        self._sockets: dict[web.WebSocketResponse, Callable[[], object]] = {}
+
+    def app(self) -> web.Application:
+        """The application that answers."""
+        app = web.Application(middlewares=[self._guard], client_max_size=_MAX_BODY)
+        app.on_response_prepare.append(_add_headers)
+        app.on_shutdown.append(self._close_sockets)
+        app.cleanup_ctx.append(self._reads_health)
+        app.router.add_get("/", self._page)
+        app.router.add_get("/session", self._session)
+        app.router.add_post("/session", self._log_in)
+        app.router.add_get("/live", self._live)
+        app.router.add_get("/clips/{name}", self._clip)
+        app.router.add_get("/static/{name}", self._static)
+        return app
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        self.silent.discard(request.protocol)
+        host = request.headers.get(hdrs.HOST, "")
+        if not self._access.knows_host(host):
+            return _refusal(
+                421, "this server is not known by that name; `web.hosts` names it others"
+            )
+        if not self._access.is_own(request.headers.get(hdrs.ORIGIN), host):
+            return _refusal(403, "another site's page asked for this")
+        return await handler(request)
+
+    def _admits(self, request: web.Request) -> bool:
+        return self._access.admits(request.cookies.get(_cookie(request)))
+
+    async def _page(self, request: web.Request) -> web.Response:
+        return self._file("index.html" if self._admits(request) else "login.html")
+
+    async def _static(self, request: web.Request) -> web.Response:
+        return self._file(request.match_info["name"])
+
+    def _file(self, name: str) -> web.Response:
+        if name not in self._files:
+            return _refusal(404, "there is no such file")
+        kind = _KINDS["." + name.rpartition(".")[2]]
+        return web.Response(body=self._files[name], content_type=kind, charset="utf-8")
+
+    async def _session(self, request: web.Request) -> web.Response:
+        """Whether a page may connect: a browser does not tell why a WebSocket was refused."""
+        if not self._admits(request):
+            return _refusal(401, "log in first")
+        if len(self._sockets) >= self._max_viewers:
+            return _refusal(503, "too many pages are open; close one, or raise web.viewers")
+        return web.Response(status=204)
+
+    async def _log_in(self, request: web.Request) -> web.Response:
+        token = (await request.read()).decode("ascii", "replace").strip()
+        if not self._access.admits(token):
+            return _refusal(401, "that is not the token")
+        answer = web.Response(status=204)
+        if self._access.token is not None:
+            answer.set_cookie(
+                _cookie(request),
+                self._access.token,
+                httponly=True,
+                samesite="Strict",
+                secure=request.headers.get(hdrs.ORIGIN, "").startswith("https:"),
+                max_age=30 * 24 * 3600,
+            )
+        return answer
+
+    async def _live(self, request: web.Request) -> web.StreamResponse:
+        refused = await self._session(request)
+        if refused.status != 204:
+            return refused
+        socket = web.WebSocketResponse(heartbeat=10, max_msg_size=_MAX_BODY, timeout=0.2)
+
+        def let_go() -> None:
+            if request.transport is not None:
+                request.transport.abort()
+
+        self._sockets[socket] = let_go
+        try:
+            await socket.prepare(request)
+            await Viewer(socket, self._show).serve(let_go)
+        finally:
+            del self._sockets[socket]
+        return socket
+
+    async def _clip(self, request: web.Request) -> web.StreamResponse:
+        if not self._admits(request):
+            return _refusal(401, "log in first")
+        path = None
+        if self._clips is not None:
+            loop, name = asyncio.get_running_loop(), request.match_info["name"]
+            path = await loop.run_in_executor(self._executor, self._clips.path, name)
+        if path is None:
+            return _refusal(404, "there is no such clip any more")
+        return web.FileResponse(path, headers={"Content-Type": "video/mp4"})
+
+    async def _close_sockets(self, app: web.Application) -> None:
+        async def close(socket: web.WebSocketResponse, let_go: Callable[[], object]) -> None:
+            with contextlib.suppress(TimeoutError, ConnectionError):
+                async with asyncio.timeout(_CLOSE_S):
+                    await socket.close(code=WSCloseCode.GOING_AWAY, message=b"the run has ended")
+                    return
+            let_go()  # it takes nothing more
+
+        await asyncio.gather(*(close(*one) for one in self._sockets.items()))
+
+    async def _reads_health(self, app: web.Application) -> AsyncIterator[None]:
+        async def read() -> None:
+            loop = asyncio.get_running_loop()
+            while True:
+                self._show.health = self._health.read()
+                self._show.readings += 1
+                if self._clips and self._sockets:
+                    names = await loop.run_in_executor(self._executor, self._clips.names)
+                    self._show.board.link_clips(names)
+                await asyncio.sleep(_HEALTH_EVERY_S)
+
+        reading = asyncio.create_task(read())
+        yield
+        reading.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await reading
+
+
+def _static_files() -> dict[str, bytes]:
+    folder = resources.files("ecolite_stream.web") / "static"
+    return {file.name: file.read_bytes() for file in folder.iterdir() if "." in file.name}
+
+
+def _cookie(request: web.Request) -> str:
+    """Browsers share cookies among the ports of a host: each server has a name of its own."""
+    port = request.host.rpartition(":")[2]
+    return f"ecolite_{port if port.isdigit() else 'page'}"
+
+
+def _refusal(status: int, why: str) -> web.Response:
+    return web.Response(status=status, text=f"{why}\n")
+
+
+async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(_HEADERS)

@@ -1,0 +1,53 @@
+// How numbers and states are worded, here and nowhere else.
+export const percent = (score) => `${Math.round(100 * score)}%`;
+
+export function duration(seconds) {
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
+  if (seconds < 60) return `${Math.round(seconds)} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`;
+  return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
+}
+
+export const clock = (unix_s) => new Date(1000 * unix_s).toLocaleTimeString();
+
+export function count(number) {
+  return number < 10000 ? String(number) : `${(number / 1000).toFixed(number < 1e5 ? 1 : 0)}k`;
+}
+
+// Each label has a colour, the same wherever and whenever it is seen; those that are no event none.
+const HUES = 10;
+let hues = new Map();
+
+export function setLabels(labels, idle) {
+  const actions = labels.filter((label) => !idle.includes(label));
+  hues = new Map(actions.map((label, place) => [label, place % HUES]));
+}
+
+export const hue = (label) => `hue-${hues.get(label) ?? "none"}`;
+
+// Names as short as they still differ: of paths the last part, of URLs all but the scheme.
+export function shortNames(names) {
+  const short = names.map((name) =>
+    name.includes("://") ? name.replace(/^.*?:\/\//, "") : name.replace(/^.*\/(?=[^/])/, ""),
+  );
+  return names.map((name, i) => (short.indexOf(short[i]) === short.lastIndexOf(short[i]) ? short[i] : name));
+}
+
+const STATES = {
+  "": ["off", "not begun"],
+  connecting: ["warn", "connecting"],
+  stalled: ["warn", "stalled"],
+  waiting: ["bad", "lost"],
+  failed: ["bad", "failed"],
+  ended: ["off", "ended"],
+};
+
+// What is the matter with a stream: a level (good, warn, bad, off) and a few words.
+export function verdict(health, every_s) {
+  if (health.state !== "live") return STATES[health.state] ?? ["warn", health.state];
+  if (health.label_age_s !== null && health.label_age_s > Math.max(4 * every_s, 5)) {
+    return ["warn", "labels are old"];
+  }
+  if (health.dropping > 0.2) return ["warn", "drops frames"];
+  return ["good", "live"];
+}
