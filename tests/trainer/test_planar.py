@@ -8,7 +8,7 @@ import pytest
 
 from tests import golden
 from trainer.network import Network, NetworkConfig, build_network
-from trainer.network.planar import planar_head
+from trainer.network.planar import planar_encoder, planar_head
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -50,3 +50,13 @@ def test_weights_that_no_tap_can_reach_are_left_out() -> None:
 
     network = small("eco_lite", 4)
     assert count(planar_head(network, 4)) < 0.6 * count(network.head)
+
+
+@pytest.mark.parametrize("architecture", ["eco_lite", "eco_full"])
+def test_batch_norm_is_folded_into_the_encoder(architecture: str) -> None:
+    network = small(architecture, 4)
+    images = ms.Tensor(np.random.default_rng(2).normal(0, 1, (3, 3, 48, 48)).astype(np.float32))
+    expected = network.encoder(images).asnumpy()
+    encoder = planar_encoder(network)
+    assert not any("bn" in parameter.name for parameter in encoder.get_parameters())
+    assert golden.relative_error(encoder(images).asnumpy(), expected) < 1e-4

@@ -1,4 +1,4 @@
-"""The clip head with 2D convolutions only, for runtimes that know no others; exact.
+"""Encoder and head with 2D convolutions only, for runtimes that know no others; exact.
 
 A 3x3x3 convolution is the sum of three 3x3 ones: of the frames before, at and after each step in
 time. Taps that would only ever meet the zero padding are left out, with their weights: with one
@@ -19,7 +19,7 @@ import numpy as np
 
 from ecolite_stream.types import FloatArray
 from trainer.network import eco_full, eco_lite
-from trainer.network.blocks import BatchNormReLU3d, Conv3d
+from trainer.network.blocks import BatchNormReLU3d, Conv3d, ConvBN, PooledProjection
 
 
 class PlanarConv(nn.Cell):
@@ -38,7 +38,7 @@ class PlanarConv(nn.Cell):
         weight_OITHW = conv.conv.weight.asnumpy()
         bias_O = conv.conv.bias.asnumpy()
         if bn is not None:
-            scale_O, shift_O = scale_and_shift(bn)
+            scale_O, shift_O = scale_and_shift(bn.bn)
             weight_OITHW = weight_OITHW * scale_O[:, None, None, None, None]
             bias_O = bias_O * scale_O + shift_O
         self.stride = int(conv.conv.stride[0])
@@ -88,9 +88,8 @@ def _tap(weight_OITHW: FloatArray, step: int) -> ms.Tensor:
     return ms.Tensor(np.ascontiguousarray(weight_OITHW[:, :, step], np.float32))
 
 
-def scale_and_shift(bn: BatchNormReLU3d) -> tuple[FloatArray, FloatArray]:
+def scale_and_shift(norm: nn.BatchNorm2d) -> tuple[FloatArray, FloatArray]:
     """What batch norm does once it has been trained: y = scale * x + shift, both (C,) float32."""
-    norm = bn.bn
     scale = norm.gamma.asnumpy() / np.sqrt(norm.moving_variance.asnumpy() + norm.eps)
     shift = norm.beta.asnumpy() - norm.moving_mean.asnumpy() * scale
     return scale.astype(np.float32), shift.astype(np.float32)
@@ -101,7 +100,7 @@ class ScaleShiftReLU(nn.Cell):
 
     def __init__(self, bn: BatchNormReLU3d) -> None:
         super().__init__()
-        scale_C, shift_C = scale_and_shift(bn)
+        scale_C, shift_C = scale_and_shift(bn.bn)
         shape = (1, -1, 1, 1)
         self.scale = ms.Parameter(ms.Tensor(scale_C.reshape(shape)), name="scale")
         self.shift = ms.Parameter(ms.Tensor(shift_C.reshape(shape)), name="shift")
@@ -160,7 +159,8 @@ class PlanarLiteHead(nn.Cell):
         self.new_fc = head.new_fc
 
     def construct(self, features_BNCHW: ms.Tensor) -> ms.Tensor:
-        return self.new_fc(self.net(features_BNCHW[0]))
+        _, n, c, h, w = features_BNCHW.shape
+        return self.new_fc(self.net(features_BNCHW.reshape((n, c, h, w))))
 
 
 class PlanarFullHead(nn.Cell):
@@ -175,7 +175,8 @@ class PlanarFullHead(nn.Cell):
         self.new_fc = head.new_fc
 
     def construct(self, features_BND: ms.Tensor) -> ms.Tensor:
-        features_ND = features_BND[0]
+        _, n, d = features_BND.shape
+        features_ND = features_BND.reshape((n, d))
         maps_NCHW = features_ND[:, : self.map_values].reshape((-1, *self.map_shape))
         vector_BC = features_ND[:, self.map_values :].mean(0).reshape((1, -1))
         return self.new_fc(self.concat((vector_BC, self.net(maps_NCHW))))
@@ -189,3 +190,20 @@ def planar_head(network: eco_lite.EcoLite | eco_full.EcoFull, num_segments: int)
         head = PlanarLiteHead(network.head, num_segments)
     head.set_train(False)
     return head
+
+
+def planar_encoder(network: eco_lite.EcoLite | eco_full.EcoFull) -> nn.Cell:
+    """The encoder of a trained network with batch norm folded into its convolutions.
+
+    It has 2D convolutions only as it is. The network is changed, and is not to be trained again.
+    """
+    encoder: nn.Cell = network.encoder
+    encoder.set_train(False)
+    for _, cell in encoder.cells_and_names():
+        if isinstance(cell, ConvBN | PooledProjection):
+            scale_O, shift_O = scale_and_shift(cell.bn)
+            weight_OIHW = cell.conv.weight.asnumpy() * scale_O[:, None, None, None]
+            cell.conv.weight.set_data(ms.Tensor(weight_OIHW))
+            cell.conv.bias.set_data(ms.Tensor(cell.conv.bias.asnumpy() * scale_O + shift_O))
+            cell.bn = nn.Identity()
+    return encoder
