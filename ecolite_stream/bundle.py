@@ -36,6 +36,10 @@ GOLDEN = "golden.npz"
 PARTS = ("encoder", "head")
 """What every bundle has a graph of; others may come."""
 
+PLANAR_PARTS = {"encoder": "encoder_2d", "head": "head_2d"}
+"""The same with 2D convolutions only and batch norm folded, where a bundle has them: what runtimes
+take that know no 3D convolution. One frame or one clip at a time."""
+
 FORMATS = ("mindir", "onnx", "ms", "om", "openvino")
 PRECISIONS = ("f32", "f16", "bf16", "int8")
 
@@ -45,7 +49,7 @@ class Graph:
     """One graph of a bundle; a row of its table.
 
     Attributes:
-        part: what it computes: `encoder`, `head`.
+        part: what it computes: `encoder`, `head`, or one of `PLANAR_PARTS`.
         format: one of `FORMATS`.
         file: its name in the bundle's folder.
         precision: what it computes in, one of `PRECISIONS`; inputs and outputs are float32.
@@ -79,6 +83,8 @@ EXPORTED = (
     Graph("head", "mindir", "head.mindir"),
     Graph("encoder", "onnx", "encoder.onnx", batch_sizes=(1,)),
     Graph("head", "onnx", "head.onnx", batch_sizes=(1,)),
+    Graph("encoder_2d", "onnx", "encoder_2d.onnx", batch_sizes=(1,)),
+    Graph("head_2d", "onnx", "head_2d.onnx", batch_sizes=(1,)),
 )
 """The graphs that `trainer.export` writes."""
 

@@ -2,6 +2,7 @@
 
 python -m trainer.export CHECKPOINT --bundle DIR
 python -m trainer.export --untrained --num-segments 16 --bundle DIR      to measure speed
+python -m trainer.export --add-2d --bundle DIR      give an older bundle its graphs without Conv3D
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from trainer.checkpoint import (
     network_from,
     parameters_of,
 )
+from trainer.deploy import check_planar, export_onnx, export_planar, with_planar
 from trainer.device import use_device
 from trainer.network import Network, NetworkConfig, build_network
 
@@ -69,8 +71,33 @@ def export_bundle(checkpoint: Checkpoint, folder: Path) -> Bundle:
             draft.mkdir()
             export_graphs(network, spec, draft)
             np.savez_compressed(draft / GOLDEN, **dataclasses.asdict(golden))
+            export_planar(Checkpoint(spec, checkpoint.parameters), golden, draft)
+            open_to_readers(draft)
             write_description(draft, spec, EXPORTED, [GOLDEN])
-            check_engines(read_bundle(draft))
+            written = read_bundle(draft)
+            check_engines(written)
+            (only_2d := Path(scratch) / "2d").mkdir()
+            check_planar(written, only_2d)
+            replace_folder(draft, folder)
+    except OSError as error:
+        raise BundleError(f"bundle {folder} cannot be written: {error}") from error
+    return read_bundle(folder)
+
+
+def add_planar(folder: Path) -> Bundle:
+    """Give a bundle, whole or not at all, its graphs with 2D convolutions only: `with_planar`.
+
+    Raises:
+        BundleError: there is no bundle, it has no weights, or cannot be written.
+        EngineError: the new graphs compute something else.
+    """
+    bundle = read_bundle(folder)
+    try:
+        with tempfile.TemporaryDirectory(dir=folder.resolve().parent, prefix=".export-") as scratch:
+            draft = Path(scratch) / "bundle"
+            draft.mkdir()
+            with_planar(bundle, draft)
+            open_to_readers(draft)
             replace_folder(draft, folder)
     except OSError as error:
         raise BundleError(f"bundle {folder} cannot be written: {error}") from error
@@ -133,19 +160,16 @@ def export_graphs(network: Network, spec: ModelSpec, folder: Path) -> None:
         part: nn.Cell = getattr(network, name)
         part.set_train(False)
         one = ms.Tensor(np.zeros((1, *shape), np.float32))
-        _export_onnx(part, one, str(folder / f"{name}.onnx"))
+        export_onnx(part, one, folder / f"{name}.onnx")
         many = ms.Tensor(shape=[None, *shape], dtype=ms.float32)
         ms.export(part, many, file_name=str(folder / f"{name}.mindir"), file_format="MINDIR")
-    folder.chmod(0o755)  # MindSpore leaves the folder to its owner, and the files read-only
-    for graph in folder.iterdir():
-        graph.chmod(0o644)
 
 
-def _export_onnx(part: nn.Cell, example: ms.Tensor, path: str) -> None:
-    if hasattr(ms, "onnx"):
-        ms.onnx.export(part, example, file_name=path)
-    else:  # MindSpore 2.7
-        ms.export(part, example, file_name=path, file_format="ONNX")
+def open_to_readers(folder: Path) -> None:
+    """MindSpore leaves a folder it wrote into to its owner, and the files read-only."""
+    folder.chmod(0o755)
+    for file in folder.iterdir():
+        file.chmod(0o644)
 
 
 def make_golden(network: Network, spec: ModelSpec) -> Golden:
@@ -206,6 +230,7 @@ def untrained(config: NetworkConfig, seed: int = 0) -> Checkpoint:
 @click.argument("checkpoint", required=False, type=click.Path(path_type=Path))
 @click.option("--bundle", required=True, type=click.Path(path_type=Path), help="Folder to write.")
 @click.option("--untrained", "is_untrained", is_flag=True, help="Random weights, no CHECKPOINT.")
+@click.option("--add-2d", is_flag=True, help="Give the bundle that is there graphs without Conv3D.")
 @click.option("--num-segments", default=4, show_default=True, help="N of --untrained.")
 @click.option("--width", default=1.0, show_default=True, help="Of --untrained.")
 @click.option("--image-size", default=224, show_default=True, help="Of --untrained, in pixels.")
@@ -215,6 +240,7 @@ def main(
     checkpoint: Path | None,
     bundle: Path,
     is_untrained: bool,
+    add_2d: bool,
     num_segments: int,
     width: float,
     image_size: int,
@@ -222,14 +248,16 @@ def main(
     device: str | None,
 ) -> None:
     """Export CHECKPOINT as a bundle and check it on every engine installed."""
-    if (checkpoint is None) != is_untrained:
-        raise click.UsageError("name either a CHECKPOINT or --untrained")
+    if (checkpoint is not None) + is_untrained + add_2d != 1:
+        raise click.UsageError("name either a CHECKPOINT or --untrained or --add-2d")
     use_device(device or "cpu")
-    if checkpoint is None:
-        exported = untrained(NetworkConfig("eco_lite", num_segments, image_size, classes, width))
+    if add_2d:
+        written = add_planar(bundle)
+    elif checkpoint is None:
+        config = NetworkConfig("eco_lite", num_segments, image_size, classes, width)
+        written = export_bundle(untrained(config), bundle)
     else:
-        exported = load_checkpoint(checkpoint)
-    written = export_bundle(exported, bundle)
+        written = export_bundle(load_checkpoint(checkpoint), bundle)
     megabytes = sum(file.stat().st_size for file in bundle.iterdir()) / 1e6
     engines = ", ".join(installed_engines())
     summary = f"{megabytes:.1f} MB, agrees on {engines}; {written.digest[:12]}"

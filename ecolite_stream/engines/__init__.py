@@ -8,8 +8,9 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from ecolite_stream.bundle import Bundle, Graph
-from ecolite_stream.engines.base import Engine, GraphEngine, uninterrupted
+from ecolite_stream.engines.base import Engine, GraphEngine, parse_device, uninterrupted
 from ecolite_stream.engines.mindspore import MindSporeEngine
+from ecolite_stream.engines.mindspore_lite import MindSporeLiteEngine
 from ecolite_stream.engines.names import ENGINE_NAMES
 from ecolite_stream.engines.openvino import OpenVinoEngine
 from ecolite_stream.errors import EngineError
@@ -17,20 +18,21 @@ from ecolite_stream.errors import EngineError
 __all__ = ["ENGINE_NAMES", "Engine", "installed_engines", "open_engine", "require_graphs"]
 
 _ENGINES: dict[str, type[GraphEngine]] = {
-    engine.name: engine for engine in (OpenVinoEngine, MindSporeEngine)
+    engine.name: engine for engine in (OpenVinoEngine, MindSporeEngine, MindSporeLiteEngine)
 }
 
 
 def installed_engines() -> list[str]:
     """Names of the engines whose library is installed, fastest first."""
-    return [name for name in ENGINE_NAMES if find_spec(name) is not None]
+    return [name for name in ENGINE_NAMES if find_spec(_ENGINES[name].library or name) is not None]
 
 
 def open_engine(name: str, bundle: Bundle, device: str | None = None) -> Engine:
     """Open a bundle with the engine of that name.
 
     Args:
-        name: one of `ENGINE_NAMES`, or `auto`: the fastest one installed that can run the bundle.
+        name: one of `ENGINE_NAMES`, or `auto`: the fastest one installed that can run the bundle,
+            and on an Ascend the runtime made for it first.
         bundle: the model.
         device: what to compute on: `cpu`, `ascend`, `ascend:0`, `gpu:0`; None is the engine's own
             default, a CPU.
@@ -63,7 +65,9 @@ def _known(name: str) -> type[GraphEngine]:
 
 def _fastest(bundle: Bundle, device: str | None) -> str:
     reasons = []
-    for name in installed_engines():
+    on_ascend = device is not None and parse_device(device).kind == "ascend"
+    names = sorted(installed_engines(), key=lambda name: on_ascend and name != "mslite")
+    for name in names:
         try:
             require_graphs(name, bundle, device)
             return name

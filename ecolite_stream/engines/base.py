@@ -91,7 +91,8 @@ class GraphEngine(ABC):
     """What every engine of this package does the same way; `_load` is its own.
 
     Args:
-        bundle: the model; `name` runs its graphs of `format`.
+        bundle: the model; `name` runs its graphs of `format`, with a library that has the
+            engine's name unless `library` says otherwise.
         device: as `parse_device` reads it; None is the first of `devices`.
 
     Raises:
@@ -101,6 +102,7 @@ class GraphEngine(ABC):
 
     name: str
     format: ClassVar[str]
+    library: ClassVar[str] = ""
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
 
     def __init__(self, bundle: Bundle, device: str | None = None) -> None:
@@ -108,14 +110,14 @@ class GraphEngine(ABC):
         self._runs: dict[str, Run] = {}
         self._path = bundle.path
         self._start(parse_device(device or self.devices[0]))
-        for graph in graphs:
-            with translated(f"{self._where(graph.part)} cannot be loaded from {graph.file}"):
-                self._runs[graph.part] = self._load(bundle, graph)
+        for part, graph in zip(PARTS, graphs, strict=True):
+            with translated(f"{self._where(part)} cannot be loaded from {graph.file}"):
+                self._runs[part] = self._load(bundle, graph)
         warm_up(self, bundle.spec)
 
     @classmethod
     def require(cls, bundle: Bundle, device: str | None = None) -> list[Graph]:
-        """The graphs that this engine would run, without its library.
+        """The graphs that this engine would run for each of `PARTS`, without its library.
 
         Raises:
             ConfigError: there is no such device.
@@ -127,7 +129,16 @@ class GraphEngine(ABC):
                 f"engine {cls.name} runs on {', '.join(cls.devices)}, not on {device}; "
                 "name another device or another engine"
             )
-        return [require_graph(cls.name, bundle, part, cls.format) for part in PARTS]
+        return [cls.graph_for(bundle, part) for part in PARTS]
+
+    @classmethod
+    def graph_for(cls, bundle: Bundle, part: str) -> Graph:
+        """The graph that this engine would run for one of `PARTS`.
+
+        Raises:
+            EngineError: the bundle has none.
+        """
+        return require_graph(cls.name, bundle, part, cls.format)
 
     def encode(self, images: FloatArray) -> FloatArray:
         """See `Engine`."""
@@ -169,13 +180,14 @@ def require_graph(
         EngineError: the bundle has none; says what it has.
     """
     own = [graph for graph in bundle.graphs if graph.part == part]
+    has = ", ".join(map(str, own)) or "none at all"
     for graph in own:
         takes_one = not graph.batch_sizes or 1 in graph.batch_sizes
         if (graph.format, graph.precision) == (format, precision) and takes_one:
             return graph
     raise EngineError(
         f"engine {engine}: {bundle.path} has no {part} graph of format {format}, precision "
-        f"{precision} and batch 1 or any; it has {', '.join(map(str, own))}; name another engine "
+        f"{precision} and batch 1 or any; it has {has}; name another engine "
         "or export the bundle again"
     )
 

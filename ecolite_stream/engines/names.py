@@ -2,5 +2,5 @@
 
 from __future__ import annotations
 
-ENGINE_NAMES = ("openvino", "mindspore")
-"""Fastest first, as `ecolite-bench speed` measures them; each has the name of its library."""
+ENGINE_NAMES = ("openvino", "mindspore", "mslite")
+"""Fastest first, as `ecolite-bench speed` measures them on a CPU."""

@@ -8,7 +8,7 @@ import pytest
 
 from tests import golden
 from trainer.network import Network, NetworkConfig, build_network
-from trainer.network.planar import planar_head
+from trainer.network.planar import planar_encoder, planar_head
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -26,16 +26,16 @@ def small(architecture: str, num_segments: int) -> Network:
     return network
 
 
-def features(network: Network, num_segments: int, clips: int) -> ms.Tensor:
-    shape = (clips, num_segments, *network.feature_shape)
+def features(network: Network, num_segments: int) -> ms.Tensor:
+    shape = (1, num_segments, *network.feature_shape)
     return ms.Tensor(np.random.default_rng(2).normal(0, 1, shape).astype(np.float32))
 
 
-@pytest.mark.parametrize("num_segments", [4, 8, 12, 16, 20])
+@pytest.mark.parametrize("num_segments", [4, 8, 12, 16, 20, 24, 32])
 @pytest.mark.parametrize("architecture", ["eco_lite", "eco_full"])
 def test_it_computes_the_same(architecture: str, num_segments: int) -> None:
     network = small(architecture, num_segments)
-    inputs = features(network, num_segments, clips=2)
+    inputs = features(network, num_segments)
     expected = network.head(inputs).asnumpy()
     found = planar_head(network, num_segments)(inputs).asnumpy()
     assert np.abs(expected).max() > 0.1
@@ -50,3 +50,13 @@ def test_weights_that_no_tap_can_reach_are_left_out() -> None:
 
     network = small("eco_lite", 4)
     assert count(planar_head(network, 4)) < 0.6 * count(network.head)
+
+
+@pytest.mark.parametrize("architecture", ["eco_lite", "eco_full"])
+def test_batch_norm_is_folded_into_the_encoder(architecture: str) -> None:
+    network = small(architecture, 4)
+    images = ms.Tensor(np.random.default_rng(2).normal(0, 1, (3, 3, 48, 48)).astype(np.float32))
+    expected = network.encoder(images).asnumpy()
+    encoder = planar_encoder(network)
+    assert not any("bn" in parameter.name for parameter in encoder.get_parameters())
+    assert golden.relative_error(encoder(images).asnumpy(), expected) < 1e-4

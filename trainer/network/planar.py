@@ -1,9 +1,13 @@
-"""The clip head with 2D convolutions only, for runtimes that know no others; exact.
+"""Encoder and head with 2D convolutions only, for runtimes that know no others; exact.
 
 A 3x3x3 convolution is the sum of three 3x3 ones: of the frames before, at and after each step in
 time. Taps that would only ever meet the zero padding are left out, with their weights: with one
 step left in time two thirds of res5 are never used. Batch norm that follows a convolution at once
 is folded into it; where the un-normalised sum is needed too it stays, as a scale and a shift.
+
+The heads take one clip, and its steps are the batch of every convolution: four dimensions, which
+all runtimes know, and nothing is padded in time. MindSpore Lite 2.0 never returns from a graph
+where a slice keeps every step.
 """
 
 from __future__ import annotations
@@ -15,13 +19,13 @@ import numpy as np
 
 from ecolite_stream.types import FloatArray
 from trainer.network import eco_full, eco_lite
-from trainer.network.blocks import BatchNormReLU3d, Conv3d
+from trainer.network.blocks import BatchNormReLU3d, Conv3d, ConvBN, PooledProjection
 
 
 class PlanarConv(nn.Cell):
     """`Conv3d`, and maybe the batch norm and ReLU after it, on clips of a known length.
 
-    (B, T, in, H, W) -> (B, T', out, H', W') float32.
+    (T, in, H, W) of one clip -> (T', out, H', W') float32: steps in time are the batch.
 
     Args:
         conv: whose weights are taken.
@@ -34,7 +38,7 @@ class PlanarConv(nn.Cell):
         weight_OITHW = conv.conv.weight.asnumpy()
         bias_O = conv.conv.bias.asnumpy()
         if bn is not None:
-            scale_O, shift_O = scale_and_shift(bn)
+            scale_O, shift_O = scale_and_shift(bn.bn)
             weight_OITHW = weight_OITHW * scale_O[:, None, None, None, None]
             bias_O = bias_O * scale_O + shift_O
         self.stride = int(conv.conv.stride[0])
@@ -59,63 +63,51 @@ class PlanarConv(nn.Cell):
             dilation=(1, 1),
         )
         self.add_bias = ops.BiasAdd()
-        none = ((0, 0), (0, 0), (0, 0), (0, 0))
-        self.first_is_missing = ops.Pad(((0, 0), (self.out_steps - self.num_before, 0), *none[:3]))
-        self.last_is_missing = ops.Pad(((0, 0), (0, self.out_steps - self.num_after), *none[:3]))
+        self.concat = ops.Concat(axis=0)
         self.relu = nn.ReLU() if bn is not None else nn.Identity()
 
-    def construct(self, x_BTCHW: ms.Tensor) -> ms.Tensor:
-        sum_BTCHW = self.apply_2d(x_BTCHW[:, :: self.stride], self.at, self.out_steps, True)
+    def construct(self, x_TCHW: ms.Tensor) -> ms.Tensor:
+        frames = x_TCHW if self.stride == 1 else x_TCHW[:: self.stride]
+        sum_TCHW = self.add_bias(self.conv2d(frames, self.at), self.bias)
         if self.num_before:
             first = self.stride - 1  # of the frames before steps 1, 2 ...
-            frames = x_BTCHW[:, first : first + self.stride * self.num_before : self.stride]
-            before = self.apply_2d(frames, self.before, self.num_before, False)
-            sum_BTCHW = sum_BTCHW + self.first_is_missing(before)
+            frames = x_TCHW[first : first + self.stride * self.num_before : self.stride]
+            before = sum_TCHW[1:] + self.conv2d(frames, self.before)
+            sum_TCHW = self.concat((sum_TCHW[:1], before))
         if self.num_after:
-            frames = x_BTCHW[:, 1 :: self.stride]
-            after = self.apply_2d(frames, self.after, self.num_after, False)
+            after = self.conv2d(x_TCHW[1 :: self.stride], self.after)
             if self.num_after < self.out_steps:
-                after = self.last_is_missing(after)
-            sum_BTCHW = sum_BTCHW + after
-        return self.relu(sum_BTCHW)
-
-    def apply_2d(
-        self, x_BTCHW: ms.Tensor, weight: ms.Tensor, steps: int, with_bias: bool
-    ) -> ms.Tensor:
-        """One tap: (B, steps, in, H, W) -> (B, steps, out, H', W')."""
-        _, _, c, h, w = x_BTCHW.shape
-        y_KCHW = self.conv2d(x_BTCHW.reshape((-1, c, h, w)), weight)
-        if with_bias:
-            y_KCHW = self.add_bias(y_KCHW, self.bias)
-        _, o, h_out, w_out = y_KCHW.shape
-        return y_KCHW.reshape((-1, steps, o, h_out, w_out))
+                after = sum_TCHW[: self.num_after] + after
+                sum_TCHW = self.concat((after, sum_TCHW[self.num_after :]))
+            else:
+                sum_TCHW = sum_TCHW + after
+        return self.relu(sum_TCHW)
 
 
 def _tap(weight_OITHW: FloatArray, step: int) -> ms.Tensor:
     return ms.Tensor(np.ascontiguousarray(weight_OITHW[:, :, step], np.float32))
 
 
-def scale_and_shift(bn: BatchNormReLU3d) -> tuple[FloatArray, FloatArray]:
+def scale_and_shift(norm: nn.BatchNorm2d) -> tuple[FloatArray, FloatArray]:
     """What batch norm does once it has been trained: y = scale * x + shift, both (C,) float32."""
-    norm = bn.bn
     scale = norm.gamma.asnumpy() / np.sqrt(norm.moving_variance.asnumpy() + norm.eps)
     shift = norm.beta.asnumpy() - norm.moving_mean.asnumpy() * scale
     return scale.astype(np.float32), shift.astype(np.float32)
 
 
 class ScaleShiftReLU(nn.Cell):
-    """Batch norm that cannot be folded, and its ReLU: (B, T, C, H, W), same shape out."""
+    """Batch norm that cannot be folded, and its ReLU: (T, C, H, W), same shape out."""
 
     def __init__(self, bn: BatchNormReLU3d) -> None:
         super().__init__()
-        scale_C, shift_C = scale_and_shift(bn)
-        shape = (1, 1, -1, 1, 1)
+        scale_C, shift_C = scale_and_shift(bn.bn)
+        shape = (1, -1, 1, 1)
         self.scale = ms.Parameter(ms.Tensor(scale_C.reshape(shape)), name="scale")
         self.shift = ms.Parameter(ms.Tensor(shift_C.reshape(shape)), name="shift")
         self.relu = nn.ReLU()
 
-    def construct(self, x_BTCHW: ms.Tensor) -> ms.Tensor:
-        return self.relu(x_BTCHW * self.scale + self.shift)
+    def construct(self, x_TCHW: ms.Tensor) -> ms.Tensor:
+        return self.relu(x_TCHW * self.scale + self.shift)
 
 
 class PlanarStage(nn.Cell):
@@ -132,14 +124,14 @@ class PlanarStage(nn.Cell):
         self.b_2 = PlanarConv(stage.b_2, self.out_steps)
         self.b_bn = ScaleShiftReLU(stage.b_bn)
 
-    def construct(self, x_BTCHW: ms.Tensor) -> ms.Tensor:
-        a_BTCHW = self.a_2(self.a_1(x_BTCHW)) + self.a_down(x_BTCHW)
-        b_BTCHW = self.b_2(self.b_1(self.a_bn(a_BTCHW)))
-        return self.b_bn(a_BTCHW + b_BTCHW)
+    def construct(self, x_TCHW: ms.Tensor) -> ms.Tensor:
+        a_TCHW = self.a_2(self.a_1(x_TCHW)) + self.a_down(x_TCHW)
+        b_TCHW = self.b_2(self.b_1(self.a_bn(a_TCHW)))
+        return self.b_bn(a_TCHW + b_TCHW)
 
 
 class PlanarNet(nn.Cell):
-    """`Residual3DNet`: maps (B, N, 96w, h, w) -> pooled (B, 512w) float32."""
+    """`Residual3DNet`: maps (N, 96w, h, w) of one clip -> pooled (1, 512w) float32."""
 
     def __init__(self, net: eco_lite.Residual3DNet, steps: int) -> None:
         super().__init__()
@@ -151,15 +143,15 @@ class PlanarNet(nn.Cell):
         self.res4 = PlanarStage(net.res4, steps)
         self.res5 = PlanarStage(net.res5, self.res4.out_steps)
 
-    def construct(self, maps_BTCHW: ms.Tensor) -> ms.Tensor:
-        a_BTCHW = self.res3a_2(maps_BTCHW)
-        b_BTCHW = self.res3b_2(self.res3b_1(self.res3a_bn(a_BTCHW)))
-        x_BTCHW = self.res3b_bn(a_BTCHW + b_BTCHW)
-        return self.res5(self.res4(x_BTCHW)).mean((1, 3, 4))
+    def construct(self, maps_TCHW: ms.Tensor) -> ms.Tensor:
+        a_TCHW = self.res3a_2(maps_TCHW)
+        b_TCHW = self.res3b_2(self.res3b_1(self.res3a_bn(a_TCHW)))
+        x_TCHW = self.res3b_bn(a_TCHW + b_TCHW)
+        return self.res5(self.res4(x_TCHW)).mean((0, 2, 3)).reshape((1, -1))
 
 
 class PlanarLiteHead(nn.Cell):
-    """ECO-Lite's head: features (B, N, C, h, w) -> logits (B, classes) float32."""
+    """ECO-Lite's head: features (1, N, C, h, w) -> logits (1, classes) float32."""
 
     def __init__(self, head: eco_lite.ClipHead, num_segments: int) -> None:
         super().__init__()
@@ -167,26 +159,27 @@ class PlanarLiteHead(nn.Cell):
         self.new_fc = head.new_fc
 
     def construct(self, features_BNCHW: ms.Tensor) -> ms.Tensor:
-        return self.new_fc(self.net(features_BNCHW))
+        _, n, c, h, w = features_BNCHW.shape
+        return self.new_fc(self.net(features_BNCHW.reshape((n, c, h, w))))
 
 
 class PlanarFullHead(nn.Cell):
-    """ECO-Full's head: flat features (B, N, D) -> logits (B, classes) float32."""
+    """ECO-Full's head: flat features (1, N, D) -> logits (1, classes) float32."""
 
     def __init__(self, head: eco_full.ClipHead, num_segments: int) -> None:
         super().__init__()
         self.map_shape = head.map_shape
         self.map_values = head.map_values
-        self.num_segments = num_segments
         self.net = PlanarNet(head.net3d, num_segments)
         self.concat = ops.Concat(axis=1)
         self.new_fc = head.new_fc
 
     def construct(self, features_BND: ms.Tensor) -> ms.Tensor:
-        maps_BND = features_BND[:, :, : self.map_values]
-        maps_BNCHW = maps_BND.reshape((-1, self.num_segments, *self.map_shape))
-        vector_BC = features_BND[:, :, self.map_values :].mean(1)
-        return self.new_fc(self.concat((vector_BC, self.net(maps_BNCHW))))
+        _, n, d = features_BND.shape
+        features_ND = features_BND.reshape((n, d))
+        maps_NCHW = features_ND[:, : self.map_values].reshape((-1, *self.map_shape))
+        vector_BC = features_ND[:, self.map_values :].mean(0).reshape((1, -1))
+        return self.new_fc(self.concat((vector_BC, self.net(maps_NCHW))))
 
 
 def planar_head(network: eco_lite.EcoLite | eco_full.EcoFull, num_segments: int) -> nn.Cell:
@@ -197,3 +190,20 @@ def planar_head(network: eco_lite.EcoLite | eco_full.EcoFull, num_segments: int)
         head = PlanarLiteHead(network.head, num_segments)
     head.set_train(False)
     return head
+
+
+def planar_encoder(network: eco_lite.EcoLite | eco_full.EcoFull) -> nn.Cell:
+    """The encoder of a trained network with batch norm folded into its convolutions.
+
+    It has 2D convolutions only as it is. The network is changed, and is not to be trained again.
+    """
+    encoder: nn.Cell = network.encoder
+    encoder.set_train(False)
+    for _, cell in encoder.cells_and_names():
+        if isinstance(cell, ConvBN | PooledProjection):
+            scale_O, shift_O = scale_and_shift(cell.bn)
+            weight_OIHW = cell.conv.weight.asnumpy() * scale_O[:, None, None, None]
+            cell.conv.weight.set_data(ms.Tensor(weight_OIHW))
+            cell.conv.bias.set_data(ms.Tensor(cell.conv.bias.asnumpy() * scale_O + shift_O))
+            cell.bn = nn.Identity()
+    return encoder

@@ -1,0 +1,52 @@
+"""The MindSpore Lite engine: Ascend 310, and a CPU."""
+
+from __future__ import annotations
+
+from ecolite_stream.bundle import PLANAR_PARTS, Bundle, Graph
+from ecolite_stream.engines.base import Device, GraphEngine, Run, require_graph
+from ecolite_stream.engines.mslite import LiteError, LiteRuntime
+from ecolite_stream.errors import EngineError
+
+
+class MindSporeLiteEngine(GraphEngine):
+    """Runs a bundle's 2D graphs with MindSpore Lite, one frame and one clip at a time.
+
+    A bundle may carry graphs that `converter_lite` wrote for the device, of format `ms`; they come
+    first. Otherwise the ONNX graphs are converted once, and kept in the user's cache folder.
+    """
+
+    name = "mslite"
+    library = "mindspore_lite"
+    format = "onnx"
+    devices = ("cpu", "ascend")
+
+    @classmethod
+    def graph_for(cls, bundle: Bundle, part: str) -> Graph:
+        """See `GraphEngine`."""
+        for precision in ("f32", "f16"):
+            converted = bundle.graph(part, "ms", precision)
+            if converted and converted.batch_sizes in ((), (1,)):
+                return converted
+        return planar_graph(bundle, part)
+
+    def _start(self, device: Device) -> None:
+        try:
+            self._runtime = LiteRuntime(device.kind, device.index or 0)
+        except LiteError as error:
+            raise EngineError(f"engine mslite cannot use device {device}: {error}") from error
+
+    def _load(self, bundle: Bundle, graph: Graph) -> Run:
+        return self._runtime.load(bundle.file(graph.file))
+
+
+def planar_graph(bundle: Bundle, part: str) -> Graph:
+    """The ONNX graph of one of `PARTS` that has 2D convolutions only.
+
+    Raises:
+        EngineError: the bundle has none; says how it gets one.
+    """
+    try:
+        return require_graph("mslite", bundle, PLANAR_PARTS[part], "onnx")
+    except EngineError as error:
+        how = f"python -m trainer.export --add-2d --bundle {bundle.path}"
+        raise EngineError(f"{error}, or add them with {how}") from error

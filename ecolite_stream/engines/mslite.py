@@ -1,0 +1,272 @@
+"""MindSpore Lite, the runtime of Ascend 310: loads a graph, and converts it first where it must.
+
+This file alone knows the runtime, 2.0 to 2.7. It imports nothing of this package and runs on
+CPython 3.7, for which alone the package index has a runtime; `mindspore_lite.py` beside it makes
+an engine of it. What differs between versions is in `_Api` alone.
+
+Source: https://www.mindspore.cn/lite/api/en/r2.0/mindspore_lite.html and its later editions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Callable, Iterator  # noqa: UP035  CPython 3.7
+
+import numpy as np
+
+OLDEST = (2, 0)
+CONVERTED = (".mindir", ".ms")
+"""Suffixes of what `converter_lite` writes."""
+
+Run = Callable[[Any], Any]
+"""A loaded graph: (K, ...) float32 -> (K, ...) float32, K >= 1."""
+
+
+class LiteError(RuntimeError):
+    """The runtime, or what it needs, is not as it must be; says what to do."""
+
+
+class LiteRuntime:
+    """Loads graphs with MindSpore Lite on one device.
+
+    Args:
+        kind: `cpu` or `ascend`. An Ascend computes in float16, a CPU in float32.
+        index: which Ascend, from 0.
+        cache: where converted graphs are kept; None is `cache_folder`.
+
+    Raises:
+        LiteError: the runtime is missing or too old, or there is no such device.
+    """
+
+    def __init__(self, kind: str = "cpu", index: int = 0, cache: Path | None = None) -> None:
+        if kind == "ascend":
+            require_ascend(index)
+        self._api = _Api(kind, index)
+        self._cache = cache_folder() if cache is None else cache
+
+    def load(self, path: Path) -> Run:
+        """Load a graph that takes one sample at a time, and run any number of samples with it.
+
+        Args:
+            path: ONNX, which is converted once and kept; or what `converter_lite` wrote for this
+                device, `.mindir` or `.ms`.
+
+        Raises:
+            LiteError: it cannot be converted or loaded, or takes more than one sample.
+        """
+        if path.suffix not in CONVERTED:
+            path = self._converted(path)
+        model = self._api.load(path)
+        shape = tuple(model.get_inputs()[0].shape)
+        if not shape or shape[0] != 1:
+            raise LiteError(f"{path} takes inputs of shape {shape}; expected a batch of one")
+
+        def run(batch: Any) -> Any:
+            if batch.shape[1:] != shape[1:]:  # the runtime compares nothing but the bytes
+                raise ValueError(f"inputs are {batch.shape[1:]}; expected {shape[1:]}")
+            return np.concatenate([_run_one(model, one[None]) for one in batch])
+
+        return run
+
+    def _converted(self, path: Path) -> Path:
+        """The runtime's own form of an ONNX graph, out of the cache where it is there already."""
+        key = f"{_hash(path)}\n{self._api.conversion}"
+        name = f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.mindir"
+        if not (self._cache / name).is_file():
+            try:
+                self._cache.mkdir(parents=True, exist_ok=True)
+                with tempfile.TemporaryDirectory(dir=str(self._cache)) as scratch:
+                    made = Path(scratch) / "graph.mindir"
+                    with _stdout_as_stderr():
+                        self._api.convert(path, made)
+                    made.replace(self._cache / name)  # whole, or not at all
+            except OSError as error:
+                raise LiteError(
+                    f"the converted graph cannot be kept in {self._cache}: {error}; make "
+                    "room there or set XDG_CACHE_HOME"
+                ) from error
+        return self._cache / name
+
+
+def cache_folder() -> Path:
+    """Where converted graphs are kept: below `XDG_CACHE_HOME`, or `~/.cache`."""
+    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(home) / "ecolite-stream" / "mslite"
+
+
+def require_ascend(index: int, devices: Path = Path("/dev")) -> None:
+    """Pass where the driver is loaded and an Ascend of that number can be opened.
+
+    Args:
+        index: from 0.
+        devices: where the driver puts its device files.
+
+    Raises:
+        LiteError: otherwise; the runtime itself would only say `Common error code`.
+    """
+    if not (devices / "davinci_manager").exists():
+        raise LiteError(
+            "no Ascend driver is loaded: {} is missing; install the driver, firmware and CANN and "
+            "see whether npu-smi info lists the device, or use device cpu".format(
+                devices / "davinci_manager"
+            )
+        )
+    if not (devices / f"davinci{index}").exists():
+        found = (re.match(r"davinci(\d+)$", path.name) for path in devices.iterdir())
+        there = sorted(f"ascend:{match.group(1)}" for match in found if match)
+        raise LiteError(
+            "there is no device ascend:{}; the driver shows {}".format(
+                index, ", ".join(there) or "none"
+            )
+        )
+    for name in ("davinci_manager", f"davinci{index}"):
+        if not os.access(str(devices / name), os.R_OK | os.W_OK):
+            raise LiteError(
+                f"{devices / name} may not be opened; add this user to the group HwHiAiUser, "
+                "and in a container pass the device in"
+            )
+
+
+class _Api:
+    """The runtime's own calls; the one place that knows what versions there are."""
+
+    def __init__(self, kind: str, index: int) -> None:
+        os.environ.setdefault("GLOG_v", "3")  # errors only; read when the library is loaded
+        try:
+            import mindspore_lite
+        except ModuleNotFoundError as error:
+            if error.name != "mindspore_lite":
+                raise _broken(error) from error
+            raise LiteError(
+                "mindspore_lite is not installed; its wheel for this machine and this Python is "
+                "on MindSpore's own site (the package index has 2.0.0, for CPython 3.7)"
+            ) from error
+        except (ImportError, OSError, AttributeError) as error:
+            raise _broken(error) from error
+        self._lite: Any = mindspore_lite
+        self._kind, self._index = kind, index
+        self.version = _version(mindspore_lite)
+        if self.version[:2] < OLDEST:
+            raise LiteError(
+                "mindspore_lite is {}; expected 2.0 or later, whose Python calls are others: "
+                "install a newer one".format(".".join(map(str, self.version)) or "of no version")
+            )
+
+    @property
+    def conversion(self) -> str:
+        """What a converted graph depends on beside the graph."""
+        return "{} {}".format(".".join(map(str, self.version)), self._optimize)
+
+    @property
+    def _optimize(self) -> str:
+        return "ascend_oriented" if self._kind == "ascend" else "general"
+
+    def convert(self, onnx: Path, mindir: Path) -> None:
+        """Write an ONNX graph as the runtime's own MindIR.
+
+        Raises:
+            LiteError: the runtime has no converter, or cannot convert it.
+        """
+        if not hasattr(self._lite, "Converter"):  # a build for the device alone
+            raise LiteError(
+                f"this mindspore_lite has no converter; convert {onnx.name} with converter_lite "
+                "where there is one, and put what it writes into the bundle"
+            )
+        converter = self._lite.Converter()
+        converter.save_type = self._lite.ModelType.MINDIR
+        converter.optimize = self._optimize
+        if self._kind == "ascend":
+            converter.set_config_info("ascend_context", {"precision_mode": "enforce_fp16"})
+        # It adds the suffix itself, and a later one does not where there is one already.
+        output = str(mindir.with_suffix(""))
+        with _said("cannot be converted", onnx, "export the bundle again with trainer.export"):
+            converter.convert(self._lite.FmkType.ONNX, str(onnx), output)
+        if not mindir.is_file():
+            raise LiteError(f"{onnx}: the converter wrote no {mindir.name}")
+
+    def load(self, path: Path) -> Any:
+        """A model built for the device.
+
+        Raises:
+            LiteError: it cannot be.
+        """
+        what_to_do = "it was converted by another version, or for another device: convert it again"
+        if self._kind == "ascend":
+            what_to_do = (
+                "the device is busy or out of memory, CANN's set_env.sh was not sourced, or the "
+                "graph was converted for another device or version: see npu-smi info and the log"
+            )
+        types = self._lite.ModelType
+        model = self._lite.Model()
+        with _said("cannot be loaded", path, what_to_do):
+            kind = types.MINDIR_LITE if path.suffix == ".ms" else types.MINDIR
+            model.build_from_file(str(path), kind, self._context())
+        return model
+
+    def _context(self) -> Any:
+        context = self._lite.Context()
+        context.target = [self._kind]
+        if self._kind == "ascend":
+            context.ascend.device_id = self._index
+            context.ascend.precision_mode = "enforce_fp16"
+        else:
+            context.cpu.precision_mode = "enforce_fp32"
+        return context
+
+
+def _run_one(model: Any, sample: Any) -> Any:
+    """(1, ...) float32 -> (1, ...) float32, an array of its own."""
+    inputs = model.get_inputs()
+    inputs[0].set_data_from_numpy(np.ascontiguousarray(sample, np.float32))
+    # What a model gives shares its memory, and changes with the next call.
+    return np.array(model.predict(inputs)[0].get_data_to_numpy(), np.float32)
+
+
+def _version(library: Any) -> tuple[int, ...]:
+    text = getattr(library, "__version__", "")
+    if not isinstance(text, str):
+        text = getattr(text, "__version__", "")
+    match = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", text)
+    return tuple(int(number or 0) for number in match.groups()) if match else ()
+
+
+def _broken(error: Exception) -> LiteError:
+    return LiteError(
+        f"mindspore_lite is installed but cannot be imported: {error}; install the one for "
+        "this Python, and on an Ascend source CANN's set_env.sh"
+    )
+
+
+def _hash(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise LiteError(f"{path} cannot be read: {error}") from error
+
+
+@contextlib.contextmanager
+def _said(what: str, path: Path, what_to_do: str) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, ValueError, TypeError) as error:
+        reason = str(error).strip().rstrip(".")
+        raise LiteError(f"{path} {what}: {reason}; {what_to_do}") from error
+
+
+@contextlib.contextmanager
+def _stdout_as_stderr() -> Iterator[None]:
+    """The converter reports on stdout, which belongs to the labels."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)

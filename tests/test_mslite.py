@@ -1,0 +1,291 @@
+"""How MindSpore Lite is called, on a hand-written stand-in.
+
+`test_mslite_runtime.py` has the real one.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ecolite_stream import engines
+from ecolite_stream.bundle import Bundle, Graph
+from ecolite_stream.engines import base, installed_engines, mslite, open_engine
+from ecolite_stream.engines.mslite import LiteError, LiteRuntime, require_ascend
+from ecolite_stream.errors import EngineError
+
+
+class FakeLite:
+    """The runtime's Python calls; a graph is a text, and its model adds one to the sample."""
+
+    __version__ = "2.3.1"
+    FmkType = SimpleNamespace(ONNX="onnx")
+    ModelType = SimpleNamespace(MINDIR="mindir", MINDIR_LITE="ms")
+
+    def __init__(self, input_shape: tuple[int, ...] = (1, 2)) -> None:
+        self.input_shape = input_shape
+        self.conversions: list[dict[str, Any]] = []
+        self.built: list[tuple[str, str, Any]] = []
+        self.refuses = ""
+
+    def Converter(self) -> Any:  # noqa: N802
+        lite = self
+        settings: dict[str, Any] = {}
+
+        class Converter:
+            def __setattr__(self, name: str, value: Any) -> None:
+                settings[name] = value
+
+            def set_config_info(self, section: str, info: dict[str, str]) -> None:
+                settings[section] = info
+
+            def convert(self, kind: str, source: str, target: str) -> None:
+                if lite.refuses == "conversion":
+                    raise RuntimeError("Converter model failed! error is Common error code.")
+                lite.conversions.append({**settings, "kind": kind})
+                Path(f"{target}.mindir").write_text(Path(source).read_text())
+
+        return Converter()
+
+    def Context(self) -> Any:  # noqa: N802
+        return SimpleNamespace(ascend=SimpleNamespace(), cpu=SimpleNamespace())
+
+    def Model(self) -> Any:  # noqa: N802
+        lite, shared = self, np.zeros(self.input_shape, np.float32)
+
+        class Tensor:
+            def __init__(self) -> None:
+                self.shape = list(lite.input_shape)
+
+            def set_data_from_numpy(self, array: np.ndarray) -> None:
+                shared[:] = array
+
+            def get_data_to_numpy(self) -> np.ndarray:
+                return shared
+
+        class Model:
+            def build_from_file(self, path: str, kind: str, context: Any) -> None:
+                if lite.refuses == "building":
+                    raise RuntimeError("build_from_file failed! Error is Common error code.")
+                lite.built.append((Path(path).name, kind, context))
+
+            def get_inputs(self) -> list[Tensor]:
+                return [Tensor()]
+
+            def predict(self, inputs: list[Tensor]) -> list[Tensor]:
+                shared[:] += 1
+                return [Tensor()]
+
+        return Model()
+
+
+@pytest.fixture
+def lite(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeLite:
+    fake = FakeLite()
+    monkeypatch.setitem(sys.modules, "mindspore_lite", fake)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    return fake
+
+
+@pytest.fixture
+def onnx(tmp_path: Path) -> Path:
+    path = tmp_path / "head_2d.onnx"
+    path.write_text("a graph")
+    return path
+
+
+def test_each_sample_of_a_batch_is_run_and_copied(lite: FakeLite, onnx: Path) -> None:
+    run = LiteRuntime().load(onnx)
+    first = run(np.array([[1, 2], [3, 4], [5, 6]], np.float32))
+    run(np.zeros((1, 2), np.float32))
+    np.testing.assert_array_equal(first, [[2, 3], [4, 5], [6, 7]])
+    with pytest.raises(ValueError, match=r"inputs are \(3,\); expected \(2,\)"):
+        run(np.zeros((1, 3), np.float32))
+
+
+def test_a_graph_is_converted_once(lite: FakeLite, onnx: Path, tmp_path: Path) -> None:
+    LiteRuntime().load(onnx)
+    LiteRuntime().load(onnx)
+    assert len(lite.conversions) == 1
+    assert lite.conversions[0]["optimize"] == "general"
+    onnx.write_text("another graph")
+    LiteRuntime().load(onnx)
+    assert len(lite.conversions) == 2
+    lite.__version__ = "2.7.0"  # type: ignore[misc]
+    LiteRuntime().load(onnx)
+    assert len(lite.conversions) == 3
+    kept = list((tmp_path / "home" / "ecolite-stream" / "mslite").iterdir())
+    assert len(kept) == 3 and all(path.suffix == ".mindir" for path in kept)
+
+
+def test_a_cache_that_cannot_be_written(lite: FakeLite, onnx: Path, tmp_path: Path) -> None:
+    (tmp_path / "home").touch()
+    with pytest.raises(LiteError, match=r"cannot be kept in .*; make room there or set XDG_CACHE"):
+        LiteRuntime().load(onnx)
+
+
+@pytest.mark.parametrize(("suffix", "kind"), [(".mindir", "mindir"), (".ms", "ms")])
+def test_what_is_converted_already(suffix: str, kind: str, lite: FakeLite, onnx: Path) -> None:
+    LiteRuntime().load(onnx.rename(onnx.with_suffix(suffix)))
+    assert not lite.conversions
+    assert lite.built[0][:2] == (f"head_2d{suffix}", kind)
+
+
+def test_an_ascend_computes_in_float16(
+    lite: FakeLite, onnx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mslite, "require_ascend", lambda index: None)
+    LiteRuntime("ascend", 1).load(onnx)
+    assert lite.conversions[0]["optimize"] == "ascend_oriented"
+    assert lite.conversions[0]["ascend_context"] == {"precision_mode": "enforce_fp16"}
+    context = lite.built[0][2]
+    assert (context.target, context.ascend.device_id) == (["ascend"], 1)
+    assert context.ascend.precision_mode == "enforce_fp16"
+
+
+@pytest.mark.parametrize(
+    ("refuses", "kind", "words"),
+    [
+        ("conversion", "cpu", "cannot be converted: .*Common error code; export the bundle again"),
+        ("building", "cpu", "cannot be loaded: .*Common error code; it was converted by another"),
+        ("building", "ascend", "cannot be loaded: .*; the device is busy or out of memory"),
+    ],
+)
+def test_what_the_runtime_refuses(
+    refuses: str,
+    kind: str,
+    words: str,
+    lite: FakeLite,
+    onnx: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mslite, "require_ascend", lambda index: None)
+    lite.refuses = refuses
+    with pytest.raises(LiteError, match=words):
+        LiteRuntime(kind).load(onnx)
+
+
+@pytest.mark.parametrize("shape", [(4, 2), ()])
+def test_a_graph_for_another_batch(shape: tuple[int, ...], lite: FakeLite, onnx: Path) -> None:
+    lite.input_shape = shape
+    with pytest.raises(LiteError, match="expected a batch of one"):
+        LiteRuntime().load(onnx)
+
+
+@pytest.mark.parametrize("version", ["1.10.0", "", SimpleNamespace(__version__="1.9.0")])
+def test_a_runtime_that_is_too_old(version: Any, lite: FakeLite) -> None:
+    lite.__version__ = version  # type: ignore[misc]
+    with pytest.raises(LiteError, match=r"mindspore_lite is .*; expected 2\.0 or later"):
+        LiteRuntime()
+
+
+def test_a_runtime_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mindspore_lite", None)
+    with pytest.raises(LiteError, match="mindspore_lite is not installed; its wheel"):
+        LiteRuntime()
+
+
+def shown(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).touch()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        ((), "no Ascend driver is loaded: .*davinci_manager is missing; install the driver"),
+        (("davinci_manager",), "there is no device ascend:0; the driver shows none"),
+        (
+            ("davinci_manager", "davinci1", "davinci2"),
+            "there is no device ascend:0; the driver shows ascend:1, ascend:2",
+        ),
+    ],
+)
+def test_an_ascend_that_is_not_there(names: tuple[str, ...], words: str, tmp_path: Path) -> None:
+    with pytest.raises(LiteError, match=words):
+        require_ascend(0, shown(tmp_path, *names))
+
+
+def test_an_ascend_that_may_not_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    require_ascend(0, shown(tmp_path, "davinci_manager", "davinci0"))
+    monkeypatch.setattr(mslite.os, "access", lambda path, mode: not path.endswith("davinci0"))
+    with pytest.raises(LiteError, match="davinci0 may not be opened; add this user to the group"):
+        require_ascend(0, tmp_path)
+
+
+def test_the_module_stands_alone() -> None:
+    """It is loaded by its path, in a Python that has nothing of this package."""
+    tree = ast.parse(Path(mslite.__file__).read_text(encoding="utf-8"), feature_version=(3, 7))
+    names = [
+        getattr(node, "module", None) or node.names[0].name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    assert not [name for name in names if name.startswith("ecolite_stream")]
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, list[str]]]:
+    """The engine on a runtime that computes nothing, and is not warmed up."""
+    runtimes: list[tuple[str, int, list[str]]] = []
+
+    class Runtime:
+        def __init__(self, kind: str, index: int) -> None:
+            self.files: list[str] = []
+            runtimes.append((kind, index, self.files))
+
+        def load(self, path: Path) -> Callable[[Any], Any]:
+            self.files.append(path.name)
+            return lambda batch: batch
+
+    monkeypatch.setattr("ecolite_stream.engines.mindspore_lite.LiteRuntime", Runtime)
+    monkeypatch.setattr(base, "warm_up", lambda engine, spec: None)
+    return runtimes
+
+
+def test_the_engine_runs_the_2d_graphs(
+    bundle: Bundle, opened: list[tuple[str, int, list[str]]]
+) -> None:
+    assert open_engine("mslite", bundle, "ascend:1").name == "mslite"
+    open_engine("mslite", bundle)
+    files = ["encoder_2d.onnx", "head_2d.onnx"]
+    assert opened == [("ascend", 1, files), ("cpu", 0, files)]
+
+
+def test_the_engine_prefers_what_is_converted(
+    bundle: Bundle, opened: list[tuple[str, int, list[str]]]
+) -> None:
+    converted = Graph("head", "ms", "head.mindir", "f16", (1,), "0")
+    for_eight = Graph("encoder", "ms", "encoder.mindir", "f16", (8,), "0")
+    graphs = (*bundle.graphs, converted, for_eight)
+    open_engine("mslite", dataclasses.replace(bundle, graphs=graphs), "ascend")
+    assert opened == [("ascend", 0, ["encoder_2d.onnx", "head.mindir"])]
+
+
+def test_a_bundle_without_2d_graphs(bundle: Bundle) -> None:
+    older = tuple(graph for graph in bundle.graphs if not graph.part.endswith("_2d"))
+    with pytest.raises(EngineError, match=r"no encoder_2d graph of .*none at all; .*--add-2d"):
+        open_engine("mslite", dataclasses.replace(bundle, graphs=older))
+
+
+def test_no_runtime_is_an_engine_error(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mindspore_lite", None)
+    with pytest.raises(EngineError, match="engine mslite cannot use device cpu: mindspore_lite is"):
+        open_engine("mslite", bundle)
+
+
+def test_auto_prefers_it_on_an_ascend_only(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "find_spec", lambda name: name)
+    assert installed_engines() == ["openvino", "mindspore", "mslite"]
+    assert engines._fastest(bundle, None) == "openvino"
+    assert engines._fastest(bundle, "cpu") == "openvino"
+    assert engines._fastest(bundle, "ascend:0") == "mslite"
