@@ -37,5 +37,5 @@ fi
 case " $* " in *" --device_target"*) device=() ;; esac
 cd "$(dirname "$0")/.."
 source scripts/environment
-make_environment openvino
+make_environment openvino figures
 start_in_background "$PYTHON" -m trainer.launch "${launch[@]}" -- --config "$config" "${device[@]}" "$@"

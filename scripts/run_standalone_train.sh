@@ -31,5 +31,5 @@ if [ "${1:-}" = --config ]; then
 fi
 cd "$(dirname "$0")/.."
 source scripts/environment
-make_environment openvino
+make_environment openvino figures
 start_in_background "$PYTHON" -m trainer.train --config "$config" "${given[@]}" "$@"
