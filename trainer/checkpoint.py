@@ -19,7 +19,7 @@ import mindspore as ms
 import mindspore.nn as nn
 import numpy as np
 
-from ecolite_stream.bundle import PARTS, ModelSpec, demo_bundle_path, read_bundle
+from ecolite_stream.bundle import PARTS, Bundle, ModelSpec, demo_bundle_path, read_bundle
 from ecolite_stream.commands import one_line
 from ecolite_stream.errors import BundleError
 from ecolite_stream.types import FloatArray
@@ -100,7 +100,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     if path == DEMO and not path.exists():
         path = demo_bundle_path()
     if path.is_dir():
-        return _load_bundle(path)
+        return checkpoint_of(read_bundle(path))
     entries = read_mindspore(path)
     if MODEL_SPEC not in entries:
         raise BundleError(
@@ -111,15 +111,19 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(spec, as_float32(str(path), entries))
 
 
-def _load_bundle(path: Path) -> Checkpoint:
-    """The MindIR graphs of a bundle carry the network's parameters under their own names."""
-    bundle = read_bundle(path)
+def checkpoint_of(bundle: Bundle) -> Checkpoint:
+    """The weights of a bundle: its MindIR graphs keep the network's own names for them.
+
+    Raises:
+        BundleError: it has no MindIR graphs.
+    """
     parameters: dict[str, FloatArray] = {}
     for part in PARTS:
         graph = bundle.graph(part, "mindir")
         if graph is None:
             raise BundleError(
-                f"{path} has no MindIR graph of its {part}; name a bundle that trainer.export wrote"
+                f"{bundle.path} has no {part} graph of format mindir, so its weights cannot be "
+                "had; export its checkpoint again"
             )
         cell = nn.GraphCell(ms.load(str(bundle.file(graph.file))))
         parameters |= {k: np.array(v.asnumpy()) for k, v in cell.parameters_dict().items()}

@@ -29,7 +29,7 @@ from ecolite_stream.engines import installed_engines
 from ecolite_stream.engines.check import CANNOT_RUN, Outcome, check_apart, relative_error
 from ecolite_stream.errors import BundleError, EngineError
 from ecolite_stream.preprocess import preprocess
-from trainer.checkpoint import Checkpoint, network_from
+from trainer.checkpoint import Checkpoint, checkpoint_of, network_from
 from trainer.network.planar import planar_encoder, planar_head
 
 TOLERANCE = 1e-4
@@ -120,25 +120,6 @@ def with_planar(bundle: Bundle, draft: Path) -> Bundle:
     with tempfile.TemporaryDirectory(dir=draft.parent, prefix="planar-") as scratch:
         check_planar(written, Path(scratch))
     return read_bundle(draft)
-
-
-def checkpoint_of(bundle: Bundle) -> Checkpoint:
-    """The weights of a bundle: its MindIR graphs keep the network's own names for them.
-
-    Raises:
-        BundleError: it has no MindIR graphs, or they are not what the bundle says.
-    """
-    parameters = {}
-    for part in PARTS:
-        graph = bundle.graph(part, "mindir")
-        if graph is None:
-            raise BundleError(
-                f"{bundle.path} has no {part} graph of format mindir, so its weights cannot be "
-                "had; export its checkpoint again"
-            )
-        cell = nn.GraphCell(ms.load(str(bundle.file(graph.file))))
-        parameters.update({name: p.asnumpy() for name, p in cell.parameters_dict().items()})
-    return Checkpoint(bundle.spec, parameters)
 
 
 def _copy(bundle: Bundle, names: Sequence[str], folder: Path) -> None:

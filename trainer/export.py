@@ -1,6 +1,7 @@
 """Export a checkpoint as a bundle: the folder that `ecolite-stream` runs.
 
 python -m trainer.export CHECKPOINT --bundle DIR
+python -m trainer.export CHECKPOINT --file_format MINDIR|ONNX|AIR --file_name NAME  one file
 python -m trainer.export --untrained --num-segments 16 --bundle DIR      to measure speed
 python -m trainer.export --add-2d --bundle DIR      give an older bundle its graphs without Conv3D
 """
@@ -45,6 +46,7 @@ from trainer.checkpoint import (
 )
 from trainer.deploy import check_planar, export_onnx, export_planar, with_planar
 from trainer.device import use_device
+from trainer.export_whole import FORMATS, export_whole
 from trainer.network import Network, NetworkConfig, build_network
 
 logger = logging.getLogger(__name__)
@@ -228,7 +230,10 @@ def untrained(config: NetworkConfig, seed: int = 0) -> Checkpoint:
 
 @click.command()
 @click.argument("checkpoint", required=False, type=click.Path(path_type=Path))
-@click.option("--bundle", required=True, type=click.Path(path_type=Path), help="Folder to write.")
+@click.option("--checkpoint_path", type=click.Path(path_type=Path), help="The same as CHECKPOINT.")
+@click.option("--bundle", type=click.Path(path_type=Path), help="Folder to write.")
+@click.option("--file_format", type=click.Choice(FORMATS), help="One file, not a bundle. [MINDIR]")
+@click.option("--file_name", type=click.Path(path_type=Path), help="Of --file_format.")
 @click.option("--untrained", "is_untrained", is_flag=True, help="Random weights, no CHECKPOINT.")
 @click.option("--add-2d", is_flag=True, help="Give the bundle that is there graphs without Conv3D.")
 @click.option("--num-segments", default=4, show_default=True, help="N of --untrained.")
@@ -238,7 +243,10 @@ def untrained(config: NetworkConfig, seed: int = 0) -> Checkpoint:
 @click.option("--device", help="What runs the checkpoint: cpu, ascend, ascend:0, gpu:0. [cpu]")
 def main(
     checkpoint: Path | None,
-    bundle: Path,
+    checkpoint_path: Path | None,
+    bundle: Path | None,
+    file_format: str | None,
+    file_name: Path | None,
     is_untrained: bool,
     add_2d: bool,
     num_segments: int,
@@ -247,14 +255,29 @@ def main(
     classes: int,
     device: str | None,
 ) -> None:
-    """Export CHECKPOINT as a bundle and check it on every engine installed."""
+    """Export CHECKPOINT as a bundle and check it on every engine installed; or as one file."""
+    if checkpoint and checkpoint_path:
+        raise click.UsageError("CHECKPOINT and --checkpoint_path are the same; give one of them")
+    checkpoint = checkpoint or checkpoint_path
     if (checkpoint is not None) + is_untrained + add_2d != 1:
         raise click.UsageError("name either a CHECKPOINT or --untrained or --add-2d")
+    if (bundle is None) == (file_name is None):
+        raise click.UsageError("name either --bundle, or --file_name for one file")
+    if file_format and not file_name:
+        raise click.UsageError("--file_format is for one file; name it with --file_name")
     use_device(device or "cpu")
+    config = NetworkConfig("eco_lite", num_segments, image_size, classes, width)
+    if bundle is None:
+        assert file_name is not None  # as checked
+        if add_2d:
+            raise click.UsageError("--add-2d is for a bundle; name it with --bundle")
+        chosen = load_checkpoint(checkpoint) if checkpoint else untrained(config)
+        written_to = export_whole(chosen, file_format or "MINDIR", file_name)
+        click.echo(f"{written_to}: {written_to.stat().st_size / 1e6:.1f} MB", err=True)
+        return
     if add_2d:
         written = add_planar(bundle)
     elif checkpoint is None:
-        config = NetworkConfig("eco_lite", num_segments, image_size, classes, width)
         written = export_bundle(untrained(config), bundle)
     else:
         written = export_bundle(load_checkpoint(checkpoint), bundle)

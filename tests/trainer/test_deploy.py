@@ -13,8 +13,8 @@ from ecolite_stream.bundle import GOLDEN, PLANAR_PARTS, Bundle, read_bundle, wri
 from ecolite_stream.engines.check import AGREES, check_apart
 from ecolite_stream.errors import BundleError, EngineError
 from tests.conftest import installed
-from trainer.checkpoint import network_from, parameters_of
-from trainer.deploy import checkpoint_of, export_planar, planar_only
+from trainer.checkpoint import checkpoint_of, network_from, parameters_of
+from trainer.deploy import export_planar, planar_only
 from trainer.export import add_planar
 
 pytestmark = pytest.mark.timeout(300)
