@@ -20,11 +20,16 @@ from ecolite_stream.memory import POLICIES
 from ecolite_stream.metrics import Metrics, serve
 from ecolite_stream.pipeline import Pipeline, stream_inputs
 from ecolite_stream.sinks import ConsoleSink, JsonFileSink, JsonLinesSink, Sink, WebhookSink
+from ecolite_stream.source_check import check
 from ecolite_stream.strict import load_config
 from ecolite_stream.web.page import with_page
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    invoke_without_command=True,
+    subcommand_metavar="[COMMAND ...]",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.option(
     "--source",
     multiple=True,
@@ -58,13 +63,21 @@ from ecolite_stream.web.page import with_page
 )
 @click.option("--config", type=click.Path(path_type=Path), help="YAML file; options override it.")
 @click.version_option(__version__, package_name="ecolite-stream")
-def stream(config: Path | None, **options: Any) -> None:
+@click.pass_context
+def stream(context: click.Context, /, config: Path | None, **options: Any) -> None:
     """Watch a camera, a file or a stream and say, live, which action it shows.
 
     Labels go to stdout, everything else to stderr. Exit codes: 0 done, 2 usage or configuration,
     3 source, 4 bundle, 5 engine, 130 interrupted.
     """
+    if context.invoked_subcommand is not None:
+        if config or any(value not in (None, ()) for value in options.values()):
+            raise click.UsageError(f"options go behind the word {context.invoked_subcommand}")
+        return
     watch(merge(load_config(config, StreamConfig) if config else StreamConfig(), options))
+
+
+stream.add_command(check)
 
 
 def merge(config: StreamConfig, options: dict[str, Any]) -> StreamConfig:
