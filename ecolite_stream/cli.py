@@ -16,12 +16,13 @@ from ecolite_stream.commands import run_and_leave
 from ecolite_stream.config import ENGINES, StreamConfig
 from ecolite_stream.engines import open_engine
 from ecolite_stream.errors import ConfigError
+from ecolite_stream.includes import load_stream_config
 from ecolite_stream.memory import POLICIES
 from ecolite_stream.metrics import Metrics, serve
 from ecolite_stream.pipeline import Pipeline, stream_inputs
+from ecolite_stream.plan import planned
 from ecolite_stream.sinks import ConsoleSink, JsonFileSink, JsonLinesSink, Sink, WebhookSink
 from ecolite_stream.source_check import check
-from ecolite_stream.strict import load_config
 from ecolite_stream.web.page import with_page
 
 
@@ -62,19 +63,28 @@ from ecolite_stream.web.page import with_page
     "--web", metavar="[HOST:]PORT", help="Serve a page to watch the run with, to this machine only."
 )
 @click.option("--config", type=click.Path(path_type=Path), help="YAML file; options override it.")
+@click.option(
+    "--check-config", is_flag=True, help="Say what would run, or what is wrong, and run nothing."
+)
 @click.version_option(__version__, package_name="ecolite-stream")
 @click.pass_context
-def stream(context: click.Context, /, config: Path | None, **options: Any) -> None:
+def stream(
+    context: click.Context, /, config: Path | None, check_config: bool, **options: Any
+) -> None:
     """Watch a camera, a file or a stream and say, live, which action it shows.
 
     Labels go to stdout, everything else to stderr. Exit codes: 0 done, 2 usage or configuration,
     3 source, 4 bundle, 5 engine, 130 interrupted.
     """
     if context.invoked_subcommand is not None:
-        if config or any(value not in (None, ()) for value in options.values()):
+        if config or check_config or any(value not in (None, ()) for value in options.values()):
             raise click.UsageError(f"options go behind the word {context.invoked_subcommand}")
         return
-    watch(merge(load_config(config, StreamConfig) if config else StreamConfig(), options))
+    settings = merge(load_stream_config(config) if config else StreamConfig(), options)
+    if check_config:
+        click.echo("\n".join(planned(settings)))
+    else:
+        watch(settings)
 
 
 stream.add_command(check)

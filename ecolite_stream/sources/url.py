@@ -48,16 +48,7 @@ class UrlSource(ContainerSource):
             SourceError: unknown kind of URL, no such server or stream, not allowed, no answer.
         """
         name = redact_url(url) if name is None else name
-        scheme, separator, _ = url.lower().partition("://")
-        if not separator:  # and who knows what it is, so that it is not shown
-            raise SourceError("a URL without ://; write it as in rtsp://HOST/PATH", permanent=True)
-        if scheme not in SCHEMES:
-            known = ", ".join(f"{known}://" for known in SCHEMES)
-            raise SourceError(
-                f"{redact_url(url)}: unknown kind of URL {scheme}://; choose from {known}, "
-                "or name a file by its path",
-                permanent=True,
-            )
+        scheme = check_url(url)
         web = scheme in ("http", "https")
         what = Input(
             url,
@@ -72,3 +63,22 @@ class UrlSource(ContainerSource):
             # FFmpeg's word for a web stream of unknown length that the server ended.
             what = replace(what, end_errors=(errno.EIO,))
         super().__init__(container, what, live=not (web and container.duration), clock=clock)
+
+
+def check_url(url: str) -> str:
+    """The scheme of a URL, in small letters.
+
+    Raises:
+        SourceError: it has none, or one of another kind than `SCHEMES`.
+    """
+    scheme, separator, _ = url.lower().partition("://")
+    if not separator:  # and who knows what it is, so that it is not shown
+        raise SourceError("a URL without ://; write it as in rtsp://HOST/PATH", permanent=True)
+    if scheme not in SCHEMES:
+        known = ", ".join(f"{known}://" for known in SCHEMES)
+        raise SourceError(
+            f"{redact_url(url)}: unknown kind of URL {scheme}://; choose from {known}, "
+            "or name a file by its path",
+            permanent=True,
+        )
+    return scheme
