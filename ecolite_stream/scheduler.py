@@ -85,7 +85,10 @@ class Scheduler:
 
     def _tell(self, prediction: Prediction) -> None:
         self._publish(prediction)
-        for event in self._decisions[prediction.stream].observe(prediction):
+        decision = self._decisions[prediction.stream]
+        if decision.abstains(prediction):
+            self._metrics.abstained(prediction)
+        for event in decision.observe(prediction):
             if event.kind == "start":
                 self._metrics.began(event)
             self._publish(event)
