@@ -21,6 +21,7 @@ from ecolite_stream.memory import POLICIES
 from ecolite_stream.metrics import Metrics, serve
 from ecolite_stream.pipeline import Pipeline, stream_inputs
 from ecolite_stream.plan import planned
+from ecolite_stream.service import told_to_systemd
 from ecolite_stream.sinks import ConsoleSink, JsonFileSink, JsonLinesSink, Sink, WebhookSink
 from ecolite_stream.source_check import check
 from ecolite_stream.web.page import with_page
@@ -141,7 +142,8 @@ def watch(config: StreamConfig) -> None:
             config,
             metrics,
         )
-        pipeline.run()
+        with told_to_systemd(pipeline.pulse):
+            pipeline.run()
 
 
 def _sinks(config: StreamConfig, labels: tuple[str, ...]) -> list[Sink]:

@@ -31,6 +31,9 @@ class Scheduler:
         publish: takes each prediction and each event; it must not wait.
         has_room: whether predictions of recordings are welcome; until then their samples wait.
         metrics: what is counted.
+
+    Attributes:
+        turns: grows at least once a second, unless a call of the engine lasts longer.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class Scheduler:
         self.error: BaseException | None = None
         self.engine_is_open = threading.Event()
         self.done = threading.Event()
+        self.turns = 0
         self._open_engine = open_engine
         self._states = states
         self._decisions = decisions
@@ -68,7 +72,7 @@ class Scheduler:
             engine = self._open_engine()
             try:
                 self.engine_is_open.set()
-                while steps := self._inbox.take(lambda: not self._has_room()):
+                while steps := self._inbox.take(self._recordings_wait):
                     for prediction in self._round(engine, steps):
                         self._tell(prediction)
                     for stream in (stream for stream, step in steps.items() if not step):
@@ -82,6 +86,11 @@ class Scheduler:
         finally:
             self._inbox.close()
             self.done.set()
+
+    def _recordings_wait(self) -> bool:
+        """Asked whenever the inbox looks for a step, at least once a second: so it is the pulse."""
+        self.turns += 1
+        return not self._has_room()
 
     def _tell(self, prediction: Prediction) -> None:
         self._publish(prediction)

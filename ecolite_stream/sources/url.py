@@ -12,11 +12,12 @@ from ecolite_stream.sources.container import ContainerSource, Input, open_contai
 from ecolite_stream.sources.failures import URL_PROBLEMS
 from ecolite_stream.sources.redact import redact_url
 
-SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "rtp", "tcp", "udp")
+SCHEMES = ("rtsp", "rtspu", "rtsps", "http", "https", "rtmp", "rtmps", "rtp", "tcp", "udp")
 """What URLs may begin with."""
 
 _OPTIONS = {
     "rtsp": {"rtsp_transport": "tcp"},  # UDP loses packets, and many networks block it
+    "rtspu": {"rtsp_transport": "udp"},  # who wants it nevertheless; GStreamer's word
     "rtsps": {"rtsp_transport": "tcp"},
 }
 
@@ -50,8 +51,10 @@ class UrlSource(ContainerSource):
         name = redact_url(url) if name is None else name
         scheme = check_url(url)
         web = scheme in ("http", "https")
+        # FFmpeg knows no scheme for UDP.
+        location = f"rtsp{url[len(scheme) :]}" if scheme == "rtspu" else url
         what = Input(
-            url,
+            location,
             name,
             URL_PROBLEMS,
             options=_OPTIONS.get(scheme, {}),
