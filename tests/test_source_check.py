@@ -7,7 +7,7 @@ import json
 import logging
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
@@ -20,7 +20,15 @@ from ecolite_stream.errors import SourceError
 from ecolite_stream.source_check import advice, as_dict, as_lines
 from ecolite_stream.sources import UrlSource, open_source
 from ecolite_stream.sources.container import ContainerSource
-from ecolite_stream.sources.probe import Measured, Probe, Seen, clock_rate, jumps, keyframe_s
+from ecolite_stream.sources.probe import (
+    Measured,
+    Probe,
+    Seen,
+    clock_rate,
+    jumps,
+    keyframe_s,
+    times_of,
+)
 from tests.videos import write_numbered_video
 
 pytestmark = pytest.mark.timeout(60)
@@ -90,7 +98,9 @@ def test_what_does_not_matter_in_a_recording(what: dict[str, object]) -> None:
 # Numbers out of packets
 
 
-def packets(stamps_s: list[float], arrived_s: list[float], key_every: int = 50) -> list[Seen]:
+def packets(
+    stamps_s: Sequence[float | None], arrived_s: Sequence[float], key_every: int = 50
+) -> list[Seen]:
     return [
         Seen(arrived, stamp, number % key_every == 0)
         for number, (stamp, arrived) in enumerate(zip(stamps_s, arrived_s, strict=True))
@@ -114,6 +124,16 @@ def test_the_clock_is_compared_after_what_was_buffered(rate: float) -> None:
 def test_what_comes_in_pieces_says_nothing_of_the_clock() -> None:
     arrived_s = [100.0 + 4 * (n // 100) + 0.001 * n for n in range(300)]
     assert clock_rate(packets([n / 25 for n in range(300)], arrived_s)) is None
+
+
+def test_the_first_packets_may_have_no_timestamps() -> None:
+    """RTSP's have none until its sender says what time it is."""
+    arrived_s = [100 + max(n / 25 - 3, 0.001 * n) for n in range(250)]
+    stamps_s = [n / 25 if n > 20 else None for n in range(250)]
+    timed, times_s = times_of(packets(stamps_s, arrived_s), has_times=True)
+    assert (len(timed) - 1) / (times_s[-1] - times_s[0]) == pytest.approx(25)
+    timed, times_s = times_of(packets(stamps_s, arrived_s), has_times=False)
+    assert (len(timed) - 1) / (times_s[-1] - times_s[0]) == pytest.approx(25)
 
 
 def test_jumps() -> None:

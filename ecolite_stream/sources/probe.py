@@ -56,7 +56,7 @@ class Measured:
         frames: pictures that were decoded.
         damaged: packets that could not be.
         first_picture_s: seconds from opening to the first picture.
-        watched_s: seconds of the stream that were seen.
+        watched_s: seconds of the stream that were measured.
         keyframe_s: longest time between two keyframes, in seconds; None where fewer than two came.
         is_reordered: whether it has frames that wait for later ones (B-frames).
         has_times: whether it has timestamps.
@@ -183,7 +183,7 @@ class Probe:
     def _measured(self, stated: StatedVideo, broke: str | None) -> Measured:
         source, seen = self._source, list(self._seen)
         live = source is not None and source.live
-        times_s = times_of(seen, stated.has_times)
+        timed, times_s = times_of(seen, stated.has_times)
         watched_s = max(times_s) - min(times_s)
         return Measured(
             source=self._name,
@@ -192,14 +192,14 @@ class Probe:
             width=stated.width,
             height=stated.height,
             fps_stated=stated.fps,
-            fps=(len(seen) - 1) / watched_s if watched_s > 0 else None,
+            fps=(len(timed) - 1) / watched_s if watched_s > 0 else None,
             frames=self._frames,
             damaged=0 if source is None else source.packets_skipped,
             first_picture_s=self._first_picture_s,
             watched_s=watched_s,
-            keyframe_s=keyframe_s(seen, times_s),
+            keyframe_s=keyframe_s(timed, times_s),
             is_reordered=any(packet.is_reordered for packet in seen),
-            has_times=stated.has_times and seen[0].stamp_s is not None,
+            has_times=stated.has_times and len(stamped(seen)) > len(seen) / 2,
             jumps=jumps(seen) if stated.has_times else 0,
             clock_rate=clock_rate(seen) if live and stated.has_times else None,
             longest_silence_s=longest_silence_s(seen),
@@ -208,14 +208,27 @@ class Probe:
         )
 
 
-def times_of(seen: Sequence[Seen], has_times: bool) -> list[float]:
-    """When each packet is due, in seconds: its timestamps where they run, or else its arrivals."""
-    stamps_s = [packet.stamp_s for packet in seen]
-    if has_times and not jumps(seen):
-        known_s = [stamp_s for stamp_s in stamps_s if stamp_s is not None]
-        if len(known_s) == len(seen):
-            return known_s
-    return [packet.arrived_s for packet in seen]
+def stamped(seen: Sequence[Seen]) -> list[Seen]:
+    """The packets that have a timestamp; the first of an RTSP stream often have none."""
+    return [packet for packet in seen if packet.stamp_s is not None]
+
+
+def times_of(seen: Sequence[Seen], has_times: bool) -> tuple[Sequence[Seen], list[float]]:
+    """Packets, and when each is due, in seconds.
+
+    By their timestamps, where most have one and they run, or else by their arrival: then without
+    those that were buffered while the source was opened, if there are enough others.
+    """
+    timed = stamped(seen)
+    if has_times and len(timed) > len(seen) / 2 and not jumps(timed):
+        return timed, [packet.stamp_s for packet in timed if packet.stamp_s is not None]
+    steady = _after_burst(seen)
+    timed = steady if len(steady) > 1 else list(seen)
+    return timed, [packet.arrived_s for packet in timed]
+
+
+def _after_burst(seen: Sequence[Seen]) -> list[Seen]:
+    return [packet for packet in seen if packet.arrived_s >= seen[0].arrived_s + _BURST_S]
 
 
 def keyframe_s(seen: Sequence[Seen], times_s: Sequence[float]) -> float | None:
@@ -240,7 +253,7 @@ def clock_rate(seen: Sequence[Seen]) -> float | None:
     None where that cannot be told: too short a time, timestamps that jump or are missing, or
     packets that come in pieces.
     """
-    steady = [packet for packet in seen if packet.arrived_s >= seen[0].arrived_s + _BURST_S]
+    steady = _after_burst(seen)
     if len(steady) < 2 or jumps(steady) or longest_silence_s(steady) > _PIECES_S:
         return None
     first, last = steady[0], steady[-1]
