@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,7 +14,7 @@ import click
 from ecolite_stream import __version__
 from ecolite_stream.bundle import demo_bundle_path, read_bundle
 from ecolite_stream.commands import run_and_leave
-from ecolite_stream.config import ENGINES, StreamConfig
+from ecolite_stream.config import ENGINES, MqttConfig, StreamConfig
 from ecolite_stream.engines import open_engine
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.memory import POLICIES
@@ -50,6 +51,7 @@ from ecolite_stream.web.page import with_page
     help="Write predictions and events as JSON Lines, too.",
 )
 @click.option("--webhook", metavar="URL", help="Post events as JSON to a web server, too.")
+@click.option("--mqtt", metavar="URL", help="Publish events and states at an MQTT broker, too.")
 @click.option(
     "--metrics", metavar="[HOST:]PORT", help="Serve metrics for Prometheus, to this machine only."
 )
@@ -90,6 +92,7 @@ _SECTIONS = {
     "reconnect": ("reconnect", "enabled"),
     "json_file": ("json_file", "path"),
     "webhook": ("webhook", "url"),
+    "mqtt": ("mqtt", "url"),
     "web": ("web", "address"),
 }
 """Options that are a key of a section."""
@@ -114,14 +117,14 @@ def watch(config: StreamConfig) -> None:
             shown_streams,
             lambda: open_engine(config.engine, bundle, config.device),
             bundle.spec,
-            [*_sinks(config, bundle.spec.labels), *page],
+            [*_sinks(config, [s.name for s in streams], bundle.spec.labels), *page],
             config,
             metrics,
         )
         pipeline.run()
 
 
-def _sinks(config: StreamConfig, labels: tuple[str, ...]) -> list[Sink]:
+def _sinks(config: StreamConfig, streams: Sequence[str], labels: Sequence[str]) -> list[Sink]:
     """Stdout first, for its end is the end of the run."""
     several, events = len(config.source) > 1, config.events.show
     sinks: list[Sink] = [
@@ -134,7 +137,20 @@ def _sinks(config: StreamConfig, labels: tuple[str, ...]) -> list[Sink]:
         sinks.append(WebhookSink(webhook.url, webhook.timeout_s))
     if file.path is not None:
         sinks.append(JsonFileSink(file.path, file.max_bytes, file.kept))
+    if config.mqtt.url is not None:
+        sinks.append(_mqtt_sink(config.mqtt, streams))
     return sinks
+
+
+def _mqtt_sink(config: MqttConfig, streams: Sequence[str]) -> Sink:
+    try:
+        from ecolite_stream.sinks.mqtt import MqttSink
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"mqtt needs {error.name}, which is not installed; "
+            "run pip install 'ecolite-stream[mqtt]'"
+        ) from error
+    return MqttSink(config, streams)
 
 
 def main() -> NoReturn:

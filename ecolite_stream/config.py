@@ -170,6 +170,28 @@ class WebhookConfig:
 
 
 @dataclass(frozen=True)
+class MqttConfig:
+    """Events and states published at an MQTT broker.
+
+    Attributes:
+        url: `mqtt://[USER:PASSWORD@]HOST[:PORT]`, or `mqtts://` for TLS; None publishes nothing.
+        prefix: what every topic begins with; two runs at one broker need two.
+        predictions: publish each stream's newest prediction too.
+        ca_file: certificates, in a PEM file, of who may vouch for the broker; None takes those of
+            the system.
+    """
+
+    url: str | None = field(default=None, repr=False)
+    prefix: str = "ecolite"
+    predictions: bool = True
+    ca_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not self.prefix.strip("/") or any(c in "+#" or c < " " for c in self.prefix):
+            raise ConfigError(f"prefix is {self.prefix!r}; expected a topic without + and #")
+
+
+@dataclass(frozen=True)
 class WebConfig:
     """A page to watch the run with.
 
@@ -218,6 +240,7 @@ class StreamConfig:
         json: JSON Lines on stdout instead of text.
         json_file: predictions and events in a file.
         webhook: events sent to a web server.
+        mqtt: events and states published at an MQTT broker.
         metrics: `[HOST:]PORT` to serve metrics at, for Prometheus; without a host to this machine
             only; None serves none.
         web: a page to watch the run with.
@@ -237,6 +260,7 @@ class StreamConfig:
     json: bool = False
     json_file: JsonFileConfig = field(default_factory=JsonFileConfig)
     webhook: WebhookConfig = field(default_factory=WebhookConfig)
+    mqtt: MqttConfig = field(default_factory=MqttConfig)
     metrics: str | None = None
     web: WebConfig = field(default_factory=WebConfig)
 

@@ -37,8 +37,9 @@ class Outlet:
     """Feeds a sink from a thread of its own.
 
     What the sink raises is counted, logged and tried again `retry_after_s` later; then that
-    prediction or event is lost and the next one has its turn. When the queue is full the oldest in
-    it is dropped: senders of recordings look at `is_full` first and wait.
+    prediction or event is lost and the next one has its turn, a single try until one succeeds. When
+    the queue is full the oldest in it is dropped: senders of recordings look at `is_full` first and
+    wait.
 
     Args:
         sink: entered before; the outlet closes it.
@@ -138,7 +139,7 @@ class Outlet:
         return output
 
     def _deliver(self, output: Output) -> None:
-        for wait_s in (*self._retry_after_s, None):
+        for wait_s in (*(() if self._lost else self._retry_after_s), None):
             age_s = None
             if isinstance(output, Prediction) and output.arrived_s is not None:
                 age_s = self._clock() - output.arrived_s
