@@ -21,6 +21,7 @@ from ecolite_stream.memory import POLICIES
 from ecolite_stream.metrics import Metrics, serve
 from ecolite_stream.pipeline import Pipeline, stream_inputs
 from ecolite_stream.sinks import ConsoleSink, JsonFileSink, JsonLinesSink, Sink, WebhookSink
+from ecolite_stream.sinks.clips import ClipSink
 from ecolite_stream.strict import load_config
 from ecolite_stream.web.page import with_page
 
@@ -52,6 +53,9 @@ from ecolite_stream.web.page import with_page
 )
 @click.option("--webhook", metavar="URL", help="Post events as JSON to a web server, too.")
 @click.option("--mqtt", metavar="URL", help="Publish events and states at an MQTT broker, too.")
+@click.option(
+    "--clips", type=click.Path(path_type=Path), help="Write a video of each event to a folder, too."
+)
 @click.option(
     "--metrics", metavar="[HOST:]PORT", help="Serve metrics for Prometheus, to this machine only."
 )
@@ -93,6 +97,7 @@ _SECTIONS = {
     "json_file": ("json_file", "path"),
     "webhook": ("webhook", "url"),
     "mqtt": ("mqtt", "url"),
+    "clips": ("clips", "folder"),
     "web": ("web", "address"),
 }
 """Options that are a key of a section."""
@@ -137,6 +142,8 @@ def _sinks(config: StreamConfig, streams: Sequence[str], labels: Sequence[str]) 
         sinks.append(WebhookSink(webhook.url, webhook.timeout_s))
     if file.path is not None:
         sinks.append(JsonFileSink(file.path, file.max_bytes, file.kept))
+    if config.clips.folder is not None:
+        sinks.append(ClipSink(config))
     if config.mqtt.url is not None:
         sinks.append(_mqtt_sink(config.mqtt, streams))
     return sinks

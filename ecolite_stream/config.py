@@ -192,6 +192,39 @@ class MqttConfig:
 
 
 @dataclass(frozen=True)
+class ClipsConfig:
+    """A video of each event.
+
+    Attributes:
+        folder: where they are written; None writes none.
+        pre_s: seconds before an event that its clip begins.
+        post_s: seconds after an event that its clip ends.
+        max_s: seconds of a clip at most, before and after included.
+        max_bytes: size of all clips in the folder, at most; the oldest are deleted.
+        pictures_per_s: pictures a second.
+        width_px: width of the pictures at most; their height is at most twice that.
+    """
+
+    folder: Path | None = None
+    pre_s: float = 3.0
+    post_s: float = 3.0
+    max_s: float = 60.0
+    max_bytes: int = 2_000_000_000
+    pictures_per_s: float = 10.0
+    width_px: int = 640
+
+    def __post_init__(self) -> None:
+        check_between("pre_s", self.pre_s, 0, 60)
+        check_between("post_s", self.post_s, 0, 60)
+        check_between("max_s", self.max_s, 1, 3600)
+        check_at_least("max_bytes", self.max_bytes, 1)
+        check_between("pictures_per_s", self.pictures_per_s, 1, 60)
+        check_between("width_px", self.width_px, 16, 4096)
+        if self.max_s <= self.pre_s:
+            raise ConfigError(f"max_s is {self.max_s}; expected more than pre_s, {self.pre_s}")
+
+
+@dataclass(frozen=True)
 class WebConfig:
     """A page to watch the run with.
 
@@ -201,7 +234,8 @@ class WebConfig:
         token: what visitors must know; None takes ECOLITE_WEB_TOKEN, or a new one where other
             machines can reach the page.
         hosts: names of this machine that browsers may use, beside its own: those of a proxy.
-        clips: folder of event clips that events are linked to; None links none.
+        clips: folder of event clips that events are linked to; None links those that are
+            written, if any.
         pictures_per_s: pictures a second of each stream, at most.
         viewers: how many pages may be open at once.
     """
@@ -241,6 +275,7 @@ class StreamConfig:
         json_file: predictions and events in a file.
         webhook: events sent to a web server.
         mqtt: events and states published at an MQTT broker.
+        clips: a video of each event.
         metrics: `[HOST:]PORT` to serve metrics at, for Prometheus; without a host to this machine
             only; None serves none.
         web: a page to watch the run with.
@@ -261,6 +296,7 @@ class StreamConfig:
     json_file: JsonFileConfig = field(default_factory=JsonFileConfig)
     webhook: WebhookConfig = field(default_factory=WebhookConfig)
     mqtt: MqttConfig = field(default_factory=MqttConfig)
+    clips: ClipsConfig = field(default_factory=ClipsConfig)
     metrics: str | None = None
     web: WebConfig = field(default_factory=WebConfig)
 

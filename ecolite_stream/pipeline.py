@@ -25,11 +25,11 @@ from ecolite_stream.metrics import Metrics
 from ecolite_stream.reader import Reader, StreamInput
 from ecolite_stream.recognizer import check_fits
 from ecolite_stream.scheduler import Scheduler
-from ecolite_stream.sinks import Sink
+from ecolite_stream.sinks import FrameSink, Sink
 from ecolite_stream.sinks.outlet import Outlet
 from ecolite_stream.sources import may_be_live, open_source, redact_url
 from ecolite_stream.stream_state import StreamState
-from ecolite_stream.types import Output
+from ecolite_stream.types import Frame, Output
 
 logger = logging.getLogger(__name__)
 
@@ -48,8 +48,8 @@ class Pipeline:
         open_engine: makes the engine, warm; called, like the engine, in one thread.
         spec: the bundle's description.
         sinks: receive every prediction or event, whichever they take, each from a thread of its
-            own; entered and closed there. What the first raises ends the run; what
-            the others raise is logged and counted.
+            own, and the frames if they want them; entered and closed there. What the first raises
+            ends the run; what the others raise is logged and counted.
         config: memory policy, period and smoothing.
         metrics: what is counted.
 
@@ -74,7 +74,14 @@ class Pipeline:
         self._outlets: list[Outlet] = []
         states = {stream.name: StreamState(spec, config) for stream in streams}
         self._readers = [
-            Reader(stream, states[stream.name], self._inbox, self._metrics, self._reader_failed)
+            Reader(
+                stream,
+                states[stream.name],
+                self._inbox,
+                self._metrics,
+                self._show,
+                self._reader_failed,
+            )
             for stream in streams
         ]
         self._scheduler = Scheduler(
@@ -89,6 +96,8 @@ class Pipeline:
         self._stopping = threading.Event()
         self._broken: list[tuple[str, SourceError]] = []
         self._fatal: BaseException | None = None
+        self._frame_sinks = [sink for sink in sinks if isinstance(sink, FrameSink)]
+        self._blind: set[FrameSink] = set()
 
     def run(self) -> None:
         """Send predictions to the sinks until every stream has ended.
@@ -141,6 +150,18 @@ class Pipeline:
     def _publish(self, output: Output) -> None:
         for outlet in self._outlets:
             outlet.send(output)
+
+    def _show(self, frame: Frame, live: bool) -> None:
+        """Show a frame to the sinks that want it; what they raise ends no stream."""
+        for sink in self._frame_sinks:
+            try:
+                sink.show(frame, live)
+            except Exception as error:
+                name = type(sink).__name__
+                self._metrics.sink_failed(name)
+                if sink not in self._blind:
+                    logger.warning("%s cannot take pictures: %s; it does without", name, error)
+                self._blind.add(sink)
 
     def _has_room(self) -> bool:
         return not any(outlet.is_full for outlet in self._outlets)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
-from ecolite_stream.types import Output, Prediction
+from ecolite_stream.types import Frame, Output, Prediction
 
 
 class Sink(Protocol):
@@ -33,3 +33,15 @@ class Sink(Protocol):
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+@runtime_checkable
+class FrameSink(Sink, Protocol):
+    """A sink that is shown the frames, too."""
+
+    def show(self, frame: Frame, live: bool, /) -> None:
+        """Look at a frame, due or not; called before it is predicted from.
+
+        It comes from the thread that reads the stream, not from the sink's. Of a live stream it
+        must not wait; a recording may be held up, so that nothing of it is lost.
+        """
