@@ -22,6 +22,7 @@ from ecolite_stream.metrics import Metrics, serve
 from ecolite_stream.pipeline import Pipeline, stream_inputs
 from ecolite_stream.sinks import ConsoleSink, JsonFileSink, JsonLinesSink, Sink, WebhookSink
 from ecolite_stream.sinks.clips import ClipSink
+from ecolite_stream.sinks.video import VideoSink
 from ecolite_stream.strict import load_config
 from ecolite_stream.web.page import with_page
 
@@ -55,6 +56,11 @@ from ecolite_stream.web.page import with_page
 @click.option("--mqtt", metavar="URL", help="Publish events and states at an MQTT broker, too.")
 @click.option(
     "--clips", type=click.Path(path_type=Path), help="Write a video of each event to a folder, too."
+)
+@click.option(
+    "--video",
+    type=click.Path(path_type=Path),
+    help="Write the stream with its labels to FILE.mp4, or several to a folder, too.",
 )
 @click.option(
     "--metrics", metavar="[HOST:]PORT", help="Serve metrics for Prometheus, to this machine only."
@@ -98,6 +104,7 @@ _SECTIONS = {
     "webhook": ("webhook", "url"),
     "mqtt": ("mqtt", "url"),
     "clips": ("clips", "folder"),
+    "video": ("video", "path"),
     "web": ("web", "address"),
 }
 """Options that are a key of a section."""
@@ -144,6 +151,8 @@ def _sinks(config: StreamConfig, streams: Sequence[str], labels: Sequence[str]) 
         sinks.append(JsonFileSink(file.path, file.max_bytes, file.kept))
     if config.clips.folder is not None:
         sinks.append(ClipSink(config))
+    if config.video.path is not None:
+        sinks.append(VideoSink(config.video.path, streams))
     if config.mqtt.url is not None:
         sinks.append(_mqtt_sink(config.mqtt, streams))
     return sinks

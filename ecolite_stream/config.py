@@ -225,6 +225,17 @@ class ClipsConfig:
 
 
 @dataclass(frozen=True)
+class VideoConfig:
+    """The streams as videos, with label, score and event drawn in.
+
+    Attributes:
+        path: a file that ends in .mp4, for one stream, or a folder; None writes none.
+    """
+
+    path: Path | None = None
+
+
+@dataclass(frozen=True)
 class WebConfig:
     """A page to watch the run with.
 
@@ -276,6 +287,7 @@ class StreamConfig:
         webhook: events sent to a web server.
         mqtt: events and states published at an MQTT broker.
         clips: a video of each event.
+        video: the streams as videos.
         metrics: `[HOST:]PORT` to serve metrics at, for Prometheus; without a host to this machine
             only; None serves none.
         web: a page to watch the run with.
@@ -297,6 +309,7 @@ class StreamConfig:
     webhook: WebhookConfig = field(default_factory=WebhookConfig)
     mqtt: MqttConfig = field(default_factory=MqttConfig)
     clips: ClipsConfig = field(default_factory=ClipsConfig)
+    video: VideoConfig = field(default_factory=VideoConfig)
     metrics: str | None = None
     web: WebConfig = field(default_factory=WebConfig)
 

@@ -96,7 +96,7 @@ class Film:
     def _open(self, image: Image) -> None:
         height, width = image.shape[:2]
         self._size = (max(2, width // 2 * 2), max(2, height // 2 * 2))
-        options = {"movflags": self._how}
+        options = {"movflags": self._how, "flush_packets": "1"}
         self._container = av.open(str(self._path), "w", format="mp4", options=options)
         self._container.metadata.update(self._tags)
         self._stream = self._container.add_stream(CODEC, rate=_GUESSED_FPS, options=_OPTIONS)
