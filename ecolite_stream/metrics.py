@@ -53,6 +53,9 @@ class Metrics:
         self._not_delivered = counter(
             "sink_dropped", "Predictions and events that never reached a sink", "sink", "cause"
         )
+        self._not_shown = counter(
+            "sink_frames_dropped", "Frames for which a sink had no room", "sink", "stream"
+        )
         self._stage = Histogram(
             "ecolite_stage_seconds",
             "Time a stage took for one batch",
@@ -128,6 +131,10 @@ class Metrics:
     def not_delivered(self, sink: str, cause: str) -> None:
         """A prediction or an event never reached a sink."""
         self._not_delivered.labels(sink, cause).inc()
+
+    def not_shown(self, sink: str, stream: str) -> None:
+        """A frame came for which a sink had no room."""
+        self._not_shown.labels(sink, stream).inc()
 
 
 def parse_address(text: str) -> tuple[str, int]:

@@ -154,10 +154,11 @@ class Pipeline:
     def _show(self, frame: Frame, live: bool) -> None:
         """Show a frame to the sinks that want it; what they raise ends no stream."""
         for sink in self._frame_sinks:
+            name = type(sink).__name__
             try:
-                sink.show(frame, live)
+                if not sink.show(frame, live):
+                    self._metrics.not_shown(name, frame.stream)
             except Exception as error:
-                name = type(sink).__name__
                 self._metrics.sink_failed(name)
                 if sink not in self._blind:
                     logger.warning("%s cannot take pictures: %s; it does without", name, error)

@@ -39,8 +39,8 @@ class Sink(Protocol):
 class FrameSink(Sink, Protocol):
     """A sink that is shown the frames, too."""
 
-    def show(self, frame: Frame, live: bool, /) -> None:
-        """Look at a frame, due or not; called before it is predicted from.
+    def show(self, frame: Frame, live: bool, /) -> bool:
+        """Look at a frame, due or not, before it is predicted from; tell whether there was room.
 
         It comes from the thread that reads the stream, not from the sink's. Of a live stream it
         must not wait; a recording may be held up, so that nothing of it is lost.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import threading
 from collections import deque
@@ -17,6 +18,8 @@ from ecolite_stream.sinks.clip_store import MARK, ClipStore
 from ecolite_stream.sinks.film import INDEX_FIRST, Film, check_encoder
 from ecolite_stream.types import Event, Frame, Image, Output, Prediction
 from ecolite_stream.web.gallery import to_jpeg
+
+_log = logging.getLogger(__name__)
 
 _LEAD_S = 5.0
 _WAIT_S = 1.0
@@ -53,8 +56,9 @@ class ClipSink(FrameSink):
         self._tapes: dict[str, _Tape] = {}
         self._lock = threading.Lock()
 
-    def show(self, frame: Frame, live: bool) -> None:
+    def show(self, frame: Frame, live: bool) -> bool:
         self._tape(frame.stream).show(frame, live)
+        return True
 
     def send(self, output: Output) -> None:
         tape = self._tape(output.stream)
@@ -70,7 +74,10 @@ class ClipSink(FrameSink):
         for tape in list(self._tapes.values()):
             tape.close()
             for clip in list(tape.clips):
-                self._advance(tape, clip, last=True)
+                try:
+                    self._advance(tape, clip, last=True)
+                except OSError as error:  # the others may fare better
+                    _log.error("%s", error)
 
     def _tape(self, stream: str) -> _Tape:
         with self._lock:

@@ -57,18 +57,19 @@ class VideoSink(FrameSink):
         self._thread.start()
         return self
 
-    def show(self, frame: Frame, live: bool) -> None:
+    def show(self, frame: Frame, live: bool) -> bool:
         reel = self._reels[frame.stream]
         with self._changed:
             while not live and len(reel.frames) >= CAPACITY and not self._ending:
                 self._changed.wait(_WAIT_S)
             if reel.failure or self._ending:
-                return
+                return True
             if len(reel.frames) >= CAPACITY:
                 reel.missing += 1
-                return
+                return False
             reel.frames.append(frame)
             self._changed.notify_all()
+            return True
 
     def send(self, output: Output) -> None:
         reel = self._reels[output.stream]
