@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ecolite_stream.bench import ucf101 as ucf101_bench
+from ecolite_stream.bench.against import (
+    TURNS,
+    Against,
+    check_against,
+    measure_against,
+    open_reference,
+    video_files,
+    with_against,
+)
 from ecolite_stream.bench.offline import CROPS, check_crops
-from ecolite_stream.bench.shared import BUNDLE, ENGINE, PATH, opened, progress, publish
+from ecolite_stream.bench.scores import Scores
+from ecolite_stream.bench.shared import (
+    BUNDLE,
+    ENGINE,
+    PATH,
+    closing_all,
+    opened,
+    progress,
+    publish,
+)
 from ecolite_stream.bench.splits import SPLITS
-from ecolite_stream.bundle import demo_bundle_path, read_bundle
+from ecolite_stream.bundle import Bundle, demo_bundle_path, read_bundle
+from ecolite_stream.clips import ClipFile
+from ecolite_stream.engines import Engine
 from ecolite_stream.errors import SourceError
 
 
@@ -27,6 +48,8 @@ from ecolite_stream.errors import SourceError
 )
 @click.option("--limit", type=click.IntRange(1), help="At most so many videos, spread evenly.")
 @click.option("--report", type=PATH, help="Folder for all results; goes on where it stopped.")
+@click.option("--against", metavar="LIBRARY", help="Also time a plain loop with it: torch, ...")
+@click.option("--against-clips", type=click.IntRange(1), default=10, show_default=True)
 @click.option("--device", help="cpu, ascend, ascend:0, gpu:0. [the engine's own]")
 @BUNDLE
 @ENGINE
@@ -45,6 +68,8 @@ def ucf101(
     groups = tuple(filter(None, test_groups.split(",")))
     asked = ucf101_bench.Asked(crops=int(crops), test_groups=groups, **options)
     bundle = read_bundle(folder or demo_bundle_path())
+    if asked.against:
+        check_against(asked.against)
     check_crops(asked.crops, bundle.spec.preprocessing)
     selection = ucf101_bench.select(asked, bundle.spec.labels)
     with (
@@ -54,7 +79,10 @@ def ucf101(
         scores, pace = ucf101_bench.run_evaluation(
             asked, selection, bundle, backend, device, lambda: step(1)
         )
+        against = _against(asked, selection.clips, scores, bundle, backend)
     report = ucf101_bench.make_report(asked, selection, bundle, backend, device, scores, pace)
+    if against:
+        report = with_against(report, against)
     if asked.report:
         ucf101_bench.write_report(report, scores, asked.report)
     publish(report, None)
@@ -64,4 +92,28 @@ def ucf101(
         raise SourceError(
             f"{len(problems)} problems with the videos of {asked.data}, listed above; "
             f"{len(scores.read)} of {scores.total} were evaluated"
+        )
+
+
+def _against(
+    asked: ucf101_bench.Asked,
+    clips: Sequence[ClipFile],
+    scores: Scores,
+    bundle: Bundle,
+    engine: Engine,
+) -> Against | None:
+    """Last, so that the reference has no part in the memory of the evaluation."""
+    if not asked.against:
+        return None
+    chosen = video_files(clips, scores.outcomes, asked.against_clips)
+    reference = open_reference(asked.against, bundle)
+    doing = f"against {asked.against}"
+    with closing_all([reference]), progress(doing, 2 * TURNS) as step:
+        return measure_against(
+            asked.against,
+            chosen,
+            (engine, reference),
+            bundle.spec,
+            asked.workers,
+            on_turn=lambda: step(1),
         )
