@@ -66,11 +66,13 @@ def test_online(bundle: Bundle, clip: Path, tmp_path: Path, capfd):
     (tmp_path / "data" / label / "clip.avi").write_bytes(clip.read_bytes())
     policies = ("--memory", "window", "--memory", "paper")
     args = ("online", "--data", tmp_path / "data", "--bundle", bundle.path, "--engine", ENGINE)
-    assert exit_code(*args, *policies, "--track", clip, "--json", file) == 0
+    assert exit_code(*args, *policies, "--track", clip, "--offline", "--json", file) == 0
     report = json.loads(file.read_text())
     assert [memory["memory"] for memory in report["memories"]] == ["window", "paper"]
     assert report["memories"][0]["clips"] == 1
     assert [track["policy"] for track in report["tracks"]] == ["window", "paper"]
+    for found in (report["tracks"][0]["agreed"], report["memories"][1]["results"][0]["offline"]):
+        assert found["same"] == found["clips"] >= 3
 
     (tmp_path / "data" / label / "broken.avi").write_text("no video")
     assert exit_code(*args) == 3

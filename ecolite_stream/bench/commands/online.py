@@ -13,7 +13,9 @@ import click
 from ecolite_stream.bench import online as online_bench
 from ecolite_stream.bench import track as track_bench
 from ecolite_stream.bench.live import live_json, live_tables
+from ecolite_stream.bench.online_tables import online_tables, policy_json
 from ecolite_stream.bench.report import Report
+from ecolite_stream.bench.same import Agreed, same_table
 from ecolite_stream.bench.shared import (
     ABOVE_ZERO,
     BUNDLE,
@@ -43,6 +45,7 @@ class Online:
     smoothing: float | None
     folder: Path | None
     engine: str
+    offline: bool
     json_file: Path | None
 
     def configs(self, labels: Sequence[str]) -> list[StreamConfig]:
@@ -69,6 +72,9 @@ class Online:
 )
 @click.option("--every", "every_s", type=ABOVE_ZERO, help="Seconds between predictions. [0.5]")
 @click.option("--smoothing", type=float, help="Share of earlier answers. [ecolite-stream's]")
+@click.option(
+    "--offline", is_flag=True, help="Also recognize what each label was made from, as whole clips."
+)
 @BUNDLE
 @ENGINE
 @JSON
@@ -81,13 +87,15 @@ def online(**options: Any) -> None:
     with opened(bundle, [asked.engine]) as [engine]:
         results = _clips(asked, engine, bundle.spec) if asked.data else []
         agreements = _tracks(asked, engine, bundle.spec)
-    tables = online_bench.online_tables(results) + live_tables(results) if results else []
+    tables = online_tables(results) + live_tables(results) if results else []
     if agreements:
         tables.append(track_bench.track_table(agreements, bundle.spec.clip_seconds))
+    if asked.offline:
+        tables.append(same_table(_same(results, agreements)))
     settings = {"data": str(asked.data), "only": asked.only, "engine": engine.name}
     content = {
-        "memories": [{**online_bench.policy_json(r), **live_json(r)} for r in results],
-        "tracks": [dataclasses.asdict(agreement) for agreement in agreements],
+        "memories": [{**policy_json(r), **live_json(r)} for r in results],
+        "tracks": [track_bench.track_json(agreement) for agreement in agreements],
     }
     publish(Report("online", [bundle], settings, tables, content), asked.json_file)
     _refuse_unreadable(results)
@@ -97,17 +105,32 @@ def _clips(asked: Online, engine: Engine, spec: ModelSpec) -> list[online_bench.
     clips = online_bench.find_clips(cast(Path, asked.data), spec.labels, asked.only)
     with progress("streaming", len(clips)) as step:
         return online_bench.watch_clips(
-            clips, engine, spec, asked.configs(spec.labels), on_clip=lambda: step(1)
+            clips,
+            engine,
+            spec,
+            asked.configs(spec.labels),
+            on_clip=lambda: step(1),
+            offline=asked.offline,
         )
 
 
 def _tracks(asked: Online, engine: Engine, spec: ModelSpec) -> list[track_bench.Agreement]:
     tracks = [(video, track_bench.read_track(video, spec.labels)) for video in asked.videos]
     return [
-        track_bench.watch_track(video, track, engine, spec, config)
+        track_bench.watch_track(video, track, engine, spec, config, asked.offline)
         for video, track in tracks
         for config in asked.configs(spec.labels)
     ]
+
+
+def _same(
+    results: Sequence[online_bench.PolicyResult], agreements: Sequence[track_bench.Agreement]
+) -> list[tuple[str, str, Agreed]]:
+    rows = [
+        ("clips", result.policy, sum((c.agreed for c in result.clips if c.agreed), Agreed()))
+        for result in results
+    ]
+    return rows + [(a.video, a.policy, a.agreed) for a in agreements if a.agreed]
 
 
 def _refuse_unreadable(results: Sequence[online_bench.PolicyResult]) -> None:
