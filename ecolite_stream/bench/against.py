@@ -123,7 +123,6 @@ def _all_frames(path: Path) -> list[Image]:
 
 
 def measure_against(
-    library: str,
     clips: Sequence[ClipFile],
     engines: tuple[Engine, Engine],
     spec: ModelSpec,
@@ -134,7 +133,6 @@ def measure_against(
     """Recognize the same clips both ways, from their files, one crop each, in `TURNS` turns.
 
     Args:
-        library: name of the reference.
         clips: video files.
         engines: the engine and the reference.
         spec: of the bundle that both have opened.
@@ -162,7 +160,7 @@ def measure_against(
             times_s.append(clock() - start_s)
             on_turn()
     same = sum(a == b for a, b in zip(*labels, strict=True))
-    return Against(library, len(clips), same, tuple(seconds[0]), tuple(seconds[1]))
+    return Against(reference.name, len(clips), same, tuple(seconds[0]), tuple(seconds[1]))
 
 
 def with_against(report: Report, against: Against) -> Report:

@@ -74,8 +74,8 @@ def limit_table(rows: Sequence[Row]) -> Table:
         notes=(
             f"product: of two {SIDE} x {SIDE} matrices, timed in the same turns: by the row's own "
             "library in its precision, and by numpy's BLAS in float32.",
-            "Multiply-adds are those of the layers as written; above 100 % a library does with "
-            "fewer (Winograd, skipped padding).",
+            "Multiply-adds are those of the layers as written. Above 100 % a library does with "
+            "fewer (Winograd, skipped padding), or its product is not at its best.",
         ),
     )
 

@@ -49,13 +49,13 @@ def test_both_take_turns_over_the_same_clips(tmp_path: Path):
     moments = iter(range(1000))
     engine, reference, turns = FirstNumberEngine(), FirstNumberEngine(), []
     result = measure_against(
-        *("other", clips(tmp_path, 3), (engine, reference), SPEC, 2),
+        *(clips(tmp_path, 3), (engine, reference), SPEC, 2),
         on_turn=lambda: turns.append((len(engine.clips), len(reference.clips))),
         clock=lambda: float(next(moments)),
     )
     assert turns[:3] == [(4, 1), (4, 4), (7, 4)]  # a clip of each does not count
     assert len(turns) == 2 * TURNS and len(result.ours_s) == TURNS
-    assert (result.clips, result.same_labels) == (3, 3)
+    assert (result.library, result.clips, result.same_labels) == ("first", 3, 3)
 
 
 def test_the_gain_is_the_median_over_turns():

@@ -110,7 +110,6 @@ def _against(
     doing = f"against {asked.against}"
     with closing_all([reference]), progress(doing, 2 * TURNS) as step:
         return measure_against(
-            asked.against,
             chosen,
             (engine, reference),
             bundle.spec,
