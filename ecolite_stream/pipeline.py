@@ -24,12 +24,13 @@ from ecolite_stream.inbox import Inbox
 from ecolite_stream.metrics import Metrics
 from ecolite_stream.reader import Reader, StreamInput
 from ecolite_stream.recognizer import check_fits
+from ecolite_stream.rounds import Rounds
 from ecolite_stream.scheduler import Scheduler
 from ecolite_stream.sinks import Sink
 from ecolite_stream.sinks.outlet import Outlet
 from ecolite_stream.sources import may_be_live, open_source, redact_url
 from ecolite_stream.stream_state import StreamState
-from ecolite_stream.types import Output
+from ecolite_stream.types import Sent
 
 logger = logging.getLogger(__name__)
 
@@ -79,12 +80,14 @@ class Pipeline:
         ]
         self._scheduler = Scheduler(
             open_engine,
-            states,
-            {name: decision_for(name, config, spec.thresholds) for name in states},
+            Rounds(
+                states,
+                {name: decision_for(name, config, spec.thresholds) for name in states},
+                self._metrics,
+            ),
             self._inbox,
             self._publish,
             self._has_room,
-            self._metrics,
         )
         self._stopping = threading.Event()
         self._broken: list[tuple[str, SourceError]] = []
@@ -138,7 +141,7 @@ class Pipeline:
                 return event.is_set()
         return True
 
-    def _publish(self, output: Output) -> None:
+    def _publish(self, output: Sent) -> None:
         for outlet in self._outlets:
             outlet.send(output)
 
