@@ -19,7 +19,7 @@ from ecolite_stream.bundle import ModelSpec
 from ecolite_stream.config import ReconnectConfig, StreamConfig
 from ecolite_stream.decision import decision_for
 from ecolite_stream.engines.base import Engine
-from ecolite_stream.errors import SourceError
+from ecolite_stream.errors import ConfigError, SourceError
 from ecolite_stream.inbox import Inbox
 from ecolite_stream.metrics import Metrics
 from ecolite_stream.reader import Reader, StreamInput
@@ -29,6 +29,7 @@ from ecolite_stream.scheduler import Scheduler
 from ecolite_stream.sinks import Sink
 from ecolite_stream.sinks.outlet import Outlet
 from ecolite_stream.sources import may_be_live, open_source, redact_url
+from ecolite_stream.sources.pipe import NAME, STDIN
 from ecolite_stream.stream_state import StreamState
 from ecolite_stream.types import Sent
 
@@ -201,6 +202,9 @@ def stream_inputs(
         specs: as `open_source` takes them.
         realtime: show recordings at their own speed.
         reconnect: how live sources that are lost are opened again; None if never.
+
+    Raises:
+        ConfigError: standard input is named twice.
     """
     if reconnect is not None and not reconnect.enabled:
         reconnect = None
@@ -215,7 +219,9 @@ def stream_inputs(
             again,
         )
 
-    names = distinct_names(map(redact_url, specs))
+    if specs.count(STDIN) > 1:
+        raise ConfigError("standard input, -, is named twice as a source; it can be read once")
+    names = distinct_names(NAME if spec == STDIN else redact_url(spec) for spec in specs)
     return [stream_input(spec, name) for spec, name in zip(specs, names, strict=True)]
 
 
