@@ -31,7 +31,7 @@ from ecolite_stream.web.page import with_page
 @click.option(
     "--source",
     multiple=True,
-    help="camera, camera:1, a video file, a URL, or pattern; again for more streams.",
+    help="camera, camera:1, a video file, a URL, - or pattern; again for more streams.",
 )
 @click.option("--bundle", type=click.Path(path_type=Path), help="Model folder. [the embedded one]")
 @click.option("--engine", type=click.Choice(ENGINES), help="What computes. [auto: the fastest]")

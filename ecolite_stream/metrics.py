@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, Histogram, start_http_server
 
 from ecolite_stream.errors import ConfigError
-from ecolite_stream.types import Event, Output, Prediction
+from ecolite_stream.types import Event, Prediction, Sent
 
 STATES = ("connecting", "live", "stalled", "waiting", "ended", "failed")
 LOOPBACK = "127.0.0.1"
@@ -118,10 +118,10 @@ class Metrics:
         yield
         self._stage.labels(stage).observe(self._clock() - start_s)
 
-    def delivered(self, sink: str, output: Output, age_s: float | None) -> None:
+    def delivered(self, sink: str, output: Sent, age_s: float | None) -> None:
         """A sink took something; a prediction's frame arrived so many seconds ago."""
         self._delivered.labels(sink).inc()
-        if age_s is not None:
+        if age_s is not None and isinstance(output, Prediction):
             self._latency.labels(output.stream).observe(age_s)
 
     def sink_failed(self, sink: str) -> None:

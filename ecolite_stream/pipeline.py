@@ -19,17 +19,19 @@ from ecolite_stream.bundle import ModelSpec
 from ecolite_stream.config import ReconnectConfig, StreamConfig
 from ecolite_stream.decision import decision_for
 from ecolite_stream.engines.base import Engine
-from ecolite_stream.errors import SourceError
+from ecolite_stream.errors import ConfigError, SourceError
 from ecolite_stream.inbox import Inbox
 from ecolite_stream.metrics import Metrics
 from ecolite_stream.reader import Reader, StreamInput
 from ecolite_stream.recognizer import check_fits
+from ecolite_stream.rounds import Rounds
 from ecolite_stream.scheduler import Scheduler
 from ecolite_stream.sinks import FrameSink, Sink
 from ecolite_stream.sinks.outlet import Outlet
 from ecolite_stream.sources import may_be_live, open_source, redact_url
+from ecolite_stream.sources.pipe import NAME, STDIN
 from ecolite_stream.stream_state import StreamState
-from ecolite_stream.types import Frame, Output
+from ecolite_stream.types import Frame, Sent
 
 logger = logging.getLogger(__name__)
 
@@ -86,12 +88,14 @@ class Pipeline:
         ]
         self._scheduler = Scheduler(
             open_engine,
-            states,
-            {name: decision_for(name, config, spec.thresholds) for name in states},
+            Rounds(
+                states,
+                {name: decision_for(name, config, spec.thresholds) for name in states},
+                self._metrics,
+            ),
             self._inbox,
             self._publish,
             self._has_room,
-            self._metrics,
         )
         self._stopping = threading.Event()
         self._broken: list[tuple[str, SourceError]] = []
@@ -147,7 +151,7 @@ class Pipeline:
                 return event.is_set()
         return True
 
-    def _publish(self, output: Output) -> None:
+    def _publish(self, output: Sent) -> None:
         for outlet in self._outlets:
             outlet.send(output)
 
@@ -220,6 +224,9 @@ def stream_inputs(
         specs: as `open_source` takes them.
         realtime: show recordings at their own speed.
         reconnect: how live sources that are lost are opened again; None if never.
+
+    Raises:
+        ConfigError: standard input is named twice.
     """
     if reconnect is not None and not reconnect.enabled:
         reconnect = None
@@ -234,7 +241,9 @@ def stream_inputs(
             again,
         )
 
-    names = distinct_names(map(redact_url, specs))
+    if specs.count(STDIN) > 1:
+        raise ConfigError("standard input, -, is named twice as a source; it can be read once")
+    names = distinct_names(NAME if spec == STDIN else redact_url(spec) for spec in specs)
     return [stream_input(spec, name) for spec, name in zip(specs, names, strict=True)]
 
 

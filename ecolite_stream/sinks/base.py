@@ -5,17 +5,17 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Protocol, runtime_checkable
 
-from ecolite_stream.types import Frame, Output, Prediction
+from ecolite_stream.types import Frame, Prediction, Sent
 
 
 class Sink(Protocol):
     """A context manager that takes predictions or events, one at a time, from one thread.
 
     Attributes:
-        takes: what it is sent, of `Prediction` and `Event`; `send` may name just those types.
+        takes: what it is sent, of `Prediction`, `Event` and `Round`; `send` may name just those.
     """
 
-    takes: tuple[type[Output], ...] = (Prediction,)
+    takes: tuple[type[Sent], ...] = (Prediction,)
 
     def send(self, output: Any, /) -> None:
         """Take a prediction or an event, whichever it `takes`."""

@@ -11,6 +11,7 @@ from ecolite_stream.sources.container import ContainerSource
 from ecolite_stream.sources.file import FileSource
 from ecolite_stream.sources.pacing import Paced
 from ecolite_stream.sources.pattern import Pattern, PatternSource
+from ecolite_stream.sources.pipe import NAME, STDIN, PipeSource
 from ecolite_stream.sources.redact import redact_url
 from ecolite_stream.sources.url import UrlSource
 
@@ -20,6 +21,7 @@ __all__ = [
     "Paced",
     "Pattern",
     "PatternSource",
+    "PipeSource",
     "Source",
     "UrlSource",
     "may_be_live",
@@ -48,8 +50,8 @@ def open_source(
 
     Args:
         spec: "camera" or "camera:1"; "pattern", with options as in
-            "pattern:seconds=10,fps=25,size=320x240"; a URL such as "rtsp://host/path"; anything
-            else is the path of a video file.
+            "pattern:seconds=10,fps=25,size=320x240"; a URL such as "rtsp://host/path"; "-" for
+            standard input; anything else is the path of a video file.
         name: as people are shown the source; the spec, without credentials, if None.
         realtime: show a recording or a pattern at its own speed, not as fast as it can be read.
         end_is_worth_a_warning: log when a live source ends.
@@ -68,6 +70,8 @@ def _open(spec: str, name: str) -> Source:
         raise SourceError(
             "the source is empty; name a camera, a pattern, a URL or a file", permanent=True
         )
+    if spec == STDIN:
+        return PipeSource(name=NAME if name == STDIN else name)
     if _URL.match(spec):
         return UrlSource(spec, name=name)
     kind, _, rest = spec.partition(":")
