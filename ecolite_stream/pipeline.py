@@ -138,6 +138,8 @@ class Pipeline:
         self._inbox.close()
         for reader in self._readers:
             reader.stop()
+        for sink in self._frame_sinks:
+            sink.hurry()
         for outlet in self._outlets:
             outlet.hurry()
 

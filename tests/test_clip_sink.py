@@ -21,7 +21,7 @@ from ecolite_stream.sinks.clips import ClipSink
 from ecolite_stream.sources import FileSource
 from ecolite_stream.types import Event, Frame, Prediction
 from ecolite_stream.web.clips import ClipFolder, clip_name
-from tests.fakes import ListSink
+from tests.fakes import ListSink, ListSource
 from tests.films import CONFIG, SPEC, ActionEngine, numbers, pictures
 from tests.videos import numbered_image, write_numbered_video
 
@@ -91,6 +91,22 @@ def test_a_run_as_a_whole(tmp_path: Path) -> None:
     assert (clips / name).read_bytes().index(b"moov") < 100  # before the pictures
     with av.open(str(clips / name)) as container:
         assert container.metadata["title"] == "b"
+
+
+def test_a_live_run(tmp_path: Path) -> None:
+    """Twenty times as fast as a camera; whatever was dropped, pictures are at their own times."""
+    film = write_numbered_video(tmp_path / "film.mp4", 200)
+    shown = (frame for frame in FileSource(film, name="s") if not time.sleep(1 / FPS / 20))
+    clips = tmp_path / "clips"
+    Pipeline(
+        [opened(ListSource("s", shown, live=True))],
+        lambda: ActionEngine(range(75, 126)),
+        SPEC,
+        [ListSink(), ClipSink(config_of(clips))],
+        config_of(clips),
+    ).run()
+    (name,) = names(clips)
+    assert set(numbers(clips / name)) & set(range(90, 120))
 
 
 def test_it_is_there_as_soon_as_its_last_picture_is(tmp_path: Path) -> None:

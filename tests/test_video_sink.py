@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ecolite_stream.errors import ConfigError
+from ecolite_stream.errors import ConfigError, SourceError
 from ecolite_stream.pipeline import Pipeline
 from ecolite_stream.reader import opened
 from ecolite_stream.sinks.overlay import draw
@@ -241,3 +242,43 @@ with VideoSink(Path({str(path)!r}), ["s"]) as sink:
     times = [time_s for time_s, _ in pictures(path)]
     assert len(times) == 401 if kind == signal.SIGTERM else 250 <= len(times) <= 401
     np.testing.assert_allclose(times, np.arange(len(times)) / FPS, atol=1e-3)
+
+
+def test_in_a_hurry_it_leaves_out_what_takes_too_long(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, now_s = tmp_path / "out.mp4", itertools.count(step=0.1)
+    with VideoSink(path, ["s"]) as sink, pytest.MonkeyPatch.context() as patch:
+        assert isinstance(sink, VideoSink)
+        for frame in frames(0, HELD):
+            sink.show(frame, False)
+        patch.setattr(time, "monotonic", lambda: next(now_s))
+        sink.hurry()
+        sink.close()
+    count = len(pictures(path))
+    assert 0 < count < 10
+    assert f"{HELD - count} frames are not in it" in caplog.text
+
+
+def test_damaged_pictures_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def damaged() -> Image:
+        raise SourceError("a picture cannot be turned into BGR")
+
+    path = tmp_path / "out.mp4"
+    with VideoSink(path, ["s"]) as sink:
+        for frame in frames(0, 10):
+            broken = dataclasses.replace(frame, pixels=damaged)
+            sink.show(broken if frame.index % 2 else frame, False)
+    np.testing.assert_allclose([t for t, _ in pictures(path)], np.arange(5) * 2 / FPS, atol=1e-3)
+    assert "5 frames are not in it" in caplog.text
+
+
+def test_a_bug_in_drawing_does_not_hold_a_recording_up(tmp_path: Path) -> None:
+    def broken() -> Image:
+        raise ZeroDivisionError
+
+    with VideoSink(tmp_path / "out.mp4", ["s"]) as sink:
+        for frame in frames(0, 3 * CAPACITY):
+            sink.show(dataclasses.replace(frame, pixels=broken), False)
+        with pytest.raises(OSError, match="ZeroDivisionError; the video ends there"):
+            sink.send(A)

@@ -45,3 +45,6 @@ class FrameSink(Sink, Protocol):
         It comes from the thread that reads the stream, not from the sink's. Of a live stream it
         must not wait; a recording may be held up, so that nothing of it is lost.
         """
+
+    def hurry(self) -> None:
+        """The run is being stopped, from any thread: `close` must not take long."""

@@ -69,6 +69,9 @@ class ClipSink(FrameSink):
         for clip in list(tape.clips):
             self._advance(tape, clip)
 
+    def hurry(self) -> None:
+        """Little is ever left to do."""
+
     def close(self) -> None:
         """Finish the clips that are begun with the pictures there are."""
         for tape in list(self._tapes.values()):

@@ -86,7 +86,8 @@ class Film:
         container, self._container = self._container, None
         try:
             try:
-                container.mux(self._stream.encode(None))
+                if self._stream is not None:
+                    container.mux(self._stream.encode(None))
             finally:
                 container.close()
         except (FFmpegError, OSError) as error:

@@ -6,6 +6,7 @@ import logging
 import math
 import tempfile
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ HELD = 50
 CAPACITY = 75
 """Frames of a stream that wait at all."""
 _WAIT_S = 1.0
+_HURRY_S = 0.7
 _STEP_S = 0.04
 
 
@@ -50,6 +52,7 @@ class VideoSink(FrameSink):
         check_encoder("video")
         self._reels = {name: _Reel(file) for name, file in _files(path, streams)}
         self._ending = False
+        self._deadline_s = math.inf
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="video", daemon=True)
 
@@ -80,8 +83,11 @@ class VideoSink(FrameSink):
             reel.complained = True
             raise OSError(f"{reel.failure}; the video ends there")
 
+    def hurry(self) -> None:
+        self._deadline_s = time.monotonic() + _HURRY_S
+
     def close(self) -> None:
-        """Encode what waits, and finish the files."""
+        """Encode what waits, and finish the files; in a hurry leave out what takes too long."""
         with self._changed:
             self._ending = True
             self._changed.notify_all()
@@ -100,6 +106,8 @@ class VideoSink(FrameSink):
         with self._changed:
             while True:
                 ready = [r for r in self._reels.values() if r.is_ready(self._ending)]
+                if ready and self._ending and time.monotonic() > self._deadline_s:
+                    return None
                 if ready:
                     self._changed.notify_all()
                     reel = max(ready, key=lambda reel: len(reel.frames))
@@ -172,11 +180,14 @@ class _Reel:
         try:
             drawn = draw(scene.frame.image, time_s, scene.prediction, scene.event)
             self._film.add(drawn, self._film_s)
-        except (OSError, SourceError) as error:
-            self.failure = str(error)
+        except SourceError:  # a damaged picture
+            self.missing += 1
+        except Exception as error:  # or else a recording would wait for this thread for ever
+            self.failure = str(error) or type(error).__name__
 
     def close(self) -> None:
         """Finish the file."""
+        self.missing += len(self.frames)
         try:
             self._film.close()
         except OSError as error:
@@ -185,7 +196,9 @@ class _Reel:
             _log.error("%s; the video ends there", self.failure)
         if self.missing:
             _log.warning(
-                "%s: %d frames are not in it: encoding was too slow", self._path, self.missing
+                "%s: %d frames are not in it: damaged, or too many to encode in time",
+                self._path,
+                self.missing,
             )
 
 
