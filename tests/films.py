@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import av
 import numpy as np
 
 from ecolite_stream.bundle import ModelSpec
-from ecolite_stream.config import EventConfig, StreamConfig
+from ecolite_stream.config import ClipsConfig, EventConfig, StreamConfig
 from ecolite_stream.preprocess import Preprocessing
 from ecolite_stream.types import FloatArray, Image
 from tests.fakes import MEAN, DrawnNumberEngine
@@ -19,6 +20,12 @@ HOW = Preprocessing(64, framing="whole", mean=MEAN)
 SPEC = ModelSpec("eco_lite", 1.0, 4, (1, 1, 1), ("a", "b", "c"), 1.6, HOW)
 EVENTS = EventConfig(ignore=("a",), min_fill=0)
 CONFIG = StreamConfig(smoothing=0, events=EVENTS)
+
+
+def config_of(folder: Path, **clips: float | int) -> StreamConfig:
+    """Events as above, and clips of them with a second before and after."""
+    settings = {"pre_s": 1.0, "post_s": 1.0, **clips}
+    return dataclasses.replace(CONFIG, clips=ClipsConfig(folder, **settings))  # type: ignore[arg-type]
 
 
 class ActionEngine(DrawnNumberEngine):
@@ -52,3 +59,8 @@ def numbers(path: Path, fps: float = 25.0) -> list[int]:
     times = [time_s for time_s, _ in shown]
     np.testing.assert_allclose(times, [(number - first) / fps for _, number in shown], atol=1e-3)
     return [number for _, number in shown]
+
+
+def names(folder: Path) -> list[str]:
+    """What is in a folder."""
+    return sorted(path.name for path in folder.iterdir())

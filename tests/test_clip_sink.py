@@ -12,7 +12,7 @@ from pathlib import Path
 import av
 import pytest
 
-from ecolite_stream.config import ClipsConfig, StreamConfig
+from ecolite_stream.config import ClipsConfig
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.pipeline import Pipeline
 from ecolite_stream.reader import opened
@@ -22,17 +22,12 @@ from ecolite_stream.sources import FileSource
 from ecolite_stream.types import Event, Frame, Prediction
 from ecolite_stream.web.clips import ClipFolder, clip_name
 from tests.fakes import ListSink, ListSource
-from tests.films import CONFIG, SPEC, ActionEngine, numbers, pictures
+from tests.films import SPEC, ActionEngine, config_of, names, numbers, pictures
 from tests.videos import numbered_image, write_numbered_video
 
 pytestmark = pytest.mark.timeout(60)
 
 FPS = 25
-
-
-def config_of(folder: Path, **clips: float | int) -> StreamConfig:
-    settings = {"pre_s": 1.0, "post_s": 1.0, **clips}
-    return dataclasses.replace(CONFIG, clips=ClipsConfig(folder, **settings))  # type: ignore[arg-type]
 
 
 def frames(first: int, last: int, stream: str = "s") -> list[Frame]:
@@ -62,10 +57,6 @@ def play(sink: ClipSink, shown: Sequence[Frame], *events: tuple[float, Event]) -
             sink.send(prediction(frame.time_s))
             while waiting and waiting[0][0] <= frame.time_s:
                 sink.send(waiting.pop(0)[1])
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
 
 
 def test_a_run_as_a_whole(tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from av.error import FFmpegError
 
+from ecolite_stream.sinks.clips import ClipSink
 from ecolite_stream.sinks.film import INDEX_FIRST, PIECES, Film
 from ecolite_stream.types import Event, Frame, Image, Prediction
-from tests.films import pictures
-from tests.test_clip_sink import ClipSink, config_of, names
+from tests.films import config_of, names, pictures
 
 pytestmark = pytest.mark.timeout(60)
 
