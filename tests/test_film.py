@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from av.error import FFmpegError
 
+from ecolite_stream.errors import ConfigError
+from ecolite_stream.sinks import film
 from ecolite_stream.sinks.clips import ClipSink
-from ecolite_stream.sinks.film import INDEX_FIRST, PIECES, Film
+from ecolite_stream.sinks.film import INDEX_FIRST, PIECES, Film, check_encoder
 from ecolite_stream.types import Event, Frame, Image, Prediction
 from tests.films import config_of, names, pictures
 
@@ -36,16 +38,16 @@ def files_no_larger_than(size: int) -> Iterator[None]:
 
 @pytest.mark.parametrize("how", [INDEX_FIRST, PIECES])
 def test_a_full_disk_is_an_error(tmp_path: Path, how: str) -> None:
-    film = Film(tmp_path / "a.mp4", how)
+    writer = Film(tmp_path / "a.mp4", how)
     with (
         files_no_larger_than(2_000_000),
         pytest.raises(OSError, match=r"a\.mp4: cannot be written: File too large"),
     ):
         for number in range(300):
-            film.add(noise(number), number / 25)
-        film.close()
+            writer.add(noise(number), number / 25)
+        writer.close()
     with contextlib.suppress(OSError):
-        film.close()
+        writer.close()
     if how == PIECES:  # up to the last whole piece
         with av.open(str(tmp_path / "a.mp4")) as container, contextlib.suppress(FFmpegError):
             count = 0
@@ -69,14 +71,21 @@ def test_a_full_disk_leaves_no_half_clip(tmp_path: Path) -> None:
 
 
 def test_a_film_without_a_picture_is_no_file(tmp_path: Path) -> None:
-    film = Film(tmp_path / "a.mp4", INDEX_FIRST)
-    assert not film.close()
+    writer = Film(tmp_path / "a.mp4", INDEX_FIRST)
+    assert not writer.close()
     assert names(tmp_path) == []
 
 
 def test_pictures_that_are_not_later_are_left_out(tmp_path: Path) -> None:
-    film = Film(tmp_path / "a.mp4", INDEX_FIRST, {"title": "h\u00fcpfen"})
+    writer = Film(tmp_path / "a.mp4", INDEX_FIRST, {"title": "h\u00fcpfen"})
     for time_s in (0.0, 0.0, 0.5, 0.4, 1.0):
-        film.add(noise(0), time_s)
-    assert film.close()
+        writer.add(noise(0), time_s)
+    assert writer.close()
     assert [time_s for time_s, _ in pictures(tmp_path / "a.mp4")] == [0.0, 0.5, 1.0]
+
+
+def test_an_ffmpeg_that_cannot_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_encoder("video")
+    monkeypatch.setattr(film, "CODEC", "libnone")
+    with pytest.raises(ConfigError, match="video needs FFmpeg's libnone"):
+        check_encoder("video")

@@ -119,7 +119,7 @@ def check_encoder(wanted_by: str) -> None:
     """Raise a ConfigError where this FFmpeg cannot make such films."""
     try:
         av.Codec(CODEC, "w")
-    except FFmpegError as error:
+    except (FFmpegError, ValueError) as error:
         raise ConfigError(
             f"{wanted_by} needs FFmpeg's {CODEC}, which this build of PyAV has not; "
             "run pip install --force-reinstall --only-binary av av"
