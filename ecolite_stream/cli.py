@@ -17,17 +17,24 @@ from ecolite_stream.commands import run_and_leave
 from ecolite_stream.config import ENGINES, MqttConfig, StreamConfig
 from ecolite_stream.engines import open_engine
 from ecolite_stream.errors import ConfigError
+from ecolite_stream.includes import load_stream_config
 from ecolite_stream.memory import POLICIES
 from ecolite_stream.metrics import Metrics, serve
 from ecolite_stream.pipeline import Pipeline, stream_inputs
+from ecolite_stream.plan import planned
+from ecolite_stream.service import told_to_systemd
 from ecolite_stream.sinks import ConsoleSink, JsonFileSink, JsonLinesSink, Sink, WebhookSink
 from ecolite_stream.sinks.clips import ClipSink
 from ecolite_stream.sinks.video import VideoSink
-from ecolite_stream.strict import load_config
+from ecolite_stream.source_check import check
 from ecolite_stream.web.page import with_page
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    invoke_without_command=True,
+    subcommand_metavar="[COMMAND ...]",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.option(
     "--source",
     multiple=True,
@@ -69,14 +76,31 @@ from ecolite_stream.web.page import with_page
     "--web", metavar="[HOST:]PORT", help="Serve a page to watch the run with, to this machine only."
 )
 @click.option("--config", type=click.Path(path_type=Path), help="YAML file; options override it.")
+@click.option(
+    "--check-config", is_flag=True, help="Say what would run, or what is wrong, and run nothing."
+)
 @click.version_option(__version__, package_name="ecolite-stream")
-def stream(config: Path | None, **options: Any) -> None:
+@click.pass_context
+def stream(
+    context: click.Context, /, config: Path | None, check_config: bool, **options: Any
+) -> None:
     """Watch a camera, a file or a stream and say, live, which action it shows.
 
     Labels go to stdout, everything else to stderr. Exit codes: 0 done, 2 usage or configuration,
     3 source, 4 bundle, 5 engine, 130 interrupted.
     """
-    watch(merge(load_config(config, StreamConfig) if config else StreamConfig(), options))
+    if context.invoked_subcommand is not None:
+        if config or check_config or any(value not in (None, ()) for value in options.values()):
+            raise click.UsageError(f"options go behind the word {context.invoked_subcommand}")
+        return
+    settings = merge(load_stream_config(config) if config else StreamConfig(), options)
+    if check_config:
+        click.echo("\n".join(planned(settings)))
+    else:
+        watch(settings)
+
+
+stream.add_command(check)
 
 
 def merge(config: StreamConfig, options: dict[str, Any]) -> StreamConfig:
@@ -133,7 +157,8 @@ def watch(config: StreamConfig) -> None:
             config,
             metrics,
         )
-        pipeline.run()
+        with told_to_systemd(pipeline.pulse):
+            pipeline.run()
 
 
 def _sinks(config: StreamConfig, streams: Sequence[str], labels: Sequence[str]) -> list[Sink]:

@@ -270,6 +270,7 @@ class StreamConfig:
     Attributes:
         source: what to watch: `camera`, `camera:1`, a path, a URL, `pattern`; several are
             several streams.
+        include: files that name more of them, as `includes` reads them.
         bundle: folder of the model; None is the embedded one.
         engine: `auto`, `openvino` or `mindspore`.
         device: what the engine computes on: `cpu`, `ascend`, `ascend:0`, `gpu:0`; None is its own
@@ -294,6 +295,7 @@ class StreamConfig:
     """
 
     source: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
     bundle: Path | None = None
     engine: str = "auto"
     device: str | None = None

@@ -83,6 +83,10 @@ class Decision:
             self._going.add(_score(prediction, prediction.label))
         return events + self._tell(time_s)
 
+    def abstains(self, prediction: Prediction) -> bool:
+        """Whether the label of a prediction scores too low for an event to begin with."""
+        return _score(prediction, prediction.label) < self._enter(prediction.label)
+
     def finish(self) -> tuple[Event, ...]:
         """The end of the stream: what lasted ends with its last prediction."""
         return () if self._last_s is None else self._end(self._last_s)

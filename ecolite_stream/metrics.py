@@ -10,14 +10,53 @@ import re
 import time
 from collections.abc import Callable, Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, Histogram, start_http_server
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Enum,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    start_http_server,
+)
 
+from ecolite_stream import __version__
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.types import Event, Prediction, Sent
 
 STATES = ("connecting", "live", "stalled", "waiting", "ended", "failed")
 LOOPBACK = "127.0.0.1"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class _Maker:
+    """Makes what is counted, under names by the conventions."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def counter(self, name: str, what: str, *labels: str) -> Counter:
+        return Counter(f"ecolite_{name}", what, labels, registry=self._registry)
+
+    def gauge(self, name: str, what: str) -> Gauge:
+        return Gauge(f"ecolite_{name}", what, ["stream"], registry=self._registry)
+
+    def state(self, name: str, what: str) -> Enum:
+        return Enum(
+            f"ecolite_{name}", what, ["stream"], states=list(STATES), registry=self._registry
+        )
+
+    def histogram(self, name: str, what: str, label: str) -> Histogram:
+        return Histogram(
+            f"ecolite_{name}", what, [label], buckets=_SECONDS, registry=self._registry
+        )
+
+    def about_the_process(self) -> None:
+        """Its version, memory, processor time and open files."""
+        build = Info("ecolite_build", "What is running", registry=self._registry)
+        build.info({"version": __version__})
+        ProcessCollector(registry=self._registry)
 
 
 class Metrics:
@@ -35,59 +74,45 @@ class Metrics:
     ) -> None:
         self.registry = registry or CollectorRegistry()
         self._clock = clock
-
-        def counter(name: str, what: str, *labels: str) -> Counter:
-            return Counter(f"ecolite_{name}", what, labels, registry=self.registry)
-
-        self.frames_read = counter("frames_read", "Frames read from the source", "stream")
-        self.frames_due = counter("frames_due", "Frames that were due to be encoded", "stream")
-        self.frames_encoded = counter("frames_encoded", "Frames that were encoded", "stream")
-        self._dropped = counter(
+        self._newest_label: dict[str, str] = {}
+        make = _Maker(self.registry)
+        make.about_the_process()
+        self.frames_read = make.counter("frames_read", "Frames read from the source", "stream")
+        self.frames_due = make.counter("frames_due", "Frames due to be encoded", "stream")
+        self.frames_encoded = make.counter("frames_encoded", "Frames encoded", "stream")
+        self._dropped = make.counter(
             "frames_dropped", "Due frames that were not encoded", "stream", "cause"
         )
-        self._predictions = counter("predictions", "Predictions made", "stream", "label")
-        self._events = counter("events", "Events that began", "stream", "label")
-        self.reconnects = counter("stream_reconnects", "Times it was opened again", "stream")
-        self._delivered = counter("sink_delivered", "Predictions and events a sink took", "sink")
-        self._sink_failures = counter("sink_failures", "Errors a sink raised", "sink")
-        self._not_delivered = counter(
-            "sink_dropped", "Predictions and events that never reached a sink", "sink", "cause"
+        self.reconnects = make.counter("stream_reconnects", "Times it was opened again", "stream")
+        self._state = make.state("stream_state", "What a stream is doing")
+        self._make_those_of_labels(make)
+        self._delivered = make.counter("sink_delivered", "What a sink took", "sink")
+        self._sink_failures = make.counter("sink_failures", "Errors a sink raised", "sink")
+        self._not_delivered = make.counter(
+            "sink_dropped", "What never reached a sink", "sink", "cause"
         )
-        self._not_shown = counter(
+        self._not_shown = make.counter(
             "sink_frames_dropped", "Frames for which a sink had no room", "sink", "stream"
         )
-        self._stage = Histogram(
-            "ecolite_stage_seconds",
-            "Time a stage took for one batch",
-            ["stage"],
-            buckets=_SECONDS,
-            registry=self.registry,
+        self._stage = make.histogram("stage_seconds", "Time a stage took for one batch", "stage")
+        self._latency = make.histogram(
+            "latency_seconds", "Time from a frame's arrival to its prediction's sink", "stream"
         )
-        self._latency = Histogram(
-            "ecolite_latency_seconds",
-            "Time from a frame's arrival to its prediction's sink",
-            ["stream"],
-            buckets=_SECONDS,
-            registry=self.registry,
+
+    def _make_those_of_labels(self, make: _Maker) -> None:
+        self._predictions = make.counter("predictions", "Predictions made", "stream", "label")
+        self._abstentions = make.counter(
+            "abstentions", "Predictions whose label scored too low for an event", "stream", "label"
         )
-        self._label_age = Gauge(
-            "ecolite_label_age_seconds",
-            "Time since the frame behind the newest prediction arrived",
-            ["stream"],
-            registry=self.registry,
+        self._switches = make.counter(
+            "label_switches", "Predictions with another label than the last", "stream", "label"
         )
-        self._memory_fill = Gauge(
-            "ecolite_memory_fill_ratio",
-            "Share of the memory's segments that are real",
-            ["stream"],
-            registry=self.registry,
+        self._events = make.counter("events", "Events that began", "stream", "label")
+        self._label_age = make.gauge(
+            "label_age_seconds", "Time since the frame behind the newest prediction arrived"
         )
-        self._state = Enum(
-            "ecolite_stream_state",
-            "What a stream is doing",
-            ["stream"],
-            states=list(STATES),
-            registry=self.registry,
+        self._memory_fill = make.gauge(
+            "memory_fill_ratio", "Share of the memory's segments that are real"
         )
 
     def state(self, stream: str, state: str) -> None:
@@ -100,12 +125,20 @@ class Metrics:
 
     def predicted(self, prediction: Prediction) -> None:
         """A prediction was made."""
-        self._predictions.labels(prediction.stream, prediction.label).inc()
-        self._memory_fill.labels(prediction.stream).set(prediction.memory_fill)
+        stream, label = prediction.stream, prediction.label
+        self._predictions.labels(stream, label).inc()
+        if self._newest_label.setdefault(stream, label) != label:
+            self._newest_label[stream] = label
+            self._switches.labels(stream, label).inc()
+        self._memory_fill.labels(stream).set(prediction.memory_fill)
         arrived_s = prediction.arrived_s
         if arrived_s is not None:
-            age = self._label_age.labels(prediction.stream)
+            age = self._label_age.labels(stream)
             age.set_function(lambda: self._clock() - arrived_s)
+
+    def abstained(self, prediction: Prediction) -> None:
+        """Its label scored too low for an event: nobody knows what is going on."""
+        self._abstentions.labels(prediction.stream, prediction.label).inc()
 
     def began(self, event: Event) -> None:
         """An event began."""

@@ -143,6 +143,13 @@ class Pipeline:
         for outlet in self._outlets:
             outlet.hurry()
 
+    def pulse(self) -> int | None:
+        """A number that changes at least once a second, unless the engine hangs or takes longer.
+
+        None before the engine is open.
+        """
+        return self._scheduler.turns if self._scheduler.engine_is_open.is_set() else None
+
     def _ends(self) -> bool:
         return self._stopping.is_set() or any(outlet.error for outlet in self._outlets)
 

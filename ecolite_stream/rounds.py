@@ -43,7 +43,10 @@ class Rounds:
         """
         for prediction in self._predict(engine, current):
             yield prediction
-            for event in self._decisions[prediction.stream].observe(prediction):
+            decision = self._decisions[prediction.stream]
+            if decision.abstains(prediction):
+                self._metrics.abstained(prediction)
+            for event in decision.observe(prediction):
                 if event.kind == "start":
                     self._metrics.began(event)
                 yield event

@@ -26,6 +26,9 @@ class Scheduler:
         inbox: where samples come from.
         publish: takes each round, and what comes of it; it must not wait.
         has_room: whether predictions of recordings are welcome; until then their samples wait.
+
+    Attributes:
+        turns: grows at least once a second, unless a call of the engine lasts longer.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class Scheduler:
         self.error: BaseException | None = None
         self.engine_is_open = threading.Event()
         self.done = threading.Event()
+        self.turns = 0
         self._open_engine = open_engine
         self._rounds = rounds
         self._inbox = inbox
@@ -60,7 +64,7 @@ class Scheduler:
             try:
                 self.engine_is_open.set()
                 for number in itertools.count():
-                    steps = self._inbox.take(lambda: not self._has_room())
+                    steps = self._inbox.take(self._recordings_wait)
                     if not steps:
                         break
                     samples = tuple(sample for step in steps.values() for sample in step)
@@ -78,3 +82,8 @@ class Scheduler:
         finally:
             self._inbox.close()
             self.done.set()
+
+    def _recordings_wait(self) -> bool:
+        """Asked whenever the inbox looks for a step, at least once a second: so it is the pulse."""
+        self.turns += 1
+        return not self._has_room()

@@ -39,6 +39,11 @@ def read_yaml(path: Path) -> Mapping[str, Any]:
         content = parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(f"configuration file {path} does not exist") from error
+    except yaml.MarkedYAMLError as error:  # in full it repeats the line, and passwords in it
+        where = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ConfigError(
+            f"configuration file {path} cannot be read{where}: {error.problem}"
+        ) from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"configuration file {path} cannot be read: {error}") from error
     if content is None:
@@ -110,7 +115,7 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         return tuple(_convert(item, args[0], where) for item in items)
     if dataclasses.is_dataclass(hint) or origin is Mapping:
         if not isinstance(value, Mapping):
-            raise ConfigError(f"{where}: expected keys and values, got {value!r}")
+            raise ConfigError(f"{where}: expected keys and values, got {_shown(value)}")
         if origin is Mapping:
             return {key: _convert(item, args[1], f"{where}: {key}") for key, item in value.items()}
         return make_config(typing.cast(type, hint), value, where)
@@ -126,7 +131,16 @@ def _convert_plain(value: Any, hint: Any, where: str) -> Any:
     if hint in (str, bool, int) and type(value) is hint:
         return value
     names = {float: "a number", int: "a whole number", bool: "true or false", str: "text"}
-    raise ConfigError(f"{where}: expected {names.get(hint, 'a path')}, got {value!r}")
+    raise ConfigError(f"{where}: expected {names.get(hint, 'a path')}, got {_shown(value)}")
+
+
+def _shown(value: Any) -> str:
+    """A value that is not as it should be; never a URL, for there may be a password in it."""
+    if isinstance(value, Mapping):
+        return "keys and values"
+    if isinstance(value, list):
+        return "a list"
+    return "a URL" if isinstance(value, str) and "://" in value else repr(value)
 
 
 def _is_yaml_exponent(value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import socket
 import threading
@@ -11,6 +12,8 @@ from collections.abc import Callable
 import pytest
 from prometheus_client import CollectorRegistry
 
+from ecolite_stream import __version__
+from ecolite_stream.config import EventConfig, StreamConfig
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.metrics import Metrics, parse_address, serve
 from ecolite_stream.pipeline import Pipeline
@@ -61,8 +64,10 @@ def test_names_follow_the_conventions() -> None:
     registry = CollectorRegistry()
     Metrics(registry)
     for metric in registry.collect():
-        assert re.fullmatch(r"ecolite_[a-z_]+", metric.name)
         assert metric.documentation
+        if metric.name.startswith("process_"):  # named by prometheus_client
+            continue
+        assert re.fullmatch(r"ecolite_[a-z_]+", metric.name)
         if metric.type in ("histogram", "gauge"):
             assert metric.name.endswith(("_seconds", "_ratio", "_state"))
 
@@ -80,6 +85,46 @@ def test_the_age_of_the_newest_label_grows_until_the_next() -> None:
     assert age_s() == 60.5
     metrics.predicted(prediction(arrived_s=69.75))
     assert age_s() == 0.25
+
+
+def test_process_figures_and_the_version() -> None:
+    value = Metrics().registry.get_sample_value
+    for name in ("resident_memory_bytes", "cpu_seconds_total", "open_fds", "start_time_seconds"):
+        assert (value(f"process_{name}") or 0) > 0
+    assert value("ecolite_build_info", {"version": __version__}) == 1
+
+
+def test_switches_count_for_the_new_label_of_each_stream() -> None:
+    metrics = Metrics()
+    for stream, label in ["xa", "xa", "ya", "xb", "yb", "xa", "xb", "xb"]:
+        metrics.predicted(dataclasses.replace(prediction(), stream=stream, label=label))
+
+    def switches(stream: str, label: str) -> float | None:
+        labels = {"stream": stream, "label": label}
+        return metrics.registry.get_sample_value("ecolite_label_switches_total", labels)
+
+    assert switches("x", "a") == 1
+    assert switches("x", "b") == 2
+    assert switches("y", "a") is None
+    assert switches("y", "b") == 1
+
+
+@pytest.mark.parametrize(("enter", "share"), [(0.0, 0.0), (1.0, 1.0)])
+def test_abstentions_are_predictions_that_no_event_could_begin_with(
+    enter: float, share: float
+) -> None:
+    metrics = Metrics()
+    config = StreamConfig(events=EventConfig(enter=enter, ignore=()))
+    source = ListSource("door", frames(100, 25, "door"))
+    Pipeline([opened(source)], NumberEngine, spec_of(), [ListSink()], config, metrics).run()
+
+    def total(name: str) -> float:
+        samples = (s for metric in metrics.registry.collect() for s in metric.samples)
+        return sum(sample.value for sample in samples if sample.name == name)
+
+    predictions = total("ecolite_predictions_total")
+    assert predictions > 5
+    assert total("ecolite_abstentions_total") == share * predictions
 
 
 def scrape(port: int) -> dict[str, float]:

@@ -13,7 +13,14 @@ from ecolite_stream.engines.names import ENGINE_NAMES
 from ecolite_stream.engines.openvino import OpenVinoEngine
 from ecolite_stream.errors import EngineError
 
-__all__ = ["ENGINE_NAMES", "Engine", "installed_engines", "open_engine", "require_graphs"]
+__all__ = [
+    "ENGINE_NAMES",
+    "Engine",
+    "choose_engine",
+    "installed_engines",
+    "open_engine",
+    "require_graphs",
+]
 
 _ENGINES: dict[str, type[GraphEngine]] = {
     engine.name: engine for engine in (OpenVinoEngine, MindSporeEngine, MindSporeLiteEngine)
@@ -43,6 +50,22 @@ def open_engine(name: str, bundle: Bundle, device: str | None = None) -> Engine:
         name = _fastest(bundle, device)
     with uninterrupted():
         return _known(name)(bundle, device)
+
+
+def choose_engine(name: str, bundle: Bundle, device: str | None = None) -> str:
+    """The name of the engine that `open_engine` would open, which it does not.
+
+    Raises:
+        ConfigError: there is no such device.
+        EngineError: it is unknown, not installed, has not that device, or the bundle has no graph
+            for it.
+    """
+    if name == "auto":
+        return _fastest(bundle, device)
+    require_graphs(name, bundle, device)
+    if name not in installed_engines():
+        raise EngineError(f"engine {name} is not installed; have {', '.join(installed_engines())}")
+    return name
 
 
 def require_graphs(name: str, bundle: Bundle, device: str | None = None) -> list[Graph]:

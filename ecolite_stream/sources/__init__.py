@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 from ecolite_stream.errors import SourceError
 from ecolite_stream.sources.base import Source
 from ecolite_stream.sources.camera import CameraSource
 from ecolite_stream.sources.container import ContainerSource
-from ecolite_stream.sources.file import FileSource
+from ecolite_stream.sources.file import FileSource, check_file
 from ecolite_stream.sources.pacing import Paced
 from ecolite_stream.sources.pattern import Pattern, PatternSource
 from ecolite_stream.sources.pipe import NAME, STDIN, PipeSource
 from ecolite_stream.sources.redact import redact_url
-from ecolite_stream.sources.url import UrlSource
+from ecolite_stream.sources.url import UrlSource, check_url
 
 __all__ = [
     "CameraSource",
@@ -24,6 +27,7 @@ __all__ = [
     "PipeSource",
     "Source",
     "UrlSource",
+    "check_spec",
     "may_be_live",
     "open_source",
     "redact_url",
@@ -59,29 +63,40 @@ def open_source(
     Raises:
         SourceError: it cannot be opened.
     """
-    source = _open(spec, redact_url(spec) if name is None else name)
+    source = _opener(spec, redact_url(spec) if name is None else name)()
     if isinstance(source, ContainerSource):
         source.end_is_worth_a_warning = end_is_worth_a_warning
     return Paced(source) if realtime and not source.live else source
 
 
-def _open(spec: str, name: str) -> Source:
+def check_spec(spec: str) -> None:
+    """Find out whether what a user names could be a source, without opening it.
+
+    Raises:
+        SourceError: it can never be opened as it is: an unknown kind of URL, a missing file.
+    """
+    _opener(spec, redact_url(spec))
+
+
+def _opener(spec: str, name: str) -> Callable[[], Source]:
     if not spec:
         raise SourceError(
             "the source is empty; name a camera, a pattern, a URL or a file", permanent=True
         )
     if spec == STDIN:
-        return PipeSource(name=NAME if name == STDIN else name)
+        return partial(PipeSource, name=NAME if name == STDIN else name)
     if _URL.match(spec):
-        return UrlSource(spec, name=name)
+        check_url(spec)
+        return partial(UrlSource, spec, name=name)
     kind, _, rest = spec.partition(":")
     if kind == "camera":
-        return CameraSource(_camera_number(rest or "0", name), name=name)
+        return partial(CameraSource, _camera_number(rest or "0", name), name=name)
     if device := _DEVICE.fullmatch(spec):
-        return CameraSource(int(device[1]), name=name)
+        return partial(CameraSource, int(device[1]), name=name)
     if kind == "pattern":
-        return PatternSource(Pattern.parse(rest), name=name)
-    return FileSource(spec, name=name)
+        return partial(PatternSource, Pattern.parse(rest), name=name)
+    check_file(Path(spec), name)
+    return partial(FileSource, spec, name=name)
 
 
 def _camera_number(text: str, name: str) -> int:

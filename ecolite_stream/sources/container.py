@@ -63,6 +63,25 @@ class Input:
     end_errors: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True)
+class StatedVideo:
+    """What a container says of its video before anything is read.
+
+    Attributes:
+        codec: FFmpeg's name of it.
+        width: pixels a row.
+        height: rows.
+        fps: frames a second; None where it does not say.
+        has_times: whether it has timestamps of its own.
+    """
+
+    codec: str
+    width: int
+    height: int
+    fps: float | None
+    has_times: bool
+
+
 def open_container(what: Input) -> InputContainer:
     """Open what FFmpeg can open.
 
@@ -118,6 +137,7 @@ class ContainerSource(Source):
         self.name = what.name
         self.live = live
         self.end_is_worth_a_warning = live
+        self.on_packet: Callable[[Packet[VideoStream]], object] = lambda packet: None
         self._container = container
         self._what = what
         self._clock = clock
@@ -137,6 +157,18 @@ class ContainerSource(Source):
         # nothing, and what follows refers to it. Transport streams also mark whole packets.
         self._skip_torn = not live and container.format.name != "mpegts"
         self._frames = self._read()
+
+    @property
+    def stated(self) -> StatedVideo:
+        """What it says of itself."""
+        stream, rate = self._stream, self._stream.average_rate or self._stream.guessed_rate
+        return StatedVideo(
+            stream.codec_context.name,
+            stream.width,
+            stream.height,
+            float(rate) if rate else None,
+            has_times=not stream.container.format.flags & _NO_TIMESTAMPS,
+        )
 
     @property
     def packets_skipped(self) -> int:
@@ -215,7 +247,9 @@ class ContainerSource(Source):
                     heard_s = self._clock()
                     self._damage.read(packet)
                     if packet.stream is self._stream:
-                        yield cast("Packet[VideoStream]", packet)
+                        video = cast("Packet[VideoStream]", packet)
+                        self.on_packet(video)
+                        yield video
                 return
             except IndexError:  # PyAV, at the end, where streams have come up in the middle
                 return

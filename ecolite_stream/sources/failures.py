@@ -87,6 +87,10 @@ URL_PROBLEMS: Problems = {
     # FFmpeg says EIO for a host name that nobody knows.
     errno.EIO: ("the host is unknown or the connection broke", "check the address"),
     errno.EINVAL: ("cannot be opened as a stream", "check the address"),
+    errno.EPROTONOSUPPORT: (
+        "the server does not send in this way",
+        "try rtspu:// for video over UDP, or rtsp:// for TCP",
+    ),
     tag_to_code(b"\xf8400"): ("the server answered 400 bad request", "check the address"),
     tag_to_code(b"\xf8401"): (
         "the server answered 401: it wants a user and a password, or others than these",

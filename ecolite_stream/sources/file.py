@@ -36,7 +36,7 @@ class FileSource(ContainerSource):
         """
         path = Path(path)
         name = redact_url(str(path)) if name is None else name
-        _check(path, name)
+        check_file(path, name)
         # "file:" keeps FFmpeg from taking a colon in the path for a protocol. The image reader
         # would take "%03d" for a numbered series.
         options = {"pattern_type": "none"}
@@ -44,8 +44,12 @@ class FileSource(ContainerSource):
         super().__init__(open_container(what), what, live=False, clock=clock)
 
 
-def _check(path: Path, name: str) -> None:
-    """Say what is wrong with a path better than FFmpeg could."""
+def check_file(path: Path, name: str) -> None:
+    """Say what is wrong with a path better than FFmpeg could.
+
+    Raises:
+        SourceError: it is missing, empty, a folder, or not to be read.
+    """
     try:
         state = path.stat()
     except FileNotFoundError:

@@ -12,11 +12,12 @@ from ecolite_stream.sources.container import ContainerSource, Input, open_contai
 from ecolite_stream.sources.failures import URL_PROBLEMS
 from ecolite_stream.sources.redact import redact_url
 
-SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "rtp", "tcp", "udp")
+SCHEMES = ("rtsp", "rtspu", "rtsps", "http", "https", "rtmp", "rtmps", "rtp", "tcp", "udp")
 """What URLs may begin with."""
 
 _OPTIONS = {
     "rtsp": {"rtsp_transport": "tcp"},  # UDP loses packets, and many networks block it
+    "rtspu": {"rtsp_transport": "udp"},  # who wants it nevertheless; GStreamer's word
     "rtsps": {"rtsp_transport": "tcp"},
 }
 
@@ -48,19 +49,12 @@ class UrlSource(ContainerSource):
             SourceError: unknown kind of URL, no such server or stream, not allowed, no answer.
         """
         name = redact_url(url) if name is None else name
-        scheme, separator, _ = url.lower().partition("://")
-        if not separator:  # and who knows what it is, so that it is not shown
-            raise SourceError("a URL without ://; write it as in rtsp://HOST/PATH", permanent=True)
-        if scheme not in SCHEMES:
-            known = ", ".join(f"{known}://" for known in SCHEMES)
-            raise SourceError(
-                f"{redact_url(url)}: unknown kind of URL {scheme}://; choose from {known}, "
-                "or name a file by its path",
-                permanent=True,
-            )
+        scheme = check_url(url)
         web = scheme in ("http", "https")
+        # FFmpeg knows no scheme for UDP.
+        location = f"rtsp{url[len(scheme) :]}" if scheme == "rtspu" else url
         what = Input(
-            url,
+            location,
             name,
             URL_PROBLEMS,
             options=_OPTIONS.get(scheme, {}),
@@ -72,3 +66,22 @@ class UrlSource(ContainerSource):
             # FFmpeg's word for a web stream of unknown length that the server ended.
             what = replace(what, end_errors=(errno.EIO,))
         super().__init__(container, what, live=not (web and container.duration), clock=clock)
+
+
+def check_url(url: str) -> str:
+    """The scheme of a URL, in small letters.
+
+    Raises:
+        SourceError: it has none, or one of another kind than `SCHEMES`.
+    """
+    scheme, separator, _ = url.lower().partition("://")
+    if not separator:  # and who knows what it is, so that it is not shown
+        raise SourceError("a URL without ://; write it as in rtsp://HOST/PATH", permanent=True)
+    if scheme not in SCHEMES:
+        known = ", ".join(f"{known}://" for known in SCHEMES)
+        raise SourceError(
+            f"{redact_url(url)}: unknown kind of URL {scheme}://; choose from {known}, "
+            "or name a file by its path",
+            permanent=True,
+        )
+    return scheme

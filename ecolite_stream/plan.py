@@ -1,0 +1,99 @@
+"""`--check-config`: what a configuration would run, found out without running it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from ecolite_stream.bundle import Bundle, demo_bundle_path, read_bundle
+from ecolite_stream.config import StreamConfig
+from ecolite_stream.engines import choose_engine
+from ecolite_stream.errors import ConfigError, SourceError
+from ecolite_stream.metrics import parse_address
+from ecolite_stream.pipeline import distinct_names
+from ecolite_stream.recognizer import check_fits
+from ecolite_stream.sinks import WebhookSink
+from ecolite_stream.sources import check_spec, may_be_live, redact_url
+from ecolite_stream.stream_state import StreamState
+
+
+def planned(config: StreamConfig) -> Iterator[str]:
+    """What would run, a line for each stream and one for what they share.
+
+    Nothing is opened but the bundle: no source, no engine, no port, no file that is written.
+
+    Raises:
+        ConfigError: the configuration cannot run, or contradicts the bundle; of sources that can
+            never be opened all are named.
+        BundleError: the bundle is missing or damaged.
+        EngineError: the engine is not installed, or cannot run the bundle.
+    """
+    if not config.source:
+        raise ConfigError("no source; name one under source or in an included file")
+    _check_sources(config.source)
+    bundle = read_bundle(config.bundle or demo_bundle_path())
+    check_fits(config, bundle.spec)
+    shared = _shared(config, bundle)
+    every = f"a label every {config.every_s:g} s from {_memory(config, bundle)}"
+    names = distinct_names(map(redact_url, config.source))
+    for name, spec in zip(names, config.source, strict=True):
+        yield f"{name}: {_kind(config, spec)}; {every}"
+    yield shared
+
+
+def _check_sources(specs: tuple[str, ...]) -> None:
+    wrong = []
+    for spec in specs:
+        try:
+            check_spec(spec)
+        except SourceError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise ConfigError(" | ".join(wrong))
+
+
+def _kind(config: StreamConfig, spec: str) -> str:
+    if not may_be_live(spec):
+        return "a recording, at its own speed" if config.realtime else "a recording"
+    if not config.reconnect.enabled:
+        return "live, not opened again when lost"
+    limit = config.reconnect.limit
+    return "live, opened again when lost" + (f", {limit} times in a row" if limit else "")
+
+
+def _memory(config: StreamConfig, bundle: Bundle) -> str:
+    state = StreamState(bundle.spec, config)  # it knows what contradicts the memory
+    segments, policy = bundle.spec.num_segments, config.memory.policy
+    if policy != "window":
+        return f"{segments} frames ({policy}), {state.samples_per_prediction} of them new"
+    span_s = config.memory.span_s or bundle.spec.clip_seconds
+    return f"{segments} frames over {span_s:.3g} s"
+
+
+def _shared(config: StreamConfig, bundle: Bundle) -> str:
+    """The line about what all streams share; raises what is wrong with it."""
+    engine = choose_engine(config.engine, bundle, config.device)
+    parts = [
+        f"bundle {bundle.path}, {len(bundle.spec.labels)} labels",
+        f"engine {engine}{f' on {config.device}' if config.device else ''}",
+        f"{'events' if config.events.show else 'predictions'} to stdout",
+    ]
+    if config.json_file.path is not None:
+        parts.append(f"all to {_writable(config)}")
+    if config.webhook.url is not None:
+        WebhookSink(config.webhook.url, config.webhook.timeout_s)
+        parts.append(f"events to {redact_url(config.webhook.url)}")
+    for what, address in (("metrics", config.metrics), ("page", config.web.address)):
+        if address is not None:
+            host, port = parse_address(address)
+            parts.append(f"{what} at {host}:{port}")
+    return "all streams: " + "; ".join(parts)
+
+
+def _writable(config: StreamConfig) -> str:
+    path = config.json_file.path
+    assert path is not None
+    target = path if path.exists() else path.parent
+    if not os.access(target, os.W_OK) or path.is_dir():
+        raise ConfigError(f"{path}: cannot be written; choose another file or make its folder")
+    return str(path)

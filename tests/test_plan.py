@@ -1,0 +1,104 @@
+"""`--check-config`: what would run, or what is wrong, and nothing opened."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from ecolite_stream import cli
+from ecolite_stream.bundle import demo_bundle_path
+from ecolite_stream.commands import run
+from tests.conftest import installed
+from tests.test_includes import write
+
+Check = Callable[..., tuple[int, list[str], list[str]]]
+
+
+@pytest.fixture
+def check(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Check]:
+    """Runs `ecolite-stream --check-config`: exit code, lines of stdout, lines of stderr."""
+    handlers = logging.root.handlers[:]
+    monkeypatch.setattr(cli, "watch", lambda config: pytest.fail("it ran"))
+
+    def check(*args: object) -> tuple[int, list[str], list[str]]:
+        with pytest.raises(SystemExit) as ended:
+            run(cli.stream, ["--check-config", *map(str, args)])
+        out, err = capsys.readouterr()
+        return cast(int, ended.value.code), out.splitlines(), err.splitlines()
+
+    yield check
+    logging.root.handlers[:] = handlers
+
+
+def test_a_line_for_each_stream_and_one_for_all(check: Check, tmp_path: Path) -> None:
+    installed("openvino")
+    film, log = tmp_path / "film.mp4", tmp_path / "log.jsonl"
+    film.write_bytes(b"not looked into")
+    path = write(
+        tmp_path,
+        {
+            "c.yaml": f"include: cameras/*.yaml\nsource: [{film}, pattern]\nengine: openvino\n"
+            f"json_file: {{path: {log}}}\nwebhook: {{url: 'https://me:hush@host/hook'}}\n"
+            "metrics: 9464\n".replace("9464", "'9464'")
+            + "web: {address: 0.0.0.0:8080}",
+            "cameras/door.yaml": "source: rtsp://me:hush@door/live",
+            "cameras/gate.yaml": "source: [camera, 'rtsp://me:hush@door/live']",
+        },
+    )
+    code, out, err = check("--config", path)
+    every = "a label every 0.5 s from 8 frames over 1.6 s"
+    assert (code, err) == (0, [])
+    assert out == [
+        f"{film}: a recording; {every}",
+        f"pattern: a recording; {every}",
+        f"rtsp://door/live: live, opened again when lost; {every}",
+        f"camera: live, opened again when lost; {every}",
+        f"rtsp://door/live#2: live, opened again when lost; {every}",
+        f"all streams: bundle {demo_bundle_path()}, 11 labels; engine openvino; predictions to "
+        f"stdout; all to {log}; events to https://host/hook; metrics at 127.0.0.1:9464; "
+        "page at 0.0.0.0:8080",
+    ]
+    assert not log.exists()
+
+
+def test_options_count_too(check: Check) -> None:
+    args = ["--no-reconnect", "--memory", "paper", "--every", "1", "--events"]
+    code, out, _ = check("--source", "rtsp://door/live", *args)
+    assert code == 0
+    assert "live, not opened again when lost; a label every 1 s from 8 frames (paper)" in out[0]
+    assert "events to stdout" in out[1]
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        ([], 2, "no source"),
+        (["--source", "rtps://me:hush@door"], 2, "rtps://door: unknown kind of URL rtps://"),
+        (["--source", "no.mp4", "--source", "camera:x"], 2, "no.mp4: no such file; check the"),
+        (["--source", "no.mp4", "--source", "camera:x"], 2, "the camera is 'x'"),
+        (["--source", "pattern:fps=0"], 2, "pattern: fps is 0"),
+        (["--source", "pattern", "--metrics", "port"], 2, "address is 'port'"),
+        (["--source", "pattern", "--web", "99999"], 2, "address is '99999'"),
+        (["--source", "pattern", "--webhook", "me:hush@door"], 2, "webhook is "),
+        (["--source", "pattern", "--json-file", "no/log"], 2, "no/log: cannot be written"),
+        (["--source", "pattern", "--device", "abacus"], 2, "abacus"),
+        (["--source", "pattern", "--bundle", "nowhere"], 4, "nowhere"),
+        (["--config", "none.yaml"], 2, "none.yaml does not exist"),
+    ],
+)
+def test_what_is_wrong_in_one_line(check: Check, args: list[str], code: int, words: str) -> None:
+    ended, out, err = check(*args)
+    assert (ended, out) == (code, [])
+    (line,) = err
+    assert line.startswith("error: ") and words in line
+
+
+def test_a_configuration_that_is_not_the_bundles(check: Check, tmp_path: Path) -> None:
+    path = write(tmp_path, {"c.yaml": "source: pattern\nmemory: {num_segments: 5}"})
+    code, _, (line,) = check("--config", path)
+    assert code == 2
+    assert "the bundle has 8 segments, the configuration says 5" in line
