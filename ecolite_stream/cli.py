@@ -15,13 +15,14 @@ from ecolite_stream import __version__
 from ecolite_stream.bundle import demo_bundle_path, read_bundle
 from ecolite_stream.commands import run_and_leave
 from ecolite_stream.config import ENGINES, MqttConfig, StreamConfig
-from ecolite_stream.engines import open_engine
+from ecolite_stream.engines import choose_engine, open_engine
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.includes import load_stream_config
 from ecolite_stream.memory import POLICIES
 from ecolite_stream.metrics import Metrics, serve
 from ecolite_stream.pipeline import Pipeline, stream_inputs
 from ecolite_stream.plan import planned
+from ecolite_stream.replay import recorder, replay
 from ecolite_stream.service import told_to_systemd
 from ecolite_stream.sinks import ConsoleSink, JsonFileSink, JsonLinesSink, Sink, WebhookSink
 from ecolite_stream.sinks.clips import ClipSink
@@ -70,6 +71,9 @@ from ecolite_stream.web.page import with_page
     help="Write the stream with its labels to FILE.mp4, or several to a folder, too.",
 )
 @click.option(
+    "--record", type=click.Path(path_type=Path), help="Keep the run in a folder, for replay, too."
+)
+@click.option(
     "--metrics", metavar="[HOST:]PORT", help="Serve metrics for Prometheus, to this machine only."
 )
 @click.option(
@@ -101,6 +105,7 @@ def stream(
 
 
 stream.add_command(check)
+stream.add_command(replay)
 
 
 def merge(config: StreamConfig, options: dict[str, Any]) -> StreamConfig:
@@ -129,6 +134,7 @@ _SECTIONS = {
     "mqtt": ("mqtt", "url"),
     "clips": ("clips", "folder"),
     "video": ("video", "path"),
+    "record": ("record", "folder"),
     "web": ("web", "address"),
 }
 """Options that are a key of a section."""
@@ -145,15 +151,21 @@ def watch(config: StreamConfig) -> None:
     bundle = read_bundle(config.bundle or demo_bundle_path())
     metrics = Metrics()
     streams = stream_inputs(config.source, realtime=config.realtime, reconnect=config.reconnect)
+    names = [one.name for one in streams]
+    sinks = _sinks(config, names, bundle.spec.labels)
+    engine = config.engine
+    if config.record.folder is not None:
+        engine = choose_engine(config.engine, bundle, config.device)
+        sinks.append(recorder(config, bundle, names, engine))
     with (
         serve(metrics, config.metrics) if config.metrics else contextlib.nullcontext(),
         with_page(streams, bundle.spec.labels, metrics, config) as (shown_streams, page),
     ):
         pipeline = Pipeline(
             shown_streams,
-            lambda: open_engine(config.engine, bundle, config.device),
+            lambda: open_engine(engine, bundle, config.device),
             bundle.spec,
-            [*_sinks(config, [s.name for s in streams], bundle.spec.labels), *page],
+            [*sinks, *page],
             config,
             metrics,
         )

@@ -236,6 +236,22 @@ class VideoConfig:
 
 
 @dataclass(frozen=True)
+class RecordConfig:
+    """What a run saw and said, for `ecolite-stream replay`.
+
+    Attributes:
+        folder: a new folder for it; None records nothing.
+        max_bytes: of all of it; then recording ends, and the run goes on.
+    """
+
+    folder: Path | None = None
+    max_bytes: int = 10_000_000_000
+
+    def __post_init__(self) -> None:
+        check_at_least("max_bytes", self.max_bytes, 1)
+
+
+@dataclass(frozen=True)
 class WebConfig:
     """A page to watch the run with.
 
@@ -288,6 +304,7 @@ class StreamConfig:
         webhook: events sent to a web server.
         mqtt: events and states published at an MQTT broker.
         clips: a video of each event.
+        record: what the run saw and said.
         video: the streams as videos.
         metrics: `[HOST:]PORT` to serve metrics at, for Prometheus; without a host to this machine
             only; None serves none.
@@ -312,6 +329,7 @@ class StreamConfig:
     mqtt: MqttConfig = field(default_factory=MqttConfig)
     clips: ClipsConfig = field(default_factory=ClipsConfig)
     video: VideoConfig = field(default_factory=VideoConfig)
+    record: RecordConfig = field(default_factory=RecordConfig)
     metrics: str | None = None
     web: WebConfig = field(default_factory=WebConfig)
 

@@ -250,10 +250,19 @@ def stream_inputs(
             again,
         )
 
+    names = stream_names(specs)
+    return [stream_input(spec, name) for spec, name in zip(specs, names, strict=True)]
+
+
+def stream_names(specs: Sequence[str]) -> list[str]:
+    """How sources are called, in output and logs: as the user wrote them, without credentials.
+
+    Raises:
+        ConfigError: standard input is named twice.
+    """
     if specs.count(STDIN) > 1:
         raise ConfigError("standard input, -, is named twice as a source; it can be read once")
-    names = distinct_names(NAME if spec == STDIN else redact_url(spec) for spec in specs)
-    return [stream_input(spec, name) for spec, name in zip(specs, names, strict=True)]
+    return distinct_names(NAME if spec == STDIN else redact_url(spec) for spec in specs)
 
 
 def distinct_names(specs: Iterable[str]) -> list[str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -30,7 +30,15 @@ from ecolite_stream.errors import BundleError, EcoliteError, SourceError
 from ecolite_stream.metrics import Metrics
 from ecolite_stream.preprocess import Preprocessing, normalize
 from ecolite_stream.rounds import Rounds
-from ecolite_stream.sinks.record import FRAMES, ROUNDS, RUN, SAID, SCHEMA_VERSION
+from ecolite_stream.sinks import Sink
+from ecolite_stream.sinks.record import (
+    FRAMES,
+    ROUNDS,
+    RUN,
+    SAID,
+    SCHEMA_VERSION,
+    RecordSink,
+)
 from ecolite_stream.stream_state import StreamState
 from ecolite_stream.strict import make_config
 from ecolite_stream.types import Event, Prediction, Round, Sample
@@ -93,6 +101,25 @@ class Recording:
             raise SourceError(
                 f"{self.folder} is no recorded run, or is damaged: {one_line(error)}"
             ) from error
+
+
+def recorder(config: StreamConfig, bundle: Bundle, streams: Sequence[str], engine: str) -> Sink:
+    """What records a run to `config.record.folder`.
+
+    Args:
+        config: of the run.
+        bundle: its model.
+        streams: their names.
+        engine: the name of the one that runs it; not `auto`.
+
+    Raises:
+        ConfigError: the folder holds something, or cannot be written.
+    """
+    folder = config.record.folder
+    assert folder is not None  # by whoever calls
+    recording = Recording(folder, tuple(streams), bundle.digest, engine, config.device, config)
+    how = bundle.spec.preprocessing
+    return RecordSink(folder, recording.facts(), how, config.record.max_bytes)
 
 
 def read_recording(folder: Path) -> Recording:
@@ -206,12 +233,14 @@ def _emitted(lines: Iterator[str]) -> Iterator[str]:
 
 
 def _compare(folder: Path, lines: Iterator[str]) -> None:
-    """Raise an EcoliteError, naming the first line that is not as it was said."""
+    """Take all lines; then raise an EcoliteError, naming the first that is not as it was said."""
     said = list(_whole_lines(folder / SAID))
-    count = 0
+    count, differs = 0, None
     for count, line in enumerate(lines, start=1):
-        if count <= len(said) and said[count - 1] != line + "\n":
-            raise EcoliteError(f"line {count} is not what {folder / SAID} has")
+        if differs is None and count <= len(said) and said[count - 1] != line + "\n":
+            differs = count
+    if differs is not None:
+        raise EcoliteError(f"line {differs} is not what {folder / SAID} has")
     if count < len(said):
         raise EcoliteError(f"{count} lines came out, {folder / SAID} has {len(said)}")
     click.echo(f"{min(count, len(said))} lines, all as they were said", err=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -175,3 +177,39 @@ def test_a_picture_comes_back_exactly(
     pixels = normalize(square, how)
     assert np.array_equal(denormalize(pixels, how), square)
     assert np.array_equal(normalize(denormalize(pixels, how), how), pixels)
+
+
+def command(*words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "ecolite_stream", *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+
+
+def test_the_command_records_and_replays(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    source = ("--source", "pattern:seconds=8", "--source", "pattern:seconds=6")
+    first = command(*source, "--record", run, "--json")
+    assert first.returncode == 0, first.stderr
+    again = command("replay", run)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout == (run / SAID).read_text()
+    assert len(again.stdout.splitlines()) == len(first.stdout.splitlines()) > 10
+    assert again.stderr.endswith("lines, all as they were said\n")
+
+    said = (run / SAID).read_text()
+    (run / SAID).write_text(said.replace('"frame": ', '"frame": 1', 1))
+    other = command("replay", run)
+    assert other.returncode == 1
+    assert other.stderr.splitlines()[-1] == f"error: line 1 is not what {run / SAID} has"
+    assert other.stdout == said
+
+    facts = json.loads((run / RUN).read_text())
+    (run / RUN).write_text(json.dumps({**facts, "bundle": "0" * 64}))
+    refused = command("replay", run)
+    assert refused.returncode == 4 and "was recorded with another bundle" in refused.stderr
+    assert command("replay", tmp_path).returncode == 3
+    assert command(*source, "--record", run).returncode == 2
