@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,16 +14,19 @@ import click
 from ecolite_stream import __version__
 from ecolite_stream.bundle import demo_bundle_path, read_bundle
 from ecolite_stream.commands import run_and_leave
-from ecolite_stream.config import ENGINES, StreamConfig
-from ecolite_stream.engines import open_engine
+from ecolite_stream.config import ENGINES, MqttConfig, StreamConfig
+from ecolite_stream.engines import choose_engine, open_engine
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.includes import load_stream_config
 from ecolite_stream.memory import POLICIES
 from ecolite_stream.metrics import Metrics, serve
 from ecolite_stream.pipeline import Pipeline, stream_inputs
 from ecolite_stream.plan import planned
+from ecolite_stream.replay import recorder, replay
 from ecolite_stream.service import told_to_systemd
 from ecolite_stream.sinks import ConsoleSink, JsonFileSink, JsonLinesSink, Sink, WebhookSink
+from ecolite_stream.sinks.clips import ClipSink
+from ecolite_stream.sinks.video import VideoSink
 from ecolite_stream.source_check import check
 from ecolite_stream.web.page import with_page
 
@@ -35,7 +39,7 @@ from ecolite_stream.web.page import with_page
 @click.option(
     "--source",
     multiple=True,
-    help="camera, camera:1, a video file, a URL, or pattern; again for more streams.",
+    help="camera, camera:1, a video file, a URL, - or pattern; again for more streams.",
 )
 @click.option("--bundle", type=click.Path(path_type=Path), help="Model folder. [the embedded one]")
 @click.option("--engine", type=click.Choice(ENGINES), help="What computes. [auto: the fastest]")
@@ -57,6 +61,18 @@ from ecolite_stream.web.page import with_page
     help="Write predictions and events as JSON Lines, too.",
 )
 @click.option("--webhook", metavar="URL", help="Post events as JSON to a web server, too.")
+@click.option("--mqtt", metavar="URL", help="Publish events and states at an MQTT broker, too.")
+@click.option(
+    "--clips", type=click.Path(path_type=Path), help="Write a video of each event to a folder, too."
+)
+@click.option(
+    "--video",
+    type=click.Path(path_type=Path),
+    help="Write the stream with its labels to FILE.mp4, or several to a folder, too.",
+)
+@click.option(
+    "--record", type=click.Path(path_type=Path), help="Keep the run in a folder, for replay, too."
+)
 @click.option(
     "--metrics", metavar="[HOST:]PORT", help="Serve metrics for Prometheus, to this machine only."
 )
@@ -89,6 +105,7 @@ def stream(
 
 
 stream.add_command(check)
+stream.add_command(replay)
 
 
 def merge(config: StreamConfig, options: dict[str, Any]) -> StreamConfig:
@@ -114,6 +131,10 @@ _SECTIONS = {
     "reconnect": ("reconnect", "enabled"),
     "json_file": ("json_file", "path"),
     "webhook": ("webhook", "url"),
+    "mqtt": ("mqtt", "url"),
+    "clips": ("clips", "folder"),
+    "video": ("video", "path"),
+    "record": ("record", "folder"),
     "web": ("web", "address"),
 }
 """Options that are a key of a section."""
@@ -130,15 +151,21 @@ def watch(config: StreamConfig) -> None:
     bundle = read_bundle(config.bundle or demo_bundle_path())
     metrics = Metrics()
     streams = stream_inputs(config.source, realtime=config.realtime, reconnect=config.reconnect)
+    names = [one.name for one in streams]
+    sinks = _sinks(config, names, bundle.spec.labels)
+    engine = config.engine
+    if config.record.folder is not None:
+        engine = choose_engine(config.engine, bundle, config.device)
+        sinks.append(recorder(config, bundle, names, engine))
     with (
         serve(metrics, config.metrics) if config.metrics else contextlib.nullcontext(),
         with_page(streams, bundle.spec.labels, metrics, config) as (shown_streams, page),
     ):
         pipeline = Pipeline(
             shown_streams,
-            lambda: open_engine(config.engine, bundle, config.device),
+            lambda: open_engine(engine, bundle, config.device),
             bundle.spec,
-            [*_sinks(config, bundle.spec.labels), *page],
+            [*sinks, *page],
             config,
             metrics,
         )
@@ -146,7 +173,7 @@ def watch(config: StreamConfig) -> None:
             pipeline.run()
 
 
-def _sinks(config: StreamConfig, labels: tuple[str, ...]) -> list[Sink]:
+def _sinks(config: StreamConfig, streams: Sequence[str], labels: Sequence[str]) -> list[Sink]:
     """Stdout first, for its end is the end of the run."""
     several, events = len(config.source) > 1, config.events.show
     sinks: list[Sink] = [
@@ -159,7 +186,24 @@ def _sinks(config: StreamConfig, labels: tuple[str, ...]) -> list[Sink]:
         sinks.append(WebhookSink(webhook.url, webhook.timeout_s))
     if file.path is not None:
         sinks.append(JsonFileSink(file.path, file.max_bytes, file.kept))
+    if config.clips.folder is not None:
+        sinks.append(ClipSink(config))
+    if config.video.path is not None:
+        sinks.append(VideoSink(config.video.path, streams))
+    if config.mqtt.url is not None:
+        sinks.append(_mqtt_sink(config.mqtt, streams))
     return sinks
+
+
+def _mqtt_sink(config: MqttConfig, streams: Sequence[str]) -> Sink:
+    try:
+        from ecolite_stream.sinks.mqtt import MqttSink
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"mqtt needs {error.name}, which is not installed; "
+            "run pip install 'ecolite-stream[mqtt]'"
+        ) from error
+    return MqttSink(config, streams)
 
 
 def main() -> NoReturn:

@@ -170,6 +170,88 @@ class WebhookConfig:
 
 
 @dataclass(frozen=True)
+class MqttConfig:
+    """Events and states published at an MQTT broker.
+
+    Attributes:
+        url: `mqtt://[USER:PASSWORD@]HOST[:PORT]`, or `mqtts://` for TLS; None publishes nothing.
+        prefix: what every topic begins with; two runs at one broker need two.
+        predictions: publish each stream's newest prediction too.
+        ca_file: certificates, in a PEM file, of who may vouch for the broker; None takes those of
+            the system.
+    """
+
+    url: str | None = field(default=None, repr=False)
+    prefix: str = "ecolite"
+    predictions: bool = True
+    ca_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not self.prefix.strip("/") or any(c in "+#" or c < " " for c in self.prefix):
+            raise ConfigError(f"prefix is {self.prefix!r}; expected a topic without + and #")
+
+
+@dataclass(frozen=True)
+class ClipsConfig:
+    """A video of each event.
+
+    Attributes:
+        folder: where they are written; None writes none.
+        pre_s: seconds before an event that its clip begins.
+        post_s: seconds after an event that its clip ends.
+        max_s: seconds of a clip at most, before and after included.
+        max_bytes: size of all clips in the folder, at most; the oldest are deleted.
+        pictures_per_s: pictures a second.
+        width_px: width of the pictures at most; their height is at most twice that.
+    """
+
+    folder: Path | None = None
+    pre_s: float = 3.0
+    post_s: float = 3.0
+    max_s: float = 60.0
+    max_bytes: int = 2_000_000_000
+    pictures_per_s: float = 10.0
+    width_px: int = 640
+
+    def __post_init__(self) -> None:
+        check_between("pre_s", self.pre_s, 0, 60)
+        check_between("post_s", self.post_s, 0, 60)
+        check_between("max_s", self.max_s, 1, 3600)
+        check_at_least("max_bytes", self.max_bytes, 1)
+        check_between("pictures_per_s", self.pictures_per_s, 1, 60)
+        check_between("width_px", self.width_px, 16, 4096)
+        if self.max_s <= self.pre_s:
+            raise ConfigError(f"max_s is {self.max_s}; expected more than pre_s, {self.pre_s}")
+
+
+@dataclass(frozen=True)
+class VideoConfig:
+    """The streams as videos, with label, score and event drawn in.
+
+    Attributes:
+        path: a file that ends in .mp4, for one stream, or a folder; None writes none.
+    """
+
+    path: Path | None = None
+
+
+@dataclass(frozen=True)
+class RecordConfig:
+    """What a run saw and said, for `ecolite-stream replay`.
+
+    Attributes:
+        folder: a new folder for it; None records nothing.
+        max_bytes: of all of it; then recording ends, and the run goes on.
+    """
+
+    folder: Path | None = None
+    max_bytes: int = 10_000_000_000
+
+    def __post_init__(self) -> None:
+        check_at_least("max_bytes", self.max_bytes, 1)
+
+
+@dataclass(frozen=True)
 class WebConfig:
     """A page to watch the run with.
 
@@ -179,7 +261,8 @@ class WebConfig:
         token: what visitors must know; None takes ECOLITE_WEB_TOKEN, or a new one where other
             machines can reach the page.
         hosts: names of this machine that browsers may use, beside its own: those of a proxy.
-        clips: folder of event clips that events are linked to; None links none.
+        clips: folder of event clips that events are linked to; None links those that are
+            written, if any.
         pictures_per_s: pictures a second of each stream, at most.
         viewers: how many pages may be open at once.
     """
@@ -219,6 +302,10 @@ class StreamConfig:
         json: JSON Lines on stdout instead of text.
         json_file: predictions and events in a file.
         webhook: events sent to a web server.
+        mqtt: events and states published at an MQTT broker.
+        clips: a video of each event.
+        record: what the run saw and said.
+        video: the streams as videos.
         metrics: `[HOST:]PORT` to serve metrics at, for Prometheus; without a host to this machine
             only; None serves none.
         web: a page to watch the run with.
@@ -239,6 +326,10 @@ class StreamConfig:
     json: bool = False
     json_file: JsonFileConfig = field(default_factory=JsonFileConfig)
     webhook: WebhookConfig = field(default_factory=WebhookConfig)
+    mqtt: MqttConfig = field(default_factory=MqttConfig)
+    clips: ClipsConfig = field(default_factory=ClipsConfig)
+    video: VideoConfig = field(default_factory=VideoConfig)
+    record: RecordConfig = field(default_factory=RecordConfig)
     metrics: str | None = None
     web: WebConfig = field(default_factory=WebConfig)
 

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ecolite_stream.stream_state import Sample
+from ecolite_stream.types import Sample
 
 # Nobody relies on it: every change wakes those who wait. It only bounds what a bug can do.
 _WAIT_S = 1.0

@@ -23,7 +23,7 @@ from prometheus_client import (
 
 from ecolite_stream import __version__
 from ecolite_stream.errors import ConfigError
-from ecolite_stream.types import Event, Output, Prediction
+from ecolite_stream.types import Event, Prediction, Sent
 
 STATES = ("connecting", "live", "stalled", "waiting", "ended", "failed")
 LOOPBACK = "127.0.0.1"
@@ -91,6 +91,9 @@ class Metrics:
         self._not_delivered = make.counter(
             "sink_dropped", "What never reached a sink", "sink", "cause"
         )
+        self._not_shown = make.counter(
+            "sink_frames_dropped", "Frames for which a sink had no room", "sink", "stream"
+        )
         self._stage = make.histogram("stage_seconds", "Time a stage took for one batch", "stage")
         self._latency = make.histogram(
             "latency_seconds", "Time from a frame's arrival to its prediction's sink", "stream"
@@ -148,10 +151,10 @@ class Metrics:
         yield
         self._stage.labels(stage).observe(self._clock() - start_s)
 
-    def delivered(self, sink: str, output: Output, age_s: float | None) -> None:
+    def delivered(self, sink: str, output: Sent, age_s: float | None) -> None:
         """A sink took something; a prediction's frame arrived so many seconds ago."""
         self._delivered.labels(sink).inc()
-        if age_s is not None:
+        if age_s is not None and isinstance(output, Prediction):
             self._latency.labels(output.stream).observe(age_s)
 
     def sink_failed(self, sink: str) -> None:
@@ -161,6 +164,10 @@ class Metrics:
     def not_delivered(self, sink: str, cause: str) -> None:
         """A prediction or an event never reached a sink."""
         self._not_delivered.labels(sink, cause).inc()
+
+    def not_shown(self, sink: str, stream: str) -> None:
+        """A frame came for which a sink had no room."""
+        self._not_shown.labels(sink, stream).inc()
 
 
 def parse_address(text: str) -> tuple[str, int]:

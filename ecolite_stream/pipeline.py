@@ -19,17 +19,19 @@ from ecolite_stream.bundle import ModelSpec
 from ecolite_stream.config import ReconnectConfig, StreamConfig
 from ecolite_stream.decision import decision_for
 from ecolite_stream.engines.base import Engine
-from ecolite_stream.errors import SourceError
+from ecolite_stream.errors import ConfigError, SourceError
 from ecolite_stream.inbox import Inbox
 from ecolite_stream.metrics import Metrics
 from ecolite_stream.reader import Reader, StreamInput
 from ecolite_stream.recognizer import check_fits
+from ecolite_stream.rounds import Rounds
 from ecolite_stream.scheduler import Scheduler
-from ecolite_stream.sinks import Sink
+from ecolite_stream.sinks import FrameSink, Sink
 from ecolite_stream.sinks.outlet import Outlet
 from ecolite_stream.sources import may_be_live, open_source, redact_url
+from ecolite_stream.sources.pipe import NAME, STDIN
 from ecolite_stream.stream_state import StreamState
-from ecolite_stream.types import Output
+from ecolite_stream.types import Frame, Sent
 
 logger = logging.getLogger(__name__)
 
@@ -48,8 +50,8 @@ class Pipeline:
         open_engine: makes the engine, warm; called, like the engine, in one thread.
         spec: the bundle's description.
         sinks: receive every prediction or event, whichever they take, each from a thread of its
-            own; entered and closed there. What the first raises ends the run; what
-            the others raise is logged and counted.
+            own, and the frames if they want them; entered and closed there. What the first raises
+            ends the run; what the others raise is logged and counted.
         config: memory policy, period and smoothing.
         metrics: what is counted.
 
@@ -74,21 +76,32 @@ class Pipeline:
         self._outlets: list[Outlet] = []
         states = {stream.name: StreamState(spec, config) for stream in streams}
         self._readers = [
-            Reader(stream, states[stream.name], self._inbox, self._metrics, self._reader_failed)
+            Reader(
+                stream,
+                states[stream.name],
+                self._inbox,
+                self._metrics,
+                self._show,
+                self._reader_failed,
+            )
             for stream in streams
         ]
         self._scheduler = Scheduler(
             open_engine,
-            states,
-            {name: decision_for(name, config, spec.thresholds) for name in states},
+            Rounds(
+                states,
+                {name: decision_for(name, config, spec.thresholds) for name in states},
+                self._metrics,
+            ),
             self._inbox,
             self._publish,
             self._has_room,
-            self._metrics,
         )
         self._stopping = threading.Event()
         self._broken: list[tuple[str, SourceError]] = []
         self._fatal: BaseException | None = None
+        self._frame_sinks = [sink for sink in sinks if isinstance(sink, FrameSink)]
+        self._blind: set[FrameSink] = set()
 
     def run(self) -> None:
         """Send predictions to the sinks until every stream has ended.
@@ -125,6 +138,8 @@ class Pipeline:
         self._inbox.close()
         for reader in self._readers:
             reader.stop()
+        for sink in self._frame_sinks:
+            sink.hurry()
         for outlet in self._outlets:
             outlet.hurry()
 
@@ -145,9 +160,22 @@ class Pipeline:
                 return event.is_set()
         return True
 
-    def _publish(self, output: Output) -> None:
+    def _publish(self, output: Sent) -> None:
         for outlet in self._outlets:
             outlet.send(output)
+
+    def _show(self, frame: Frame, live: bool) -> None:
+        """Show a frame to the sinks that want it; what they raise ends no stream."""
+        for sink in self._frame_sinks:
+            name = type(sink).__name__
+            try:
+                if not sink.show(frame, live):
+                    self._metrics.not_shown(name, frame.stream)
+            except Exception as error:
+                self._metrics.sink_failed(name)
+                if sink not in self._blind:
+                    logger.warning("%s cannot take pictures: %s; it does without", name, error)
+                self._blind.add(sink)
 
     def _has_room(self) -> bool:
         return not any(outlet.is_full for outlet in self._outlets)
@@ -205,6 +233,9 @@ def stream_inputs(
         specs: as `open_source` takes them.
         realtime: show recordings at their own speed.
         reconnect: how live sources that are lost are opened again; None if never.
+
+    Raises:
+        ConfigError: standard input is named twice.
     """
     if reconnect is not None and not reconnect.enabled:
         reconnect = None
@@ -219,8 +250,19 @@ def stream_inputs(
             again,
         )
 
-    names = distinct_names(map(redact_url, specs))
+    names = stream_names(specs)
     return [stream_input(spec, name) for spec, name in zip(specs, names, strict=True)]
+
+
+def stream_names(specs: Sequence[str]) -> list[str]:
+    """How sources are called, in output and logs: as the user wrote them, without credentials.
+
+    Raises:
+        ConfigError: standard input is named twice.
+    """
+    if specs.count(STDIN) > 1:
+        raise ConfigError("standard input, -, is named twice as a source; it can be read once")
+    return distinct_names(NAME if spec == STDIN else redact_url(spec) for spec in specs)
 
 
 def distinct_names(specs: Iterable[str]) -> list[str]:

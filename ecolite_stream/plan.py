@@ -10,7 +10,7 @@ from ecolite_stream.config import StreamConfig
 from ecolite_stream.engines import choose_engine
 from ecolite_stream.errors import ConfigError, SourceError
 from ecolite_stream.metrics import parse_address
-from ecolite_stream.pipeline import distinct_names
+from ecolite_stream.pipeline import stream_names
 from ecolite_stream.recognizer import check_fits
 from ecolite_stream.sinks import WebhookSink
 from ecolite_stream.sources import check_spec, may_be_live, redact_url
@@ -35,7 +35,7 @@ def planned(config: StreamConfig) -> Iterator[str]:
     check_fits(config, bundle.spec)
     shared = _shared(config, bundle)
     every = f"a label every {config.every_s:g} s from {_memory(config, bundle)}"
-    names = distinct_names(map(redact_url, config.source))
+    names = stream_names(config.source)
     for name, spec in zip(names, config.source, strict=True):
         yield f"{name}: {_kind(config, spec)}; {every}"
     yield shared

@@ -84,6 +84,13 @@ def normalize(square: Image, how: Preprocessing) -> FloatArray:
     return pixels
 
 
+def denormalize(pixels: FloatArray, how: Preprocessing) -> Image:
+    """The reverse of `normalize`, exactly: (3, S, S) float32 -> (S, S, 3) uint8 BGR."""
+    means = np.asarray(how.mean, np.float32)[:, None, None]
+    square = np.rint(pixels / np.float32(how.scale) + means).astype(np.uint8).transpose(1, 2, 0)
+    return np.ascontiguousarray(square[:, :, ::-1] if how.channel_order == "RGB" else square)
+
+
 def resize_short_side(image: Image, length: int) -> Image:
     """Resize so that the short side has `length` pixels, aspect kept."""
     height, width = image.shape[:2]

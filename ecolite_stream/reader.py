@@ -49,6 +49,7 @@ class Reader:
         state: what is due.
         inbox: where samples go.
         metrics: what is counted.
+        show: called with each frame, due or not, and whether it is of a live source.
         on_error: called with what ended it before its time.
     """
 
@@ -58,6 +59,7 @@ class Reader:
         state: StreamState,
         inbox: Inbox,
         metrics: Metrics,
+        show: Callable[[Frame, bool], object],
         on_error: Callable[[str, BaseException], None],
     ) -> None:
         self.name = stream.name
@@ -66,6 +68,7 @@ class Reader:
         self._state = state
         self._inbox = inbox
         self._metrics = metrics
+        self._show = show
         self._on_error = on_error
         self._source: Source | None = None
         self._stopping = threading.Event()
@@ -122,6 +125,7 @@ class Reader:
         frames_due = self._metrics.frames_due.labels(self.name)
         for frame in source:
             frames_read.inc()
+            self._show(frame, source.live)
             sample = self._state.take(frame)
             if sample is None:
                 continue

@@ -10,8 +10,8 @@ from ecolite_stream.bundle import ModelSpec
 from ecolite_stream.config import StreamConfig
 from ecolite_stream.engines.base import Engine
 from ecolite_stream.errors import ConfigError
-from ecolite_stream.stream_state import Sample, StreamState
-from ecolite_stream.types import Frame, Prediction
+from ecolite_stream.stream_state import StreamState
+from ecolite_stream.types import Frame, Prediction, Sample
 
 
 class Recognizer:

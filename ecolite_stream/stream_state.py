@@ -9,9 +9,6 @@ The two sides share nothing but the samples that pass from one to the other: no 
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass, field
-
 import numpy as np
 
 from ecolite_stream.bundle import ModelSpec
@@ -19,7 +16,7 @@ from ecolite_stream.config import StreamConfig
 from ecolite_stream.memory import Memory, make_memory
 from ecolite_stream.preprocess import preprocess
 from ecolite_stream.sampling import Ticker
-from ecolite_stream.types import FloatArray, Frame, Prediction
+from ecolite_stream.types import FloatArray, Frame, Prediction, Sample
 
 FIRST_LABEL_S = 0.5
 """When a first label is due, in seconds, however rare the later ones.
@@ -32,41 +29,6 @@ SMOOTHING = {"window": 0.4, "paper": 0.5, "pyramid": 0.0}
 
 Algorithm 1 has P_A = (P + P_A) / 2. What 0.4 does for the window: docs/demo-model.md.
 """
-
-
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """A frame that is due, ready for the encoder.
-
-    Attributes:
-        stream: name of the stream.
-        frame: index of the frame.
-        time_s: stream time of the frame, in seconds.
-        arrived_s: when it came, on the monotonic clock; None where nobody noted it.
-        image: (3, S, S) float32.
-        predicts: whether a prediction is due with it.
-        starts_afresh: whether what came before it is to be forgotten.
-    """
-
-    stream: str
-    frame: int
-    time_s: float
-    arrived_s: float | None
-    image: FloatArray = field(repr=False)
-    predicts: bool
-    starts_afresh: bool = False
-
-    def after(self, dropped: Sample) -> Sample:
-        """This one, with what a dropped older one was to bring about."""
-        return dataclasses.replace(
-            self,
-            predicts=self.predicts or dropped.predicts,
-            starts_afresh=self.starts_afresh or dropped.starts_afresh,
-        )
-
-    def only_remembered(self) -> Sample:
-        """This one, where a newer one makes the prediction."""
-        return dataclasses.replace(self, predicts=False)
 
 
 class Sampler:

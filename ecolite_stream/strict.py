@@ -45,7 +45,8 @@ def read_yaml(path: Path) -> Mapping[str, Any]:
             f"configuration file {path} cannot be read{where}: {error.problem}"
         ) from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"configuration file {path} cannot be read: {error}") from error
+        why = " ".join(str(error).split())
+        raise ConfigError(f"configuration file {path} cannot be read: {why}") from error
     if content is None:
         return {}
     if not isinstance(content, dict):

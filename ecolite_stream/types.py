@@ -1,7 +1,8 @@
-"""The values that flow through a stream: frames in, predictions and events out."""
+"""The values that flow through a stream: frames in, samples, predictions and events out."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -40,6 +41,56 @@ class Frame:
     def image(self) -> Image:
         """The picture, (H, W, 3) uint8 BGR."""
         return self.pixels() if callable(self.pixels) else self.pixels
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A frame that is due, ready for the encoder.
+
+    Attributes:
+        stream: name of the stream.
+        frame: index of the frame.
+        time_s: stream time of the frame, in seconds.
+        arrived_s: when it came, on the monotonic clock; None where nobody noted it.
+        image: (3, S, S) float32.
+        predicts: whether a prediction is due with it.
+        starts_afresh: whether what came before it is to be forgotten.
+    """
+
+    stream: str
+    frame: int
+    time_s: float
+    arrived_s: float | None
+    image: FloatArray = field(repr=False)
+    predicts: bool
+    starts_afresh: bool = False
+
+    def after(self, dropped: Sample) -> Sample:
+        """This one, with what a dropped older one was to bring about."""
+        return dataclasses.replace(
+            self,
+            predicts=self.predicts or dropped.predicts,
+            starts_afresh=self.starts_afresh or dropped.starts_afresh,
+        )
+
+    def only_remembered(self) -> Sample:
+        """This one, where a newer one makes the prediction."""
+        return dataclasses.replace(self, predicts=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Round:
+    """What the engine is given at once, of all streams; whoever has all rounds can do them again.
+
+    Attributes:
+        number: 0, 1, 2, ...
+        samples: in the order in which they are encoded.
+        ended: streams that have come to their end.
+    """
+
+    number: int
+    samples: tuple[Sample, ...]
+    ended: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -125,4 +176,7 @@ class Event:
 
 
 Output = Prediction | Event
-"""What a stream leads to and sinks take."""
+"""What a stream leads to."""
+
+Sent = Output | Round
+"""What sinks take: what streams lead to, and, where it is recorded, what that was made from."""

@@ -203,6 +203,7 @@ def test_help_and_version(ecolite: Command) -> None:
         (["--source", "pattern", "--smoothing", "1"], "smoothing is 1.0"),
         (["--source", "pattern", "--top", "0"], "top is 0"),
         (["--source", "pattern", "--webhook", "host"], "webhook is 'host'; expected a URL"),
+        (["--source", "pattern", "--mqtt", "host"], "mqtt is 'host'; expected a URL"),
         (["--source", "pattern", "--json-file", "no/a"], "no/a: cannot be written"),
         (["--config", "none.yaml"], "configuration file none.yaml does not exist"),
     ],

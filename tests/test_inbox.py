@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecolite_stream.inbox import Inbox, Slot
-from ecolite_stream.stream_state import Sample
+from ecolite_stream.types import Sample
 
 pytestmark = pytest.mark.timeout(30)
 NOTHING = np.empty(0, np.float32)

@@ -284,7 +284,7 @@ def test_no_runtime_is_an_engine_error(bundle: Bundle, monkeypatch: pytest.Monke
 
 
 def test_auto_prefers_it_on_an_ascend_only(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "find_spec", lambda name: name)
+    monkeypatch.setattr(base, "find_spec", lambda name: name)
     assert installed_engines() == ["openvino", "mindspore", "mslite"]
     assert engines._fastest(bundle, None) == "openvino"
     assert engines._fastest(bundle, "cpu") == "openvino"

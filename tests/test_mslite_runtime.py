@@ -1,4 +1,4 @@
-"""The MindSpore Lite engine's own module on the real runtime, which takes a CPython 3.7.
+"""The MindSpore Lite engine on the real runtime, which takes a CPython 3.7.
 
 It runs in an environment with mindspore-lite 2.0.0 in the folder for temporary files, made once.
 """
@@ -6,32 +6,32 @@ It runs in an environment with mindspore-lite 2.0.0 in the folder for temporary 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import re
 import shutil
-import struct
 import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator
+from contextlib import closing
 from functools import cache
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import pytest
 
 from ecolite_stream import Recognizer, demo_bundle_path, open_engine, open_source, read_bundle
 from ecolite_stream.bundle import Bundle
-from ecolite_stream.engines import mslite
 from ecolite_stream.engines.base import Engine
 from ecolite_stream.engines.check import relative_error
+from ecolite_stream.engines.lite_process import PYTHON, LiteProcess
+from ecolite_stream.errors import EngineError
 from ecolite_stream.preprocess import preprocess
-from ecolite_stream.types import FloatArray
-from tests.conftest import installed
+from tests.conftest import ROOT, installed
 
 pytestmark = pytest.mark.timeout(400)
 
 RUNTIME = "mindspore-lite==2.0.0"
-DRIVER = Path(__file__).parent / "mslite_driver.py"
 ENVIRONMENT = Path(tempfile.gettempdir()) / f"ecolite-mslite-2.0.0-{os.getuid()}"
 
 
@@ -63,53 +63,12 @@ def python_with_runtime() -> Path:
     return python
 
 
-class LiteInAnotherPython:
-    """An engine whose graphs run in a process of `DRIVER`."""
-
-    name = "mslite"
-
-    def __init__(self, inputs: IO[bytes], outputs: IO[bytes]) -> None:
-        self._inputs, self._outputs = inputs, outputs
-
-    def encode(self, images: FloatArray) -> FloatArray:
-        return self._run(0, images)
-
-    def classify(self, features: FloatArray) -> FloatArray:
-        return self._run(1, features)
-
-    def close(self) -> None:
-        pass
-
-    def _run(self, number: int, batch: FloatArray) -> FloatArray:
-        self._inputs.write(struct.pack(f"<{2 + batch.ndim}I", number, batch.ndim, *batch.shape))
-        self._inputs.write(np.ascontiguousarray(batch, np.float32).tobytes())
-        self._inputs.flush()
-        answer, dimensions = struct.unpack("<2I", self._outputs.read(8))
-        assert answer == number
-        shape = struct.unpack(f"<{dimensions}I", self._outputs.read(4 * dimensions))
-        values = self._outputs.read(4 * int(np.prod(shape)))
-        return np.frombuffer(values, np.float32).reshape(shape)
-
-
-@contextlib.contextmanager
-def lite(folder: Path, cached: Path) -> Iterator[Engine]:
-    """The 2D graphs of a folder on the real runtime."""
-    graphs = [folder / "encoder_2d.onnx", folder / "head_2d.onnx"]
-    command = [python_with_runtime(), DRIVER, mslite.__file__, cached, *graphs]
-    with (
-        (cached.parent / "stderr").open("w") as log,
-        subprocess.Popen(
-            [str(word) for word in command],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-        ) as process,
-    ):
-        assert process.stdin and process.stdout
-        try:
-            yield LiteInAnotherPython(process.stdin, process.stdout)
-        finally:
-            process.kill()
+@pytest.fixture
+def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Lets engine mslite run in that Python, and keep what it converts in this folder."""
+    monkeypatch.setenv(PYTHON, str(python_with_runtime()))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "ecolite-stream" / "mslite"
 
 
 def labels(engine: Engine, video: Path) -> list[str]:
@@ -118,6 +77,28 @@ def labels(engine: Engine, video: Path) -> list[str]:
     with open_source(str(video)) as source:
         seen = (recognizer.observe(frame) for frame in source)
         return [prediction.label for prediction in seen if prediction]
+
+
+def command(module: str, *words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", module, *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A video of three actions."""
+    from trainer.figures.drawing import draw_sequence, write_video
+
+    parts = [("walk", 3.0), ("wave2", 3.0), ("jack", 3.0)]
+    frames, _ = draw_sequence(parts, np.random.default_rng(3), fps=25.0, size=(180, 144))
+    path = tmp_path_factory.mktemp("drawn") / "drawn.avi"
+    write_video(path, frames, 25.0)
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -130,29 +111,71 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return add_planar(copy)
 
 
-def test_the_demo_bundle_gives_the_golden_numbers(demo: Bundle, tmp_path: Path) -> None:
-    bundle = demo
-    golden, how = bundle.golden(), bundle.spec.preprocessing
-    with lite(bundle.path, tmp_path / "cache") as engine:
+def test_the_demo_bundle_gives_the_golden_numbers(demo: Bundle, cached: Path) -> None:
+    golden, how = demo.golden(), demo.spec.preprocessing
+    with closing(open_engine("mslite", demo)) as engine:
         features = engine.encode(np.stack([preprocess(image, how) for image in golden.images]))
         logits = engine.classify(features[None])[0]
     assert relative_error(features, golden.features) < 1e-4
     assert relative_error(logits, golden.logits) < 1e-4
-    assert len(list((tmp_path / "cache").iterdir())) == 2  # and nothing half made
+    assert len(list(cached.iterdir())) == 2  # and nothing half made
 
 
-def test_the_labels_of_a_drawn_video_are_mindspores(demo: Bundle, tmp_path: Path) -> None:
-    from trainer.figures.drawing import draw_sequence, write_video
-
-    parts = [("walk", 3.0), ("wave2", 3.0), ("jack", 3.0)]
-    frames, _ = draw_sequence(parts, np.random.default_rng(3), fps=25.0, size=(180, 144))
-    write_video(tmp_path / "drawn.avi", frames, 25.0)
-    with lite(demo.path, tmp_path / "cache") as engine:
-        found = labels(engine, tmp_path / "drawn.avi")
+def test_the_labels_of_a_drawn_video_are_mindspores(
+    demo: Bundle, cached: Path, drawn: Path
+) -> None:
+    with closing(open_engine("mslite", demo)) as engine:
+        found = labels(engine, drawn)
     mindspore = open_engine(installed("mindspore"), read_bundle(demo_bundle_path()))
-    expected = labels(mindspore, tmp_path / "drawn.avi")
+    expected = labels(mindspore, drawn)
     assert found == expected
     assert len(expected) > 10 and len(set(expected)) > 1
+
+
+def test_the_commands_run_it(demo: Bundle, cached: Path, drawn: Path) -> None:
+    checked = command("ecolite_stream.bench.cli", "engines", "--bundle", demo.path)
+    assert checked.returncode == 0, checked.stderr
+    assert "mslite" in checked.stdout
+    words = ("--source", drawn, "--bundle", demo.path, "--json", "--engine")
+    lite, other = (command("ecolite_stream", *words, name) for name in ("mslite", "mindspore"))
+    assert lite.returncode == 0, lite.stderr
+    labels_of = [
+        [json.loads(line)["label"] for line in ended.stdout.splitlines()] for ended in (lite, other)
+    ]
+    assert labels_of[0] == labels_of[1] and len(labels_of[0]) > 10
+
+
+def test_the_published_script_scores_every_video(
+    demo: Bundle, cached: Path, tmp_path: Path
+) -> None:
+    from trainer.figures.drawing import draw_sequence, write_video
+
+    for label in ("walk", "jack"):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for group in (1, 2, 9):  # the last is no test group of split 1
+            frames, _ = draw_sequence(
+                [(label, 2.0)], np.random.default_rng(group), fps=25.0, size=(180, 144)
+            )
+            write_video(tmp_path / "data" / label / f"v_{label}_g{group:02d}_c01.avi", frames, 25.0)
+    ended = subprocess.run(
+        [ROOT / "scripts" / "run_infer_310.sh", demo.path, tmp_path / "data", "cpu", "1"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "ECOLITE_VENV": sys.prefix},
+        timeout=300,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    last = (tmp_path / "acc.log").read_text().splitlines()[-1]
+    assert re.fullmatch(r"Total data: 4, top1 accuracy: [\d.]+, top5 accuracy: [\d.]+", last)
+
+
+def test_a_process_that_dies_is_an_error_in_one_line(demo: Bundle, cached: Path) -> None:
+    with closing(open_engine("mslite", demo)) as engine:
+        engine._runtime._process.kill()  # type: ignore[attr-defined]
+        with pytest.raises(EngineError, match=r"the process of MindSpore Lite, \S+, ended with"):
+            engine.encode(np.zeros((1, 3, 112, 112), np.float32))
 
 
 @pytest.mark.parametrize(
@@ -172,7 +195,10 @@ def test_untrained_networks(
     golden = make_golden(network_from(checkpoint), checkpoint.spec)
     export_planar(checkpoint, golden, tmp_path)
     how = checkpoint.spec.preprocessing
-    with lite(tmp_path, tmp_path / "cache") as engine:
-        features = engine.encode(np.stack([preprocess(image, how) for image in golden.images]))
-        logits = engine.classify(features[None])[0]
+    images = np.stack([preprocess(image, how) for image in golden.images])
+    with closing(LiteProcess(str(python_with_runtime()), cache=tmp_path / "cache")) as runtime:
+        encode, classify = (
+            runtime.load(tmp_path / f"{part}_2d.onnx") for part in ("encoder", "head")
+        )
+        logits = classify(encode(images)[None])[0]
     assert relative_error(logits, golden.logits) < 1e-3

@@ -5,7 +5,7 @@ import functools
 import itertools
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from ecolite_stream.metrics import Metrics
 from ecolite_stream.pipeline import Pipeline, distinct_names, stream_inputs
 from ecolite_stream.preprocess import Preprocessing
 from ecolite_stream.reader import Reader, StreamInput, opened
-from ecolite_stream.sinks import Sink
+from ecolite_stream.sinks import FrameSink, Sink
 from ecolite_stream.sinks.outlet import CAPACITY
 from ecolite_stream.sources import FileSource, Source
 from ecolite_stream.types import Event, FloatArray, Frame
@@ -411,3 +411,43 @@ def test_an_event_ends_however_the_run_does(error: Exception | None) -> None:
             watching.run()
     kinds = [event.kind for event in sink.events("s")]
     assert (kinds.count("start"), kinds.count("end"), kinds[-1]) == (1, 1, "end")
+
+
+# Sinks that are shown the frames
+
+
+class Watcher(OutputSink, FrameSink):
+    """Notes what it is shown; has no room for odd frames, and fails at some."""
+
+    def __init__(self, fails: Container[int] = ()) -> None:
+        super().__init__()
+        self.shown: list[tuple[int, bool]] = []
+        self._fails = fails
+
+    def show(self, frame: Frame, live: bool) -> bool:
+        self.shown.append((frame.index, live))
+        if frame.index in self._fails:
+            raise ValueError("no such colour")
+        return frame.index % 2 == 0
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_sinks_see_every_frame_due_or_not(live: bool) -> None:
+    watcher, metrics = Watcher(), Metrics()
+    source = ListSource("s", frames(50, 25), live=live)
+    pipeline([source], [ListSink(), watcher], metrics=metrics).run()
+    assert watcher.shown == [(number, live) for number in range(50)]
+    assert watcher.outputs
+    labels = {"sink": "Watcher", "stream": "s"}
+    name = "ecolite_sink_frames_dropped_total"
+    assert metrics.registry.get_sample_value(name, labels) == 25
+
+
+def test_a_sink_that_cannot_look_ends_no_stream(caplog: pytest.LogCaptureFixture) -> None:
+    watcher, metrics, sink = Watcher(fails=range(10, 20)), Metrics(), ListSink()
+    pipeline([ListSource("s", frames(50, 25))], [sink, watcher], metrics=metrics).run()
+    assert len(watcher.shown) == 50
+    assert sink.frames("s")[-1] >= 37
+    assert caplog.text.count("Watcher cannot take pictures: no such colour") == 1
+    labels = {"sink": "Watcher"}
+    assert metrics.registry.get_sample_value("ecolite_sink_failures_total", labels) == 10

@@ -10,9 +10,10 @@ from ecolite_stream.config import StreamConfig
 from ecolite_stream.decision import Decision, decision_for
 from ecolite_stream.inbox import Inbox, Slot
 from ecolite_stream.metrics import Metrics
+from ecolite_stream.rounds import Rounds
 from ecolite_stream.scheduler import Scheduler
 from ecolite_stream.stream_state import StreamState
-from ecolite_stream.types import FloatArray, Output, Prediction
+from ecolite_stream.types import FloatArray, Prediction, Sent
 from tests.fakes import NumberEngine, frames, spec_of
 
 pytestmark = pytest.mark.timeout(30)
@@ -62,12 +63,12 @@ def test_what_is_due_in_all_streams_is_one_batch_and_one_thread_has_the_engine()
         engines.append(Noting())
         return engines[0]
 
-    def publish(output: Output) -> None:
+    def publish(output: Sent) -> None:
         if isinstance(output, Prediction):
             predictions.append(output)
 
     scheduler = Scheduler(
-        open_engine, states, decisions(config), inbox, publish, lambda: True, Metrics()
+        open_engine, Rounds(states, decisions(config), Metrics()), inbox, publish, lambda: True
     )
     scheduler.start()
     assert scheduler.done.wait(10)
@@ -95,12 +96,12 @@ def test_a_busy_stream_does_not_keep_the_others_from_their_turn() -> None:
         inbox.end(name)
     order: list[str] = []
 
-    def publish(output: Output) -> None:
+    def publish(output: Sent) -> None:
         if isinstance(output, Prediction):
             order.append(output.stream)
 
     scheduler = Scheduler(
-        NumberEngine, states, decisions(config), inbox, publish, lambda: True, Metrics()
+        NumberEngine, Rounds(states, decisions(config), Metrics()), inbox, publish, lambda: True
     )
     scheduler.start()
     assert scheduler.done.wait(10)

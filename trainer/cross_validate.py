@@ -25,8 +25,8 @@ from ecolite_stream.errors import ConfigError, EcoliteError
 from trainer.config import TrainConfig, load_train_config
 from trainer.data.dataset import labelled_files
 from trainer.data.splits import split_clips
+from trainer.run import LAST
 from trainer.state import STATE, plain_config
-from trainer.train import LAST
 
 RESULT = "online.json"
 

@@ -10,9 +10,13 @@ import numpy as np
 from ecolite_stream.bench.calibrate import NUM_BINS, calibration_error, reliability
 from ecolite_stream.bench.online import ClipResult, PolicyResult, Share
 from ecolite_stream.bench.report import Table
+from ecolite_stream.config import EventConfig
 
 STEPS = tuple(range(10, 101, 10))
 """Per cent of a clip that has been seen."""
+
+NO_EVENT = EventConfig().ignore
+"""Labels that are no event."""
 
 _ROUNDING_S = 1e-6
 
@@ -39,6 +43,13 @@ def switches_per_minute(clips: Sequence[ClipResult]) -> float | None:
     )
     stream_s = sum(clip.stream_s for clip in clips)
     return 60 * switches / stream_s if stream_s else None
+
+
+def false_events_per_hour(clips: Sequence[ClipResult]) -> float | None:
+    """Events that begin in clips of idle footage; None where there are none of those."""
+    idle = [clip for clip in clips if clip.label in NO_EVENT]
+    idle_s = sum(clip.stream_s for clip in idle)
+    return 3600 * sum(clip.events for clip in idle) / idle_s if idle_s else None
 
 
 def score_bins(clips: Sequence[ClipResult]) -> list[tuple[float, float, int, float, float]]:
@@ -72,11 +83,15 @@ def live_tables(results: Sequence[PolicyResult]) -> list[Table]:
         ),
         Table(
             "Steadiness, honesty and cost",
-            ("memory", "switches/min", "calibration error", "frames encoded", "engine ms/clip"),
+            (
+                *("memory", "switches/min", "false events/h", "calibration error"),
+                *("frames encoded", "engine ms/clip"),
+            ),
             [
                 (
                     name,
                     _text(switches_per_minute(own), 1),
+                    _text(false_events_per_hour(own), 1),
                     _text(score_error(own), 4),
                     sum(clip.encoded for clip in own),
                     _text(_mean_ms(own), 1),
@@ -84,7 +99,9 @@ def live_tables(results: Sequence[PolicyResult]) -> list[Table]:
                 for name, own in zip(names, clips, strict=True)
             ],
             notes=(
-                f"switches: of the label within a clip. calibration error: {NUM_BINS} bins, all "
+                "switches: of the label within a clip. false events: that begin in clips of "
+                f"{' and '.join(NO_EVENT)}, as ecolite-stream --events tells them.",
+                f"calibration error: {NUM_BINS} bins, all "
                 "predictions. engine ms: spent encoding and classifying.",
             ),
         ),
@@ -110,6 +127,7 @@ def live_json(result: PolicyResult) -> dict[str, Any]:
     return {
         "right_after_percent": {str(step): right_after(clips, step).right for step in STEPS},
         "switches_per_minute": switches_per_minute(clips),
+        "false_events_per_hour": false_events_per_hour(clips),
         "ece": score_error(clips),
         "reliability": [dict(zip(names, row, strict=True)) for row in score_bins(clips)],
         "frames_encoded": sum(clip.encoded for clip in clips),

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ecolite_stream.bench.peak import peak_mb
 from ecolite_stream.bench.splits import frame_files
 from ecolite_stream.bundle import ModelSpec
 from ecolite_stream.clips import ClipFile
@@ -33,6 +34,8 @@ from ecolite_stream.types import FloatArray, Image
 
 CROPS = (1, 10)
 TOP = 5
+EARLY = 20
+"""Videos after which a process should have all the memory that it needs."""
 LOST_SHARE = 0.1
 """A file with more of its frames lost, by its own header, is not the clip that was published."""
 
@@ -90,11 +93,25 @@ class Pace:
         videos: how many were recognized.
         wall_s: from the first to the last, decoding included.
         engine_s: from squares of pixels to logits, summed over the videos.
+        early_mb: the most that the process was resident after `EARLY` of them, in 10^6 bytes;
+            None where the system does not tell.
+        peak_mb: the most after the last.
     """
 
     videos: int = 0
     wall_s: float = 0.0
     engine_s: float = 0.0
+    early_mb: float | None = None
+    peak_mb: float | None = None
+
+    def add(self, engine_s: float, wall_s: float) -> None:
+        """Count another video, at so many seconds after the start."""
+        self.videos += 1
+        self.engine_s += engine_s
+        self.wall_s = wall_s
+        self.peak_mb = peak_mb()
+        if self.videos <= EARLY:
+            self.early_mb = self.peak_mb
 
     def to_json(self) -> dict[str, Any]:
         """Plain containers; None where nothing was measured."""
@@ -105,6 +122,8 @@ class Pace:
             "videos_per_s_without_decoding": round(self.videos / self.engine_s, 3)
             if measured
             else None,
+            "early_resident_mb": self.early_mb,
+            "peak_resident_mb": self.peak_mb,
         }
 
 
@@ -272,9 +291,7 @@ def evaluate(
         begin_s = clock()
         logits = logits_of(read.squares, engine, spec)
         end_s = clock()
-        pace.videos += 1
-        pace.engine_s += end_s - begin_s
-        pace.wall_s = end_s - start_s
+        pace.add(end_s - begin_s, end_s - start_s)
         yield judge(clip, read.frames, logits, spec.labels)
 
 

@@ -7,20 +7,20 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from ecolite_stream.bench.report import Table
+from ecolite_stream.bench.same import Agreed, Recorder, agree_offline
 from ecolite_stream.bench.watch import Watched, watch
 from ecolite_stream.bundle import ModelSpec
 from ecolite_stream.clips import ClipFile
 from ecolite_stream.clips import find_clips as all_clips
 from ecolite_stream.commands import one_line
 from ecolite_stream.config import StreamConfig
+from ecolite_stream.decision import decision_for
 from ecolite_stream.engines import Engine
 from ecolite_stream.errors import ConfigError, SourceError
 from ecolite_stream.recognizer import Recognizer
 from ecolite_stream.sources import open_source
-from ecolite_stream.types import FloatArray, Prediction
+from ecolite_stream.types import Event, FloatArray, Prediction
 
 
 def find_clips(folder: Path, labels: Sequence[str], only: str = "") -> list[ClipFile]:
@@ -74,6 +74,8 @@ class ClipResult:
         stream_s: how long it is, in seconds.
         encoded: how many of its frames were encoded.
         engine_ms: wall-clock time that encoding and classifying took.
+        events: how many events began, as `ecolite-stream --events` tells them.
+        agreed: how far the offline path agrees; None where nobody asked.
     """
 
     name: str
@@ -84,6 +86,8 @@ class ClipResult:
     stream_s: float = 0.0
     encoded: int = 0
     engine_ms: float = 0.0
+    events: int = 0
+    agreed: Agreed | None = None
 
     @property
     def is_right(self) -> bool:
@@ -153,21 +157,24 @@ def clip_label(predictions: Iterable[Prediction]) -> str | None:
 
 def watch_file(
     path: Path, engine: Engine, spec: ModelSpec, config: StreamConfig
-) -> list[Prediction]:
-    """All predictions of a file, each with all labels.
+) -> tuple[Watched, list[Prediction]]:
+    """All predictions of a file, each with all labels, and what it took.
 
     Raises:
         SourceError: it cannot be read.
     """
-    return _watch(path, engine, spec, config)[1]
-
-
-def _watch(
-    path: Path, engine: Engine, spec: ModelSpec, config: StreamConfig
-) -> tuple[Watched, list[Prediction]]:
     predictions: list[Prediction] = []
     recognizer = Recognizer(engine, spec, config)
     return watch(open_source(str(path)), recognizer, predictions.append), predictions
+
+
+def events_of(
+    predictions: Sequence[Prediction], spec: ModelSpec, config: StreamConfig
+) -> list[Event]:
+    """Where events begin, in order: what the pipeline makes of the predictions of one stream."""
+    decision = decision_for("", config, spec.thresholds)
+    told = [event for prediction in predictions for event in decision.observe(prediction)]
+    return [event for event in told if event.kind == "start"]
 
 
 class _Metered:
@@ -194,11 +201,23 @@ class _Metered:
         return result
 
 
-def watch_clip(clip: ClipFile, engine: Engine, spec: ModelSpec, config: StreamConfig) -> ClipResult:
-    """What a clip is taken for; a clip that cannot be read is a result with an error."""
+def watch_clip(
+    clip: ClipFile, engine: Engine, spec: ModelSpec, config: StreamConfig, offline: bool = False
+) -> ClipResult:
+    """What a clip is taken for; a clip that cannot be read is a result with an error.
+
+    Args:
+        clip: labelled file.
+        engine: of the bundle.
+        spec: of the bundle.
+        config: `top` is the number of labels.
+        offline: whether to recognize each prediction's segments by the offline path, too.
+    """
     metered = _Metered(engine)
+    recorder = Recorder(metered) if offline else None
     try:
-        watched, predictions = _watch(clip.path, metered, spec, config)
+        watched, predictions = watch_file(clip.path, recorder or metered, spec, config)
+        agreed = agree_offline(clip.path, recorder.clips, engine, spec) if recorder else None
     except SourceError as error:
         return ClipResult(clip.name, clip.label, None, error=one_line(error))
     return ClipResult(
@@ -209,6 +228,8 @@ def watch_clip(clip: ClipFile, engine: Engine, spec: ModelSpec, config: StreamCo
         stream_s=watched.stream_s,
         encoded=metered.encoded,
         engine_ms=metered.engine_ms,
+        events=len(events_of(predictions, spec, config)),
+        agreed=agreed,
     )
 
 
@@ -218,6 +239,7 @@ def watch_clips(
     spec: ModelSpec,
     configs: Sequence[StreamConfig],
     on_clip: Callable[[], None] = lambda: None,
+    offline: bool = False,
 ) -> list[PolicyResult]:
     """Every clip with every configuration; they differ in their memory policy.
 
@@ -227,11 +249,12 @@ def watch_clips(
         spec: of the bundle.
         configs: one a policy; `top` is the number of labels.
         on_clip: called after each clip.
+        offline: as for `watch_clip`.
     """
     results = [PolicyResult(config.memory.policy) for config in configs]
     for clip in clips:
         for config, result in zip(configs, results, strict=True):
-            result.clips.append(watch_clip(clip, engine, spec, config))
+            result.clips.append(watch_clip(clip, engine, spec, config, offline))
         on_clip()
     return results
 
@@ -239,91 +262,3 @@ def watch_clips(
 def moments_of(predictions: Iterable[Prediction]) -> tuple[Moment, ...]:
     """Predictions without their lists of labels."""
     return tuple(Moment(p.time_s, p.label, p.score, p.memory_fill) for p in predictions)
-
-
-def online_tables(results: Sequence[PolicyResult]) -> list[Table]:
-    """Policies side by side, their classes, and the clips that were wrong."""
-    tables = [_policies(results), _classes(results)]
-    return tables + ([_wrong(results)] if any(map(_wrong_clips, results)) else [])
-
-
-def _policies(results: Sequence[PolicyResult]) -> Table:
-    return Table(
-        f"Labelled clips, streamed: {len(results[0].clips)}",
-        ("memory", "clips right", "live right, memory full", "live right, all", "never full"),
-        [
-            (r.policy, str(r.clips_right), str(r.full_right), str(r.live_right), r.never_full)
-            for r in results
-        ],
-        notes=(
-            "clips right: the highest mean score over the predictions with a full memory, or over "
-            "all of them where none was (never full).",
-        ),
-    )
-
-
-def _classes(results: Sequence[PolicyResult]) -> Table:
-    labels = sorted({clip.label for clip in results[0].clips})
-    return Table(
-        "Clips right by class",
-        ("class", "clips", *(result.policy for result in results)),
-        [
-            (
-                label,
-                sum(clip.label == label for clip in results[0].clips),
-                *(sum(c.is_right for c in r.clips if c.label == label) for r in results),
-            )
-            for label in labels
-        ],
-    )
-
-
-def _wrong(results: Sequence[PolicyResult]) -> Table:
-    return Table(
-        "Clips that were not right",
-        ("memory", "clip", "taken for"),
-        [
-            (result.policy, clip.name, clip.taken_for or clip.error or "nothing")
-            for result in results
-            for clip in _wrong_clips(result)
-        ],
-    )
-
-
-def _wrong_clips(result: PolicyResult) -> list[ClipResult]:
-    return [clip for clip in result.clips if not clip.is_right]
-
-
-def policy_json(result: PolicyResult) -> dict[str, Any]:
-    """All that was seen with one policy, in plain containers."""
-    return {
-        "memory": result.policy,
-        "clips_right": result.clips_right.right,
-        "clips": result.clips_right.total,
-        "live_full_right": result.full_right.right,
-        "live_full": result.full_right.total,
-        "live_right": result.live_right.right,
-        "live": result.live_right.total,
-        "never_full": result.never_full,
-        "results": [_clip_json(clip) for clip in result.clips],
-    }
-
-
-def _clip_json(clip: ClipResult) -> dict[str, Any]:
-    return {
-        "clip": clip.name,
-        "label": clip.label,
-        "taken_for": clip.taken_for,
-        "error": clip.error,
-        "predictions": [moment_json(moment) for moment in clip.moments],
-    }
-
-
-def moment_json(moment: Moment) -> dict[str, Any]:
-    """A live prediction in plain containers."""
-    return {
-        "time_s": round(moment.time_s, 3),
-        "label": moment.label,
-        "score": round(moment.score, 4),
-        "memory_fill": round(moment.memory_fill, 3),
-    }

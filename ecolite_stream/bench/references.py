@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from importlib.util import find_spec
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -46,15 +45,6 @@ REFERENCES: dict[str, Callable[[Bundle], Engine]] = {
     "openvino": OpenVinoEngine,
 }
 """Each is named as the package that it needs."""
-
-
-def open_references(bundle: Bundle, besides: Collection[str]) -> list[Engine]:
-    """Open a bundle with every reference whose library is installed, but for those named."""
-    return [
-        reference(bundle)
-        for name, reference in REFERENCES.items()
-        if name not in besides and find_spec(name) is not None
-    ]
 
 
 def _run(session: Any, batch: FloatArray) -> FloatArray:

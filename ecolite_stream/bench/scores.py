@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ecolite_stream.bench.offline import TOP, Outcome, Pace
+from ecolite_stream.bench.offline import EARLY, TOP, Outcome, Pace
 from ecolite_stream.bench.report import Cell, Table
 from ecolite_stream.bench.splits import Selection
 
@@ -179,11 +179,22 @@ def _speed(pace: Pace) -> Table:
     measured = pace.to_json()
     return Table(
         "Speed of this run",
-        ("videos recognized", "videos/s", "videos/s without decoding"),
-        [(pace.videos, _number(measured, "videos_per_s"), _number(measured, _WITHOUT))],
+        (
+            *("videos recognized", "videos/s", "videos/s without decoding"),
+            *("peak resident MB", f"after {EARLY} videos"),
+        ),
+        [
+            (
+                pace.videos,
+                _number(measured, "videos_per_s"),
+                _number(measured, _WITHOUT),
+                _number(measured, "peak_resident_mb"),
+                _number(measured, "early_resident_mb"),
+            )
+        ],
         notes=(
             "without decoding: from pixels to logits, measured while next clips are decoded beside "
-            "it. Results kept from an earlier run are not counted.",
+            "it. Results kept from an earlier run are not counted. peak resident: of this process.",
         ),
     )
 

@@ -37,11 +37,13 @@ def opened(
 
 @contextmanager
 def closing_all(engines: list[Engine]) -> Iterator[list[Engine]]:
-    """Engines that are closed at the end."""
-    with ExitStack() as stack:
-        for engine in engines:
-            stack.callback(engine.close)
+    """Engines that are closed at the end, those that are added meanwhile too."""
+    try:
         yield engines
+    finally:
+        with ExitStack() as stack:
+            for engine in engines:
+                stack.callback(engine.close)
 
 
 @contextmanager

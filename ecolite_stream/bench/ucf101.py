@@ -42,6 +42,8 @@ class Asked:
         workers: threads that decode.
         limit: at most so many videos.
         report: folder for the results.
+        against: a reference to recognize some of the clips with, too.
+        against_clips: how many, at most.
     """
 
     data: Path
@@ -53,6 +55,8 @@ class Asked:
     workers: int = 2
     limit: int | None = None
     report: Path | None = None
+    against: str | None = None
+    against_clips: int = 10
 
     def __post_init__(self) -> None:
         if (self.split_by is None) != (not self.test_groups):

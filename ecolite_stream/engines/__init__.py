@@ -5,8 +5,6 @@ Importing this package imports no inference library; opening an engine imports i
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 from ecolite_stream.bundle import Bundle, Graph
 from ecolite_stream.engines.base import Engine, GraphEngine, parse_device, uninterrupted
 from ecolite_stream.engines.mindspore import MindSporeEngine
@@ -31,7 +29,7 @@ _ENGINES: dict[str, type[GraphEngine]] = {
 
 def installed_engines() -> list[str]:
     """Names of the engines whose library is installed, fastest first."""
-    return [name for name in ENGINE_NAMES if find_spec(_ENGINES[name].library or name) is not None]
+    return [name for name in ENGINE_NAMES if _ENGINES[name].is_installed()]
 
 
 def open_engine(name: str, bundle: Bundle, device: str | None = None) -> Engine:

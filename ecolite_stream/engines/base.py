@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -114,6 +115,11 @@ class GraphEngine(ABC):
             with translated(f"{self._where(part)} cannot be loaded from {graph.file}"):
                 self._runs[part] = self._load(bundle, graph)
         warm_up(self, bundle.spec)
+
+    @classmethod
+    def is_installed(cls) -> bool:
+        """Whether its library can be had here."""
+        return find_spec(cls.library or cls.name) is not None
 
     @classmethod
     def require(cls, bundle: Bundle, device: str | None = None) -> list[Graph]:

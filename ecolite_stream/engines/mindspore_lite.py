@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 from ecolite_stream.bundle import PLANAR_PARTS, Bundle, Graph
 from ecolite_stream.engines.base import Device, GraphEngine, Run, require_graph
+from ecolite_stream.engines.lite_process import PYTHON, LiteProcess
 from ecolite_stream.engines.mslite import LiteError, LiteRuntime
 from ecolite_stream.errors import EngineError
 
@@ -12,7 +15,8 @@ class MindSporeLiteEngine(GraphEngine):
     """Runs a bundle's 2D graphs with MindSpore Lite, one frame and one clip at a time.
 
     A bundle may carry graphs that `converter_lite` wrote for the device, of format `ms`; they come
-    first. Otherwise the ONNX graphs are converted once, and kept in the user's cache folder.
+    first. Otherwise the ONNX graphs are converted once, and kept in the user's cache folder. Where
+    `ECOLITE_MSLITE_PYTHON` names an interpreter, the runtime works in a process of that one.
     """
 
     name = "mslite"
@@ -29,9 +33,24 @@ class MindSporeLiteEngine(GraphEngine):
                 return converted
         return planar_graph(bundle, part)
 
+    @classmethod
+    def is_installed(cls) -> bool:
+        """Whether this Python has the runtime, or `ECOLITE_MSLITE_PYTHON` names one that has."""
+        return bool(os.environ.get(PYTHON)) or super().is_installed()
+
+    def close(self) -> None:
+        """See `Engine`."""
+        super().close()
+        if isinstance(self._runtime, LiteProcess):
+            self._runtime.close()
+
     def _start(self, device: Device) -> None:
+        where = (device.kind, device.index or 0)
         try:
-            self._runtime = LiteRuntime(device.kind, device.index or 0)
+            if python := os.environ.get(PYTHON):
+                self._runtime: LiteRuntime | LiteProcess = LiteProcess(python, *where)
+            else:
+                self._runtime = LiteRuntime(*where)
         except LiteError as error:
             raise EngineError(f"engine mslite cannot use device {device}: {error}") from error
 

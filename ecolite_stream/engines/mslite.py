@@ -2,7 +2,15 @@
 
 This file alone knows the runtime, 2.0 to 2.7. It imports nothing of this package and runs on
 CPython 3.7, for which alone the package index has a runtime; `mindspore_lite.py` beside it makes
-an engine of it. What differs between versions is in `_Api` alone.
+an engine of it. What differs between versions is in `_Api` alone. Called as a program it serves
+one process, of another Python (`lite_process.py`):
+
+    python3.7 mslite.py cpu|ascend INDEX CACHE
+
+A request is a line of JSON on stdin: `{"load": path}`, answered by `{"loaded": number}`; or
+`{"run": number, "shape": [...]}` and float32 values, answered by `{"shape": [...]}` and values.
+What goes wrong is answered by `{"error": text}`. The first answer, `{"ready": true}`, comes
+unasked.
 
 Source: https://www.mindspore.cn/lite/api/en/r2.0/mindspore_lite.html and its later editions.
 """
@@ -11,6 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import re
 import sys
@@ -270,3 +279,42 @@ def _stdout_as_stderr() -> Iterator[None]:
     finally:
         os.dup2(kept, 1)
         os.close(kept)
+
+
+def serve(kind: str, index: str, cache: str) -> None:
+    """Load and run graphs for the process at the other end of stdin and stdout, until it ends."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever else writes to stdout would be taken for an answer
+    runs = []  # type: list[Run]
+    runtime = None  # type: Any
+    try:
+        runtime = LiteRuntime(kind, int(index), Path(cache))
+        _answer(answers, {"ready": True})
+    except LiteError as error:
+        _answer(answers, {"error": str(error)})
+        return
+    for line in iter(sys.stdin.buffer.readline, b""):
+        request = json.loads(line.decode())
+        try:
+            if "load" in request:
+                runs.append(runtime.load(Path(request["load"])))
+                _answer(answers, {"loaded": len(runs) - 1})
+                continue
+            size = 4 * int(np.prod(request["shape"]))
+            batch = np.frombuffer(sys.stdin.buffer.read(size), np.float32)
+            result = runs[request["run"]](batch.reshape(request["shape"]))
+            _answer(answers, {"shape": list(result.shape)}, result)
+        except (LiteError, RuntimeError, ValueError, TypeError) as error:
+            _answer(answers, {"error": str(error)})
+
+
+def _answer(answers: Any, header: Any, values: Any = None) -> None:
+    answers.write(json.dumps(header).encode() + b"\n")
+    if values is not None:
+        answers.write(np.ascontiguousarray(values, np.float32).tobytes())
+    answers.flush()
+
+
+if __name__ == "__main__":
+    del sys.path[0]  # this folder, whose mindspore_lite.py is not the runtime
+    serve(*sys.argv[1:])

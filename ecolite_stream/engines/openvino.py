@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -10,8 +10,11 @@ from ecolite_stream.bundle import Bundle, Graph
 from ecolite_stream.engines.base import Device, GraphEngine, Run, import_library, translated
 from ecolite_stream.types import FloatArray
 
-# Left alone, OpenVINO computes in bfloat16 where the processor has it.
-SETTINGS = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+
+def settings(precision: str) -> dict[str, str]:
+    """How graphs are compiled: for latency, to compute in `f32` or `bf16`."""
+    # Left alone, OpenVINO computes in bfloat16 where the processor has it.
+    return {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
 
 
 class OpenVinoEngine(GraphEngine):
@@ -25,6 +28,7 @@ class OpenVinoEngine(GraphEngine):
 
     name = "openvino"
     format = "onnx"
+    precision: ClassVar[str] = "f32"
 
     def _start(self, device: Device) -> None:
         openvino = import_library("openvino", "ecolite-stream[openvino]")
@@ -36,7 +40,8 @@ class OpenVinoEngine(GraphEngine):
         if graph.part == "encoder":
             size = bundle.spec.preprocessing.image_size
             model.reshape([-1, 3, size, size])
-        request = self._core.compile_model(model, "CPU", SETTINGS).create_infer_request()
+        compiled = self._core.compile_model(model, "CPU", settings(self.precision))
+        request = compiled.create_infer_request()
         if graph.part == "encoder":
             return lambda batch: infer(request, batch)
         return lambda batch: np.concatenate([infer(request, one[None]) for one in batch])

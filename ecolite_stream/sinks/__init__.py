@@ -1,9 +1,9 @@
 """Where predictions and events go."""
 
-from ecolite_stream.sinks.base import Sink
+from ecolite_stream.sinks.base import FrameSink, Sink
 from ecolite_stream.sinks.console import ConsoleSink
 from ecolite_stream.sinks.json_file import JsonFileSink
 from ecolite_stream.sinks.json_lines import JsonLinesSink
 from ecolite_stream.sinks.webhook import WebhookSink
 
-__all__ = ["ConsoleSink", "JsonFileSink", "JsonLinesSink", "Sink", "WebhookSink"]
+__all__ = ["ConsoleSink", "FrameSink", "JsonFileSink", "JsonLinesSink", "Sink", "WebhookSink"]

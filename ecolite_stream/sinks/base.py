@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
-from ecolite_stream.types import Output, Prediction
+from ecolite_stream.types import Frame, Prediction, Sent
 
 
 class Sink(Protocol):
     """A context manager that takes predictions or events, one at a time, from one thread.
 
     Attributes:
-        takes: what it is sent, of `Prediction` and `Event`; `send` may name just those types.
+        takes: what it is sent, of `Prediction`, `Event` and `Round`; `send` may name just those.
     """
 
-    takes: tuple[type[Output], ...] = (Prediction,)
+    takes: tuple[type[Sent], ...] = (Prediction,)
 
     def send(self, output: Any, /) -> None:
         """Take a prediction or an event, whichever it `takes`."""
@@ -33,3 +33,18 @@ class Sink(Protocol):
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+@runtime_checkable
+class FrameSink(Sink, Protocol):
+    """A sink that is shown the frames, too."""
+
+    def show(self, frame: Frame, live: bool, /) -> bool:
+        """Look at a frame, due or not, before it is predicted from; tell whether there was room.
+
+        It comes from the thread that reads the stream, not from the sink's. Of a live stream it
+        must not wait; a recording may be held up, so that nothing of it is lost.
+        """
+
+    def hurry(self) -> None:
+        """The run is being stopped, from any thread: `close` must not take long."""

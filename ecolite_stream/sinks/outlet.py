@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from ecolite_stream.sinks.base import Sink
-from ecolite_stream.types import Output, Prediction
+from ecolite_stream.types import Prediction, Sent
 
 _log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ _WAIT_S = 1.0
 class OutletMetrics(Protocol):
     """What an outlet counts; see `metrics.Metrics`."""
 
-    def delivered(self, sink: str, output: Output, age_s: float | None) -> None:
+    def delivered(self, sink: str, output: Sent, age_s: float | None) -> None:
         """A sink took something; a prediction's frame arrived so many seconds ago."""
 
     def sink_failed(self, sink: str) -> None:
@@ -37,8 +37,9 @@ class Outlet:
     """Feeds a sink from a thread of its own.
 
     What the sink raises is counted, logged and tried again `retry_after_s` later; then that
-    prediction or event is lost and the next one has its turn. When the queue is full the oldest in
-    it is dropped: senders of recordings look at `is_full` first and wait.
+    prediction or event is lost and the next one has its turn, a single try until one succeeds. When
+    the queue is full the oldest in it is dropped: senders of recordings look at `is_full` first and
+    wait.
 
     Args:
         sink: entered before; the outlet closes it.
@@ -69,7 +70,7 @@ class Outlet:
         self._on_change = on_change
         self._retry_after_s = retry_after_s
         self._clock = clock
-        self._waiting: deque[Output] = deque()
+        self._waiting: deque[Sent] = deque()
         self._lost = 0
         self._ending = False
         self._stopping = threading.Event()
@@ -82,7 +83,7 @@ class Outlet:
         """Whether another output would push out the oldest."""
         return len(self._waiting) >= CAPACITY and self.error is None
 
-    def send(self, output: Output) -> None:
+    def send(self, output: Sent) -> None:
         """Queue a prediction or an event, if the sink takes it; never waits."""
         if not isinstance(output, self._sink.takes):
             return
@@ -127,7 +128,7 @@ class Outlet:
         finally:
             self._on_change()
 
-    def _next(self) -> Output | None:
+    def _next(self) -> Sent | None:
         with self._changed:
             while not (self._waiting or self._ending):
                 self._changed.wait(_WAIT_S)
@@ -137,8 +138,8 @@ class Outlet:
         self._on_change()
         return output
 
-    def _deliver(self, output: Output) -> None:
-        for wait_s in (*self._retry_after_s, None):
+    def _deliver(self, output: Sent) -> None:
+        for wait_s in (*(() if self._lost else self._retry_after_s), None):
             age_s = None
             if isinstance(output, Prediction) and output.arrived_s is not None:
                 age_s = self._clock() - output.arrived_s
@@ -164,7 +165,7 @@ class Outlet:
             _log.warning("%s failed: %s; trying again", self.name, reason)
         self._lost = max(self._lost, 0)
 
-    def _delivered(self, output: Output, age_s: float | None) -> None:
+    def _delivered(self, output: Sent, age_s: float | None) -> None:
         self._metrics.delivered(self.name, output, age_s)
         if self._lost:
             _log.warning("%s works again; %d predictions were lost", self.name, self._lost)

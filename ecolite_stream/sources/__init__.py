@@ -14,6 +14,7 @@ from ecolite_stream.sources.container import ContainerSource
 from ecolite_stream.sources.file import FileSource, check_file
 from ecolite_stream.sources.pacing import Paced
 from ecolite_stream.sources.pattern import Pattern, PatternSource
+from ecolite_stream.sources.pipe import NAME, STDIN, PipeSource
 from ecolite_stream.sources.redact import redact_url
 from ecolite_stream.sources.url import UrlSource, check_url
 
@@ -23,6 +24,7 @@ __all__ = [
     "Paced",
     "Pattern",
     "PatternSource",
+    "PipeSource",
     "Source",
     "UrlSource",
     "check_spec",
@@ -52,8 +54,8 @@ def open_source(
 
     Args:
         spec: "camera" or "camera:1"; "pattern", with options as in
-            "pattern:seconds=10,fps=25,size=320x240"; a URL such as "rtsp://host/path"; anything
-            else is the path of a video file.
+            "pattern:seconds=10,fps=25,size=320x240"; a URL such as "rtsp://host/path"; "-" for
+            standard input; anything else is the path of a video file.
         name: as people are shown the source; the spec, without credentials, if None.
         realtime: show a recording or a pattern at its own speed, not as fast as it can be read.
         end_is_worth_a_warning: log when a live source ends.
@@ -81,6 +83,8 @@ def _opener(spec: str, name: str) -> Callable[[], Source]:
         raise SourceError(
             "the source is empty; name a camera, a pattern, a URL or a file", permanent=True
         )
+    if spec == STDIN:
+        return partial(PipeSource, name=NAME if name == STDIN else name)
     if _URL.match(spec):
         check_url(spec)
         return partial(UrlSource, spec, name=name)

@@ -57,6 +57,7 @@ def with_page(
         "labels": labels,
         "idle": config.events.ignore,
     }
-    with serve_page(board, gallery, metrics, config.web, about) as url:
+    web = dataclasses.replace(config.web, clips=config.web.clips or config.clips.folder)
+    with serve_page(board, gallery, metrics, web, about) as url:
         click.echo(f"page: {url}", err=True)
         yield [dataclasses.replace(s, on_sampled=gallery.show) for s in streams], [board]

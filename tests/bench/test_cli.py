@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -36,8 +37,14 @@ def test_speed(bundle: Bundle, clip: Path, tmp_path: Path, capfd):
     options = ("--bundle", bundle.path, "--engine", ENGINE, "--seconds", 0.01, "--new-frames", 1)
     assert exit_code("speed", *options, "--stream", clip, "--json", file) == 0
     out = capfd.readouterr().out
-    assert "live step" in out and "clip.avi" in out
+    assert "live step" in out and "clip.avi" in out and "numpy product" in out
     report = json.loads(file.read_text())
+    assert report["rows"][0]["precision"] == "f32"
+    assert {row["engine"] for row in report["streams"]} <= {ENGINE, f"{ENGINE} bf16"}
+    assert report["frames"][0]["picture"] == "160x120"
+    assert report["rows"][0]["matrix_product"]["numpy"]["p99_ms"] > 0
+    if sys.platform == "linux":
+        assert report["rows"][0]["memory"]["peak_mb"] > report["rows"][0]["memory"]["before_mb"]
     assert report["rows"][0]["engine"] == ENGINE
     assert report["rows"][0]["new_frames"] == 1
     assert report["rows"][0]["live_step"]["repetitions"] >= 8
@@ -59,11 +66,13 @@ def test_online(bundle: Bundle, clip: Path, tmp_path: Path, capfd):
     (tmp_path / "data" / label / "clip.avi").write_bytes(clip.read_bytes())
     policies = ("--memory", "window", "--memory", "paper")
     args = ("online", "--data", tmp_path / "data", "--bundle", bundle.path, "--engine", ENGINE)
-    assert exit_code(*args, *policies, "--track", clip, "--json", file) == 0
+    assert exit_code(*args, *policies, "--track", clip, "--offline", "--json", file) == 0
     report = json.loads(file.read_text())
     assert [memory["memory"] for memory in report["memories"]] == ["window", "paper"]
     assert report["memories"][0]["clips"] == 1
     assert [track["policy"] for track in report["tracks"]] == ["window", "paper"]
+    for found in (report["tracks"][0]["agreed"], report["memories"][1]["results"][0]["offline"]):
+        assert found["same"] == found["clips"] >= 3
 
     (tmp_path / "data" / label / "broken.avi").write_text("no video")
     assert exit_code(*args) == 3
@@ -133,6 +142,7 @@ def test_engines_of_this_machine(capfd):
         (("speed", "--bundle", "{bundle}", "--new-frames", "5"), 2),
         (("speed", "--bundle", "{bundle}", "--stream", "nowhere.avi"), 3),
         (("speed", "--bundle", "nowhere"), 4),
+        (("speed", "--engine", "mindspore", "--precision", "bf16"), 2),
         (("engines", "--bundle", "nowhere"), 4),
         (("engines", "--bundle", "{bundle}", "--device", "tpu"), 2),
         (("online", "--data", "nowhere", "--bundle", "{bundle}"), 2),

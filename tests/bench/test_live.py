@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ecolite_stream.bench.live import (
+    false_events_per_hour,
     live_json,
     live_tables,
     right_after,
@@ -45,7 +46,7 @@ def test_policies_are_side_by_side_and_unreadable_clips_left_out():
     results = [PolicyResult("window", [*CLIPS, broken]), PolicyResult("paper", CLIPS[1:2])]
     seen, cost, *bins = live_tables(results)
     assert len(seen.rows) == 10 and seen.rows[-1] == ("100 %", "2/3  66.7 %", "1/1 100.0 %")
-    assert cost.rows[0] == ("window", "6.0", "0.0333", 21, "20.0")
+    assert cost.rows[0] == ("window", "6.0", None, "0.0333", 21, "20.0")
     assert [table.title[-6:] for table in bins] == ["window", " paper"]
     assert live_json(results[0])["frames_encoded"] == 21
     assert live_json(PolicyResult("window", [broken]))["engine_ms_per_clip"] is None
@@ -58,3 +59,13 @@ def test_frames_are_counted_where_they_are_encoded(tmp_path: Path):
     [result] = watch_clips(find_clips(tmp_path, spec.labels), engine, spec, [StreamConfig(top=3)])
     assert result.clips[0].encoded == engine.encoded.total() > 0
     assert result.clips[0].stream_s == pytest.approx(3.0)
+
+
+def test_false_events_are_those_of_idle_clips():
+    idle = [
+        ClipResult("idle/1", "idle", "a", stream_s=1000, events=2),
+        ClipResult("idle/2", "idle", "idle", stream_s=800, events=1),
+        ClipResult("a/1", "a", "a", stream_s=100, events=1),
+    ]
+    assert false_events_per_hour(idle) == pytest.approx(6)
+    assert false_events_per_hour(idle[2:]) is None

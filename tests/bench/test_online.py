@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ecolite_stream.bench.online import (
@@ -13,16 +15,24 @@ from ecolite_stream.bench.online import (
     clip_label,
     find_clips,
     moments_of,
-    online_tables,
-    policy_json,
     watch_clips,
 )
-from ecolite_stream.bench.track import Action, agreement, read_track
-from ecolite_stream.config import MemoryConfig, StreamConfig
+from ecolite_stream.bench.online_tables import online_tables, policy_json
+from ecolite_stream.bench.track import (
+    Action,
+    agreement,
+    idle_stretches,
+    read_track,
+    track_json,
+    track_table,
+    watch_track,
+)
+from ecolite_stream.config import EventConfig, MemoryConfig, StreamConfig
 from ecolite_stream.errors import ConfigError
+from ecolite_stream.preprocess import preprocess
 from ecolite_stream.types import Prediction
-from tests.fakes import NumberEngine, spec_of
-from tests.videos import write_numbered_video
+from tests.fakes import NumberEngine, frame, spec_of
+from tests.videos import read_number, write_numbered_video
 
 LABELS = ("a", "b", "c")
 
@@ -132,6 +142,8 @@ def test_track_leaves_out_what_the_memory_still_holds(tmp_path: Path):
         ("a,b\n1,2\n", "start_s, end_s, label"),
         ("start_s,end_s,label\n0,x,a\n", "start_s, end_s, label"),
         ("start_s,end_s,label\n0,1,z\n", "no label z"),
+        ("start_s,end_s,label\n2,1,a\n", "a from 2 to 1 s"),
+        ("start_s,end_s,label\n-1,1,a\n", "a from -1 to 1 s"),
     ],
 )
 def test_bad_tracks(tmp_path: Path, text: str | None, message: str):
@@ -143,3 +155,54 @@ def test_bad_tracks(tmp_path: Path, text: str | None, message: str):
 
 def test_moments_forget_the_lists():
     assert moments_of([prediction(0.5, a=0.9, b=0.1)]) == (Moment(1.0, "a", 0.9, 0.5),)
+
+
+def test_delays_and_switches_follow_the_track():
+    track = [Action(0, 3, "a"), Action(3, 6, "b"), Action(6, 8, "c"), Action(8, 9, "a")]
+    moments = [moment(label, time_s) for time_s, label in enumerate("aaaabbacba")]
+    found = agreement("v.mp4", "window", moments, track, span_s=1)
+    assert found.delays_s == (1.0, 1.0, None)  # b from 4 s, c from 7 s; at 8 s it is b
+    assert found.delay_s == 1.0
+    assert found.switches == 4  # 9 s is not covered
+    assert found.switches_per_minute == pytest.approx(60 * 4 / 9)
+    assert found.false_events_per_hour is None
+    idle = dataclasses.replace(found, idle_s=1800.0, false_events=3)
+    [row] = track_table([idle], 1).rows
+    assert row[4:] == ("1.00", "1 of 3", "26.7", "6.0", "1800")
+    assert track_json(idle)["false_events_per_hour"] == 6
+
+
+def test_idle_footage_begins_when_the_memory_has_forgotten():
+    track = [
+        *(Action(0, 10, "idle"), Action(10, 12, "a"), Action(12, 20, "idle")),
+        *(Action(20, 21, "idle"), Action(21, 30, "b"), Action(30, 31, "idle")),
+        Action(31, 40, "idle"),
+    ]
+    assert idle_stretches(track, ("idle",), span_s=2) == [(0, 10), (14, 20), (20, 21), (32, 40)]
+
+
+class SureEngine(NumberEngine):
+    """Sure of `a` from frame 60 to 120, of `c` otherwise."""
+
+    def classify(self, features):
+        super().classify(features)
+        newest = features.reshape(len(features), -1)[:, -1]
+        shown = (newest >= 60) & (newest <= 120)
+        return np.stack([9.0 * shown, 0 * shown, 9.0 * ~shown], axis=1).astype(np.float32)
+
+
+def test_false_events_of_a_recording(tmp_path: Path, monkeypatch):
+    """The pictures are numbered by their time; an event of `a` begins where nothing is to be."""
+    video = write_numbered_video(tmp_path / "v.avi", 200)
+    images = {n: frame(n, n / 25).image for n in range(200)}
+    monkeypatch.setattr(
+        "ecolite_stream.stream_state.preprocess",
+        lambda image, how: preprocess(images[read_number(image)], how),
+    )
+    config = StreamConfig(top=3, smoothing=0.0, events=EventConfig(ignore=("c",)))
+    found = watch_track(video, [Action(0, 8, "c")], SureEngine(), spec_of(), config)
+    assert (found.false_events, found.idle_s) == (1, 8)
+    track = [Action(0, 2.2, "c"), Action(2.2, 5, "a"), Action(5, 8, "c")]
+    found = watch_track(video, track, SureEngine(), spec_of(), config)
+    assert found.false_events == 0
+    assert found.idle_s == pytest.approx(2.2 + 3 - spec_of().clip_seconds)

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
+from ecolite_stream.bench.arithmetic import MultiplyAdds
+from ecolite_stream.bench.limit import PRODUCT_MULTIPLY_ADDS
+from ecolite_stream.bench.peak import Peak
 from ecolite_stream.bench.report import Report
 from ecolite_stream.bench.speed import (
     ENCODER,
     HEAD,
     LIVE_STEP,
+    NUMPY,
+    OWN,
     QUANTITIES,
     RECOMPUTE,
     Row,
     StreamRow,
-    Timing,
-    repeat_for,
     row_json,
     speed_calls,
-    speed_table,
-    stream_table,
-    time_in_turns,
 )
+from ecolite_stream.bench.speed_tables import (
+    limit_table,
+    memory_table,
+    ratio_table,
+    speed_tables,
+    stream_table,
+    time_table,
+)
+from ecolite_stream.bench.timing import Timing, repeat_for, time_in_turns
 from ecolite_stream.bench.watch import Watched, watch
 from ecolite_stream.bundle import Bundle
 from ecolite_stream.recognizer import Recognizer
@@ -55,8 +65,9 @@ def row(engine: str, step_ms: float, recompute_ms: float, bundle: str = "b") -> 
 
 def test_percentiles():
     timing = Timing(tuple(float(ms) for ms in range(1, 102)))
-    assert (timing.p50_ms, timing.p95_ms) == (51, 96)
-    assert timing.to_json() == {"p50_ms": 51, "p95_ms": 96, "repetitions": 101}
+    assert (timing.p50_ms, timing.p95_ms, timing.p99_ms) == (51, 96, 100)
+    assert timing.to_json() == {"p50_ms": 51, "p95_ms": 96, "p99_ms": 100, "repetitions": 101}
+    assert str(timing) == "51.00 / 96.00 / 100.00"
 
 
 def test_repeats_until_the_time_is_up():
@@ -115,14 +126,44 @@ def test_table_compares_with_the_references_of_the_same_bundle():
         row("onnxruntime", 50, 60),
         row("openvino", 10, 50, "other"),
     ]
-    table = speed_table(rows)
+    rows.append(dataclasses.replace(rows[0], precision="bf16", timings=rows[3].timings))
+    table = ratio_table(rows)
     assert table.columns[-3:] == ("saved", "vs onnxruntime", "vs openvino")
     assert [cells[-3:] for cells in table.rows] == [
         ("2.00x", "3.00x", "2.00x"),
         ("1.25x", "0.75x", "0.50x"),
         ("1.20x", "1.20x", "0.80x"),
         ("5.00x", None, "5.00x"),
+        ("5.00x", "6.00x", "4.00x"),  # against float32
     ]
+
+
+def test_shares_of_what_a_matrix_product_reaches():
+    product = Timing((PRODUCT_MULTIPLY_ADDS / 1e8,))  # 1e11 a second
+    twice = Timing((PRODUCT_MULTIPLY_ADDS / 2e8,))
+    counted = dataclasses.replace(
+        row("openvino", 1, 1),
+        work=MultiplyAdds(encoder=50_000_000, head=60_000_000),  # in 1 and in 2 ms
+        limits={NUMPY: product, OWN: twice},
+    )
+    assert counted.rate(ENCODER) == pytest.approx(50) and counted.rate(HEAD) == pytest.approx(30)
+    assert counted.share(ENCODER, NUMPY) == pytest.approx(0.5)
+    alone = dataclasses.replace(counted, limits={NUMPY: product})
+    cells = [cells[4:] for cells in limit_table([counted, alone, row("torch", 1, 1)]).rows]
+    assert cells[0] == ("25 %", "15 %", "50 %", "30 %", "50.0", "30.0", "200.0", "100.0")
+    assert cells[1] == (None, None, "50 %", "30 %", "50.0", "30.0", None, "100.0")
+    assert cells[2] == (None,) * 8
+    assert row_json(counted)["matrix_product"]["own"]["repetitions"] == 1
+
+
+def test_memory_is_shown_where_it_is_known():
+    known = dataclasses.replace(row("openvino", 1, 1), peak=Peak(100, 350.4))
+    assert len(speed_tables([row("torch", 1, 1)])) == 3
+    assert len(speed_tables([known])) == 4
+    assert memory_table([known, row("torch", 1, 1)]).rows == [
+        ("b", 4, "openvino", "f32", "250", "350")
+    ]
+    assert row_json(known)["memory"] == {"before_mb": 100, "peak_mb": 350.4}
 
 
 def test_watching_counts_frames_and_time_with_the_real_pipeline():
@@ -149,7 +190,7 @@ def test_stream_table_shows_the_median_run():
 
 
 def test_report_in_both_forms(tmp_path: Path, bundle: Bundle):
-    report = Report("speed", [bundle], {"seconds": 2}, [speed_table([row("a", 1, 2)])], {"rows": 1})
+    report = Report("speed", [bundle], {"seconds": 2}, [time_table([row("a", 1, 2)])], {"rows": 1})
     text = str(report)
     assert "N=4, 64 px, width 0.25, 5 labels" in text
     assert "numpy" in text and "cores" in text and bundle.digest[:12] in text

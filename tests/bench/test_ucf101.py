@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 
 from ecolite_stream.bench import offline
 from ecolite_stream.bench.offline import Pace, crops_of, judge, read_ahead, read_frames
+from ecolite_stream.bench.peak import peak_mb
 from ecolite_stream.bench.results import Results
 from ecolite_stream.bench.ucf101 import (
     Asked,
@@ -338,6 +341,31 @@ def test_only_so_many_results_are_made_ahead():
     assert next(results) == 0
     assert len(begun) <= 3
     assert list(results) == list(range(1, 100))
+
+
+@pytest.mark.timeout(240)
+def test_memory_does_not_grow_with_the_number_of_clips(tmp_path: Path, bundle: Bundle):
+    """The same few clips under many names; a real engine."""
+    if peak_mb() is None:
+        pytest.skip("the system does not tell")
+    files = [write_numbered_video(tmp_path / f"{n}.avi", 16, (320, 240), first=n) for n in range(4)]
+    label = bundle.spec.labels[0]
+    (tmp_path / "data" / label).mkdir(parents=True)
+    for number in range(300):
+        (tmp_path / "data" / label / f"v_{number:03}.avi").symlink_to(files[number % 4])
+    grown_mb = run_alone(tmp_path / "data", bundle)
+    assert 0 <= grown_mb < 10  # their inputs alone are 300 * 4 * 64 * 64 * 3 bytes: 15 MB
+
+
+def run_alone(data: Path, bundle: Bundle) -> float:
+    """What `ecolite-bench ucf101` grows by after its first videos, in a process of its own."""
+    report = data.parent / "report"
+    args = ["--data", data, "--split", "all", "--bundle", bundle.path, "--report", report]
+    command = [sys.executable, "-m", "ecolite_stream.bench.cli", "ucf101", "--engine", ENGINE]
+    subprocess.run([*command, *map(str, args)], check=True, capture_output=True, timeout=200)
+    speed = json.loads((report / "report.json").read_text())["speed"]
+    assert speed["videos"] == 300 and speed["peak_resident_mb"] < 1500
+    return speed["peak_resident_mb"] - speed["early_resident_mb"]
 
 
 def test_nothing_measured_is_no_speed():

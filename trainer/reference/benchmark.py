@@ -7,6 +7,8 @@ The runtime has no network definition, so this reference is not among its own.
 
 from __future__ import annotations
 
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from importlib.util import find_spec
 
 import numpy as np
@@ -37,7 +39,7 @@ class TorchReference:
 
         self._torch = torch
         self._model = TorchEco(len(bundle.spec.labels), width=bundle.spec.width)
-        weights = {name: torch.from_numpy(value) for name, value in published(bundle).items()}
+        weights = {name: torch.from_numpy(value) for name, value in published_apart(bundle).items()}
         self._model.load_state_dict(weights, strict=False)
         self._model.eval()
         golden = bundle.golden()
@@ -56,6 +58,12 @@ class TorchReference:
 
     def close(self) -> None:
         del self._model
+
+
+def published_apart(bundle: Bundle) -> dict[str, FloatArray]:
+    """The same as `published`; MindSpore, which reads them, stays out of this process' memory."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(published, bundle).result()
 
 
 def published(bundle: Bundle) -> dict[str, FloatArray]:

@@ -1,0 +1,141 @@
+"""`ecolite-bench online`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import click
+
+from ecolite_stream.bench import online as online_bench
+from ecolite_stream.bench import track as track_bench
+from ecolite_stream.bench.live import live_json, live_tables
+from ecolite_stream.bench.online_tables import online_tables, policy_json
+from ecolite_stream.bench.report import Report
+from ecolite_stream.bench.same import Agreed, same_table
+from ecolite_stream.bench.shared import (
+    ABOVE_ZERO,
+    BUNDLE,
+    ENGINE,
+    JSON,
+    PATH,
+    opened,
+    progress,
+    publish,
+)
+from ecolite_stream.bundle import ModelSpec, demo_bundle_path, read_bundle
+from ecolite_stream.config import MemoryConfig, StreamConfig
+from ecolite_stream.engines import Engine
+from ecolite_stream.errors import ConfigError, SourceError
+from ecolite_stream.memory import POLICIES
+
+
+@dataclass(frozen=True)
+class Online:
+    """What `ecolite-bench online` is asked for; None and empty are its defaults."""
+
+    data: Path | None
+    videos: tuple[Path, ...]
+    only: str
+    policies: tuple[str, ...]
+    every_s: float | None
+    smoothing: float | None
+    folder: Path | None
+    engine: str
+    offline: bool
+    json_file: Path | None
+
+    def configs(self, labels: Sequence[str]) -> list[StreamConfig]:
+        """One a policy; all labels are listed in each prediction."""
+        config = StreamConfig(top=len(labels), smoothing=self.smoothing)
+        if self.every_s:
+            config = dataclasses.replace(config, every_s=self.every_s)
+        policies = dict.fromkeys(self.policies or (config.memory.policy,))
+        return [dataclasses.replace(config, memory=MemoryConfig(policy=p)) for p in policies]
+
+
+@click.command()
+@click.option("--data", type=PATH, help="Folder with <class>/<clip> files; all of them count.")
+@click.option(
+    "--track", "videos", type=PATH, multiple=True, help="Video with a label track, .csv, beside it."
+)
+@click.option("--only", default="", help="Only clips whose <class>/<clip> contains this text.")
+@click.option(
+    "--memory",
+    "policies",
+    type=click.Choice(POLICIES),
+    multiple=True,
+    help="Again for more. [window]",
+)
+@click.option("--every", "every_s", type=ABOVE_ZERO, help="Seconds between predictions. [0.5]")
+@click.option("--smoothing", type=float, help="Share of earlier answers. [ecolite-stream's]")
+@click.option(
+    "--offline", is_flag=True, help="Also recognize what each label was made from, as whole clips."
+)
+@BUNDLE
+@ENGINE
+@JSON
+def online(**options: Any) -> None:
+    """Stream labelled clips through the pipeline of ecolite-stream and count what is right."""
+    asked = Online(**options)
+    if asked.data is None and not asked.videos:
+        raise ConfigError("nothing to stream; name --data DIR or --track VIDEO")
+    bundle = read_bundle(asked.folder or demo_bundle_path())
+    with opened(bundle, [asked.engine]) as [engine]:
+        results = _clips(asked, engine, bundle.spec) if asked.data else []
+        agreements = _tracks(asked, engine, bundle.spec)
+    tables = online_tables(results) + live_tables(results) if results else []
+    if agreements:
+        tables.append(track_bench.track_table(agreements, bundle.spec.clip_seconds))
+    if asked.offline:
+        tables.append(same_table(_same(results, agreements)))
+    settings = {"data": str(asked.data), "only": asked.only, "engine": engine.name}
+    content = {
+        "memories": [{**policy_json(r), **live_json(r)} for r in results],
+        "tracks": [track_bench.track_json(agreement) for agreement in agreements],
+    }
+    publish(Report("online", [bundle], settings, tables, content), asked.json_file)
+    _refuse_unreadable(results)
+
+
+def _clips(asked: Online, engine: Engine, spec: ModelSpec) -> list[online_bench.PolicyResult]:
+    clips = online_bench.find_clips(cast(Path, asked.data), spec.labels, asked.only)
+    with progress("streaming", len(clips)) as step:
+        return online_bench.watch_clips(
+            clips,
+            engine,
+            spec,
+            asked.configs(spec.labels),
+            on_clip=lambda: step(1),
+            offline=asked.offline,
+        )
+
+
+def _tracks(asked: Online, engine: Engine, spec: ModelSpec) -> list[track_bench.Agreement]:
+    tracks = [(video, track_bench.read_track(video, spec.labels)) for video in asked.videos]
+    return [
+        track_bench.watch_track(video, track, engine, spec, config, asked.offline)
+        for video, track in tracks
+        for config in asked.configs(spec.labels)
+    ]
+
+
+def _same(
+    results: Sequence[online_bench.PolicyResult], agreements: Sequence[track_bench.Agreement]
+) -> list[tuple[str, str, Agreed]]:
+    rows = [
+        ("clips", result.policy, sum((c.agreed for c in result.clips if c.agreed), Agreed()))
+        for result in results
+    ]
+    return rows + [(a.video, a.policy, a.agreed) for a in agreements if a.agreed]
+
+
+def _refuse_unreadable(results: Sequence[online_bench.PolicyResult]) -> None:
+    broken = [clip for clip in results[0].clips if clip.error] if results else []
+    for clip in broken:
+        click.echo(f"unreadable: {clip.name}: {clip.error}", err=True)
+    if broken:
+        raise SourceError(f"{len(broken)} of {len(results[0].clips)} clips cannot be read")

@@ -1,0 +1,166 @@
+"""`ecolite-bench speed`."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ecolite_stream.bench import speed as speed_bench
+from ecolite_stream.bench.contestants import PRECISIONS, Contestant, contestants
+from ecolite_stream.bench.frames import FrameCosts, frame_table, measure_frames
+from ecolite_stream.bench.peak import Peak, peak_apart
+from ecolite_stream.bench.report import Report, bundle_name
+from ecolite_stream.bench.shared import ABOVE_ZERO, JSON, PATH, closing_all, progress, publish
+from ecolite_stream.bench.speed_tables import speed_tables, stream_table
+from ecolite_stream.bench.streams import write_camera_video
+from ecolite_stream.bench.timing import TURNS
+from ecolite_stream.bundle import Bundle, demo_bundle_path, read_bundle
+from ecolite_stream.engines import ENGINE_NAMES, Engine, installed_engines
+from ecolite_stream.errors import ConfigError, EngineError
+from ecolite_stream.sources import open_source
+
+DRAWN_S = 4
+"""Length of the video that is drawn where none is named, in seconds."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What `ecolite-bench speed` is asked for; None and empty are its defaults."""
+
+    folders: tuple[Path, ...]
+    names: tuple[str, ...]
+    precisions: tuple[str, ...]
+    seconds: float
+    new_frames: int | None
+    video: Path | None
+    json_file: Path | None
+
+
+@click.command()
+@click.option("--bundle", "folders", type=PATH, multiple=True, help="Again for more. [embedded]")
+@click.option(
+    "--engine",
+    "names",
+    type=click.Choice(ENGINE_NAMES),
+    multiple=True,
+    help="Again for more. [all that are installed]",
+)
+@click.option(
+    "--precision",
+    "precisions",
+    type=click.Choice(PRECISIONS),
+    multiple=True,
+    help="Again for more. [all that an engine has]",
+)
+@click.option(
+    "--seconds", type=ABOVE_ZERO, default=2, show_default=True, help="Of measuring each number."
+)
+@click.option("--new-frames", type=click.IntRange(1), help="Of a live step. [half of N]")
+@click.option(
+    "--stream", "video", type=PATH, help="Also watch this file. [a drawn one is only decoded]"
+)
+@JSON
+def speed(**options: Any) -> None:
+    """Time decoding, encoder, head and live steps, against recomputing all frames each time."""
+    asked = Asked(**options)
+    bundles = [read_bundle(folder) for folder in asked.folders or (demo_bundle_path(),)]
+    steps = [_new_frames(bundle, asked.new_frames) for bundle in bundles]
+    names = asked.names or tuple(installed_engines())
+    if not names:
+        raise EngineError(
+            "no inference engine is installed; run pip install 'ecolite-stream[openvino]'"
+        )
+    who, notes = contestants(names, asked.precisions or PRECISIONS)
+    if asked.video:
+        open_source(str(asked.video)).close()  # a wrong name is found out before all else
+    rows: list[speed_bench.Row] = []
+    streams: list[speed_bench.StreamRow] = []
+    for bundle, frames in zip(bundles, steps, strict=True):
+        peaks = _peaks(bundle, who)
+        with _opened(bundle, who) as engines:
+            rows += _rows(bundle, engines, peaks, frames, asked.seconds)
+            if asked.video:
+                own = {c: engine for c, engine in engines.items() if c.library in names}
+                streams += speed_bench.measure_stream(asked.video, bundle, own)
+    publish(_report(asked, bundles, (rows, notes), streams), asked.json_file)
+
+
+def _report(
+    asked: Asked,
+    bundles: Sequence[Bundle],
+    measured: tuple[Sequence[speed_bench.Row], Sequence[str]],
+    streams: Sequence[speed_bench.StreamRow],
+) -> Report:
+    costs, video = _frame_costs(asked, bundles)
+    tables = [*speed_tables(*measured), frame_table(video, costs)]
+    if asked.video:
+        tables.append(stream_table(video, streams))
+    results = {
+        "rows": [speed_bench.row_json(row) for row in measured[0]],
+        "frames": [row.to_json() for row in costs],
+        "streams": [row.to_json() for row in streams],
+    }
+    settings = {
+        "seconds": asked.seconds,
+        "turns": TURNS,
+        "stream": asked.video and str(asked.video),
+        "not_measured": list(measured[1]),
+    }
+    return Report("speed", bundles, settings, tables, results)
+
+
+def _new_frames(bundle: Bundle, wanted: int | None) -> int:
+    num_segments = bundle.spec.num_segments
+    if wanted is not None and wanted > num_segments:
+        raise ConfigError(f"--new-frames is {wanted}, {bundle.path} has {num_segments} segments")
+    return wanted or max(1, num_segments // 2)
+
+
+def _frame_costs(asked: Asked, bundles: Sequence[Bundle]) -> tuple[list[FrameCosts], str]:
+    with tempfile.TemporaryDirectory() as scratch:
+        video = asked.video or Path(scratch) / "drawn.mp4"
+        if not asked.video:
+            write_camera_video(video, DRAWN_S)
+        costs = [
+            measure_frames(bundle_name(b), video, b.spec.preprocessing, asked.seconds)
+            for b in bundles
+        ]
+    return costs, video.name
+
+
+@contextmanager
+def _opened(bundle: Bundle, who: Sequence[Contestant]) -> Iterator[dict[Contestant, Engine]]:
+    engines: list[Engine] = []
+    with closing_all(engines):
+        engines += [contestant.open(bundle) for contestant in who]
+        yield dict(zip(who, engines, strict=True))
+
+
+def _peaks(bundle: Bundle, who: Sequence[Contestant]) -> dict[Contestant, Peak | None]:
+    peaks = {}
+    with progress(f"memory of {bundle_name(bundle)}", len(who)) as step:
+        for contestant in who:
+            peaks[contestant] = peak_apart(contestant.open, bundle)
+            step(1)
+    return peaks
+
+
+def _rows(
+    bundle: Bundle,
+    engines: dict[Contestant, Engine],
+    peaks: dict[Contestant, Peak | None],
+    new_frames: int,
+    seconds: float,
+) -> list[speed_bench.Row]:
+    calls = speed_bench.all_calls(bundle, engines, new_frames)
+    turns = TURNS * sum(map(len, calls.values()))
+    with progress(f"timing {bundle_name(bundle)}", turns) as step:
+        return speed_bench.measure_speed(
+            bundle, calls, peaks, new_frames, seconds, on_turn=lambda: step(1)
+        )

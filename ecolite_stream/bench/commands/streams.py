@@ -1,0 +1,40 @@
+"""`ecolite-bench streams`."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from pathlib import Path
+
+import click
+
+from ecolite_stream.bench import streams as streams_bench
+from ecolite_stream.bench.report import Report, Table
+from ecolite_stream.bench.shared import BUNDLE, ENGINE, JSON, publish
+from ecolite_stream.bundle import demo_bundle_path, read_bundle
+
+
+@click.command()
+@BUNDLE
+@ENGINE
+@click.option("--seconds", type=click.FloatRange(3), default=8, show_default=True, help="A trial.")
+@click.option("--most", type=click.IntRange(1), default=64, show_default=True, help="Cameras.")
+@JSON
+def streams(
+    folder: Path | None, engine: str, seconds: float, most: int, json_file: Path | None
+) -> None:
+    """Find how many cameras this machine sustains, in one process and with one process each."""
+    bundle = read_bundle(folder or demo_bundle_path())
+    with tempfile.TemporaryDirectory() as scratch:
+        video = Path(scratch) / "camera.mp4"
+        streams_bench.write_camera_video(video, seconds)
+        found = streams_bench.compare(bundle.path, engine, video, seconds, most)
+    rows = [
+        (name, count, f"{outcome.latency_ms:.0f}", f"{outcome.late_s:.2f}")
+        for name, (count, outcome) in found.items()
+    ]
+    columns = ("processes", "cameras sustained", "latency p95 ms", "late s")
+    notes = (streams_bench.what_counts(most),)
+    table = Table("Cameras, 320x240, 25 frames and 2 labels a second", columns, rows, notes)
+    results = {name: {"cameras": n, **dataclasses.asdict(o)} for name, (n, o) in found.items()}
+    publish(Report("streams", [bundle], {"seconds": seconds}, [table], results), json_file)

@@ -1,0 +1,80 @@
+"""Who is timed: the engines, in each precision that they have, and the yardsticks beside them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from ecolite_stream.bench.references import REFERENCES
+from ecolite_stream.bundle import Bundle
+from ecolite_stream.engines import Engine, open_engine
+from ecolite_stream.engines.openvino import OpenVinoEngine
+from ecolite_stream.errors import ConfigError
+
+PRECISIONS = ("f32", "bf16")
+
+
+class OpenVinoBf16(OpenVinoEngine):
+    """OpenVINO in bfloat16, on the same float32 graphs."""
+
+    precision = "bf16"
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A library that runs a bundle's graphs.
+
+    Attributes:
+        library: its name: an engine's, or a reference's.
+        precision: one of `PRECISIONS`.
+        open: makes it, warm; can be sent to another process.
+    """
+
+    library: str
+    precision: str
+    open: Callable[[Bundle], Engine]
+
+    def __str__(self) -> str:
+        return self.library if self.precision == "f32" else f"{self.library} {self.precision}"
+
+
+def contestants(
+    engines: Iterable[str], precisions: Sequence[str]
+) -> tuple[list[Contestant], list[str]]:
+    """The engines of those names, then every reference whose library is installed, in float32.
+
+    Returns:
+        Them, and a line for each precision that an engine has not.
+
+    Raises:
+        ConfigError: no engine has any of the precisions.
+    """
+    found, lacking = [], []
+    for name in dict.fromkeys(engines):
+        for precision in dict.fromkeys(precisions):
+            if precision == "f32":
+                found.append(Contestant(name, precision, functools.partial(open_engine, name)))
+            elif name == "openvino" and openvino_has_bf16():
+                found.append(Contestant(name, precision, OpenVinoBf16))
+            else:
+                lacking.append(f"{name} computes in float32 only, here: not in {precision}.")
+    if not found:
+        raise ConfigError(f"--precision {precisions[0]}: {' '.join(lacking)}")
+    there = {(contestant.library, contestant.precision) for contestant in found}
+    found += [
+        Contestant(name, "f32", reference)
+        for name, reference in REFERENCES.items()
+        if (name, "f32") not in there and find_spec(name) is not None
+    ]
+    return found, lacking
+
+
+def openvino_has_bf16() -> bool:
+    """Whether OpenVINO is there and says that this processor computes in bfloat16."""
+    if find_spec("openvino") is None:
+        return False
+    import openvino
+
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

@@ -1,0 +1,78 @@
+"""What this machine can do at best: a large matrix product, by numpy's BLAS and by each library.
+
+A convolution is a matrix product at heart, so that no network has more multiply-adds a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ecolite_stream.engines.openvino import infer, settings
+from ecolite_stream.types import FloatArray
+
+SIDE = 1536
+"""Of the square matrices: large enough that moving them costs little beside multiplying them."""
+
+PRODUCT_MULTIPLY_ADDS = SIDE**3
+
+Product = Callable[[], object]
+
+
+def numpy_product() -> Product:
+    """A float32 matrix product by the BLAS that numpy has."""
+    left, right = _matrices()
+    out = np.empty_like(left)
+    return lambda: np.matmul(left, right, out=out)
+
+
+def library_product(library: str, precision: str) -> Product | None:
+    """The same product by an inference library, as it computes networks; None where none is known.
+
+    Args:
+        library: `openvino`, `mindspore` or `torch`; it is installed.
+        precision: `f32` or `bf16`.
+    """
+    make = _PRODUCTS.get(library)
+    return make(precision) if make else None
+
+
+def _openvino(precision: str) -> Product:
+    import openvino
+    from openvino import opset13 as ops
+
+    left, right = _matrices()
+    parameter = ops.parameter([SIDE, SIDE], np.float32)
+    model = openvino.Model([ops.matmul(parameter, ops.constant(right), False, False)], [parameter])
+    compiled = openvino.Core().compile_model(model, "CPU", settings(precision))
+    request: Any = compiled.create_infer_request()
+    return lambda: infer(request, left)
+
+
+def _mindspore(precision: str) -> Product:
+    import mindspore
+
+    left, right = map(mindspore.Tensor, _matrices())
+    return lambda: mindspore.ops.matmul(left, right).asnumpy()
+
+
+def _torch(precision: str) -> Product:
+    import torch
+
+    left, right = map(torch.from_numpy, _matrices())
+    return lambda: torch.mm(left, right)
+
+
+_PRODUCTS: dict[str, Callable[[str], Product]] = {
+    "openvino": _openvino,
+    "mindspore": _mindspore,
+    "torch": _torch,
+}
+
+
+def _matrices() -> tuple[FloatArray, FloatArray]:
+    rng = np.random.default_rng(0)
+    left, right = rng.normal(size=(2, SIDE, SIDE)).astype(np.float32)
+    return left, right

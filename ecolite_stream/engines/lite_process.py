@@ -1,0 +1,128 @@
+"""MindSpore Lite in a process of another Python, where this one has no runtime.
+
+The runtime's wheels are each for one Python: the package index has CPython 3.7's alone, and an
+Atlas box may have one for a Python that ecolite-stream does not run on. `PYTHON` names the
+interpreter that has it; what goes between the processes is in `mslite.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from ecolite_stream.engines import mslite
+from ecolite_stream.engines.base import Run
+from ecolite_stream.engines.mslite import LiteError
+from ecolite_stream.types import FloatArray
+
+PYTHON = "ECOLITE_MSLITE_PYTHON"
+"""The variable that names an interpreter with `mindspore_lite`."""
+END_S = 1.0
+
+
+class LiteProcess:
+    """`mslite.LiteRuntime` in another process; see there.
+
+    Args:
+        python: interpreter with `mindspore_lite`.
+        kind, index, cache: as `LiteRuntime`'s.
+
+    Raises:
+        LiteError: it cannot be started, or as `LiteRuntime`.
+    """
+
+    def __init__(
+        self, python: str, kind: str = "cpu", index: int = 0, cache: Path | None = None
+    ) -> None:
+        folder = mslite.cache_folder() if cache is None else cache
+        self._python = python
+        try:
+            self._process = subprocess.Popen(
+                [python, str(Path(mslite.__file__)), kind, str(index), str(folder)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                start_new_session=True,  # an interruption is for this process; it ends with it
+            )
+        except OSError as error:
+            raise LiteError(
+                f"{PYTHON} names {python}, which cannot be started: {error.strerror}; name a "
+                "Python that has mindspore_lite"
+            ) from error
+        try:
+            self._answer()
+        except LiteError:
+            self.close()
+            raise
+
+    def load(self, path: Path) -> Run:
+        """As `LiteRuntime.load`."""
+        number = self._ask({"load": str(path)})["loaded"]
+
+        def run(batch: FloatArray) -> FloatArray:
+            values = np.ascontiguousarray(batch, np.float32)
+            shape = self._ask({"run": number, "shape": values.shape}, values)["shape"]
+            answered = self._read(4 * int(np.prod(shape)))
+            return np.frombuffer(answered, np.float32).reshape(shape)
+
+        return run
+
+    def close(self) -> None:
+        """End the process."""
+        for pipe in (self._stdin, self._stdout):
+            try:
+                pipe.close()
+            except BrokenPipeError:
+                continue  # it has ended already
+        try:
+            self._process.wait(END_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _ask(self, request: dict[str, Any], values: FloatArray | None = None) -> dict[str, Any]:
+        try:
+            self._stdin.write(json.dumps(request).encode() + b"\n")
+            if values is not None:
+                self._stdin.write(values.tobytes())
+            self._stdin.flush()
+        except (BrokenPipeError, ValueError) as error:  # ValueError: closed
+            raise self._ended() from error
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        line = self._stdout.readline()
+        if not line.endswith(b"\n"):
+            raise self._ended()
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise LiteError(answer["error"])
+        return answer
+
+    def _read(self, size: int) -> bytes:
+        content = self._stdout.read(size)
+        if len(content) < size:
+            raise self._ended()
+        return content
+
+    def _ended(self) -> LiteError:
+        try:
+            how = f"ended with exit code {self._process.wait(END_S)}"
+        except subprocess.TimeoutExpired:
+            how = "does not answer"
+        return LiteError(
+            f"the process of MindSpore Lite, {self._python}, {how}; what it says is above"
+        )
+
+    @property
+    def _stdin(self) -> IO[bytes]:
+        assert self._process.stdin is not None  # it is a pipe
+        return self._process.stdin
+
+    @property
+    def _stdout(self) -> IO[bytes]:
+        assert self._process.stdout is not None  # it is a pipe
+        return self._process.stdout

@@ -1,0 +1,246 @@
+"""Does a recorded run again: the same pictures through the same model, and the same lines out.
+
+    ecolite-stream replay DIR
+
+Everything is computed anew but `latency_ms`, which was measured; what comes out is held against
+what was said.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import click
+import cv2
+import numpy as np
+
+from ecolite_stream.bundle import Bundle, ModelSpec, demo_bundle_path, read_bundle
+from ecolite_stream.commands import one_line
+from ecolite_stream.config import StreamConfig
+from ecolite_stream.decision import decision_for
+from ecolite_stream.engines import open_engine
+from ecolite_stream.engines.base import Engine
+from ecolite_stream.errors import BundleError, EcoliteError, SourceError
+from ecolite_stream.metrics import Metrics
+from ecolite_stream.preprocess import Preprocessing, normalize
+from ecolite_stream.rounds import Rounds
+from ecolite_stream.sinks import Sink
+from ecolite_stream.sinks.record import (
+    FRAMES,
+    ROUNDS,
+    RUN,
+    SAID,
+    SCHEMA_VERSION,
+    RecordSink,
+)
+from ecolite_stream.stream_state import StreamState
+from ecolite_stream.strict import make_config
+from ecolite_stream.types import Event, Prediction, Round, Sample
+
+SETTINGS = ("memory", "every_s", "smoothing", "top", "events")
+"""Keys of `StreamConfig` that change what is said."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recorded run on disk.
+
+    Attributes:
+        folder: where it lies.
+        streams: names, in their order.
+        bundle: digest of the model.
+        engine: the engine that ran it.
+        device: what it ran on; None is its default.
+        config: the settings that change what is said.
+    """
+
+    folder: Path
+    streams: tuple[str, ...]
+    bundle: str
+    engine: str
+    device: str | None
+    config: StreamConfig
+
+    def facts(self) -> dict[str, Any]:
+        """Plain containers, as `run.json` has them."""
+        config = dataclasses.asdict(self.config)
+        return {
+            "streams": list(self.streams),
+            "bundle": self.bundle,
+            "engine": self.engine,
+            "device": self.device,
+            "config": {key: config[key] for key in SETTINGS},
+        }
+
+    def rounds(self, how: Preprocessing) -> Iterator[Round]:
+        """Every whole round, in order.
+
+        Raises:
+            SourceError: a file is missing, damaged, or rounds are missing in between.
+        """
+        try:
+            with (self.folder / FRAMES).open("rb") as frames:
+                for number, line in enumerate(_whole_lines(self.folder / ROUNDS)):
+                    facts = json.loads(line)
+                    if facts["round"] != number:
+                        raise SourceError(
+                            f"{self.folder}: rounds {number} to {facts['round'] - 1} were not "
+                            "recorded, what came after cannot be done again"
+                        )
+                    samples = [_sample(row, frames, how) for row in facts["samples"]]
+                    if unknown := {*facts["ended"], *(s.stream for s in samples)} - {*self.streams}:
+                        raise ValueError(f"there is no stream {', '.join(sorted(unknown))}")
+                    yield Round(number, tuple(samples), tuple(facts["ended"]))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise SourceError(
+                f"{self.folder} is no recorded run, or is damaged: {one_line(error)}"
+            ) from error
+
+
+def recorder(config: StreamConfig, bundle: Bundle, streams: Sequence[str], engine: str) -> Sink:
+    """What records a run to `config.record.folder`.
+
+    Args:
+        config: of the run.
+        bundle: its model.
+        streams: their names.
+        engine: the name of the one that runs it; not `auto`.
+
+    Raises:
+        ConfigError: the folder holds something, or cannot be written.
+    """
+    folder = config.record.folder
+    assert folder is not None  # by whoever calls
+    recording = Recording(folder, tuple(streams), bundle.digest, engine, config.device, config)
+    how = bundle.spec.preprocessing
+    return RecordSink(folder, recording.facts(), how, config.record.max_bytes)
+
+
+def read_recording(folder: Path) -> Recording:
+    """Read what `RecordSink` wrote of a run.
+
+    Raises:
+        SourceError: there is none, or it is damaged or of an unknown version.
+    """
+    try:
+        facts = json.loads((folder / RUN).read_text(encoding="utf-8"))
+        version = facts.pop("schema_version")
+        if version == SCHEMA_VERSION:
+            facts["config"] = make_config(StreamConfig, facts["config"], str(folder / RUN))
+            return Recording(folder, **{**facts, "streams": tuple(facts["streams"])})
+    except FileNotFoundError as error:
+        raise SourceError(f"{folder} holds no recorded run; name a folder of --record") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EcoliteError) as error:
+        raise SourceError(f"{folder / RUN} makes no sense: {one_line(error)}") from error
+    raise SourceError(
+        f"{folder / RUN}: version is {version!r}, this program reads {SCHEMA_VERSION}; replay it "
+        "with the ecolite-stream that recorded it"
+    )
+
+
+def replayed(recording: Recording, engine: Engine, spec: ModelSpec) -> Iterator[str]:
+    """The lines that a recorded run leads to, as `said.jsonl` has them."""
+    config = recording.config
+    rounds = Rounds(
+        {name: StreamState(spec, config) for name in recording.streams},
+        {name: decision_for(name, config, spec.thresholds) for name in recording.streams},
+        Metrics(),
+    )
+    latencies_ms = _latencies_ms(recording.folder / SAID)
+
+    def line(output: Prediction | Event) -> str:
+        if isinstance(output, Prediction):
+            output = dataclasses.replace(output, latency_ms=next(latencies_ms, None))
+        return json.dumps(output.as_dict())
+
+    for current in recording.rounds(spec.preprocessing):
+        yield from map(line, rounds.take(engine, current))
+    yield from map(line, rounds.finish())
+
+
+def _sample(row: dict[str, Any], frames: BinaryIO, how: Preprocessing) -> Sample:
+    frames.seek(row["at"])
+    png = np.frombuffer(frames.read(row["bytes"]), np.uint8)
+    square = cv2.imdecode(png, cv2.IMREAD_COLOR) if len(png) == row["bytes"] > 0 else None
+    if square is None or square.shape != (how.image_size, how.image_size, 3):
+        raise ValueError(f"no picture at byte {row['at']} of {FRAMES}")
+    return Sample(
+        stream=row["stream"],
+        frame=row["frame"],
+        time_s=row["time_s"],
+        arrived_s=None,
+        image=normalize(np.asarray(square, np.uint8), how),
+        predicts=row["predicts"],
+        starts_afresh=row["starts_afresh"],
+    )
+
+
+def _whole_lines(path: Path) -> Iterator[str]:
+    """The lines of a file; a last one that a kill cut off is left out."""
+    with path.open(encoding="ascii", newline="\n") as file:
+        for line in file:
+            if line.endswith("\n"):
+                yield line
+
+
+def _latencies_ms(path: Path) -> Iterator[float | None]:
+    for line in _whole_lines(path):
+        said = json.loads(line)
+        if "latency_ms" in said:
+            yield said["latency_ms"]
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--bundle", type=click.Path(path_type=Path), help="Model folder. [the embedded one]")
+@click.option("--engine", help="Another engine than the one recorded.")
+@click.option("--device", help="Another device than the one recorded.")
+def replay(folder: Path, bundle: Path | None, engine: str | None, device: str | None) -> None:
+    """Do the run recorded in FOLDER again: its JSON Lines come out on stdout.
+
+    They are held against what was said; exit code 1 where they differ.
+    """
+    recording = read_recording(folder)
+    model = _model(recording, bundle)
+    runs = open_engine(engine or recording.engine, model, device or recording.device)
+    try:
+        lines = _emitted(replayed(recording, runs, model.spec))
+        _compare(folder, lines)
+    finally:
+        runs.close()
+
+
+def _model(recording: Recording, path: Path | None) -> Bundle:
+    bundle = read_bundle(path or demo_bundle_path())
+    if bundle.digest != recording.bundle:
+        raise BundleError(
+            f"{recording.folder} was recorded with another bundle, {recording.bundle[:12]}..., "
+            f"{bundle.path} is {bundle.digest[:12]}...; name the one with --bundle"
+        )
+    return bundle
+
+
+def _emitted(lines: Iterator[str]) -> Iterator[str]:
+    for line in lines:
+        print(line, file=sys.stdout, flush=True)
+        yield line
+
+
+def _compare(folder: Path, lines: Iterator[str]) -> None:
+    """Take all lines; then raise an EcoliteError, naming the first that is not as it was said."""
+    said = list(_whole_lines(folder / SAID))
+    count, differs = 0, None
+    for count, line in enumerate(lines, start=1):
+        if differs is None and count <= len(said) and said[count - 1] != line + "\n":
+            differs = count
+    if differs is not None:
+        raise EcoliteError(f"line {differs} is not what {folder / SAID} has")
+    if count < len(said):
+        raise EcoliteError(f"{count} lines came out, {folder / SAID} has {len(said)}")
+    click.echo(f"{min(count, len(said))} lines, all as they were said", err=True)

@@ -1,0 +1,215 @@
+"""A short video of each event, from some seconds before it to some seconds after."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import threading
+from collections import deque
+
+import cv2
+import numpy as np
+
+from ecolite_stream.config import ClipsConfig, StreamConfig
+from ecolite_stream.sampling import Ticker
+from ecolite_stream.sinks.base import FrameSink
+from ecolite_stream.sinks.clip_store import MARK, ClipStore
+from ecolite_stream.sinks.film import INDEX_FIRST, Film, check_encoder
+from ecolite_stream.types import Event, Frame, Image, Output, Prediction
+from ecolite_stream.web.gallery import to_jpeg
+
+_log = logging.getLogger(__name__)
+
+_LEAD_S = 5.0
+_WAIT_S = 1.0
+_MOST_AT_ONCE = 8
+
+
+class ClipSink(FrameSink):
+    """Writes an MP4 file for each event, whole or not at all, and deletes the oldest ones.
+
+    The thread that reads a stream makes a small JPEG of some frames a second and keeps those of the
+    last seconds; the sink's thread makes a video of them while an event lasts. A clip begins
+    `pre_s` before its event and ends `post_s` after it, or once it is `max_s` long.
+
+    Args:
+        config: all of it; `clips.folder` must be set.
+
+    Raises:
+        ConfigError: nothing can be written to the folder, or H.264 cannot be made.
+    """
+
+    takes = (Prediction, Event)
+
+    def __init__(self, config: StreamConfig) -> None:
+        clips = config.clips
+        assert clips.folder is not None
+        check_encoder("clips")
+        self._config = clips
+        self._store = ClipStore(clips.folder, clips.max_bytes)
+        # An event is told once it has lasted, at a prediction; its first one was before that.
+        self._back_s = clips.pre_s + config.events.min_s + 2 * config.every_s
+        self._capacity = math.ceil(
+            (self._back_s + _LEAD_S + 3 * config.every_s) * clips.pictures_per_s
+        )
+        self._tapes: dict[str, _Tape] = {}
+        self._lock = threading.Lock()
+
+    def show(self, frame: Frame, live: bool) -> bool:
+        self._tape(frame.stream).show(frame, live)
+        return True
+
+    def send(self, output: Output) -> None:
+        tape = self._tape(output.stream)
+        if isinstance(output, Prediction):
+            tape.told(output.time_s, self._back_s)
+        else:
+            self._note(tape, output)
+        for clip in list(tape.clips):
+            self._advance(tape, clip)
+
+    def hurry(self) -> None:
+        """Little is ever left to do."""
+
+    def close(self) -> None:
+        """Finish the clips that are begun with the pictures there are."""
+        for tape in list(self._tapes.values()):
+            tape.close()
+            for clip in list(tape.clips):
+                try:
+                    self._advance(tape, clip, last=True)
+                except OSError as error:  # the others may fare better
+                    _log.error("%s", error)
+
+    def _tape(self, stream: str) -> _Tape:
+        with self._lock:
+            if stream not in self._tapes:
+                self._tapes[stream] = _Tape(self._config, self._capacity)
+            return self._tapes[stream]
+
+    def _note(self, tape: _Tape, event: Event) -> None:
+        clip = next((clip for clip in tape.clips if clip.id == event.id), None)
+        if clip is None and event.id != tape.newest_id:
+            clip = _Clip(event, self._config, self._store, tape.restarts)
+            tape.newest_id = event.id
+            tape.clips.append(clip)
+        if clip is not None and event.end_s is not None:
+            clip.ends(event.end_s + self._config.post_s)
+
+    def _advance(self, tape: _Tape, clip: _Clip, last: bool = False) -> None:
+        """Add the pictures that have come; an error ends the clip, and there is none."""
+        try:
+            over = last or clip.restarts != tape.restarts or len(tape.clips) > _MOST_AT_ONCE
+            newest_s = tape.newest_s if clip.has_ended or over else tape.told_s
+            if clip.restarts == tape.restarts:
+                for time_s, jpeg in tape.between(clip.next_s, min(newest_s, clip.until_s)):
+                    clip.add(jpeg, time_s)
+            if over or newest_s >= clip.until_s:
+                tape.clips.remove(clip)
+                clip.finish()
+        except OSError:
+            if clip in tape.clips:
+                tape.clips.remove(clip)
+            clip.discard()
+            raise
+
+
+class _Tape:
+    """The pictures of a stream's last seconds, as JPEGs, and the clips that are being made."""
+
+    def __init__(self, config: ClipsConfig, capacity: int) -> None:
+        self.clips: list[_Clip] = []
+        self.newest_id = ""
+        self.newest_s = self.told_s = -math.inf
+        self.restarts = 0
+        self._config = config
+        self._capacity = capacity
+        self._pictures: deque[tuple[float, bytes]] = deque()
+        self._ticker = Ticker(1 / config.pictures_per_s)
+        self._closed = False
+        self._changed = threading.Condition()
+
+    def show(self, frame: Frame, live: bool) -> None:
+        """Keep a frame where one is due; a recording waits a little for a sink that is behind."""
+        if frame.time_s < self.newest_s:
+            self._restart()
+        if not self._ticker.due(frame.time_s):
+            return
+        jpeg = to_jpeg(frame.image, self._config.width_px)
+        with self._changed:
+            if not live:
+                self._changed.wait_for(self._has_room, _WAIT_S)
+            while len(self._pictures) >= self._capacity:
+                self._pictures.popleft()
+            self._pictures.append((frame.time_s, jpeg))
+            self.newest_s = frame.time_s
+
+    def told(self, time_s: float, back_s: float) -> None:
+        """The newest prediction is of that time: what is older by `back_s` is of no use."""
+        with self._changed:
+            self.told_s = time_s
+            while self._pictures and self._pictures[0][0] < time_s - back_s:
+                self._pictures.popleft()
+            self._changed.notify_all()
+
+    def between(self, first_s: float, last_s: float) -> list[tuple[float, bytes]]:
+        """The pictures of that time, both ends included."""
+        with self._changed:
+            return [picture for picture in self._pictures if first_s <= picture[0] <= last_s]
+
+    def close(self) -> None:
+        """Nobody waits any more."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _has_room(self) -> bool:
+        return self._closed or len(self._pictures) < self._capacity
+
+    def _restart(self) -> None:
+        """Time went back: what was before belongs to clips that end here."""
+        with self._changed:
+            self._pictures.clear()
+            self._ticker = Ticker(1 / self._config.pictures_per_s)
+            self.restarts += 1
+
+
+class _Clip:
+    """The clip of one event while it is being made."""
+
+    def __init__(self, event: Event, config: ClipsConfig, store: ClipStore, restarts: int) -> None:
+        self.id = event.id
+        self.restarts = restarts
+        self.next_s = self._first_s = event.start_s - config.pre_s
+        self.until_s = self._first_s + config.max_s
+        self.has_ended = False
+        self._zero_s: float | None = None
+        self._store = store
+        tags = {"comment": MARK, "title": event.label}
+        self._film = Film(store.part(event.id), INDEX_FIRST, tags)
+
+    def ends(self, until_s: float) -> None:
+        self.has_ended = True
+        self.until_s = min(self.until_s, until_s)
+
+    def add(self, jpeg: bytes, time_s: float) -> None:
+        if self._zero_s is None:
+            self._zero_s = time_s
+        self._film.add(_from_jpeg(jpeg), time_s - self._zero_s)
+        self.next_s = math.nextafter(time_s, math.inf)
+
+    def finish(self) -> None:
+        if self._film.close():
+            self._store.keep(self.id)
+
+    def discard(self) -> None:
+        with contextlib.suppress(OSError):
+            self._film.close()
+        with contextlib.suppress(OSError):
+            self._store.part(self.id).unlink(missing_ok=True)
+
+
+def _from_jpeg(jpeg: bytes) -> Image:
+    image: Image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    return image

@@ -1,0 +1,279 @@
+"""Events and the state of each stream at an MQTT broker, in topics as Frigate shapes them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import ssl
+import sys
+import threading
+import time
+import urllib.parse
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from paho.mqtt.client import Client, MQTTMessageInfo
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+
+from ecolite_stream.config import MqttConfig
+from ecolite_stream.errors import ConfigError
+from ecolite_stream.sinks.base import Sink
+from ecolite_stream.sources.redact import redact_url
+from ecolite_stream.types import Event, Output, Prediction
+
+_log = logging.getLogger(__name__)
+
+NO_ACTION = "none"
+"""What a stream's action is while no event lasts."""
+_TYPES = {"start": "new", "update": "update", "end": "end"}
+_PORTS = {"mqtt": 1883, "mqtts": 8883}
+_AT_LEAST_ONCE = 1
+_EVENTS_WAITING = 256  # for a broker that is away; more are lost
+_KEEP_ALIVE_S = 15
+_LONGEST_RECONNECT_S = 60
+_LAST_WORDS_S = 0.5
+
+
+class MqttSink(Sink):
+    """Publishes below a prefix, all but the events retained:
+
+        available            online; offline when the run ends or is lost (the last will)
+        events               {"type": "new" | "update" | "end", "before": {...}, "after": {...}}
+        STREAM/action        the label of the event that lasts, or none
+        STREAM/prediction    the newest prediction, as JSON Lines have it
+
+    STREAM is the stream's name, percent-encoded. Nothing here waits for the broker: paho's thread
+    connects, for ever, and sends. Of `action` and `prediction` only the newest is kept for a broker
+    that is slow or away, and all are said again to one that is back; events wait in a queue, are
+    sent until the broker says it has them, and are an error once that queue is full.
+    """
+
+    takes = (Prediction, Event)
+
+    def __init__(
+        self,
+        config: MqttConfig,
+        streams: Sequence[str],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Args:
+        config: where the broker is; its `url` must be set.
+        streams: names of the streams, whose action is none at first.
+        clock: the time of day, in seconds since 1970.
+
+        Raises:
+            ConfigError: it is no such URL, or its certificates cannot be read.
+        """
+        assert config.url is not None
+        self._shown = redact_url(config.url)
+        self._prefix = config.prefix
+        self._predictions = config.predictions
+        self._dates = _Dates(clock)
+        self._events: dict[str, dict[str, Any]] = {}  # as last told, by id, while they last
+        self._states = {self._topic(name, "action"): _State(NO_ACTION) for name in streams}
+        self._gone = threading.Event()
+        self._complained = False
+        self._lock = threading.Lock()
+        self._client, self._address = self._make_client(config)
+
+    def __enter__(self) -> Sink:
+        self._client.connect_async(*self._address, _KEEP_ALIVE_S)
+        self._client.loop_start()
+        return self
+
+    def send(self, output: Output) -> None:
+        try:
+            if isinstance(output, Event):
+                self._send_event(output)
+            else:
+                self._dates.observe(output)
+                if self._predictions:
+                    self._set(output.stream, "prediction", json.dumps(output.as_dict()))
+        finally:
+            self._send_states()
+
+    def close(self) -> None:
+        """Say the last words, if the broker is there to hear them."""
+        client, deadline_s = self._client, time.monotonic() + _LAST_WORDS_S
+        is_connected = client.is_connected()
+        if is_connected:
+            self._say("offline").wait(deadline_s - time.monotonic())
+        client.disconnect()
+        if is_connected:
+            self._gone.wait(_LAST_WORDS_S)
+
+    def _send_event(self, event: Event) -> None:
+        after = {**self._dates.of(event), **event.as_dict()}
+        message = {
+            "type": _TYPES[event.kind],
+            "before": self._events.get(event.id, after),
+            "after": after,
+        }
+        info = self._client.publish(f"{self._prefix}/events", json.dumps(message), _AT_LEAST_ONCE)
+        if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
+            raise OSError(f"{self._shown}: {_EVENTS_WAITING} events wait for the broker already")
+        if event.kind == "end":
+            self._events.pop(event.id, None)
+            self._set(event.stream, "action", NO_ACTION)
+        else:
+            self._events[event.id] = after
+            self._set(event.stream, "action", event.label)
+
+    def _say(self, available: str) -> _State:
+        """Whether this run is there; without a queue that could be too full, and before it."""
+        state = _State(available)
+        state.sent(self._client.publish(f"{self._prefix}/available", available, 0, retain=True))
+        return state
+
+    def _set(self, stream: str, name: str, value: str) -> None:
+        topic = self._topic(stream, name)
+        with self._lock:
+            self._states.setdefault(topic, _State(value)).change(value)
+
+    def _send_states(self) -> None:
+        """Publish what changed, one message of each on its way at any time."""
+        with self._lock:
+            for topic, state in self._states.items():
+                if self._client.is_connected() and state.may_be_sent:
+                    state.sent(self._client.publish(topic, state.value, 0, retain=True))
+
+    def _topic(self, stream: str, name: str) -> str:
+        quoted = urllib.parse.quote(stream, safe="", errors="surrogateescape")
+        return f"{self._prefix}/{quoted}/{name}"
+
+    def _make_client(self, config: MqttConfig) -> tuple[Client, tuple[str, int]]:
+        parts, host, port = _split(config.url or "", self._shown)
+        client = Client(CallbackAPIVersion.VERSION2)
+        user, colon, password = parts.netloc.rpartition("@")[0].partition(":")
+        if user:
+            unquote = urllib.parse.unquote
+            client.username_pw_set(unquote(user), unquote(password) if colon else None)
+        if parts.scheme == "mqtts":
+            try:
+                client.tls_set_context(ssl.create_default_context(cafile=config.ca_file))
+            except (OSError, ssl.SSLError) as error:
+                raise ConfigError(
+                    f"mqtt.ca_file {config.ca_file} cannot be read: {error}; "
+                    "expected certificates in a PEM file"
+                ) from error
+        client.will_set(f"{self._prefix}/available", "offline", _AT_LEAST_ONCE, retain=True)
+        client.reconnect_delay_set(1, _LONGEST_RECONNECT_S)
+        client.max_queued_messages_set(_EVENTS_WAITING)
+        client.max_inflight_messages_set(_EVENTS_WAITING)  # none stays behind at the end
+        client.on_connect = self._connected
+        client.on_publish = self._published
+        client.on_connect_fail = self._not_connected
+        client.on_disconnect = self._disconnected
+        return client, (host, port)
+
+    def _connected(self, client: Client, data: Any, flags: Any, reason: Any, more: Any) -> None:
+        if reason.is_failure:
+            self._complain(str(reason).lower())
+            return
+        if self._complained:
+            _log.warning("%s: connected", self._shown)
+            self._complained = False
+        self._say("online")
+        with self._lock:
+            for state in self._states.values():
+                state.forget()
+        self._send_states()
+
+    def _published(self, client: Client, data: Any, mid: int, reason: Any, more: Any) -> None:
+        with self._lock:
+            for state in self._states.values():
+                state.published(mid)
+        self._send_states()
+
+    def _not_connected(self, client: Client, data: Any) -> None:
+        error = sys.exc_info()[1]  # paho calls this where it catches what went wrong
+        self._complain(getattr(error, "strerror", None) or str(error or "no connection"))
+
+    def _disconnected(self, client: Client, data: Any, flags: Any, reason: Any, more: Any) -> None:
+        if reason.is_failure:
+            self._complain("the connection was lost")
+        else:
+            self._gone.set()
+
+    def _complain(self, reason: str) -> None:
+        if not self._complained:
+            _log.warning("%s: %s; trying again until it works", self._shown, reason)
+            self._complained = True
+
+
+class _State:
+    """A retained value: the newest, and the message that is on its way."""
+
+    def __init__(self, value: str) -> None:
+        self.value = value
+        self._changed = True
+        self._info: MQTTMessageInfo | None = None
+
+    @property
+    def may_be_sent(self) -> bool:
+        return self._changed and self._info is None
+
+    def change(self, value: str) -> None:
+        self._changed = self._changed or value != self.value
+        self.value = value
+
+    def sent(self, info: MQTTMessageInfo) -> None:
+        if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
+            self._changed, self._info = False, info
+
+    def published(self, mid: int) -> None:
+        if self._info is not None and self._info.mid == mid:
+            self._info = None
+
+    def forget(self) -> None:
+        """What was on its way is lost, and the broker may know nothing."""
+        self._changed, self._info = True, None
+
+    def wait(self, timeout_s: float) -> None:
+        if (info := self._info) is not None and timeout_s > 0:
+            info.wait_for_publish(timeout_s)
+
+
+class _Dates:
+    """When events were, by the time of day, as Frigate tells it; a live source's, that is."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._zero_unix_s: dict[str, float] = {}  # when a stream's time was 0, by its name
+
+    def observe(self, prediction: Prediction) -> None:
+        arrived_unix_s = self._clock() - (prediction.latency_ms or 0) / 1e3
+        self._zero_unix_s[prediction.stream] = arrived_unix_s - prediction.time_s
+
+    def of(self, event: Event) -> dict[str, Any]:
+        """What Frigate calls the facts of an event."""
+        zero = self._zero_unix_s.get(event.stream)
+        if zero is None:
+            zero = self._clock() - (event.start_s if event.end_s is None else event.end_s)
+        ended = None if event.end_s is None else round(zero + event.end_s, 3)
+        return {
+            "id": event.id,
+            "camera": event.stream,
+            "label": event.label,
+            "start_time": round(zero + event.start_s, 3),
+            "end_time": ended,
+            "top_score": round(event.peak_score, 4),
+            "score": round(event.mean_score, 4),
+        }
+
+
+def _split(url: str, shown: str) -> tuple[urllib.parse.SplitResult, str, int]:
+    """The parts of a URL, the host and the port."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+        host.encode("idna")
+        fits = parts.scheme in _PORTS and host and port != 0 and parts.path in ("", "/")
+        fits = fits and not (parts.query or parts.fragment) and all(c > " " for c in url)
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ConfigError(
+            f"mqtt is {shown!r}; expected a URL such as mqtt://HOST or mqtts://USER:PASSWORD@HOST"
+        )
+    return parts, host, port or _PORTS[parts.scheme]

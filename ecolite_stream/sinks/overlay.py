@@ -1,0 +1,66 @@
+"""What a stream was found to show, drawn into its pictures."""
+
+from __future__ import annotations
+
+import cv2
+
+from ecolite_stream.types import Event, Image, Prediction
+
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_WHITE, _GREEN, _RED = (255, 255, 255), (90, 200, 60), (60, 60, 230)
+
+
+def draw(image: Image, time_s: float, prediction: Prediction | None, event: Event | None) -> Image:
+    """A copy of the picture with a strip below, and above the event that lasts.
+
+    Below are the label, its score as a number and as a bar, and the time; above the event's label
+    and how long it has lasted. Letters that are not ASCII become question marks: OpenCV's font has
+    no others.
+
+    Args:
+        image: (H, W, 3) uint8 BGR.
+        time_s: the picture's stream time.
+        prediction: the newest at that time, if there is one.
+        event: the one that lasts, if one does.
+
+    Returns:
+        (H, W, 3) uint8 BGR.
+    """
+    drawn = image.copy()
+    height, width = drawn.shape[:2]
+    scale = max(0.4, 0.7 * min(width / 640, height / 480))
+    line_px = round(34 * scale)
+    strip = drawn[height - 2 * line_px :]
+    strip[:] = strip // 3
+    _write(drawn, f"{time_s:.2f} s", height - round(0.5 * line_px), scale, at_right=True)
+    if prediction is not None:
+        words = f"{prediction.label} {prediction.score:.0%}"
+        _write(drawn, words, height - round(0.5 * line_px), scale)
+        bar_px = round(width * min(max(prediction.score, 0.0), 1.0))
+        drawn[height - 2 * line_px : height - round(1.7 * line_px), :bar_px] = _GREEN
+    if event is not None:
+        drawn[: round(1.5 * line_px)] //= 3
+        radius = max(2, line_px // 4)
+        cv2.circle(drawn, (line_px // 2, round(0.75 * line_px)), radius, _RED, -1, cv2.LINE_AA)
+        words = f"{event.label} {max(0.0, time_s - event.start_s):.1f} s"
+        _write(drawn, words, line_px, scale, left_px=line_px)
+    return drawn
+
+
+def _write(
+    image: Image,
+    words: str,
+    baseline_px: int,
+    scale: float,
+    left_px: int | None = None,
+    at_right: bool = False,
+) -> None:
+    words = words.encode("ascii", "replace").decode("ascii")
+    margin_px = round(10 * scale)
+    left = margin_px if left_px is None else left_px
+    thickness = max(1, round(1.5 * scale))
+    if at_right:
+        (width_px, _), _ = cv2.getTextSize(words, _FONT, scale, thickness)
+        left = image.shape[1] - margin_px - width_px
+    place = (left, baseline_px)
+    cv2.putText(image, words, place, _FONT, scale, _WHITE, thickness, cv2.LINE_AA)

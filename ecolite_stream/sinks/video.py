@@ -1,0 +1,232 @@
+"""The streams as videos, with label, score and event drawn in."""
+
+from __future__ import annotations
+
+import logging
+import math
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ecolite_stream.errors import ConfigError, SourceError
+from ecolite_stream.sinks.base import FrameSink, Sink
+from ecolite_stream.sinks.film import PIECES, Film, check_encoder
+from ecolite_stream.sinks.overlay import draw
+from ecolite_stream.types import Event, Frame, Output, Prediction
+from ecolite_stream.web.clips import SUFFIX, clip_name
+
+_log = logging.getLogger(__name__)
+
+HELD = 50
+"""Frames of a stream that wait for the prediction after them; what is older is drawn as it is."""
+CAPACITY = 75
+"""Frames of a stream that wait at all."""
+_WAIT_S = 1.0
+_HURRY_S = 0.7
+_STEP_S = 0.04
+
+
+class VideoSink(FrameSink):
+    """Writes each stream to an MP4 file; frames are at their own times, from the first one on.
+
+    A thread of its own encodes. It draws what the newest prediction at a frame's time says, for
+    which a frame waits until a later prediction is known. Every frame of a recording is in the
+    video; of a live stream those are left out that come while too many wait, which is logged.
+    Each second or two of a file is complete in itself, so that it plays however a run ends.
+
+    Args:
+        path: the file, if it ends in .mp4, which must not exist; or else a folder.
+        streams: names of the streams.
+
+    Raises:
+        ConfigError: it cannot be written there, or H.264 cannot be made.
+    """
+
+    takes = (Prediction, Event)
+
+    def __init__(self, path: Path, streams: Sequence[str]) -> None:
+        check_encoder("video")
+        self._reels = {name: _Reel(file) for name, file in _files(path, streams)}
+        self._ending = False
+        self._deadline_s = math.inf
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="video", daemon=True)
+
+    def __enter__(self) -> Sink:
+        self._thread.start()
+        return self
+
+    def show(self, frame: Frame, live: bool) -> bool:
+        reel = self._reels[frame.stream]
+        with self._changed:
+            while not live and len(reel.frames) >= CAPACITY and not self._ending:
+                self._changed.wait(_WAIT_S)
+            if reel.failure or self._ending:
+                return True
+            if len(reel.frames) >= CAPACITY:
+                reel.missing += 1
+                return False
+            reel.frames.append(frame)
+            self._changed.notify_all()
+            return True
+
+    def send(self, output: Output) -> None:
+        reel = self._reels[output.stream]
+        with self._changed:
+            reel.tell(output)
+            self._changed.notify_all()
+        if reel.failure and not reel.complained:
+            reel.complained = True
+            raise OSError(f"{reel.failure}; the video ends there")
+
+    def hurry(self) -> None:
+        self._deadline_s = time.monotonic() + _HURRY_S
+
+    def close(self) -> None:
+        """Encode what waits, and finish the files; in a hurry leave out what takes too long."""
+        with self._changed:
+            self._ending = True
+            self._changed.notify_all()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while (ready := self._next()) is not None:
+            reel, scene = ready
+            reel.write(scene)
+        for reel in self._reels.values():
+            reel.close()
+
+    def _next(self) -> tuple[_Reel, _Scene] | None:
+        """What can be drawn next, of the stream that has most of it; nothing at the end."""
+        with self._changed:
+            while True:
+                ready = [r for r in self._reels.values() if r.is_ready(self._ending)]
+                if ready and self._ending and time.monotonic() > self._deadline_s:
+                    return None
+                if ready:
+                    self._changed.notify_all()
+                    reel = max(ready, key=lambda reel: len(reel.frames))
+                    return reel, reel.take()
+                if self._ending:
+                    return None
+                self._changed.wait(_WAIT_S)
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """A frame, and what was known at its time."""
+
+    frame: Frame
+    prediction: Prediction | None
+    event: Event | None
+
+
+class _Reel:
+    """A stream's video: the frames that wait, and what is known of them."""
+
+    def __init__(self, path: Path) -> None:
+        self.frames: deque[Frame] = deque()
+        self.missing = 0
+        self.failure = ""
+        self.complained = False
+        self._path = path
+        self._film = Film(path, PIECES)
+        self._told: deque[tuple[float, Output]] = deque()
+        self._told_s = -math.inf
+        self._prediction: Prediction | None = None
+        self._event: Event | None = None
+        self._last_s: float | None = None
+        self._film_s = 0.0
+
+    def tell(self, output: Output) -> None:
+        """Take a prediction, or an event that was told with the one before."""
+        if isinstance(output, Prediction):
+            if output.time_s < self._told_s:  # the stream's time began again
+                self._told = deque((-math.inf, earlier) for _, earlier in self._told)
+            self._told_s = output.time_s
+        self._told.append((self._told_s, output))
+
+    def is_ready(self, ending: bool) -> bool:
+        """Whether all is known about the next frame, or enough have waited."""
+        return bool(self.frames) and (
+            ending or self.frames[0].time_s < self._told_s or len(self.frames) > HELD
+        )
+
+    def take(self) -> _Scene:
+        """The next frame; it must be ready."""
+        frame = self.frames.popleft()
+        while self._told and self._told[0][0] <= frame.time_s:
+            _, output = self._told.popleft()
+            if isinstance(output, Prediction):
+                self._prediction = output
+            else:
+                self._event = None if output.kind == "end" else output
+        return _Scene(frame, self._prediction, self._event)
+
+    def write(self, scene: _Scene) -> None:
+        """Draw and encode a frame; after an error nothing more."""
+        if self.failure:
+            return
+        time_s = scene.frame.time_s
+        if self._last_s is not None:
+            step_s = time_s - self._last_s
+            self._film_s += step_s if step_s > 0 else _STEP_S
+        self._last_s = time_s
+        try:
+            drawn = draw(scene.frame.image, time_s, scene.prediction, scene.event)
+            self._film.add(drawn, self._film_s)
+        except SourceError:  # a damaged picture
+            self.missing += 1
+        except Exception as error:  # or else a recording would wait for this thread for ever
+            self.failure = str(error) or type(error).__name__
+
+    def close(self) -> None:
+        """Finish the file."""
+        self.missing += len(self.frames)
+        try:
+            self._film.close()
+        except OSError as error:
+            self.failure = self.failure or str(error)
+        if self.failure and not self.complained:
+            _log.error("%s; the video ends there", self.failure)
+        if self.missing:
+            _log.warning(
+                "%s: %d frames are not in it: damaged, or too many to encode in time",
+                self._path,
+                self.missing,
+            )
+
+
+def _files(path: Path, streams: Sequence[str]) -> Iterator[tuple[str, Path]]:
+    """(name of a stream, its file); none of the files is there yet."""
+    is_file = path.suffix.lower() == SUFFIX
+    if is_file and len(streams) > 1:
+        raise ConfigError(f"video is {path}; expected a folder, for there are several streams")
+    if is_file and path.exists():
+        raise ConfigError(f"video: {path} is there already; choose another file, or a folder")
+    folder = path.parent if is_file else path
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"video: {folder} cannot be written to: {error.strerror}; choose another place"
+        ) from error
+    for name in streams:
+        yield name, path if is_file else _free(folder, name)
+
+
+def _free(folder: Path, stream: str) -> Path:
+    """A file for a stream, with a number where earlier runs have left theirs."""
+    name = clip_name(stream).removesuffix(SUFFIX)
+    path, number = folder / f"{name}{SUFFIX}", 1
+    while path.exists():
+        number += 1
+        path = folder / f"{name}-{number}{SUFFIX}"
+    return path

@@ -1,0 +1,59 @@
+"""Multiply-adds: counted by formula, and by listening to the layers of the reference network."""
+
+from __future__ import annotations
+
+import pytest
+
+from ecolite_stream.bench.arithmetic import MultiplyAdds, multiply_adds
+from ecolite_stream.bundle import ModelSpec
+from ecolite_stream.preprocess import Preprocessing
+
+
+def spec(size: int, width: float, num_segments: int, architecture: str = "eco_lite") -> ModelSpec:
+    side = (size + 1) // 2
+    for _ in range(2):
+        side = -(-(side - 3) // 2) + 1
+    channels = max(8, 8 * round(96 * width / 8))
+    labels = tuple(map(str, range(101)))
+    how = Preprocessing(size)
+    return ModelSpec(architecture, width, num_segments, (channels, side, side), labels, 2.0, how)
+
+
+def test_the_published_size():
+    work = multiply_adds(spec(224, 1, 4))
+    assert work is not None
+    assert round(work.encoder / 1e9, 2) == 0.91 and round(work.head / 1e9, 1) == 8.0
+    four_times = multiply_adds(spec(224, 1, 16))
+    assert four_times is not None and four_times.head / work.head == pytest.approx(4, abs=1e-3)
+
+
+def test_another_network_is_not_counted():
+    assert multiply_adds(spec(224, 1, 4, "eco_full")) is None
+
+
+@pytest.mark.parametrize(
+    ("size", "width", "num_segments"),
+    [(224, 1, 4), (112, 0.25, 8), (80, 0.5, 5), (66, 0.25, 1), (75, 0.1, 3)],
+)
+def test_what_the_layers_do(size: int, width: float, num_segments: int):
+    torch = pytest.importorskip("torch")
+    from trainer.reference.torch_eco import TorchEco
+
+    counts = {"encoder": 0, "head": 0}
+
+    def listen(part: str):
+        def hook(layer, inputs, output) -> None:
+            each = layer.weight[0].numel()  # multiply-adds of one number of the output
+            counts[part] += each * output[0].numel() * (len(output) if part == "encoder" else 1)
+
+        return hook
+
+    model = TorchEco(101, width=width).eval()
+    for layer in model.modules():
+        if isinstance(layer, (torch.nn.Conv2d, torch.nn.Conv3d, torch.nn.Linear)):
+            is_2d = isinstance(layer, torch.nn.Conv2d)
+            layer.register_forward_hook(listen("encoder" if is_2d else "head"))
+    with torch.inference_mode():
+        model(torch.zeros(1, num_segments, 3, size, size))
+    expected = MultiplyAdds(counts["encoder"] // num_segments, counts["head"])
+    assert multiply_adds(spec(size, width, num_segments)) == expected
