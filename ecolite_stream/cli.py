@@ -14,7 +14,7 @@ import click
 from ecolite_stream import __version__
 from ecolite_stream.bundle import demo_bundle_path, read_bundle
 from ecolite_stream.commands import run_and_leave
-from ecolite_stream.config import ENGINES, MqttConfig, StreamConfig
+from ecolite_stream.config import ENGINES, StreamConfig
 from ecolite_stream.engines import choose_engine, open_engine
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.includes import load_stream_config
@@ -24,7 +24,14 @@ from ecolite_stream.pipeline import Pipeline, stream_inputs
 from ecolite_stream.plan import planned
 from ecolite_stream.replay import recorder, replay
 from ecolite_stream.service import told_to_systemd
-from ecolite_stream.sinks import ConsoleSink, JsonFileSink, JsonLinesSink, Sink, WebhookSink
+from ecolite_stream.sinks import (
+    ConsoleSink,
+    JsonFileSink,
+    JsonLinesSink,
+    Sink,
+    WebhookSink,
+    mqtt_sink,
+)
 from ecolite_stream.sinks.clips import ClipSink
 from ecolite_stream.sinks.video import VideoSink
 from ecolite_stream.source_check import check
@@ -191,19 +198,8 @@ def _sinks(config: StreamConfig, streams: Sequence[str], labels: Sequence[str]) 
     if config.video.path is not None:
         sinks.append(VideoSink(config.video.path, streams))
     if config.mqtt.url is not None:
-        sinks.append(_mqtt_sink(config.mqtt, streams))
+        sinks.append(mqtt_sink(config.mqtt, streams))
     return sinks
-
-
-def _mqtt_sink(config: MqttConfig, streams: Sequence[str]) -> Sink:
-    try:
-        from ecolite_stream.sinks.mqtt import MqttSink
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"mqtt needs {error.name}, which is not installed; "
-            "run pip install 'ecolite-stream[mqtt]'"
-        ) from error
-    return MqttSink(config, streams)
 
 
 def main() -> NoReturn:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from ecolite_stream.bundle import Bundle, demo_bundle_path, read_bundle
 from ecolite_stream.config import StreamConfig
@@ -12,7 +13,7 @@ from ecolite_stream.errors import ConfigError, SourceError
 from ecolite_stream.metrics import parse_address
 from ecolite_stream.pipeline import stream_names
 from ecolite_stream.recognizer import check_fits
-from ecolite_stream.sinks import WebhookSink
+from ecolite_stream.sinks import WebhookSink, mqtt_sink
 from ecolite_stream.sources import check_spec, may_be_live, redact_url
 from ecolite_stream.stream_state import StreamState
 
@@ -33,9 +34,9 @@ def planned(config: StreamConfig) -> Iterator[str]:
     _check_sources(config.source)
     bundle = read_bundle(config.bundle or demo_bundle_path())
     check_fits(config, bundle.spec)
-    shared = _shared(config, bundle)
-    every = f"a label every {config.every_s:g} s from {_memory(config, bundle)}"
     names = stream_names(config.source)
+    shared = _shared(config, bundle, names)
+    every = f"a label every {config.every_s:g} s from {_memory(config, bundle)}"
     for name, spec in zip(names, config.source, strict=True):
         yield f"{name}: {_kind(config, spec)}; {every}"
     yield shared
@@ -70,7 +71,7 @@ def _memory(config: StreamConfig, bundle: Bundle) -> str:
     return f"{segments} frames over {span_s:.3g} s"
 
 
-def _shared(config: StreamConfig, bundle: Bundle) -> str:
+def _shared(config: StreamConfig, bundle: Bundle, names: Sequence[str]) -> str:
     """The line about what all streams share; raises what is wrong with it."""
     engine = choose_engine(config.engine, bundle, config.device)
     parts = [
@@ -78,11 +79,7 @@ def _shared(config: StreamConfig, bundle: Bundle) -> str:
         f"engine {engine}{f' on {config.device}' if config.device else ''}",
         f"{'events' if config.events.show else 'predictions'} to stdout",
     ]
-    if config.json_file.path is not None:
-        parts.append(f"all to {_writable(config)}")
-    if config.webhook.url is not None:
-        WebhookSink(config.webhook.url, config.webhook.timeout_s)
-        parts.append(f"events to {redact_url(config.webhook.url)}")
+    parts += [*_outputs(config, names)]
     for what, address in (("metrics", config.metrics), ("page", config.web.address)):
         if address is not None:
             host, port = parse_address(address)
@@ -90,10 +87,30 @@ def _shared(config: StreamConfig, bundle: Bundle) -> str:
     return "all streams: " + "; ".join(parts)
 
 
-def _writable(config: StreamConfig) -> str:
-    path = config.json_file.path
-    assert path is not None
-    target = path if path.exists() else path.parent
-    if not os.access(target, os.W_OK) or path.is_dir():
-        raise ConfigError(f"{path}: cannot be written; choose another file or make its folder")
-    return str(path)
+def _outputs(config: StreamConfig, names: Sequence[str]) -> Iterator[str]:
+    """Where else predictions and events go; raises what is wrong with it."""
+    if config.json_file.path is not None:
+        if not config.json_file.path.parent.is_dir():
+            raise ConfigError(f"{config.json_file.path}: cannot be written; make its folder")
+        yield f"all to {_writable(config.json_file.path)}"
+    if config.webhook.url is not None:
+        WebhookSink(config.webhook.url, config.webhook.timeout_s)
+        yield f"events to {redact_url(config.webhook.url)}"
+    if config.mqtt.url is not None:
+        mqtt_sink(config.mqtt, names)
+        yield f"events to {redact_url(config.mqtt.url)}"
+    for what, path in (
+        ("clips", config.clips.folder),
+        ("videos", config.video.path),
+        ("a record", config.record.folder),
+    ):
+        if path is not None:
+            yield f"{what} to {_writable(path)}"
+
+
+def _writable(path: Path) -> Path:
+    """A file or folder that can be written or made, of which nothing is touched to find out."""
+    there = next(place for place in (path, *path.parents) if place.exists())
+    if not os.access(there, os.W_OK) or (there != path and not there.is_dir()):
+        raise ConfigError(f"{path}: cannot be written; choose another place, or change its rights")
+    return path

@@ -65,6 +65,33 @@ def test_a_line_for_each_stream_and_one_for_all(check: Check, tmp_path: Path) ->
     assert not log.exists()
 
 
+def test_every_sink_is_named_and_none_is_opened(check: Check, tmp_path: Path) -> None:
+    pytest.importorskip("paho.mqtt")
+    path = write(
+        tmp_path,
+        {
+            "c.yaml": f"source: pattern\nmqtt: {{url: 'mqtt://me:hush@broker'}}\n"
+            f"clips: {{folder: {tmp_path}/a/clips}}\nvideo: {{path: {tmp_path}/v.mp4}}\n"
+            f"record: {{folder: {tmp_path}/record}}"
+        },
+    )
+    code, out, err = check("--config", path)
+    assert (code, err) == (0, [])
+    assert out[1].endswith(
+        f"predictions to stdout; events to mqtt://broker; clips to {tmp_path}/a/clips; "
+        f"videos to {tmp_path}/v.mp4; a record to {tmp_path}/record"
+    )
+    assert [entry.name for entry in tmp_path.iterdir()] == ["c.yaml"]
+
+
+@pytest.mark.parametrize("sink", ["clips: {folder: ", "video: {path: ", "record: {folder: "])
+def test_a_place_that_cannot_be_written(check: Check, tmp_path: Path, sink: str) -> None:
+    (tmp_path / "file").touch()
+    path = write(tmp_path, {"c.yaml": f"source: pattern\n{sink}{tmp_path}/file/x}}"})
+    code, _, (line,) = check("--config", path)
+    assert code == 2 and "/file/x: cannot be written" in line
+
+
 def test_options_count_too(check: Check) -> None:
     args = ["--no-reconnect", "--memory", "paper", "--every", "1", "--events"]
     code, out, _ = check("--source", "rtsp://door/live", *args)

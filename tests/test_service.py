@@ -209,7 +209,7 @@ def test_the_image_has_every_dependency_but_mindspore() -> None:
     extras = project["optional-dependencies"]
     needed = {
         re.split(r"[^\w-]", line)[0]
-        for line in (*project["dependencies"], *extras["openvino"], *extras["web"])
+        for line in (*project["dependencies"], *extras["openvino"], *extras["web"], *extras["mqtt"])
     }
     text = (ROOT / "configs" / "docker" / "Dockerfile").read_text()
     installed = {word.partition("==")[0] for word in text.split()}
