@@ -141,3 +141,9 @@ def test_the_outlet_tries_again(server: Server) -> None:
 def test_what_is_no_web_address(url: str) -> None:
     with pytest.raises(ConfigError, match="expected a URL such as https://HOST/PATH"):
         WebhookSink(url)
+
+
+def test_a_password_in_what_is_no_url_is_not_shown() -> None:
+    with pytest.raises(ConfigError) as raised:
+        WebhookSink("me:hush@door/path", 1.0)
+    assert "'***@door/path'" in str(raised.value) and "hush" not in str(raised.value)
