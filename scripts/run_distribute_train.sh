@@ -28,14 +28,9 @@ if [ $# -gt 0 ] && [ "${1#--}" = "$1" ]; then
     launch+=(--workers "$1")
     shift
 fi
-config=configs/train/ucf101.yaml
-if [ "${1:-}" = --config ]; then
-    [ -f "${2:-}" ] || refuse "--config ${2:-} does not exist"
-    config=$(realpath -- "$2")
-    shift 2
-fi
-case " $* " in *" --device_target"*) device=() ;; esac
+take_config "$@"
+case " ${REST[*]} " in *" --device_target"*) device=() ;; esac
 cd "$(dirname "$0")/.."
 source scripts/environment
 make_environment openvino figures
-start_in_background "$PYTHON" -m trainer.launch "${launch[@]}" -- --config "$config" "${device[@]}" "$@"
+start_in_background "$PYTHON" -m trainer.launch "${launch[@]}" -- --config "$CONFIG" "${device[@]}" "${REST[@]}"

@@ -23,13 +23,8 @@ if [ $# -gt 0 ] && [ "${1#--}" = "$1" ]; then
     given+=(--device_id "$1")
     shift
 fi
-config=configs/train/ucf101.yaml
-if [ "${1:-}" = --config ]; then
-    [ -f "${2:-}" ] || refuse "--config ${2:-} does not exist"
-    config=$(realpath -- "$2")
-    shift 2
-fi
+take_config "$@"
 cd "$(dirname "$0")/.."
 source scripts/environment
 make_environment openvino figures
-start_in_background "$PYTHON" -m trainer.train --config "$config" "${given[@]}" "$@"
+start_in_background "$PYTHON" -m trainer.train --config "$CONFIG" "${given[@]}" "${REST[@]}"
