@@ -334,7 +334,7 @@ def test_an_unknown_kind_of_url() -> None:
     with pytest.raises(SourceError) as caught:
         open_source("webrtc://me:secret@cam/live")
     assert str(caught.value).startswith("webrtc://cam/live: unknown kind of URL webrtc://")
-    assert "rtsp://, rtsps://, http://" in str(caught.value)
+    assert "rtsp://, rtspu://, rtsps://, http://" in str(caught.value)
 
 
 def test_what_is_no_url_is_not_shown() -> None:
