@@ -180,7 +180,11 @@ def test_a_process_that_dies_is_an_error_in_one_line(demo: Bundle, cached: Path)
 
 @pytest.mark.parametrize(
     ("architecture", "num_segments", "image_size", "width"),
-    [("eco_lite", 4, 224, 1.0), ("eco_lite", 8, 224, 1.0), ("eco_full", 4, 112, 0.25)],
+    [
+        ("eco_lite", 4, 224, 1.0),
+        pytest.param("eco_lite", 8, 224, 1.0, marks=pytest.mark.slow),
+        ("eco_full", 4, 112, 0.25),
+    ],
 )
 def test_untrained_networks(
     architecture: str, num_segments: int, image_size: int, width: float, tmp_path: Path

@@ -184,6 +184,7 @@ def test_down_at_first() -> None:
         watch.close()
 
 
+@pytest.mark.slow
 def test_lost_packets() -> None:
     """Five in a hundred over UDP: pictures suffer, the stream goes on."""
     with (

@@ -37,6 +37,7 @@ def cross_validate(clips: Path, output: Path, *words: str) -> subprocess.Complet
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
 
 
+@pytest.mark.slow
 def test_every_clip_is_streamed_once_by_a_model_that_never_saw_it(
     clips: Path, tmp_path: Path
 ) -> None:

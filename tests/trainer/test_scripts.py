@@ -89,6 +89,7 @@ def test_train_and_evaluate_as_published(tree: Path, tmp_path: Path) -> None:
     assert "best checkpoint" in wait_for(started, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc to see processes end")
 def test_train_in_two_processes_as_published(tree: Path, tmp_path: Path) -> None:
     words = ["-", 2, "--config", tree / "tiny.yaml", "--output", tmp_path / "run"]

@@ -10,6 +10,7 @@ from trainer.reference.variants import VARIANTS
 pytestmark = pytest.mark.timeout(300)
 
 
+@pytest.mark.slow
 def test_losses_of_two_steps_are_the_same() -> None:
     shape = Shape(3, 8, 48, 0.125)
     expected, *others = [mindspore_step(shape, variant) for variant in VARIANTS]
