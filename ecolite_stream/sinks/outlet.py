@@ -16,6 +16,8 @@ from ecolite_stream.types import Prediction, Sent
 _log = logging.getLogger(__name__)
 
 CAPACITY = 64
+WELCOME = CAPACITY // 2
+"""What may wait before recordings do: the rest is room for all that comes of one more round."""
 RETRY_AFTER_S = (0.5, 2.0)
 _WAIT_S = 1.0
 
@@ -80,8 +82,8 @@ class Outlet:
 
     @property
     def is_full(self) -> bool:
-        """Whether another output would push out the oldest."""
-        return len(self._waiting) >= CAPACITY and self.error is None
+        """Whether recordings are to wait: one more round might push out the oldest."""
+        return len(self._waiting) >= WELCOME and self.error is None
 
     def send(self, output: Sent) -> None:
         """Queue a prediction or an event, if the sink takes it; never waits."""
