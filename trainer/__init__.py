@@ -1,5 +1,8 @@
 """Makes the weights: networks, checkpoints, training, evaluation and export, with MindSpore."""
 
 from ecolite_stream.engines.onednn import cap_cpu_isa
+from ecolite_stream.engines.time_slice import ask_for_short_slices
 
-cap_cpu_isa()  # before any module here imports mindspore
+# before any module here imports mindspore
+cap_cpu_isa()
+ask_for_short_slices()

@@ -9,6 +9,7 @@ import numpy as np
 from ecolite_stream.bundle import Bundle, Graph
 from ecolite_stream.engines.base import Device, GraphEngine, Run, import_library, translated
 from ecolite_stream.engines.onednn import cap_cpu_isa
+from ecolite_stream.engines.time_slice import ask_for_short_slices
 from ecolite_stream.types import FloatArray
 
 TARGETS = {"cpu": "CPU", "ascend": "Ascend", "gpu": "GPU"}
@@ -24,6 +25,7 @@ class MindSporeEngine(GraphEngine):
 
     def _start(self, device: Device) -> None:
         cap_cpu_isa()
+        ask_for_short_slices()
         self._mindspore = import_library("mindspore", "ecolite-stream")
         use_device(self._mindspore, device)
 
