@@ -37,8 +37,8 @@ PARTS = ("encoder", "head")
 """What every bundle has a graph of; others may come."""
 
 PLANAR_PARTS = {"encoder": "encoder_2d", "head": "head_2d"}
-"""The same with 2D convolutions only and batch norm folded, where a bundle has them: what runtimes
-take that know no 3D convolution. One frame or one clip at a time."""
+"""The same with 2D convolutions only and batch norm folded, one frame or one clip at a time: what
+every runtime takes, those too that know no 3D convolution."""
 
 FORMATS = ("mindir", "onnx", "ms", "om", "openvino")
 PRECISIONS = ("f32", "f16", "bf16", "int8")
@@ -81,8 +81,6 @@ class Graph:
 EXPORTED = (
     Graph("encoder", "mindir", "encoder.mindir"),
     Graph("head", "mindir", "head.mindir"),
-    Graph("encoder", "onnx", "encoder.onnx", batch_sizes=(1,)),
-    Graph("head", "onnx", "head.onnx", batch_sizes=(1,)),
     Graph("encoder_2d", "onnx", "encoder_2d.onnx", batch_sizes=(1,)),
     Graph("head_2d", "onnx", "head_2d.onnx", batch_sizes=(1,)),
 )
@@ -303,7 +301,7 @@ def _graph_table(description: Mapping[str, Any]) -> dict[str, Any]:
     return {**rest, "graphs": graphs, "files": files}
 
 
-# Frozen: `EXPORTED` may grow, what schema 1 meant by its four names does not.
+# Frozen: `EXPORTED` may change, what schema 1 meant by its four names does not.
 _GRAPHS_OF_SCHEMA_1 = (
     Graph("encoder", "mindir", "encoder.mindir"),
     Graph("head", "mindir", "head.mindir"),
@@ -378,9 +376,11 @@ def _read_description(path: Path) -> dict[str, Any]:
             "trainer.export wrote"
         ) from error
     except (OSError, ValueError, RecursionError) as error:
-        raise BundleError(f"{path / DESCRIPTION} cannot be read: {error}") from error
+        raise BundleError(
+            f"{path / DESCRIPTION} cannot be read: {error}; copy the whole bundle again"
+        ) from error
     if not isinstance(content, dict):
-        raise BundleError(f"{path / DESCRIPTION} does not hold a JSON object")
+        raise BundleError(f"{path / DESCRIPTION} holds no JSON object; copy the bundle again")
     return content
 
 

@@ -76,14 +76,14 @@ def test_round_trip(folder: Path) -> None:
     assert bundle.spec == SPEC
     assert [dataclasses.replace(graph, sha256="") for graph in bundle.graphs] == list(EXPORTED)
     assert list(bundle.files) == [GOLDEN]
-    assert bundle.file("head.onnx").read_bytes() == b"head"
+    assert bundle.file("head_2d.onnx").read_bytes() == b"head"
     assert ModelSpec.from_json(json.loads(json.dumps(SPEC.to_json()))) == SPEC
     assert bundle.digest == write_description(folder, SPEC).digest
 
 
 def test_the_digest_tells_bundles_apart(folder: Path) -> None:
     before = read_bundle(folder).digest
-    (folder / "head.onnx").write_bytes(b"new!")
+    (folder / "head_2d.onnx").write_bytes(b"new!")
     assert write_description(folder, SPEC).digest != before
 
 
@@ -151,7 +151,7 @@ def test_what_is_no_bundle(folder: Path, what: str) -> None:
         (b"", "cannot be read"),
         (b"\xff\xfe", "cannot be read"),
         (b"[" * 100_000, "cannot be read"),
-        (b"[1]", "does not hold a JSON object"),
+        (b"[1]", "holds no JSON object"),
         (b"{}", "schema version is None, this program reads 1 to 2"),
     ],
 )
@@ -313,6 +313,8 @@ SCHEMA_1 = """{
 
 def test_schema_1_reads_for_ever(folder: Path) -> None:
     (folder / DESCRIPTION).write_text(SCHEMA_1)
+    for part in ("encoder", "head"):
+        (folder / f"{part}.onnx").write_bytes(part.encode()[:4])
     bundle = read_bundle(folder)
     assert bundle.spec.labels == ("idle", "walk")
     assert [(g.part, g.format, g.precision, g.batch_sizes, g.file) for g in bundle.graphs] == [

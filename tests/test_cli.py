@@ -243,7 +243,7 @@ def flip(folder: Path, name: str) -> None:
             for name in FILES
         ],
         (lambda folder: flip(folder, "bundle.json"), "again"),
-        (lambda folder: (folder / "head.onnx").unlink(), "head.onnx is missing"),
+        (lambda folder: (folder / "head.mindir").unlink(), "head.mindir is missing"),
         (lambda folder: (folder / "bundle.json").unlink(), "is not a bundle"),
         (lambda folder: (folder / "bundle.json").write_text("{"), "bundle.json cannot be read"),
         (

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -34,6 +35,7 @@ class FakeLite:
         self.input_shape = input_shape
         self.conversions: list[dict[str, Any]] = []
         self.built: list[tuple[str, str, Any]] = []
+        self.predicted: list[int] = []
         self.refuses = ""
 
     def Converter(self) -> Any:  # noqa: N802
@@ -51,7 +53,8 @@ class FakeLite:
                 if lite.refuses == "conversion":
                     raise RuntimeError("Converter model failed! error is Common error code.")
                 lite.conversions.append({**settings, "kind": kind})
-                Path(f"{target}.mindir").write_text(Path(source).read_text())
+                shape = settings.get("input_shape", {"x": lite.input_shape})["x"]
+                Path(f"{target}.mindir").write_text(json.dumps(shape))
 
         return Converter()
 
@@ -59,30 +62,37 @@ class FakeLite:
         return SimpleNamespace(ascend=SimpleNamespace(), cpu=SimpleNamespace())
 
     def Model(self) -> Any:  # noqa: N802
-        lite, shared = self, np.zeros(self.input_shape, np.float32)
+        lite = self
 
         class Tensor:
-            def __init__(self) -> None:
-                self.shape = list(lite.input_shape)
+            name = "x"
+
+            def __init__(self, shared: np.ndarray) -> None:
+                self.shape, self.shared = list(shared.shape), shared
 
             def set_data_from_numpy(self, array: np.ndarray) -> None:
-                shared[:] = array
+                assert array.shape == self.shared.shape
+                self.shared[:] = array
 
             def get_data_to_numpy(self) -> np.ndarray:
-                return shared
+                return self.shared
 
         class Model:
             def build_from_file(self, path: str, kind: str, context: Any) -> None:
                 if lite.refuses == "building":
                     raise RuntimeError("build_from_file failed! Error is Common error code.")
                 lite.built.append((Path(path).name, kind, context))
+                written = Path(path).read_text() if Path(path).is_file() else ""
+                shape = json.loads(written) if written.startswith("[") else lite.input_shape
+                self.shared = np.zeros(shape, np.float32)
 
             def get_inputs(self) -> list[Tensor]:
-                return [Tensor()]
+                return [Tensor(self.shared)]
 
             def predict(self, inputs: list[Tensor]) -> list[Tensor]:
-                shared[:] += 1
-                return [Tensor()]
+                lite.predicted.append(len(self.shared))
+                self.shared[:] += 1
+                return [Tensor(self.shared)]
 
         return Model()
 
@@ -109,6 +119,30 @@ def test_each_sample_of_a_batch_is_run_and_copied(lite: FakeLite, onnx: Path) ->
     np.testing.assert_array_equal(first, [[2, 3], [4, 5], [6, 7]])
     with pytest.raises(ValueError, match=r"inputs are \(3,\); expected \(2,\)"):
         run(np.zeros((1, 3), np.float32))
+
+
+def test_batches_are_run_in_the_sizes_fixed_at_the_start(lite: FakeLite, onnx: Path) -> None:
+    run = LiteRuntime().load(onnx, [1, 4])
+    assert [made.get("input_shape") for made in lite.conversions] == [None, {"x": [4, 2]}]
+    samples = np.arange(12, dtype=np.float32).reshape(6, 2)
+    for count, calls in ((1, [1]), (3, [1, 1, 1]), (4, [4]), (6, [4, 1, 1])):
+        lite.predicted.clear()
+        np.testing.assert_array_equal(run(samples[:count]), samples[:count] + 1)
+        assert lite.predicted == calls
+    assert len(LiteRuntime().load(onnx, [1, 4])(samples)) == 6
+    assert len(lite.conversions) == 2
+
+
+@pytest.mark.parametrize("num_segments", [4, 8, 16])
+def test_a_step_of_the_papers_policy_is_two_calls(
+    num_segments: int, lite: FakeLite, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "warm_up", lambda engine, spec: None)
+    spec = dataclasses.replace(bundle.spec, num_segments=num_segments)
+    engine = open_engine("mslite", dataclasses.replace(bundle, spec=spec))
+    engine.encode(np.zeros((num_segments // 2, 2), np.float32))
+    engine.classify(np.zeros((1, 2), np.float32))
+    assert lite.predicted == [num_segments // 2, 1]
 
 
 def test_a_graph_is_converted_once(lite: FakeLite, onnx: Path, tmp_path: Path) -> None:
@@ -243,7 +277,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, list[str]]]:
             self.files: list[str] = []
             runtimes.append((kind, index, self.files))
 
-        def load(self, path: Path) -> Callable[[Any], Any]:
+        def load(self, path: Path, batch_sizes: Sequence[int]) -> Callable[[Any], Any]:
             self.files.append(path.name)
             return lambda batch: batch
 
@@ -272,8 +306,10 @@ def test_the_engine_prefers_what_is_converted(
 
 
 def test_a_bundle_without_2d_graphs(bundle: Bundle) -> None:
-    older = tuple(graph for graph in bundle.graphs if not graph.part.endswith("_2d"))
-    with pytest.raises(EngineError, match=r"no encoder_2d graph of .*none at all; .*--add-2d"):
+    older = tuple(graph for graph in bundle.graphs if graph.format == "mindir")
+    with pytest.raises(
+        EngineError, match=r"no encoder_2d graph of .*it has encoder.mindir .*--add-2d"
+    ):
         open_engine("mslite", dataclasses.replace(bundle, graphs=older))
 
 

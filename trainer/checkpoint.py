@@ -25,6 +25,7 @@ from ecolite_stream.errors import BundleError
 from ecolite_stream.types import FloatArray
 from trainer.files import put_in_place
 from trainer.network import Network, NetworkConfig, build_network
+from trainer.network.folded import TRIMMED, with_all_taps
 from trainer.published import as_float32, read_mindspore, require_fit, silent_log
 
 DEMO = Path("demo")
@@ -114,6 +115,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
 def checkpoint_of(bundle: Bundle) -> Checkpoint:
     """The weights of a bundle: its MindIR graphs keep the network's own names for them.
 
+    Those that a graph of few segments has left out are zero: nothing that it computes is lost.
+
     Raises:
         BundleError: it has no MindIR graphs.
     """
@@ -127,6 +130,10 @@ def checkpoint_of(bundle: Bundle) -> Checkpoint:
             )
         cell = nn.GraphCell(ms.load(str(bundle.file(graph.file))))
         parameters |= {k: np.array(v.asnumpy()) for k, v in cell.parameters_dict().items()}
+    if any(TRIMMED in name for name in parameters):
+        network = build_from_spec(bundle.spec)
+        shapes = {name: tuple(value.shape) for name, value in network.parameters_and_names()}
+        parameters = with_all_taps(parameters, shapes)
     return Checkpoint(bundle.spec, parameters)
 
 

@@ -3,7 +3,7 @@
 python -m trainer.export CHECKPOINT --bundle DIR
 python -m trainer.export CHECKPOINT --file_format MINDIR|ONNX|AIR --file_name NAME  one file
 python -m trainer.export --untrained --num-segments 16 --bundle DIR      to measure speed
-python -m trainer.export --add-2d --bundle DIR      give an older bundle its graphs without Conv3D
+python -m trainer.export --add-2d --bundle DIR      give an older bundle ONNX without Conv3D
 """
 
 from __future__ import annotations
@@ -44,10 +44,11 @@ from trainer.checkpoint import (
     network_from,
     parameters_of,
 )
-from trainer.deploy import check_planar, export_onnx, export_planar, with_planar
+from trainer.deploy import TOLERANCE, export_planar, with_planar
 from trainer.device import use_device
 from trainer.export_whole import FORMATS, export_whole
 from trainer.network import Network, NetworkConfig, build_network
+from trainer.network.folded import trim_taps
 
 logger = logging.getLogger(__name__)
 
@@ -78,8 +79,6 @@ def export_bundle(checkpoint: Checkpoint, folder: Path) -> Bundle:
             write_description(draft, spec, EXPORTED, [GOLDEN])
             written = read_bundle(draft)
             check_engines(written)
-            (only_2d := Path(scratch) / "2d").mkdir()
-            check_planar(written, only_2d)
             replace_folder(draft, folder)
     except OSError as error:
         raise BundleError(f"bundle {folder} cannot be written: {error}") from error
@@ -87,7 +86,7 @@ def export_bundle(checkpoint: Checkpoint, folder: Path) -> Bundle:
 
 
 def add_planar(folder: Path) -> Bundle:
-    """Give a bundle, whole or not at all, its graphs with 2D convolutions only: `with_planar`.
+    """Give a bundle, whole or not at all, ONNX with 2D convolutions only: `with_planar`.
 
     Raises:
         BundleError: there is no bundle, it has no weights, or cannot be written.
@@ -98,7 +97,7 @@ def add_planar(folder: Path) -> Bundle:
         with tempfile.TemporaryDirectory(dir=folder.resolve().parent, prefix=".export-") as scratch:
             draft = Path(scratch) / "bundle"
             draft.mkdir()
-            with_planar(bundle, draft)
+            check_engines(with_planar(bundle, draft))
             open_to_readers(draft)
             replace_folder(draft, folder)
     except OSError as error:
@@ -155,14 +154,13 @@ def replace_folder(new: Path, folder: Path) -> None:
 
 
 def export_graphs(network: Network, spec: ModelSpec, folder: Path) -> None:
-    """Write encoder and head as MindIR, for any batch size, and as ONNX, for a batch of one."""
+    """Write encoder and head as MindIR, for any batch size; what no segment reaches is left out."""
+    trim_taps(network, spec.num_segments)
     size = spec.preprocessing.image_size
     shapes = {"encoder": (3, size, size), "head": (spec.num_segments, *spec.feature_shape)}
     for name, shape in shapes.items():
         part: nn.Cell = getattr(network, name)
         part.set_train(False)
-        one = ms.Tensor(np.zeros((1, *shape), np.float32))
-        export_onnx(part, one, folder / f"{name}.onnx")
         many = ms.Tensor(shape=[None, *shape], dtype=ms.float32)
         ms.export(part, many, file_name=str(folder / f"{name}.mindir"), file_format="MINDIR")
 
@@ -208,7 +206,15 @@ def check_engines(bundle: Bundle) -> list[Check]:
     if wrong := [outcome for outcome in outcomes if outcome.state != AGREES]:
         reasons = "; ".join(map(str, wrong))
         raise EngineError(f"{reasons}; the bundle was not written")
-    return [outcome.check for outcome in outcomes if outcome.check]
+    checks = [outcome.check for outcome in outcomes if outcome.check]
+    for check in checks:
+        error = max(check.feature_error, check.logit_error)
+        if not error <= TOLERANCE:
+            raise EngineError(
+                f"engine {check.name} is off by {error:.1e}, at most {TOLERANCE:.0e} is allowed at "
+                "export; the bundle was not written"
+            )
+    return checks
 
 
 def untrained(config: NetworkConfig, seed: int = 0) -> Checkpoint:
@@ -235,7 +241,7 @@ def untrained(config: NetworkConfig, seed: int = 0) -> Checkpoint:
 @click.option("--file_format", type=click.Choice(FORMATS), help="One file, not a bundle. [MINDIR]")
 @click.option("--file_name", type=click.Path(path_type=Path), help="Of --file_format.")
 @click.option("--untrained", "is_untrained", is_flag=True, help="Random weights, no CHECKPOINT.")
-@click.option("--add-2d", is_flag=True, help="Give the bundle that is there graphs without Conv3D.")
+@click.option("--add-2d", is_flag=True, help="Give an older bundle ONNX without Conv3D.")
 @click.option("--num-segments", default=4, show_default=True, help="N of --untrained.")
 @click.option("--width", default=1.0, show_default=True, help="Of --untrained.")
 @click.option("--image-size", default=224, show_default=True, help="Of --untrained, in pixels.")

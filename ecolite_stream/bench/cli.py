@@ -35,7 +35,7 @@ from ecolite_stream.bundle import (
 from ecolite_stream.commands import run
 from ecolite_stream.config import StreamConfig
 from ecolite_stream.engines import installed_engines
-from ecolite_stream.engines.check import TOLERANCE, check_apart
+from ecolite_stream.engines.check import TOLERANCES, check_apart
 from ecolite_stream.errors import BundleError, EcoliteError, SourceError
 from ecolite_stream.recognizer import Recognizer
 
@@ -66,7 +66,7 @@ def engines(folder: Path | None, device: str | None, json_file: Path | None) -> 
         for name in names:
             outcomes.append(check_apart(name, bundle, device))
             step(1)
-    settings = {"device": device, "tolerance": TOLERANCE}
+    settings = {"device": device, "tolerance": TOLERANCES}
     table, results = engines_bench.engines_table(outcomes), engines_bench.engines_json(outcomes)
     publish(Report("engines", [bundle], settings, [table], results), json_file)
     engines_bench.require_agreement(outcomes)

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ecolite_stream.bench.report import Cell, Table
-from ecolite_stream.engines.check import AGREES, CANNOT_RUN, TOLERANCE, Outcome
+from ecolite_stream.engines.check import AGREES, CANNOT_RUN, TOLERANCES, Outcome
 from ecolite_stream.errors import EngineError
 
 
@@ -20,7 +20,8 @@ def engines_table(outcomes: Sequence[Outcome]) -> Table:
         [_cells(outcome) for outcome in outcomes],
         notes=(
             "off: the largest error, relative to the largest value; at most "
-            f"{TOLERANCE:.0e} is allowed.",
+            + ", ".join(f"{most:.0e} in {what}" for what, most in TOLERANCES.items())
+            + " is allowed.",
             "encode ms: one frame. classify ms: one clip. Each engine in a process of its own.",
             *(outcome.detail for outcome in outcomes if outcome.detail),
         ),

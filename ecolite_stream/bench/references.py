@@ -9,7 +9,6 @@ import numpy as np
 
 from ecolite_stream.bundle import PARTS, Bundle
 from ecolite_stream.engines import Engine
-from ecolite_stream.engines.base import require_graph
 from ecolite_stream.engines.openvino import OpenVinoEngine
 from ecolite_stream.types import FloatArray
 
@@ -22,7 +21,7 @@ class OnnxRuntimeReference:
     def __init__(self, bundle: Bundle) -> None:
         import onnxruntime
 
-        graphs = [require_graph(self.name, bundle, part, "onnx") for part in PARTS]
+        graphs = [OpenVinoEngine.graph_for(bundle, part) for part in PARTS]  # the same files
         self._encoder, self._head = (
             onnxruntime.InferenceSession(
                 bundle.file(graph.file), providers=["CPUExecutionProvider"]

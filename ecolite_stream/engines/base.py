@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from ecolite_stream.bundle import PARTS, Bundle, Graph, ModelSpec
+from ecolite_stream.bundle import PARTS, PLANAR_PARTS, Bundle, Graph, ModelSpec
 from ecolite_stream.errors import ConfigError, EngineError
 from ecolite_stream.types import FloatArray
 
@@ -96,6 +96,9 @@ class GraphEngine(ABC):
             engine's name unless `library` says otherwise.
         device: as `parse_device` reads it; None is the first of `devices`.
 
+    Attributes:
+        precision: what it computes in, one of `bundle.PRECISIONS`.
+
     Raises:
         ConfigError: there is no such device.
         EngineError: the library is not installed, has not that device, or cannot run the graphs.
@@ -105,6 +108,7 @@ class GraphEngine(ABC):
     format: ClassVar[str]
     library: ClassVar[str] = ""
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
+    precision = "f32"
 
     def __init__(self, bundle: Bundle, device: str | None = None) -> None:
         graphs = self.require(bundle, device)
@@ -144,7 +148,9 @@ class GraphEngine(ABC):
         Raises:
             EngineError: the bundle has none.
         """
-        return require_graph(cls.name, bundle, part, cls.format)
+        has_planar = bundle.graph(PLANAR_PARTS[part], cls.format) is not None
+        wanted = PLANAR_PARTS[part] if has_planar else part
+        return require_graph(cls.name, bundle, wanted, cls.format)
 
     def encode(self, images: FloatArray) -> FloatArray:
         """See `Engine`."""
@@ -185,12 +191,13 @@ def require_graph(
     Raises:
         EngineError: the bundle has none; says what it has.
     """
-    own = [graph for graph in bundle.graphs if graph.part == part]
-    has = ", ".join(map(str, own)) or "none at all"
-    for graph in own:
+    for graph in bundle.graphs:
         takes_one = not graph.batch_sizes or 1 in graph.batch_sizes
-        if (graph.format, graph.precision) == (format, precision) and takes_one:
+        found = (graph.part, graph.format, graph.precision)
+        if found == (part, format, precision) and takes_one:
             return graph
+    kinds = next({own, planar} for own, planar in PLANAR_PARTS.items() if part in (own, planar))
+    has = ", ".join(str(graph) for graph in bundle.graphs if graph.part in kinds) or "none at all"
     raise EngineError(
         f"engine {engine}: {bundle.path} has no {part} graph of format {format}, precision "
         f"{precision} and batch 1 or any; it has {has}; name another engine "

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -58,9 +59,9 @@ class LiteProcess:
             self.close()
             raise
 
-    def load(self, path: Path) -> Run:
+    def load(self, path: Path, batch_sizes: Sequence[int] = (1,)) -> Run:
         """As `LiteRuntime.load`."""
-        number = self._ask({"load": str(path)})["loaded"]
+        number = self._ask({"load": str(path), "batch_sizes": list(batch_sizes)})["loaded"]
 
         def run(batch: FloatArray) -> FloatArray:
             values = np.ascontiguousarray(batch, np.float32)

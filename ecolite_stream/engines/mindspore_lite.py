@@ -12,7 +12,10 @@ from ecolite_stream.errors import EngineError
 
 
 class MindSporeLiteEngine(GraphEngine):
-    """Runs a bundle's 2D graphs with MindSpore Lite, one frame and one clip at a time.
+    """Runs a bundle's 2D graphs with MindSpore Lite.
+
+    The encoder takes one frame, or the N / 2 new ones of a step of the paper's policy, in one call;
+    the head one clip.
 
     A bundle may carry graphs that `converter_lite` wrote for the device, of format `ms`; they come
     first. Otherwise the ONNX graphs are converted once, and kept in the user's cache folder. Where
@@ -45,6 +48,7 @@ class MindSporeLiteEngine(GraphEngine):
             self._runtime.close()
 
     def _start(self, device: Device) -> None:
+        self.precision = "f16" if device.kind == "ascend" else "f32"
         where = (device.kind, device.index or 0)
         try:
             if python := os.environ.get(PYTHON):
@@ -55,7 +59,10 @@ class MindSporeLiteEngine(GraphEngine):
             raise EngineError(f"engine mslite cannot use device {device}: {error}") from error
 
     def _load(self, bundle: Bundle, graph: Graph) -> Run:
-        return self._runtime.load(bundle.file(graph.file))
+        sizes = {1}
+        if graph.part in ("encoder", PLANAR_PARTS["encoder"]):
+            sizes.add(max(1, bundle.spec.num_segments // 2))
+        return self._runtime.load(bundle.file(graph.file), sorted(sizes))
 
 
 def planar_graph(bundle: Bundle, part: str) -> Graph:

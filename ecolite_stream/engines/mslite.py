@@ -7,10 +7,10 @@ one process, of another Python (`lite_process.py`):
 
     python3.7 mslite.py cpu|ascend INDEX CACHE
 
-A request is a line of JSON on stdin: `{"load": path}`, answered by `{"loaded": number}`; or
-`{"run": number, "shape": [...]}` and float32 values, answered by `{"shape": [...]}` and values.
-What goes wrong is answered by `{"error": text}`. The first answer, `{"ready": true}`, comes
-unasked.
+A request is a line of JSON on stdin: `{"load": path, "batch_sizes": [1, ...]}`, answered by
+`{"loaded": number}`; or `{"run": number, "shape": [...]}` and float32 values, answered by
+`{"shape": [...]}` and values. What goes wrong is answered by `{"error": text}`. The first answer,
+`{"ready": true}`, comes unasked.
 
 Source: https://www.mindspore.cn/lite/api/en/r2.0/mindspore_lite.html and its later editions.
 """
@@ -25,7 +25,7 @@ import re
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Callable, Iterator  # noqa: UP035  CPython 3.7
+from typing import Any, Callable, Iterable, Iterator, Sequence  # noqa: UP035  CPython 3.7
 
 import numpy as np
 
@@ -59,33 +59,42 @@ class LiteRuntime:
         self._api = _Api(kind, index)
         self._cache = cache_folder() if cache is None else cache
 
-    def load(self, path: Path) -> Run:
-        """Load a graph that takes one sample at a time, and run any number of samples with it.
+    def load(self, path: Path, batch_sizes: Sequence[int] = (1,)) -> Run:
+        """Load a graph for some batch sizes, and run any number of samples with it.
 
         Args:
-            path: ONNX, which is converted once and kept; or what `converter_lite` wrote for this
-                device, `.mindir` or `.ms`.
+            path: ONNX, which is converted once for each size and kept; or what `converter_lite`
+                wrote for this device, `.mindir` or `.ms`, which takes one sample at a time.
+            batch_sizes: fixed from now on; 1 is among them. A batch is run in parts of the largest
+                that fit.
 
         Raises:
-            LiteError: it cannot be converted or loaded, or takes more than one sample.
+            LiteError: it cannot be converted or loaded, or takes no single sample.
         """
-        if path.suffix not in CONVERTED:
-            path = self._converted(path)
-        model = self._api.load(path)
-        shape = tuple(model.get_inputs()[0].shape)
+        is_converted = path.suffix in CONVERTED
+        one = self._api.load(path if is_converted else self._converted(path))
+        name, shape = one.get_inputs()[0].name, tuple(one.get_inputs()[0].shape)
         if not shape or shape[0] != 1:
             raise LiteError(f"{path} takes inputs of shape {shape}; expected a batch of one")
+        models = {1: one}
+        for size in batch_sizes if not is_converted else ():
+            if size not in models:
+                inputs = {name: [size, *shape[1:]]}
+                models[size] = self._api.load(self._converted(path, inputs))
 
         def run(batch: Any) -> Any:
             if batch.shape[1:] != shape[1:]:  # the runtime compares nothing but the bytes
                 raise ValueError(f"inputs are {batch.shape[1:]}; expected {shape[1:]}")
-            return np.concatenate([_run_one(model, one[None]) for one in batch])
+            parts = parts_of(len(batch), models)
+            return np.concatenate(
+                [_run_one(models[stop - start], batch[start:stop]) for start, stop in parts]
+            )
 
         return run
 
-    def _converted(self, path: Path) -> Path:
+    def _converted(self, path: Path, inputs: dict[str, list[int]] | None = None) -> Path:
         """The runtime's own form of an ONNX graph, out of the cache where it is there already."""
-        key = f"{_hash(path)}\n{self._api.conversion}"
+        key = f"{_hash(path)}\n{self._api.conversion}\n{inputs or ''}"
         name = f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.mindir"
         if not (self._cache / name).is_file():
             try:
@@ -93,7 +102,7 @@ class LiteRuntime:
                 with tempfile.TemporaryDirectory(dir=str(self._cache)) as scratch:
                     made = Path(scratch) / "graph.mindir"
                     with _stdout_as_stderr():
-                        self._api.convert(path, made)
+                        self._api.convert(path, made, inputs)
                     made.replace(self._cache / name)  # whole, or not at all
             except OSError as error:
                 raise LiteError(
@@ -176,8 +185,8 @@ class _Api:
     def _optimize(self) -> str:
         return "ascend_oriented" if self._kind == "ascend" else "general"
 
-    def convert(self, onnx: Path, mindir: Path) -> None:
-        """Write an ONNX graph as the runtime's own MindIR.
+    def convert(self, onnx: Path, mindir: Path, inputs: dict[str, list[int]] | None) -> None:
+        """Write an ONNX graph as the runtime's own MindIR, for inputs of other shapes if given.
 
         Raises:
             LiteError: the runtime has no converter, or cannot convert it.
@@ -190,6 +199,8 @@ class _Api:
         converter = self._lite.Converter()
         converter.save_type = self._lite.ModelType.MINDIR
         converter.optimize = self._optimize
+        if inputs is not None:
+            converter.input_shape = inputs
         if self._kind == "ascend":
             converter.set_config_info("ascend_context", {"precision_mode": "enforce_fp16"})
         # It adds the suffix itself, and a later one does not where there is one already.
@@ -229,10 +240,21 @@ class _Api:
         return context
 
 
-def _run_one(model: Any, sample: Any) -> Any:
-    """(1, ...) float32 -> (1, ...) float32, an array of its own."""
+def parts_of(count: int, sizes: Iterable[int]) -> list[tuple[int, int]]:
+    """From where to where each part of a batch goes: the largest sizes first, 1 is among them."""
+    parts = []  # type: list[tuple[int, int]]
+    start = 0
+    for size in sorted(sizes, reverse=True):
+        while count - start >= size:
+            parts.append((start, start + size))
+            start += size
+    return parts
+
+
+def _run_one(model: Any, batch: Any) -> Any:
+    """(K, ...) float32 -> (K, ...) float32, an array of its own; K is what the model takes."""
     inputs = model.get_inputs()
-    inputs[0].set_data_from_numpy(np.ascontiguousarray(sample, np.float32))
+    inputs[0].set_data_from_numpy(np.ascontiguousarray(batch, np.float32))
     # What a model gives shares its memory, and changes with the next call.
     return np.array(model.predict(inputs)[0].get_data_to_numpy(), np.float32)
 
@@ -297,7 +319,7 @@ def serve(kind: str, index: str, cache: str) -> None:
         request = json.loads(line.decode())
         try:
             if "load" in request:
-                runs.append(runtime.load(Path(request["load"])))
+                runs.append(runtime.load(Path(request["load"]), request["batch_sizes"]))
                 _answer(answers, {"loaded": len(runs) - 1})
                 continue
             size = 4 * int(np.prod(request["shape"]))

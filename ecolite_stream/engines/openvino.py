@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from ecolite_stream.bundle import Bundle, Graph
+from ecolite_stream.bundle import PLANAR_PARTS, Bundle, Graph
 from ecolite_stream.engines.base import Device, GraphEngine, Run, import_library, translated
 from ecolite_stream.types import FloatArray
 
@@ -28,7 +28,6 @@ class OpenVinoEngine(GraphEngine):
 
     name = "openvino"
     format = "onnx"
-    precision: ClassVar[str] = "f32"
 
     def _start(self, device: Device) -> None:
         openvino = import_library("openvino", "ecolite-stream[openvino]")
@@ -37,12 +36,13 @@ class OpenVinoEngine(GraphEngine):
 
     def _load(self, bundle: Bundle, graph: Graph) -> Run:
         model = self._core.read_model(bundle.file(graph.file))
-        if graph.part == "encoder":
+        takes_batches = graph.part in ("encoder", PLANAR_PARTS["encoder"])
+        if takes_batches:
             size = bundle.spec.preprocessing.image_size
             model.reshape([-1, 3, size, size])
         compiled = self._core.compile_model(model, "CPU", settings(self.precision))
         request = compiled.create_infer_request()
-        if graph.part == "encoder":
+        if takes_batches:
             return lambda batch: infer(request, batch)
         return lambda batch: np.concatenate([infer(request, one[None]) for one in batch])
 

@@ -29,7 +29,6 @@ def agreeing(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Every engine agrees, without being asked; the folders that they would have checked."""
     checked: list[Path] = []
     monkeypatch.setattr(export, "check_engines", lambda bundle: checked.append(bundle.path))
-    monkeypatch.setattr(export, "check_planar", lambda bundle, scratch: [])
     return checked
 
 

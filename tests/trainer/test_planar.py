@@ -6,9 +6,13 @@ import mindspore as ms
 import numpy as np
 import pytest
 
+from ecolite_stream.bundle import demo_bundle_path, read_bundle
+from ecolite_stream.engines.check import TOLERANCES
 from tests import golden
 from trainer.network import Network, NetworkConfig, build_network
-from trainer.network.planar import planar_encoder, planar_head
+from trainer.network.folded import fold_encoder
+from trainer.network.planar import planar_head
+from trainer.reference.half import errors_in_half
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -57,6 +61,12 @@ def test_batch_norm_is_folded_into_the_encoder(architecture: str) -> None:
     network = small(architecture, 4)
     images = ms.Tensor(np.random.default_rng(2).normal(0, 1, (3, 3, 48, 48)).astype(np.float32))
     expected = network.encoder(images).asnumpy()
-    encoder = planar_encoder(network)
+    encoder = fold_encoder(network)
     assert not any("bn" in parameter.name for parameter in encoder.get_parameters())
     assert golden.relative_error(encoder(images).asnumpy(), expected) < 1e-4
+
+
+def test_float16_keeps_the_golden_numbers_within_what_is_allowed_of_it() -> None:
+    features, logits = errors_in_half(read_bundle(demo_bundle_path()))
+    assert 1e-5 < features < TOLERANCES["f16"]
+    assert 1e-5 < logits < TOLERANCES["f16"]

@@ -1,4 +1,4 @@
-"""Encoder and head with 2D convolutions only, for runtimes that know no others; exact.
+"""The head with 2D convolutions only, for runtimes that know no others; exact.
 
 A 3x3x3 convolution is the sum of three 3x3 ones: of the frames before, at and after each step in
 time. Taps that would only ever meet the zero padding are left out, with their weights: with one
@@ -19,7 +19,8 @@ import numpy as np
 
 from ecolite_stream.types import FloatArray
 from trainer.network import eco_full, eco_lite
-from trainer.network.blocks import BatchNormReLU3d, Conv3d, ConvBN, PooledProjection
+from trainer.network.blocks import BatchNormReLU3d, Conv3d
+from trainer.network.folded import ScaleShiftReLU, scale_and_shift
 
 
 class PlanarConv(nn.Cell):
@@ -86,28 +87,6 @@ class PlanarConv(nn.Cell):
 
 def _tap(weight_OITHW: FloatArray, step: int) -> ms.Tensor:
     return ms.Tensor(np.ascontiguousarray(weight_OITHW[:, :, step], np.float32))
-
-
-def scale_and_shift(norm: nn.BatchNorm2d) -> tuple[FloatArray, FloatArray]:
-    """What batch norm does once it has been trained: y = scale * x + shift, both (C,) float32."""
-    scale = norm.gamma.asnumpy() / np.sqrt(norm.moving_variance.asnumpy() + norm.eps)
-    shift = norm.beta.asnumpy() - norm.moving_mean.asnumpy() * scale
-    return scale.astype(np.float32), shift.astype(np.float32)
-
-
-class ScaleShiftReLU(nn.Cell):
-    """Batch norm that cannot be folded, and its ReLU: (T, C, H, W), same shape out."""
-
-    def __init__(self, bn: BatchNormReLU3d) -> None:
-        super().__init__()
-        scale_C, shift_C = scale_and_shift(bn.bn)
-        shape = (1, -1, 1, 1)
-        self.scale = ms.Parameter(ms.Tensor(scale_C.reshape(shape)), name="scale")
-        self.shift = ms.Parameter(ms.Tensor(shift_C.reshape(shape)), name="shift")
-        self.relu = nn.ReLU()
-
-    def construct(self, x_TCHW: ms.Tensor) -> ms.Tensor:
-        return self.relu(x_TCHW * self.scale + self.shift)
 
 
 class PlanarStage(nn.Cell):
@@ -190,20 +169,3 @@ def planar_head(network: eco_lite.EcoLite | eco_full.EcoFull, num_segments: int)
         head = PlanarLiteHead(network.head, num_segments)
     head.set_train(False)
     return head
-
-
-def planar_encoder(network: eco_lite.EcoLite | eco_full.EcoFull) -> nn.Cell:
-    """The encoder of a trained network with batch norm folded into its convolutions.
-
-    It has 2D convolutions only as it is. The network is changed, and is not to be trained again.
-    """
-    encoder: nn.Cell = network.encoder
-    encoder.set_train(False)
-    for _, cell in encoder.cells_and_names():
-        if isinstance(cell, ConvBN | PooledProjection):
-            scale_O, shift_O = scale_and_shift(cell.bn)
-            weight_OIHW = cell.conv.weight.asnumpy() * scale_O[:, None, None, None]
-            cell.conv.weight.set_data(ms.Tensor(weight_OIHW))
-            cell.conv.bias.set_data(ms.Tensor(cell.conv.bias.asnumpy() * scale_O + shift_O))
-            cell.bn = nn.Identity()
-    return encoder

@@ -11,13 +11,10 @@ import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from importlib.util import find_spec
 
-import numpy as np
-
 from ecolite_stream.bench import cli
 from ecolite_stream.bench.references import REFERENCES
-from ecolite_stream.bundle import PARTS, Bundle
-from ecolite_stream.engines.base import require_graph
-from ecolite_stream.engines.check import TOLERANCE, relative_error
+from ecolite_stream.bundle import Bundle
+from ecolite_stream.engines.check import TOLERANCES, relative_error
 from ecolite_stream.errors import EngineError
 from ecolite_stream.types import FloatArray
 from trainer.published import pytorch_name
@@ -44,7 +41,7 @@ class TorchReference:
         self._model.eval()
         golden = bundle.golden()
         error = relative_error(self.classify(golden.features[None])[0], golden.logits)
-        if error > TOLERANCE:
+        if error > TOLERANCES["f32"]:
             raise EngineError(f"reference torch is off by {error:.1e} of the golden logits")
 
     def encode(self, images: FloatArray) -> FloatArray:
@@ -68,14 +65,10 @@ def published_apart(bundle: Bundle) -> dict[str, FloatArray]:
 
 def published(bundle: Bundle) -> dict[str, FloatArray]:
     """The weights in a bundle's graphs, under the published names."""
-    import mindspore as ms
+    from trainer.checkpoint import checkpoint_of
 
-    weights: dict[str, FloatArray] = {}
-    for part in PARTS:
-        graph = ms.load(str(bundle.file(require_graph("torch", bundle, part, "mindir").file)))
-        for name, parameter in ms.nn.GraphCell(graph).parameters_and_names():
-            weights[pytorch_name(name)] = np.array(parameter.asnumpy())
-    return weights
+    parameters = checkpoint_of(bundle).parameters
+    return {pytorch_name(name): value for name, value in parameters.items()}
 
 
 if __name__ == "__main__":

@@ -1,0 +1,119 @@
+"""Which form of the 3D net each library runs fastest: the same weights, exported in three forms.
+
+python -m trainer.reference.heads [--num-segments 4] [--image-size 224] [--width 1]
+
+    as trained   3D convolutions
+    trimmed      the same without the taps in time that no step meets
+    2D           2D convolutions only, batch norm folded: what all ONNX in a bundle is
+
+Random weights, for speed does not depend on them. In turns; it wants the machine to itself.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import mindspore as ms
+import mindspore.nn as nn
+import numpy as np
+
+from ecolite_stream.bench.machine import machine_facts, versions
+from ecolite_stream.bench.timing import time_in_turns
+from ecolite_stream.commands import run
+from ecolite_stream.engines.base import import_library
+from ecolite_stream.engines.check import relative_error
+from ecolite_stream.engines.openvino import infer, settings
+from ecolite_stream.errors import EngineError
+from ecolite_stream.types import FloatArray
+from trainer.deploy import TOLERANCE, export_onnx
+from trainer.network import NetworkConfig, build_network
+from trainer.network.folded import trim_taps
+from trainer.network.planar import planar_head
+
+FORMS = ("as trained", "trimmed", "2D")
+CLASSES = 101
+
+Head = Callable[[FloatArray], FloatArray]
+
+
+def head_of(form: str, config: NetworkConfig) -> nn.Cell:
+    """The head of a network with always the same random weights, in one of `FORMS`."""
+    ms.set_seed(0)
+    network = build_network(config)
+    network.set_train(False)
+    if form == "2D":
+        return planar_head(network, config.num_segments)
+    if form == "trimmed":
+        trim_taps(network, config.num_segments)
+    head: nn.Cell = network.head
+    head.set_train(False)
+    return head
+
+
+def in_mindspore(head: nn.Cell, example: FloatArray, folder: Path) -> Head:
+    """As engine `mindspore` runs it."""
+    ms.export(head, ms.Tensor(example), file_name=str(folder / "head"), file_format="MINDIR")
+    cell = nn.GraphCell(ms.load(str(folder / "head.mindir")))
+    return lambda features: np.array(cell(ms.Tensor(features)).asnumpy())
+
+
+def in_openvino(head: nn.Cell, example: FloatArray, folder: Path) -> Head:
+    """As engine `openvino` runs it."""
+    core = import_library("openvino", "ecolite-stream[openvino]").Core()
+    export_onnx(head, ms.Tensor(example), folder / "head.onnx")
+    compiled = core.compile_model(str(folder / "head.onnx"), "CPU", settings("f32"))
+    request = compiled.create_infer_request()
+    return lambda features: infer(request, features)
+
+
+def in_onnxruntime(head: nn.Cell, example: FloatArray, folder: Path) -> Head:
+    """With ONNX Runtime's default settings."""
+    library = import_library("onnxruntime", "ecolite-stream[onnxruntime]")
+    export_onnx(head, ms.Tensor(example), folder / "head.onnx")
+    session = library.InferenceSession(folder / "head.onnx", providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda features: np.asarray(session.run(None, {name: features})[0])
+
+
+LIBRARIES = {"mindspore": in_mindspore, "openvino": in_openvino, "onnxruntime": in_onnxruntime}
+
+
+@click.command()
+@click.option("--num-segments", default=4, show_default=True, type=click.IntRange(2))
+@click.option("--image-size", default=224, show_default=True)
+@click.option("--width", default=1.0, show_default=True)
+@click.option("--seconds", default=1.6, show_default=True, help="Of measuring each.")
+def main(num_segments: int, image_size: int, width: float, seconds: float) -> None:
+    """Time the head in each form and library, one clip at a time."""
+    config = NetworkConfig("eco_lite", num_segments, image_size, CLASSES, width)
+    shape = (1, num_segments, *build_network(config).feature_shape)
+    features = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    expected = head_of("as trained", config)(ms.Tensor(features)).asnumpy()
+    heads: dict[str, dict[str, Head]] = {library: {} for library in LIBRARIES}
+    for form in FORMS:
+        for library, load in LIBRARIES.items():
+            with tempfile.TemporaryDirectory(prefix="heads-") as folder:
+                heads[library][form] = load(head_of(form, config), features, Path(folder))
+            error = relative_error(heads[library][form](features), expected)
+            if not error <= TOLERANCE:
+                raise EngineError(f"{library}, {form}: off by {error:.1e}")
+    calls = {
+        library: {form: lambda head=head: head(features) for form, head in own.items()}
+        for library, own in heads.items()
+    }
+    for facts in (machine_facts(), versions()):
+        click.echo(", ".join(f"{key} {value}" for key, value in facts.items()))
+    click.echo(f"N={num_segments}, {image_size} px, width {width:g}; p50 in ms, and of as trained")
+    for library, own in time_in_turns(calls, seconds).items():
+        first = own[FORMS[0]].p50_ms
+        times = [
+            f"{form} {time.p50_ms:.2f} ({time.p50_ms / first:.2f})" for form, time in own.items()
+        ]
+        click.echo(f"  {library:12} {', '.join(times)}")
+
+
+if __name__ == "__main__":
+    run(main)
