@@ -171,10 +171,10 @@ def watch_file(
 def events_of(
     predictions: Sequence[Prediction], spec: ModelSpec, config: StreamConfig
 ) -> list[Event]:
-    """Where events begin, in order: what the pipeline makes of the predictions of one stream."""
+    """Events as they ended, in order: what the pipeline makes of the predictions of one stream."""
     decision = decision_for("", config, spec.thresholds)
     told = [event for prediction in predictions for event in decision.observe(prediction)]
-    return [event for event in told if event.kind == "start"]
+    return [event for event in (*told, *decision.finish()) if event.kind == "end"]
 
 
 class _Metered:

@@ -13,6 +13,7 @@ from typing import Any
 from ecolite_stream.bench.online import Moment, Share, events_of, moments_of, watch_file
 from ecolite_stream.bench.report import Table
 from ecolite_stream.bench.same import Agreed, Recorder, agree_offline
+from ecolite_stream.bench.track_events import EventMatch, match_events
 from ecolite_stream.bundle import ModelSpec
 from ecolite_stream.config import StreamConfig
 from ecolite_stream.engines import Engine
@@ -73,6 +74,7 @@ class Agreement:
         covered_s: stream time that the track covers.
         idle_s: of that, where nothing is to be told, but for the memory's span after an action.
         false_events: events that began in that time.
+        events: how far the events are the actions of the track; None where nobody counted.
         agreed: how far the offline path agrees; None where nobody asked.
     """
 
@@ -85,6 +87,7 @@ class Agreement:
     covered_s: float = 0.0
     idle_s: float = 0.0
     false_events: int = 0
+    events: EventMatch | None = None
     agreed: Agreed | None = None
 
     @property
@@ -129,12 +132,13 @@ def watch_track(
     found = agreement(
         video.name, config.memory.policy, moments_of(predictions), track, spec.clip_seconds
     )
-    starts_s = [event.start_s for event in events_of(predictions, spec, config)]
+    events = events_of(predictions, spec, config)
     idle = idle_stretches(track, config.events.ignore, spec.clip_seconds)
     return replace(
         found,
         idle_s=sum(end_s - start_s for start_s, end_s in idle),
-        false_events=sum(a <= start_s < b for a, b in idle for start_s in starts_s),
+        false_events=sum(a <= event.start_s < b for a, b in idle for event in events),
+        events=match_events(events, track, config.events.ignore, spec.clip_seconds),
         agreed=agree_offline(video, recorder.clips, engine, spec) if recorder else None,
     )
 
@@ -204,7 +208,7 @@ def track_table(agreements: Sequence[Agreement], span_s: float) -> Table:
         "Recordings with a label track, streamed",
         (
             *("video", "memory", "live right, settled", "live right, all", "delay s", "unnoticed"),
-            *("switches/min", "false events/h", "idle s"),
+            *("switches/min", "events told", "false events/h", "idle s"),
         ),
         [
             (
@@ -212,6 +216,7 @@ def track_table(agreements: Sequence[Agreement], span_s: float) -> Table:
                 None if a.delay_s is None else f"{a.delay_s:.2f}",
                 f"{a.delays_s.count(None)} of {len(a.delays_s)}",
                 f"{a.switches_per_minute:.1f}",
+                None if a.events is None else str(a.events),
                 None if a.false_events_per_hour is None else f"{a.false_events_per_hour:.1f}",
                 f"{a.idle_s:.0f}",
             )
@@ -220,6 +225,7 @@ def track_table(agreements: Sequence[Agreement], span_s: float) -> Table:
         notes=(
             f"settled: {span_s:g} s or more after the action changed. delay: from the change to "
             "the first right label, the median. unnoticed: changes without one.",
+            "events told: actions with an event of their label; extra: events of none, or doubled.",
             "false events: that begin in idle footage, as ecolite-stream --events tells them; the "
             f"first {span_s:g} s after an action are left out, for the memory still holds it.",
         ),

@@ -27,6 +27,7 @@ from ecolite_stream.bench.track import (
     track_table,
     watch_track,
 )
+from ecolite_stream.bench.track_events import EventMatch
 from ecolite_stream.config import EventConfig, MemoryConfig, StreamConfig
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.preprocess import preprocess
@@ -166,9 +167,9 @@ def test_delays_and_switches_follow_the_track():
     assert found.switches == 4  # 9 s is not covered
     assert found.switches_per_minute == pytest.approx(60 * 4 / 9)
     assert found.false_events_per_hour is None
-    idle = dataclasses.replace(found, idle_s=1800.0, false_events=3)
+    idle = dataclasses.replace(found, idle_s=1800.0, false_events=3, events=EventMatch(9, 8, 1))
     [row] = track_table([idle], 1).rows
-    assert row[4:] == ("1.00", "1 of 3", "26.7", "6.0", "1800")
+    assert row[4:] == ("1.00", "1 of 3", "26.7", "8/9, 1 extra", "6.0", "1800")
     assert track_json(idle)["false_events_per_hour"] == 6
 
 
