@@ -24,14 +24,14 @@ class StreamInput:
         name: as people are shown it, without credentials; no two are equal.
         open: opens the source; it may take its time, and raise a SourceError.
         reconnect: how it is opened again when it is lost; None if never.
-        on_sampled: called with each frame that was due, in the thread that reads: it must not
-            wait.
+        on_sampled: called with each frame that was due, and whether it is of a live source, in
+            the thread that reads: it must not wait.
     """
 
     name: str
     open: Callable[[], Source]
     reconnect: ReconnectConfig | None = None
-    on_sampled: Callable[[Frame], object] = lambda frame: None
+    on_sampled: Callable[[Frame, bool], object] = lambda frame, live: None
 
 
 def opened(source: Source) -> StreamInput:
@@ -134,7 +134,7 @@ class Reader:
             if sample is None:
                 continue
             frames_due.inc()
-            self._stream.on_sampled(frame)
+            self._stream.on_sampled(frame, source.live)
             if not self._inbox.put(sample) or self._stopping.is_set():
                 return
         last = self._state.finish()

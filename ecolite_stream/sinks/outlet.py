@@ -90,6 +90,8 @@ class Outlet:
         if not isinstance(output, self._sink.takes):
             return
         with self._changed:
+            if self.error is not None:
+                self._metrics.not_delivered(self.name, "sink failed")
             if self.error is not None or self._ending:
                 return
             if len(self._waiting) >= CAPACITY:
@@ -125,6 +127,7 @@ class Outlet:
                     self._deliver(*waited)
         except BaseException as error:  # raised again by whoever waits for the run
             if not self._essential:
+                self._metrics.sink_failed(self.name)
                 _log.exception("%s: closing it failed", self.name)
             self.error = error
         finally:
