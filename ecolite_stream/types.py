@@ -29,7 +29,7 @@ class Frame:
             a function, so that frames nobody samples are never converted to BGR.
         arrived_s: when the picture came out of its decoder or device, in seconds on the source's
             monotonic clock (`time.monotonic`); None for frames that no source made.
-        decode_s: seconds the decoder took since the frame before; None where there is none.
+        decode_s: seconds the decoder took since the frame before; None where no decoder was.
     """
 
     stream: str

@@ -115,15 +115,15 @@ def test_sinks_in_trouble_are_seen(browser: Browser, page: Page) -> None:
         "return [...document.querySelectorAll('#sinks li')].map((e) => e.innerText.split('\\n'))"
     )
     assert rows == [
-        ["JsonFileSink", "works", "1 taken"],
-        ["VideoSink", "too slow", "0 taken, 1 frames lost"],
-        ["WebhookSink", "fails", "0 taken, 2 errors, 1 lost"],
+        ["JsonFileSink", "works", "taken 1"],
+        ["VideoSink", "too slow", "taken 0, frames lost 1"],
+        ["WebhookSink", "fails", "taken 0, errors 2, lost 1"],
     ]
     assert browser.driver.title == "(2!) ecolite-stream"
     page.metrics.delivered("WebhookSink", taken, 0.1, None)
     page.metrics.delivered("VideoSink", taken, 0.1, None)
     wait_for(lambda: browser.driver.title == "ecolite-stream")
-    assert "1 lost" in browser.text("#sinks [data-sink=WebhookSink]")  # that stays
+    assert "lost 1" in browser.text("#sinks [data-sink=WebhookSink]")  # that stays
     assert "WebhookSink: works." in browser.text("#said")
 
 
@@ -154,6 +154,22 @@ def test_events_are_told_by_the_time_of_their_stream(browser: Browser) -> None:
         )
         assert len(lanes) == 2
         assert float(lanes[0].rstrip("%")) == pytest.approx(100 * 34.5 / 600, rel=0.05)
+
+
+def test_the_timeline_goes_on_while_labels_come(browser: Browser, page: Page) -> None:
+    """Every message has predictions in it, those with the health of streams too."""
+    opened(browser, page)
+    page.begin("door")
+    wait_for(lambda: browser.count(".track i.lasts") == 1)
+
+    def has_moved() -> bool:
+        for _ in range(20):
+            page.predict("yard")
+            time.sleep(0.02)
+        left = browser.run("return document.querySelector('.track i').style.left")
+        return float(left.rstrip("%")) < 100 * (1 - 2.5 / 600)
+
+    wait_for(has_moved)
 
 
 def test_events_and_their_clips(browser: Browser, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ function begin(message) {
 
 function news(message) {
   for (const prediction of message.predictions ?? []) tiles[prediction.stream]?.predict(prediction);
-  if (message.events) timeline.take(message.events);
+  if (message.events?.length) timeline.take(message.events, message.now_unix_s);
   else if (message.health) timeline.draw(message.now_unix_s);
   for (const tile of tiles) {
     tile.mark(timeline.lasting(tile.number));

@@ -43,7 +43,7 @@ export class Sinks {
     const parts = [
       ["sink", sink.name],
       ["state", words],
-      ["counts", counts.map(([key, word]) => `${count(sink[key])} ${word}`).join(", ")],
+      ["counts", counts.map(([key, word]) => `${word} ${count(sink[key])}`).join(", ")],
     ];
     for (const [className, text] of parts) {
       const span = document.createElement("span");

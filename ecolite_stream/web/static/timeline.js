@@ -44,7 +44,7 @@ export class Timeline {
     return null;
   }
 
-  take(events) {
+  take(events, now_unix_s) {
     for (const event of events) {
       this.events.set(event.event, event);
       this.list_one(event);
@@ -54,7 +54,7 @@ export class Timeline {
       this.rows.delete(this.list.lastElementChild.dataset.event);
       this.list.lastElementChild.remove();
     }
-    this.draw();
+    this.draw(now_unix_s);
   }
 
   show(stream) {
