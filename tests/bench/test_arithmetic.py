@@ -28,7 +28,7 @@ def test_the_published_size():
 
 
 def test_another_network_is_not_counted():
-    assert multiply_adds(spec(224, 1, 4, "eco_full")) is None
+    assert multiply_adds(spec(224, 1, 4, "resnet")) is None
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,50 @@ def test_what_the_layers_do(size: int, width: float, num_segments: int):
         model(torch.zeros(1, num_segments, 3, size, size))
     expected = MultiplyAdds(counts["encoder"] // num_segments, counts["head"])
     assert multiply_adds(spec(size, width, num_segments)) == expected
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize(
+    ("architecture", "size", "width", "num_segments"),
+    [("eco_lite", 64, 0.25, 4), ("eco_full", 64, 0.25, 4), ("eco_full", 74, 0.4, 8)],
+)
+def test_what_the_trainers_layers_do(
+    architecture: str, size: int, width: float, num_segments: int
+) -> None:
+    ms = pytest.importorskip("mindspore")
+    from trainer.network import NetworkConfig, build_network
+    from trainer.network.blocks import PooledProjection
+
+    network = build_network(NetworkConfig(architecture, num_segments, size, 101, width))
+    counts = {"encoder": 0, "head": 0}
+
+    def listen(part: str):
+        def hook(layer, inputs, output) -> None:
+            each = layer.weight[0].size
+            counts[part] += each * output.size
+
+        return hook
+
+    def listen_projection(layer, inputs, output) -> None:
+        counts["encoder"] += layer.conv.weight[0].size * output.size
+
+    own: list[object] = []
+    layers = (ms.nn.Conv2d, ms.nn.Conv3d, ms.nn.Dense)
+    for part in counts:
+        for _, layer in getattr(network, part).cells_and_names():
+            if isinstance(layer, PooledProjection):  # it uses its convolution's weights itself
+                layer.register_forward_hook(listen_projection)
+                own.append(layer.conv)
+            elif isinstance(layer, layers) and not any(layer is other for other in own):
+                layer.register_forward_hook(listen(part))
+    network.encoder(ms.ops.zeros((1, 3, size, size)))
+    network.head(ms.ops.zeros((1, num_segments, *network.feature_shape)))
+    expected = MultiplyAdds(counts["encoder"], counts["head"])
+    assert multiply_adds(spec(size, width, num_segments, architecture)) == expected
+
+
+def test_the_published_size_of_the_full_network() -> None:
+    lite, full = multiply_adds(spec(224, 1, 4)), multiply_adds(spec(224, 1, 4, "eco_full"))
+    assert lite is not None and full is not None
+    assert full.head - lite.head == 1024 * 101  # the classifier sees 1024 numbers more
+    assert 1.9e9 < full.encoder < 2.1e9  # BN-Inception takes 2.0 G multiply-adds

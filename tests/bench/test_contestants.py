@@ -68,9 +68,12 @@ def test_memory_of_a_process_of_its_own(bundle):
 
 
 def test_memory_where_the_system_is_silent(tmp_path: Path):
-    assert peak_mb(tmp_path / "status") is None
-    (tmp_path / "status").write_text("Name: x\nVmHWM:\t 2000 kB\n")
-    assert peak_mb(tmp_path / "status") == 2.048
+    assert peak_mb(tmp_path, 1) is None
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "status").write_text("Name: x\n")
+    assert peak_mb(tmp_path, 1) is None
+    (tmp_path / "1" / "status").write_text("Name: x\nVmHWM:\t 2000 kB\n")
+    assert peak_mb(tmp_path, 1) == 2.048
 
 
 def test_what_frames_cost_from_the_beginning_again_after_the_end():
