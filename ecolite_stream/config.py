@@ -66,7 +66,7 @@ class EventConfig:
     show: bool = False
     enter: float | None = None
     leave: float | None = None
-    min_s: float = 0.5
+    min_s: float = 1.0
     cooldown_s: float = 1.0
     update_every_s: float | None = 5.0
     ignore: tuple[str, ...] = ("idle",)
