@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import itertools
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ecolite_stream.bench.online import Moment, Share, events_of, moments_of, watch_file
+from ecolite_stream.bench.plots import Bar, bar_figure
 from ecolite_stream.bench.report import Table
 from ecolite_stream.bench.same import Agreed, Recorder, agree_offline
 from ecolite_stream.bench.track_events import EventMatch, match_events
@@ -18,6 +19,7 @@ from ecolite_stream.bundle import ModelSpec
 from ecolite_stream.config import StreamConfig
 from ecolite_stream.engines import Engine
 from ecolite_stream.errors import ConfigError
+from ecolite_stream.types import Image
 
 COLUMNS = ("start_s", "end_s", "label")
 
@@ -113,6 +115,7 @@ def watch_track(
     spec: ModelSpec,
     config: StreamConfig,
     offline: bool = False,
+    on_time: Callable[[float], None] = lambda time_s: None,
 ) -> Agreement:
     """Stream a video and hold its predictions against its track.
 
@@ -123,12 +126,15 @@ def watch_track(
         spec: of the bundle.
         config: `top` is the number of labels.
         offline: whether to recognize each prediction's segments by the offline path, too.
+        on_time: called with the stream time of each prediction, in seconds.
 
     Raises:
         SourceError: the video cannot be read.
     """
     recorder = Recorder(engine) if offline else None
-    _, predictions = watch_file(video, recorder or engine, spec, config)
+    _, predictions = watch_file(
+        video, recorder or engine, spec, config, lambda prediction: on_time(prediction.time_s)
+    )
     found = agreement(
         video.name, config.memory.policy, moments_of(predictions), track, spec.clip_seconds
     )
@@ -230,6 +236,17 @@ def track_table(agreements: Sequence[Agreement], span_s: float) -> Table:
             f"first {span_s:g} s after an action are left out, for the memory still holds it.",
         ),
     )
+
+
+def track_figures(agreements: Sequence[Agreement]) -> dict[str, Image]:
+    """How many predictions are right, of each recording and policy."""
+    bars = [
+        Bar(f"{a.video}, {a.policy}, {what}", share.share, str(share), kind)
+        for a in agreements
+        for kind, (what, share) in enumerate({"settled": a.settled, "all": a.all}.items())
+    ]
+    title = "Recordings with a label track: predictions that are right"
+    return {"tracks.png": bar_figure(title, bars, full=1)} if bars else {}
 
 
 def track_json(agreement: Agreement) -> dict[str, Any]:
