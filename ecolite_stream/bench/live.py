@@ -96,14 +96,9 @@ def live_tables(results: Sequence[PolicyResult]) -> list[Table]:
     """Policies side by side; only clips that could be read."""
     clips = {result.policy: _read(result) for result in results}
     return [
-        _seen_table(clips),
+        seen_table(clips),
         _steadiness_table(clips),
-        *(
-            Table(
-                f"Reliability of live scores, memory {name}", BIN_COLUMNS, bin_rows(score_bins(own))
-            )
-            for name, own in clips.items()
-        ),
+        *reliability_tables(clips),
     ]
 
 
@@ -111,13 +106,26 @@ Clips = dict[str, list[ClipResult]]
 """By memory policy."""
 
 
-def _seen_table(clips: Clips) -> Table:
+def seen_table(clips: Clips, what: str = "clip") -> Table:
+    """Right after each of `STEPS`, policies side by side."""
     return Table(
-        "Right when so much of the clip has been seen",
+        f"Right when so much of the {what} has been seen",
         ("seen", *clips),
         [(f"{step} %", *(str(right_after(own, step)) for own in clips.values())) for step in STEPS],
-        notes=("The newest prediction counts; a clip without one yet is not right.",),
+        notes=(f"The newest prediction counts; without one yet no {what} is right.",),
     )
+
+
+def reliability_tables(clips: Clips, what: str = "clips") -> list[Table]:
+    """A table of bins for each policy."""
+    return [
+        Table(
+            f"Reliability of live scores of {what}, memory {name}",
+            BIN_COLUMNS,
+            bin_rows(score_bins(own)),
+        )
+        for name, own in clips.items()
+    ]
 
 
 def _steadiness_table(clips: Clips) -> Table:
@@ -153,8 +161,18 @@ def _steadiness(name: str, clips: Sequence[ClipResult]) -> tuple[Cell, ...]:
 
 
 def live_figures(results: Sequence[PolicyResult]) -> dict[str, Image]:
-    """Accuracy over what has been seen, and the reliability diagram; a line for each policy."""
-    clips = {result.policy: _read(result) for result in results}
+    """Of the clips that could be read."""
+    return behaviour_figures({result.policy: _read(result) for result in results})
+
+
+def behaviour_figures(clips: Clips, what: str = "clip", suffix: str = "") -> dict[str, Image]:
+    """Accuracy over what has been seen, and the reliability diagram, for each policy.
+
+    Args:
+        clips: by policy.
+        what: one of them.
+        suffix: of the files' names.
+    """
     seen = [
         Series(name, [(step, 100 * right_after(own, step).share) for step in STEPS])
         for name, own in clips.items()
@@ -163,10 +181,11 @@ def live_figures(results: Sequence[PolicyResult]) -> dict[str, Image]:
         f"{name}, error {_text(score_error(own), 4)}": score_bins(own)
         for name, own in clips.items()
     }
-    axes = Axis("of the clip seen", 100, " %"), Axis("clips right", 100, " %")
+    axes = Axis(f"of the {what} seen", 100, " %"), Axis(f"{what}s right", 100, " %")
+    title = f"Right when so much of the {what} has been seen"
     return {
-        "seen.png": line_figure("Right when so much of the clip has been seen", *axes, seen),
-        "reliability.png": reliability_figure("Reliability of live scores", bins),
+        f"seen{suffix}.png": line_figure(title, *axes, seen),
+        f"reliability{suffix}.png": reliability_figure("Reliability of live scores", bins),
     }
 
 

@@ -198,7 +198,7 @@ def events_of(
     return [event for event in (*told, *decision.finish()) if event.kind == "end"]
 
 
-class _Metered:
+class Metered:
     """An engine that counts the frames it encodes, and the time it takes; in wall-clock ms."""
 
     def __init__(self, engine: Engine) -> None:
@@ -234,7 +234,7 @@ def watch_clip(
         config: `top` is the number of labels.
         offline: whether to recognize each prediction's segments by the offline path, too.
     """
-    metered = _Metered(engine)
+    metered = Metered(engine)
     recorder = Recorder(metered) if offline else None
     try:
         watched, predictions = watch_file(clip.path, recorder or metered, spec, config)

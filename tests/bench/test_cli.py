@@ -93,10 +93,11 @@ def test_online(bundle: Bundle, clip: Path, tmp_path: Path, capfd):
     args = ("online", "--data", tmp_path / "data", "--bundle", bundle.path, "--engine", ENGINE)
     out = ("--json", file, "--report", tmp_path / "report")
     assert exit_code(*args, *policies, "--track", clip, "--offline", *out) == 0
-    figures = ("seen.png", "reliability.png", "tracks.png")
+    figures = ("seen.png", "reliability.png", "tracks.png", "seen_tracks.png")
     report = require_whole(tmp_path / "report", "online", *figures)
     assert report == json.loads(file.read_text())
     assert (report["scope"]["evaluated"], report["scope"]["of"]) == (2, 2)
+    assert len(report["tracks"][0]["moments"]) >= 3 and report["tracks"][0]["encoded"] >= 4
     assert [memory["memory"] for memory in report["memories"]] == ["window", "paper"]
     assert report["memories"][0]["clips"] == 1
     assert [track["policy"] for track in report["tracks"]] == ["window", "paper"]

@@ -29,6 +29,7 @@ from ecolite_stream.bench.shared import (
     publish,
     reported,
 )
+from ecolite_stream.bench.track_actions import action_figures, action_tables
 from ecolite_stream.bundle import Bundle, ModelSpec, demo_bundle_path, read_bundle
 from ecolite_stream.config import MemoryConfig, StreamConfig
 from ecolite_stream.engines import Engine
@@ -104,6 +105,7 @@ def _report(
     tables = online_tables(results) + live_tables(results) if results else []
     if agreements:
         tables.append(track_bench.track_table(agreements, bundle.spec.clip_seconds))
+        tables += action_tables(agreements)
     if asked.offline:
         tables.append(same_table(_same(results, agreements)))
     settings = {
@@ -121,6 +123,7 @@ def _report(
     figures = {
         **(live_figures(results) if results else {}),
         **track_bench.track_figures(agreements),
+        **action_figures(agreements),
     }
     scope = _scope(asked, results)
     return Report("online", [bundle], scope, settings, tables, content, figures)
