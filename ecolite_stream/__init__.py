@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         SourceError,
     )
     from ecolite_stream.metrics import Metrics
+    from ecolite_stream.naming import NamedSource
     from ecolite_stream.pipeline import Pipeline, stream_inputs
     from ecolite_stream.recognizer import Recognizer
     from ecolite_stream.sinks import ConsoleSink, JsonFileSink, JsonLinesSink, Sink, WebhookSink
@@ -48,6 +49,7 @@ __all__ = [
     "MemoryConfig",
     "Metrics",
     "ModelSpec",
+    "NamedSource",
     "Pipeline",
     "Prediction",
     "Recognizer",
@@ -71,6 +73,7 @@ _HOMES = {
     "engines": ("Engine", "open_engine"),
     "errors": ("BundleError", "ConfigError", "EcoliteError", "EngineError", "SourceError"),
     "metrics": ("Metrics",),
+    "naming": ("NamedSource",),
     "pipeline": ("Pipeline", "stream_inputs"),
     "recognizer": ("Recognizer",),
     "sinks": ("ConsoleSink", "JsonFileSink", "JsonLinesSink", "Sink", "WebhookSink"),

@@ -46,6 +46,7 @@ from ecolite_stream.web.page import with_page
 @click.option(
     "--source",
     multiple=True,
+    metavar="[NAME=]SOURCE",
     help="camera, camera:1, a video file, a URL, - or pattern; again for more streams.",
 )
 @click.option("--bundle", type=click.Path(path_type=Path), help="Model folder. [the embedded one]")

@@ -8,6 +8,7 @@ from pathlib import Path
 from ecolite_stream.engines.names import ENGINE_NAMES
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.memory import POLICIES
+from ecolite_stream.naming import NamedSource
 from ecolite_stream.strict import check_above_zero, check_at_least, check_between, check_one_of
 
 ENGINES = ("auto", *ENGINE_NAMES)
@@ -65,7 +66,7 @@ class EventConfig:
     show: bool = False
     enter: float | None = None
     leave: float | None = None
-    min_s: float = 0.5
+    min_s: float = 1.0
     cooldown_s: float = 1.0
     update_every_s: float | None = 5.0
     ignore: tuple[str, ...] = ("idle",)
@@ -284,8 +285,9 @@ class StreamConfig:
     """Everything `ecolite-stream` can be told.
 
     Attributes:
-        source: what to watch: `camera`, `camera:1`, a path, a URL, `pattern`; several are
-            several streams.
+        source: what to watch: `camera`, `camera:1`, a path, a URL, `pattern`, each with `NAME=`
+            before it or as a `NamedSource` where its stream has a name; several are several
+            streams.
         include: files that name more of them, as `includes` reads them.
         bundle: folder of the model; None is the embedded one.
         engine: `auto`, `openvino` or `mindspore`.
@@ -311,7 +313,7 @@ class StreamConfig:
         web: a page to watch the run with.
     """
 
-    source: tuple[str, ...] = ()
+    source: tuple[str | NamedSource, ...] = ()
     include: tuple[str, ...] = ()
     bundle: Path | None = None
     engine: str = "auto"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ecolite_stream.config import StreamConfig
 from ecolite_stream.errors import ConfigError
+from ecolite_stream.naming import NamedSource
 from ecolite_stream.strict import load_config
 
 
@@ -20,7 +21,7 @@ class CameraFile:
         include: more such files.
     """
 
-    source: tuple[str, ...] = ()
+    source: tuple[str | NamedSource, ...] = ()
     include: tuple[str, ...] = ()
 
 
@@ -39,7 +40,9 @@ def load_stream_config(path: Path) -> StreamConfig:
     return dataclasses.replace(config, source=config.source + found)
 
 
-def _included(patterns: tuple[str, ...], path: Path, seen: list[Path]) -> tuple[str, ...]:
+def _included(
+    patterns: tuple[str, ...], path: Path, seen: list[Path]
+) -> tuple[str | NamedSource, ...]:
     """Sources of the files that a file includes.
 
     Args:
@@ -47,7 +50,7 @@ def _included(patterns: tuple[str, ...], path: Path, seen: list[Path]) -> tuple[
         path: the file.
         seen: every file read so far; these are added.
     """
-    sources: list[str] = []
+    sources: list[str | NamedSource] = []
     for pattern in patterns:
         for file in _files(pattern, path):
             if file.resolve() in seen:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client import (
     CollectorRegistry,
@@ -23,11 +23,14 @@ from prometheus_client import (
 
 from ecolite_stream import __version__
 from ecolite_stream.errors import ConfigError
-from ecolite_stream.types import Event, Prediction, Sent
+from ecolite_stream.types import Event, Prediction, Sample, Sent
 
+STAGES = ("decode", "preprocess", "wait", "encode", "classify")
+"""What happens to a frame, in this order; then a prediction goes to the sinks."""
 STATES = ("connecting", "live", "stalled", "waiting", "ended", "failed")
 LOOPBACK = "127.0.0.1"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_FINER = (0.0001, 0.00025, 0.0005)
 
 
 class _Maker:
@@ -47,10 +50,11 @@ class _Maker:
             f"ecolite_{name}", what, ["stream"], states=list(STATES), registry=self._registry
         )
 
-    def histogram(self, name: str, what: str, label: str) -> Histogram:
-        return Histogram(
-            f"ecolite_{name}", what, [label], buckets=_SECONDS, registry=self._registry
-        )
+    def histogram(
+        self, name: str, what: str, label: str, finer: tuple[float, ...] = ()
+    ) -> Histogram:
+        buckets = (*finer, *_SECONDS)
+        return Histogram(f"ecolite_{name}", what, [label], buckets=buckets, registry=self._registry)
 
     def about_the_process(self) -> None:
         """Its version, memory, processor time and open files."""
@@ -65,6 +69,11 @@ class Metrics:
     Args:
         registry: where they are registered; a new one if None.
         clock: seconds, monotonic.
+
+    Attributes:
+        registry: that one.
+        clock: that one.
+        stages: what observes the seconds of each of `STAGES`.
     """
 
     def __init__(
@@ -73,7 +82,7 @@ class Metrics:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.registry = registry or CollectorRegistry()
-        self._clock = clock
+        self.clock = clock
         self._newest_label: dict[str, str] = {}
         make = _Maker(self.registry)
         make.about_the_process()
@@ -94,7 +103,19 @@ class Metrics:
         self._not_shown = make.counter(
             "sink_frames_dropped", "Frames for which a sink had no room", "sink", "stream"
         )
-        self._stage = make.histogram("stage_seconds", "Time a stage took for one batch", "stage")
+        stage_seconds = make.histogram(
+            "stage_seconds",
+            "Time a stage took: decode, preprocess and wait of a frame, the others of a batch",
+            "stage",
+            _FINER,
+        )
+        self.stages = {stage: stage_seconds.labels(stage) for stage in STAGES}
+        self._delivery = make.histogram(
+            "sink_delivery_seconds",
+            "Time until a sink took what it was sent, tries included",
+            "sink",
+            _FINER,
+        )
         self._latency = make.histogram(
             "latency_seconds", "Time from a frame's arrival to its prediction's sink", "stream"
         )
@@ -134,7 +155,7 @@ class Metrics:
         arrived_s = prediction.arrived_s
         if arrived_s is not None:
             age = self._label_age.labels(stream)
-            age.set_function(lambda: self._clock() - arrived_s)
+            age.set_function(lambda: self.clock() - arrived_s)
 
     def abstained(self, prediction: Prediction) -> None:
         """Its label scored too low for an event: nobody knows what is going on."""
@@ -147,13 +168,28 @@ class Metrics:
     @contextlib.contextmanager
     def timed(self, stage: str) -> Iterator[None]:
         """Observe how long the block takes, as a stage of one batch."""
-        start_s = self._clock()
+        start_s = self.clock()
         yield
-        self._stage.labels(stage).observe(self._clock() - start_s)
+        self.stages[stage].observe(self.clock() - start_s)
 
-    def delivered(self, sink: str, output: Sent, age_s: float | None) -> None:
-        """A sink took something; a prediction's frame arrived so many seconds ago."""
+    def taken(self, samples: Iterable[Sample]) -> None:
+        """The engine is about to encode them: they wait no longer."""
+        now_s = self.clock()
+        for sample in samples:
+            if sample.ready_s is not None:
+                self.stages["wait"].observe(now_s - sample.ready_s)
+
+    def delivered(self, sink: str, output: Sent, delivery_s: float, age_s: float | None) -> None:
+        """A sink took something, so many seconds after it was sent.
+
+        Args:
+            sink: its name.
+            output: what it took.
+            delivery_s: seconds since that was sent to it.
+            age_s: seconds since a prediction's frame arrived, where that is known.
+        """
         self._delivered.labels(sink).inc()
+        self._delivery.labels(sink).observe(delivery_s)
         if age_s is not None and isinstance(output, Prediction):
             self._latency.labels(output.stream).observe(age_s)
 

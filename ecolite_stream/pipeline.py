@@ -22,6 +22,7 @@ from ecolite_stream.engines.base import Engine
 from ecolite_stream.errors import ConfigError, SourceError
 from ecolite_stream.inbox import Inbox
 from ecolite_stream.metrics import Metrics
+from ecolite_stream.naming import NamedSource, named_source
 from ecolite_stream.reader import Reader, StreamInput
 from ecolite_stream.recognizer import check_fits
 from ecolite_stream.rounds import Rounds
@@ -225,17 +226,20 @@ class Pipeline:
 
 
 def stream_inputs(
-    specs: Sequence[str], *, realtime: bool = False, reconnect: ReconnectConfig | None = None
+    specs: Sequence[str | NamedSource],
+    *,
+    realtime: bool = False,
+    reconnect: ReconnectConfig | None = None,
 ) -> list[StreamInput]:
     """What a user names, ready to be opened.
 
     Args:
-        specs: as `open_source` takes them.
+        specs: as `open_source` takes them, each with `NAME=` before it where it has a name.
         realtime: show recordings at their own speed.
         reconnect: how live sources that are lost are opened again; None if never.
 
     Raises:
-        ConfigError: standard input is named twice.
+        ConfigError: a name cannot be one, or is there twice; so is standard input.
     """
     if reconnect is not None and not reconnect.enabled:
         reconnect = None
@@ -250,19 +254,30 @@ def stream_inputs(
             again,
         )
 
-    names = stream_names(specs)
-    return [stream_input(spec, name) for spec, name in zip(specs, names, strict=True)]
+    sources = [named_source(spec) for spec in specs]
+    names = stream_names(sources)
+    return [stream_input(one.url, name) for one, name in zip(sources, names, strict=True)]
 
 
-def stream_names(specs: Sequence[str]) -> list[str]:
-    """How sources are called, in output and logs: as the user wrote them, without credentials.
+def stream_names(sources: Sequence[NamedSource]) -> list[str]:
+    """How streams are called, everywhere: by their names, or as the source without credentials.
 
     Raises:
-        ConfigError: standard input is named twice.
+        ConfigError: two have the same name, or standard input is there twice.
     """
-    if specs.count(STDIN) > 1:
+    if [source.url for source in sources].count(STDIN) > 1:
         raise ConfigError("standard input, -, is named twice as a source; it can be read once")
-    return distinct_names(NAME if spec == STDIN else redact_url(spec) for spec in specs)
+    unnamed = distinct_names(
+        NAME if source.url == STDIN else redact_url(source.url)
+        for source in sources
+        if source.name is None
+    )
+    others = iter(unnamed)
+    names = [next(others) if source.name is None else source.name for source in sources]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"two streams are called {name!r}; give each a name of its own")
+    return names
 
 
 def distinct_names(specs: Iterable[str]) -> list[str]:

@@ -11,6 +11,7 @@ from ecolite_stream.config import StreamConfig
 from ecolite_stream.engines import choose_engine
 from ecolite_stream.errors import ConfigError, SourceError
 from ecolite_stream.metrics import parse_address
+from ecolite_stream.naming import NamedSource, named_source
 from ecolite_stream.pipeline import stream_names
 from ecolite_stream.recognizer import check_fits
 from ecolite_stream.sinks import WebhookSink, mqtt_sink
@@ -31,24 +32,26 @@ def planned(config: StreamConfig) -> Iterator[str]:
     """
     if not config.source:
         raise ConfigError("no source; name one under source or in an included file")
-    _check_sources(config.source)
+    sources = [named_source(source) for source in config.source]
+    names = stream_names(sources)
+    _check_sources(sources)
     bundle = read_bundle(config.bundle or demo_bundle_path())
     check_fits(config, bundle.spec)
-    names = stream_names(config.source)
     shared = _shared(config, bundle, names)
     every = f"a label every {config.every_s:g} s from {_memory(config, bundle)}"
-    for name, spec in zip(names, config.source, strict=True):
-        yield f"{name}: {_kind(config, spec)}; {every}"
+    for name, source in zip(names, sources, strict=True):
+        shown = name if source.name is None else f"{name} ({redact_url(source.url)})"
+        yield f"{shown}: {_kind(config, source.url)}; {every}"
     yield shared
 
 
-def _check_sources(specs: tuple[str, ...]) -> None:
+def _check_sources(sources: Sequence[NamedSource]) -> None:
     wrong = []
-    for spec in specs:
+    for source in sources:
         try:
-            check_spec(spec)
+            check_spec(source.url)
         except SourceError as error:
-            wrong.append(str(error))
+            wrong.append(str(error) if source.name is None else f"{source.name}: {error}")
     if wrong:
         raise ConfigError(" | ".join(wrong))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from ecolite_stream.metrics import Metrics
 from ecolite_stream.sources import Source
 from ecolite_stream.sources.reconnect import Reconnecting
 from ecolite_stream.stream_state import StreamState
-from ecolite_stream.types import Frame
+from ecolite_stream.types import Frame, Sample
 
 
 @dataclass(frozen=True)
@@ -23,14 +24,14 @@ class StreamInput:
         name: as people are shown it, without credentials; no two are equal.
         open: opens the source; it may take its time, and raise a SourceError.
         reconnect: how it is opened again when it is lost; None if never.
-        on_sampled: called with each frame that was due, in the thread that reads: it must not
-            wait.
+        on_sampled: called with each frame that was due, and whether it is of a live source, in
+            the thread that reads: it must not wait.
     """
 
     name: str
     open: Callable[[], Source]
     reconnect: ReconnectConfig | None = None
-    on_sampled: Callable[[Frame], object] = lambda frame: None
+    on_sampled: Callable[[Frame, bool], object] = lambda frame, live: None
 
 
 def opened(source: Source) -> StreamInput:
@@ -123,19 +124,33 @@ class Reader:
         self._metrics.state(self.name, "live")
         frames_read = self._metrics.frames_read.labels(self.name)
         frames_due = self._metrics.frames_due.labels(self.name)
+        decode = self._metrics.stages["decode"]
         for frame in source:
             frames_read.inc()
+            if frame.decode_s is not None:
+                decode.observe(frame.decode_s)
             self._show(frame, source.live)
-            sample = self._state.take(frame)
+            sample = self._take(frame)
             if sample is None:
                 continue
             frames_due.inc()
-            self._stream.on_sampled(frame)
+            self._stream.on_sampled(frame, source.live)
             if not self._inbox.put(sample) or self._stopping.is_set():
                 return
         last = self._state.finish()
         if last is not None and not self._stopping.is_set():
             self._inbox.put(last)
+
+    def _take(self, frame: Frame) -> Sample | None:
+        """The frame as a sample, where it is due, which waits from now on."""
+        clock = self._metrics.clock
+        began_s = clock()
+        sample = self._state.take(frame)
+        if sample is None:
+            return None
+        ready_s = clock()
+        self._metrics.stages["preprocess"].observe(ready_s - began_s)
+        return dataclasses.replace(sample, ready_s=ready_s)
 
     def _slot(self, live: bool) -> Slot:
         """Room for what is due between two predictions, and one more."""

@@ -61,6 +61,7 @@ class Rounds:
         samples = current.samples
         if not samples:
             return []
+        self._metrics.taken(samples)
         with self._metrics.timed("encode"):
             features_KCHW = engine.encode(np.stack([sample.image for sample in samples]))
         clips: list[tuple[StreamState, FloatArray]] = []

@@ -10,6 +10,7 @@ from typing import Any, cast
 import click
 
 from ecolite_stream.errors import SourceError
+from ecolite_stream.naming import named_source
 from ecolite_stream.sources import open_source, redact_url
 from ecolite_stream.sources.container import ContainerSource
 from ecolite_stream.sources.probe import Measured, Probe
@@ -25,17 +26,25 @@ _MANY_CORES = 0.25
 
 
 @click.command()
-@click.option("--source", required=True, help="camera, camera:1, a video file, a URL, or pattern.")
+@click.option(
+    "--source",
+    metavar="[NAME=]SOURCE",
+    required=True,
+    help="camera, camera:1, a video file, a URL, or pattern.",
+)
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
 def check(source: str, as_json: bool) -> None:
     """Tell within ten seconds whether a source is usable, and what to change about it.
 
     Exit codes: 0 it is usable, 3 it is not.
     """
-    name = redact_url(source)
+    named = named_source(source)
+    name = named.name or redact_url(named.url)
     probe = Probe(
         name,
-        lambda: cast(ContainerSource, open_source(source, end_is_worth_a_warning=False)),
+        lambda: cast(
+            ContainerSource, open_source(named.url, name=name, end_is_worth_a_warning=False)
+        ),
     )
     try:
         measured = probe.measure()

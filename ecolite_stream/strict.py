@@ -72,7 +72,7 @@ class _StrictLoader(yaml.SafeLoader):
             if key_node.value in seen:
                 line = key_node.start_mark.line + 1
                 raise yaml.MarkedYAMLError(
-                    problem=f"key {key_node.value!r} is there twice, again in line {line}"
+                    problem=f"key {_shown(key_node.value)} is there twice, again in line {line}"
                 )
             seen.add(key_node.value)
         return super().construct_mapping(node, deep)
@@ -89,7 +89,7 @@ def make_config(kind: type[Config], values: Mapping[str, Any], where: str) -> Co
     names = [field.name for field in fields]
     for key in values:
         if key not in names:
-            raise ConfigError(f"{where}: unknown key {key!r}{_nearest_hint(str(key), names)}")
+            raise ConfigError(f"{where}: unknown key {_shown(key)}{_nearest_hint(str(key), names)}")
     needed = [f.name for f in fields if f.default is f.default_factory is dataclasses.MISSING]
     if missing := [name for name in needed if name not in values]:
         raise ConfigError(f"{where}: missing key {', '.join(missing)}")
@@ -110,7 +110,7 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
     if origin in (typing.Union, types.UnionType):
         if value is None:
             return None
-        return _convert(value, next(a for a in args if a is not type(None)), where)
+        return _convert(value, _fitting(args, value), where)
     if origin is tuple:
         items = value if isinstance(value, list | tuple) else [value]
         return tuple(_convert(item, args[0], where) for item in items)
@@ -121,6 +121,13 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
             return {key: _convert(item, args[1], f"{where}: {key}") for key, item in value.items()}
         return make_config(typing.cast(type, hint), value, where)
     return _convert_plain(value, hint, where)
+
+
+def _fitting(hints: tuple[Any, ...], value: Any) -> Any:
+    """The first of several kinds, but a dataclass's for keys and values."""
+    kinds = [hint for hint in hints if hint is not type(None)]
+    wants_keys = isinstance(value, Mapping)
+    return next((k for k in kinds if dataclasses.is_dataclass(k) == wants_keys), kinds[0])
 
 
 def _convert_plain(value: Any, hint: Any, where: str) -> Any:

@@ -29,6 +29,7 @@ class Frame:
             a function, so that frames nobody samples are never converted to BGR.
         arrived_s: when the picture came out of its decoder or device, in seconds on the source's
             monotonic clock (`time.monotonic`); None for frames that no source made.
+        decode_s: seconds the decoder took since the frame before; None where no decoder was.
     """
 
     stream: str
@@ -36,6 +37,7 @@ class Frame:
     time_s: float
     pixels: Image | Callable[[], Image] = field(repr=False)
     arrived_s: float | None = None
+    decode_s: float | None = None
 
     @property
     def image(self) -> Image:
@@ -55,6 +57,8 @@ class Sample:
         image: (3, S, S) float32.
         predicts: whether a prediction is due with it.
         starts_afresh: whether what came before it is to be forgotten.
+        ready_s: when it began to wait for the engine, on the clock of who counts; None where
+            nobody does.
     """
 
     stream: str
@@ -64,6 +68,7 @@ class Sample:
     image: FloatArray = field(repr=False)
     predicts: bool
     starts_afresh: bool = False
+    ready_s: float | None = None
 
     def after(self, dropped: Sample) -> Sample:
         """This one, with what a dropped older one was to bring about."""

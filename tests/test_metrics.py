@@ -8,6 +8,7 @@ import socket
 import threading
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -15,11 +16,13 @@ from prometheus_client import CollectorRegistry
 from ecolite_stream import __version__
 from ecolite_stream.config import EventConfig, StreamConfig
 from ecolite_stream.errors import ConfigError
-from ecolite_stream.metrics import Metrics, parse_address, serve
-from ecolite_stream.pipeline import Pipeline
+from ecolite_stream.metrics import STAGES, Metrics, parse_address, serve
+from ecolite_stream.pipeline import Pipeline, stream_inputs
 from ecolite_stream.reader import opened
-from ecolite_stream.types import Prediction
+from ecolite_stream.sinks.outlet import Outlet
+from ecolite_stream.types import Prediction, Sample
 from tests.fakes import ListSink, ListSource, NumberEngine, frames, spec_of
+from tests.videos import write_numbered_video
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -125,6 +128,54 @@ def test_abstentions_are_predictions_that_no_event_could_begin_with(
     predictions = total("ecolite_predictions_total")
     assert predictions > 5
     assert total("ecolite_abstentions_total") == share * predictions
+
+
+def test_every_stage_is_timed_as_often_as_it_happens(tmp_path: Path) -> None:
+    metrics, sink = Metrics(), ListSink()
+    film = write_numbered_video(tmp_path / "film.mp4", 100)
+    Pipeline(stream_inputs([str(film)]), NumberEngine, spec_of(), [sink], None, metrics).run()
+    value = metrics.registry.get_sample_value
+    due = value("ecolite_frames_due_total", {"stream": str(film)})
+    counts = {
+        stage: value("ecolite_stage_seconds_count", {"stage": stage}) or 0 for stage in STAGES
+    }
+    assert due is not None and 5 < due < 100
+    assert (counts["decode"], counts["preprocess"], counts["wait"]) == (100, due, due)
+    assert counts["classify"] == len(sink.predictions)
+    assert counts["encode"] - counts["classify"] in (0, 1)  # the last frames lead to no label
+    delivered = value("ecolite_sink_delivery_seconds_count", {"sink": "ListSink"})
+    assert delivered == len(sink.predictions)
+    for stage in ("decode", "preprocess", "wait"):
+        assert (value("ecolite_stage_seconds_sum", {"stage": stage}) or 0) > 0
+
+
+def test_a_sample_waits_until_it_is_taken() -> None:
+    metrics = Metrics(clock=lambda: 12.0)
+    image = frames(1, 25)[0].image.astype("float32")
+    waits = [Sample("s", 0, 0.0, None, image, True, ready_s=since) for since in (11.9, 9.0, None)]
+    metrics.taken(waits)
+    value = metrics.registry.get_sample_value
+    assert value("ecolite_stage_seconds_count", {"stage": "wait"}) == 2
+    assert value("ecolite_stage_seconds_sum", {"stage": "wait"}) == pytest.approx(3.1)
+
+
+def test_delivery_counts_from_the_queue_and_all_tries() -> None:
+    now_s, tries = [100.0], []
+
+    def fail_once() -> None:
+        now_s[0] += 1.0
+        tries.append(now_s[0])
+        if len(tries) == 1:
+            raise OSError("away")
+
+    metrics = Metrics()
+    sink = ListSink(fail_once)
+    outlet = Outlet(sink, metrics, retry_after_s=(0.0,), clock=lambda: now_s[0])
+    outlet.send(prediction())
+    outlet.end()
+    assert outlet.join(10)
+    value = metrics.registry.get_sample_value
+    assert value("ecolite_sink_delivery_seconds_sum", {"sink": "ListSink"}) == 2.0
 
 
 def scrape(port: int) -> dict[str, float]:

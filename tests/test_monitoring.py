@@ -98,6 +98,14 @@ def test_every_alert_is_explained() -> None:
         assert f"`{alert}`" in text
 
 
+def test_every_metric_is_explained() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text()
+    for metric in Metrics().registry.collect():
+        if metric.name.startswith("ecolite_"):
+            ending = {"counter": "_total", "info": "_info"}.get(metric.type, "")
+            assert f"`{metric.name.removeprefix('ecolite_')}{ending}`" in text, metric.name
+
+
 def test_promtool_takes_the_configuration() -> None:
     check = [program("promtool"), "check", "config", FOLDER / "prometheus.yml"]
     result = subprocess.run(check, capture_output=True, text=True, timeout=60)

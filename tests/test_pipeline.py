@@ -348,6 +348,16 @@ def test_a_source_that_cannot_be_opened_does_not_keep_the_others_from_it(
     assert {p.stream for p in sink.predictions} == {path, f"{path}#2"}
 
 
+@pytest.mark.parametrize("live", [True, False])
+def test_who_is_shown_due_frames_learns_whether_they_are_live(live: bool) -> None:
+    source, shown = ListSource("s", frames(50, 25), live=live), []
+    stream = StreamInput(
+        "s", lambda: source, on_sampled=lambda frame, is_live: shown.append(is_live)
+    )
+    Pipeline([stream], NumberEngine, spec_of(), [ListSink()]).run()
+    assert shown and set(shown) == {live}
+
+
 def test_names_have_no_credentials() -> None:
     (stream,) = stream_inputs(["gopher://me:secret@host/a"])
     assert "secret" not in stream.name

@@ -46,7 +46,8 @@ def test_a_line_for_each_stream_and_one_for_all(check: Check, tmp_path: Path) ->
             "metrics: 9464\n".replace("9464", "'9464'")
             + "web: {address: 0.0.0.0:8080}",
             "cameras/door.yaml": "source: rtsp://me:hush@door/live",
-            "cameras/gate.yaml": "source: [camera, 'rtsp://me:hush@door/live']",
+            "cameras/gate.yaml": "source: [camera, 'rtsp://me:hush@door/live',\n"
+            "  {name: gate, url: 'rtsp://me:hush@door/live'}, 'yard=camera:1']",
         },
     )
     code, out, err = check("--config", path)
@@ -58,6 +59,8 @@ def test_a_line_for_each_stream_and_one_for_all(check: Check, tmp_path: Path) ->
         f"rtsp://door/live: live, opened again when lost; {every}",
         f"camera: live, opened again when lost; {every}",
         f"rtsp://door/live#2: live, opened again when lost; {every}",
+        f"gate (rtsp://door/live): live, opened again when lost; {every}",
+        f"yard (camera:1): live, opened again when lost; {every}",
         f"all streams: bundle {demo_bundle_path()}, 11 labels; engine openvino; predictions to "
         f"stdout; all to {log}; events to https://host/hook; metrics at 127.0.0.1:9464; "
         "page at 0.0.0.0:8080",
@@ -104,6 +107,9 @@ def test_options_count_too(check: Check) -> None:
     ("args", "code", "words"),
     [
         ([], 2, "no source"),
+        (["--source", "a=pattern", "--source", "a=camera"], 2, "two streams are called 'a'"),
+        (["--source", "a:hush=rtsp://b"], 2, "the name of a source has : in it"),
+        (["--source", "gate=rtps://me:hush@door"], 2, "gate: rtps://door: unknown kind"),
         (["--source", "rtps://me:hush@door"], 2, "rtps://door: unknown kind of URL rtps://"),
         (["--source", "no.mp4", "--source", "camera:x"], 2, "no.mp4: no such file; check the"),
         (["--source", "no.mp4", "--source", "camera:x"], 2, "the camera is 'x'"),
@@ -122,6 +128,7 @@ def test_what_is_wrong_in_one_line(check: Check, args: list[str], code: int, wor
     assert (ended, out) == (code, [])
     (line,) = err
     assert line.startswith("error: ") and words in line
+    assert "hush" not in line
 
 
 def test_a_configuration_that_is_not_the_bundles(check: Check, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import dataclasses
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
@@ -33,14 +33,25 @@ RESULT = "online.json"
 
 @dataclass(frozen=True)
 class FoldResult:
-    """What came of one fold: (right, of how many) clips, and predictions of a full memory."""
+    """What came of one fold: (right, of how many).
+
+    Attributes:
+        fold: its number.
+        clips: clips.
+        half: clips by the newest prediction when half of them has been seen.
+        full: predictions of a full memory.
+    """
 
     fold: int
     clips: tuple[int, int]
+    half: tuple[int, int]
     full: tuple[int, int]
 
     def __str__(self) -> str:
-        return f"fold {self.fold}: clips {share(self.clips)}, full memory {share(self.full)}"
+        return (
+            f"fold {self.fold}: clips {share(self.clips)}, half-way {share(self.half)}, "
+            f"full memory {share(self.full)}"
+        )
 
 
 def share(counts: tuple[int, int]) -> str:
@@ -52,12 +63,20 @@ def share(counts: tuple[int, int]) -> str:
 def summary(results: Sequence[FoldResult]) -> str:
     """Mean and spread over the folds, and the sum."""
     shares = [100 * right / total for right, total in (result.clips for result in results)]
-    total = (sum(r.clips[0] for r in results), sum(r.clips[1] for r in results))
+    total = summed(result.clips for result in results)
+    half = summed(result.half for result in results)
     spread = f" +- {stdev(shares):.1f}" if len(shares) > 1 else ""
     return (
         f"mean of {len(results)} folds {mean(shares):.1f} %{spread} (standard deviation), "
-        f"lowest {min(shares):.1f} %, highest {max(shares):.1f} %; all clips {share(total)}"
+        f"lowest {min(shares):.1f} %, highest {max(shares):.1f} %; all clips {share(total)}, "
+        f"half-way {share(half)}"
     )
+
+
+def summed(counts: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    """(right, of how many) of all together."""
+    right, total = zip(*counts, strict=True)
+    return sum(right), sum(total)
 
 
 def run_fold(config: TrainConfig, fold: int) -> FoldResult:
@@ -102,7 +121,8 @@ def read_result(fold: int, path: Path) -> FoldResult:
     """The counts in a report of `ecolite-bench online`."""
     found = json.loads(path.read_text(encoding="utf-8"))["memories"][0]
     clips = (found["clips_right"], found["clips"])
-    return FoldResult(fold, clips, (found["live_full_right"], found["live_full"]))
+    half = (found["right_after_percent"]["50"], found["clips"])
+    return FoldResult(fold, clips, half, (found["live_full_right"], found["live_full"]))
 
 
 def _run_module(words: Sequence[str], log: Path) -> None:

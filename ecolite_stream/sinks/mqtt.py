@@ -18,6 +18,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from ecolite_stream.config import MqttConfig
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.sinks.base import Sink
+from ecolite_stream.sinks.dates import Dates
 from ecolite_stream.sources.redact import redact_url
 from ecolite_stream.types import Event, Output, Prediction
 
@@ -68,7 +69,7 @@ class MqttSink(Sink):
         self._shown = redact_url(config.url)
         self._prefix = config.prefix
         self._predictions = config.predictions
-        self._dates = _Dates(clock)
+        self._dates = Dates(clock)
         self._events: dict[str, dict[str, Any]] = {}  # as last told, by id, while they last
         self._states = {self._topic(name, "action"): _State(NO_ACTION) for name in streams}
         self._gone = threading.Event()
@@ -103,7 +104,7 @@ class MqttSink(Sink):
             self._gone.wait(_LAST_WORDS_S)
 
     def _send_event(self, event: Event) -> None:
-        after = {**self._dates.of(event), **event.as_dict()}
+        after = {**_as_frigate(event, self._dates.zero_unix_s(event)), **event.as_dict()}
         message = {
             "type": _TYPES[event.kind],
             "before": self._events.get(event.id, after),
@@ -234,32 +235,18 @@ class _State:
             info.wait_for_publish(timeout_s)
 
 
-class _Dates:
-    """When events were, by the time of day, as Frigate tells it; a live source's, that is."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._zero_unix_s: dict[str, float] = {}  # when a stream's time was 0, by its name
-
-    def observe(self, prediction: Prediction) -> None:
-        arrived_unix_s = self._clock() - (prediction.latency_ms or 0) / 1e3
-        self._zero_unix_s[prediction.stream] = arrived_unix_s - prediction.time_s
-
-    def of(self, event: Event) -> dict[str, Any]:
-        """What Frigate calls the facts of an event."""
-        zero = self._zero_unix_s.get(event.stream)
-        if zero is None:
-            zero = self._clock() - (event.start_s if event.end_s is None else event.end_s)
-        ended = None if event.end_s is None else round(zero + event.end_s, 3)
-        return {
-            "id": event.id,
-            "camera": event.stream,
-            "label": event.label,
-            "start_time": round(zero + event.start_s, 3),
-            "end_time": ended,
-            "top_score": round(event.peak_score, 4),
-            "score": round(event.mean_score, 4),
-        }
+def _as_frigate(event: Event, zero_unix_s: float) -> dict[str, Any]:
+    """What Frigate calls the facts of an event; its times are right where the stream is live."""
+    ended = None if event.end_s is None else round(zero_unix_s + event.end_s, 3)
+    return {
+        "id": event.id,
+        "camera": event.stream,
+        "label": event.label,
+        "start_time": round(zero_unix_s + event.start_s, 3),
+        "end_time": ended,
+        "top_score": round(event.peak_score, 4),
+        "score": round(event.mean_score, 4),
+    }
 
 
 def _split(url: str, shown: str) -> tuple[urllib.parse.SplitResult, str, int]:

@@ -25,8 +25,8 @@ _WAIT_S = 1.0
 class OutletMetrics(Protocol):
     """What an outlet counts; see `metrics.Metrics`."""
 
-    def delivered(self, sink: str, output: Sent, age_s: float | None) -> None:
-        """A sink took something; a prediction's frame arrived so many seconds ago."""
+    def delivered(self, sink: str, output: Sent, delivery_s: float, age_s: float | None) -> None:
+        """A sink took something, so many seconds after it was sent."""
 
     def sink_failed(self, sink: str) -> None:
         """A sink raised something."""
@@ -72,7 +72,7 @@ class Outlet:
         self._on_change = on_change
         self._retry_after_s = retry_after_s
         self._clock = clock
-        self._waiting: deque[Sent] = deque()
+        self._waiting: deque[tuple[float, Sent]] = deque()  # since when, and what
         self._lost = 0
         self._ending = False
         self._stopping = threading.Event()
@@ -90,12 +90,14 @@ class Outlet:
         if not isinstance(output, self._sink.takes):
             return
         with self._changed:
+            if self.error is not None:
+                self._metrics.not_delivered(self.name, "sink failed")
             if self.error is not None or self._ending:
                 return
             if len(self._waiting) >= CAPACITY:
                 self._waiting.popleft()
                 self._metrics.not_delivered(self.name, "sink too slow")
-            self._waiting.append(output)
+            self._waiting.append((self._clock(), output))
             self._changed.notify_all()
 
     def end(self) -> None:
@@ -121,26 +123,27 @@ class Outlet:
     def _run(self) -> None:
         try:
             with self._sink:
-                while (output := self._next()) is not None:
-                    self._deliver(output)
+                while (waited := self._next()) is not None:
+                    self._deliver(*waited)
         except BaseException as error:  # raised again by whoever waits for the run
             if not self._essential:
+                self._metrics.sink_failed(self.name)
                 _log.exception("%s: closing it failed", self.name)
             self.error = error
         finally:
             self._on_change()
 
-    def _next(self) -> Sent | None:
+    def _next(self) -> tuple[float, Sent] | None:
         with self._changed:
             while not (self._waiting or self._ending):
                 self._changed.wait(_WAIT_S)
             if not self._waiting:
                 return None
-            output = self._waiting.popleft()
+            waited = self._waiting.popleft()
         self._on_change()
-        return output
+        return waited
 
-    def _deliver(self, output: Sent) -> None:
+    def _deliver(self, sent_s: float, output: Sent) -> None:
         for wait_s in (*(() if self._lost else self._retry_after_s), None):
             age_s = None
             if isinstance(output, Prediction) and output.arrived_s is not None:
@@ -153,7 +156,7 @@ class Outlet:
                     raise
                 self._failed(error)
             else:
-                self._delivered(output, age_s)
+                self._delivered(output, self._clock() - sent_s, age_s)
                 return
             if wait_s is None or self._stopping.wait(wait_s):
                 break
@@ -167,8 +170,8 @@ class Outlet:
             _log.warning("%s failed: %s; trying again", self.name, reason)
         self._lost = max(self._lost, 0)
 
-    def _delivered(self, output: Sent, age_s: float | None) -> None:
-        self._metrics.delivered(self.name, output, age_s)
+    def _delivered(self, output: Sent, delivery_s: float, age_s: float | None) -> None:
+        self._metrics.delivered(self.name, output, delivery_s, age_s)
         if self._lost:
             _log.warning("%s works again; %d predictions were lost", self.name, self._lost)
             self._lost = 0

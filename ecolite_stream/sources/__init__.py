@@ -95,7 +95,8 @@ def _opener(spec: str, name: str) -> Callable[[], Source]:
         return partial(CameraSource, int(device[1]), name=name)
     if kind == "pattern":
         return partial(PatternSource, Pattern.parse(rest), name=name)
-    check_file(Path(spec), name)
+    shown = redact_url(spec)
+    check_file(Path(spec), name if name == shown else f"{name} ({shown})")
     return partial(FileSource, spec, name=name)
 
 

@@ -204,14 +204,17 @@ class ContainerSource(Source):
                 self._busy.release()
 
     def _read(self) -> Generator[Frame, None, None]:
-        index, time_s = 0, 0.0
+        index, time_s, decode_s = 0, 0.0, 0.0
         for packet in self._packets():
-            for picture in self._decode(packet):
+            began_s = time.perf_counter()
+            pictures = self._decode(packet)
+            decode_s += time.perf_counter() - began_s
+            for picture in pictures:
                 arrived_s = self._clock()
                 time_s = self._ascending.checked(self._times.time_s(picture, arrived_s))
                 self._damage.decoded(time_s, flushed=packet.size == 0)
-                yield Frame(self.name, index, time_s, LazyImage(picture), arrived_s)
-                index += 1
+                yield Frame(self.name, index, time_s, LazyImage(picture), arrived_s, decode_s)
+                index, decode_s = index + 1, 0.0
         if index == 0 and not self._closing.is_set():
             raise SourceError(
                 f"{self.name}: no frame can be decoded ({self._stream.codec_context.name} video); "

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ecolite_stream.sinks.base import Sink
+from ecolite_stream.sinks.dates import Dates
 from ecolite_stream.types import Event, Output, Prediction
 from ecolite_stream.web.clips import clip_name
 
@@ -58,6 +59,8 @@ class Board(Sink):
         self.streams = tuple(streams)
         self._numbers = {name: number for number, name in enumerate(self.streams)}
         self._clock = clock
+        self._dates = Dates(clock)
+        self._live: dict[str, bool] = {}
         self._version = 0
         self._predictions: dict[int, _Noted] = {}
         self._events: dict[str, _Noted] = {}
@@ -67,6 +70,7 @@ class Board(Sink):
         with self._lock:
             self._version += 1
             if isinstance(output, Prediction):
+                self._dates.observe(output)
                 number = self._numbers[output.stream]
                 facts = {**output.as_dict(), "stream": number}
                 self._predictions[number] = _Noted(facts, self._version)
@@ -75,6 +79,10 @@ class Board(Sink):
 
     def close(self) -> None:
         """What is on the board stays."""
+
+    def note_live(self, stream: str, live: bool) -> None:
+        """Whether the events of a stream have a time of day; never waits."""
+        self._live[stream] = live
 
     def link_clips(self, names: Collection[str]) -> None:
         """Let each event have its clip if its file is among these names, and none otherwise."""
@@ -99,16 +107,31 @@ class Board(Sink):
             )
 
     def _note_event(self, event: Event) -> None:
-        now_s = self._clock()
         before = self._events.get(event.id)
-        told_unix_s = before.facts["told_unix_s"] if before else now_s
+        live = self._live.get(event.stream, False)
+        began_unix_s, ended_unix_s = self._when(event, live, before)
         facts = {
             **event.as_dict(),
             "stream": self._numbers[event.stream],
-            "told_unix_s": told_unix_s,
-            "ended_unix_s": None if event.end_s is None else now_s,
+            "live": live,
+            "began_unix_s": began_unix_s,
+            "ended_unix_s": ended_unix_s,
             "clip": before.facts["clip"] if before else None,
         }
         self._events[event.id] = _Noted(facts, self._version)
         while len(self._events) > EVENTS_KEPT:
             del self._events[next(iter(self._events))]
+
+    def _when(self, event: Event, live: bool, before: _Noted | None) -> tuple[float, float | None]:
+        """Times of day at which it began and ended, None while it lasts.
+
+        They are those of the frames where the stream is live, however late the event was told. A
+        recording's frames have none: there it is when the event was told.
+        """
+        if before is not None:
+            began = before.facts["began_unix_s"]
+        else:
+            began = self._dates.zero_unix_s(event) + event.start_s if live else self._clock()
+        if event.end_s is None:
+            return began, None
+        return began, began + event.end_s - event.start_s if live else self._clock()

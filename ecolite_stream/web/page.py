@@ -14,6 +14,7 @@ from ecolite_stream.errors import ConfigError
 from ecolite_stream.metrics import Metrics
 from ecolite_stream.reader import StreamInput
 from ecolite_stream.sinks import Sink
+from ecolite_stream.types import Frame
 from ecolite_stream.web.board import Board
 from ecolite_stream.web.gallery import Gallery
 
@@ -51,6 +52,11 @@ def with_page(
         ) from error
     names = [stream.name for stream in streams]
     board, gallery = Board(names), Gallery(names)
+
+    def sampled(frame: Frame, live: bool) -> None:
+        board.note_live(frame.stream, live)
+        gallery.show(frame)
+
     about = {
         "version": __version__,
         "every_s": config.every_s,
@@ -60,4 +66,4 @@ def with_page(
     web = dataclasses.replace(config.web, clips=config.web.clips or config.clips.folder)
     with serve_page(board, gallery, metrics, web, about) as url:
         click.echo(f"page: {url}", err=True)
-        yield [dataclasses.replace(s, on_sampled=gallery.show) for s in streams], [board]
+        yield [dataclasses.replace(s, on_sampled=sampled) for s in streams], [board]

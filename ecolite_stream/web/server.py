@@ -22,6 +22,7 @@ from ecolite_stream.web.access import Access, access_of
 from ecolite_stream.web.board import Board
 from ecolite_stream.web.gallery import Gallery
 from ecolite_stream.web.health import HealthReader
+from ecolite_stream.web.sink_health import SinkHealthReader
 from ecolite_stream.web.site import MAX_CONNECTIONS, Site
 from ecolite_stream.web.viewer import Show
 
@@ -55,7 +56,7 @@ def serve_page(
     Args:
         board: predictions and events.
         gallery: pictures.
-        metrics: where the health of streams is read.
+        metrics: where the health of streams and sinks is read.
         config: its address says where.
         about: what else the page is told, such as `every_s`.
 
@@ -76,8 +77,10 @@ def serve_page(
             return await loop.run_in_executor(executor, gallery.jpeg, number, width_px)
 
         health = HealthReader(metrics.registry, board.streams)
-        show = Show(board, gallery, encode, about, 1 / config.pictures_per_s, health.read())
-        site = Site(show, health, config, access, executor)
+        sinks = SinkHealthReader(metrics.registry)
+        period_s = 1 / config.pictures_per_s
+        show = Show(board, gallery, encode, about, period_s, health.read(), sinks.read())
+        site = Site(show, health, sinks, config, access, executor)
         try:
             with _served(site, listening):
                 yield _url(host, port, access, is_new)

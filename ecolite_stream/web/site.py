@@ -14,6 +14,7 @@ from ecolite_stream.config import WebConfig
 from ecolite_stream.web.access import Access
 from ecolite_stream.web.clips import ClipFolder
 from ecolite_stream.web.health import HealthReader
+from ecolite_stream.web.sink_health import SinkHealthReader
 from ecolite_stream.web.viewer import Show, Viewer
 
 MAX_CONNECTIONS = 128
@@ -49,6 +50,7 @@ class Site:
     Args:
         show: what all pages get to see.
         health: where the health of streams is read.
+        sinks: where that of sinks is.
         config: limits, and where clips are.
         access: who is answered.
         executor: one thread, for what would hold the event loop up.
@@ -61,6 +63,7 @@ class Site:
         self,
         show: Show,
         health: HealthReader,
+        sinks: SinkHealthReader,
         config: WebConfig,
         access: Access,
         executor: Executor,
@@ -68,6 +71,7 @@ class Site:
         self.silent: set[web.RequestHandler] = set()
         self._show = show
         self._health = health
+        self._sinks = sinks
         self._access = access
         self._executor = executor
         self._max_viewers = config.viewers
@@ -184,6 +188,7 @@ class Site:
             loop = asyncio.get_running_loop()
             while True:
                 self._show.health = self._health.read()
+                self._show.sinks = self._sinks.read()
                 self._show.readings += 1
                 if self._clips and self._sockets:
                     names = await loop.run_in_executor(self._executor, self._clips.names)

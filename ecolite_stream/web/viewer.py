@@ -16,6 +16,7 @@ from ecolite_stream.types import Frame
 from ecolite_stream.web.board import Board
 from ecolite_stream.web.gallery import LARGE_PX, SMALL_PX, Gallery
 from ecolite_stream.web.health import Health
+from ecolite_stream.web.sink_health import SinkHealth
 
 TICK_S = 0.1
 SLOW_S = 5.0
@@ -32,6 +33,7 @@ class Show:
         encode: makes the JPEG of a stream at a width, in another thread.
         about: what a page is told first.
         health: of every stream, read once a second.
+        sinks: the health of every sink, read then too.
         readings: how often it was read.
         period_s: seconds between two pictures of a stream, at least.
     """
@@ -42,6 +44,7 @@ class Show:
     about: dict[str, Any]
     period_s: float
     health: list[Health]
+    sinks: list[SinkHealth]
     readings: int = 0
 
 
@@ -110,6 +113,7 @@ class Viewer:
         if self._readings != show.readings:
             self._readings = show.readings
             news["health"] = [health.as_dict() for health in show.health]
+            news["sinks"] = [sink.as_dict() for sink in show.sinks]
         if news:
             await self._send({"kind": "news", "now_unix_s": time.time(), **news})
 

@@ -68,9 +68,9 @@ def test_a_fold_that_fails_names_its_log(clips: Path, tmp_path: Path) -> None:
 
 
 def test_mean_and_spread_are_over_folds_the_sum_over_clips() -> None:
-    results = [FoldResult(1, (3, 4), (0, 0)), FoldResult(2, (5, 10), (1, 2))]
+    results = [FoldResult(1, (3, 4), (1, 4), (0, 0)), FoldResult(2, (5, 10), (4, 10), (1, 2))]
     assert summary(results) == (
         "mean of 2 folds 62.5 % +- 17.7 (standard deviation), lowest 50.0 %, highest 75.0 %; "
-        "all clips 8/14 57.1 %"
+        "all clips 8/14 57.1 %, half-way 5/14 35.7 %"
     )
-    assert str(results[0]) == "fold 1: clips 3/4 75.0 %, full memory 0/0"
+    assert str(results[0]) == "fold 1: clips 3/4 75.0 %, half-way 1/4 25.0 %, full memory 0/0"

@@ -34,19 +34,37 @@ def test_only_what_has_changed_is_told() -> None:
     assert set(board.since(0).predictions) == {0, 1}  # who comes late gets all there is
 
 
-def test_an_event_keeps_its_beginning() -> None:
+def test_an_event_of_a_recording_is_when_it_was_told() -> None:
     now_s = [100.0]
     board = Board(["door"], clock=lambda: now_s[0])
     board.send(BEGAN)
     (began,) = board.since(0).events
-    assert (began["told_unix_s"], began["ended_unix_s"], began["kind"]) == (100.0, None, "start")
+    assert (began["began_unix_s"], began["ended_unix_s"], began["kind"]) == (100.0, None, "start")
+    assert not began["live"]
     version = board.since(0).version
     now_s[0] = 102.0
     board.send(ENDED)
     (ended,) = board.since(version).events
-    assert (ended["told_unix_s"], ended["ended_unix_s"], ended["kind"]) == (100.0, 102.0, "end")
+    assert (ended["began_unix_s"], ended["ended_unix_s"], ended["kind"]) == (100.0, 102.0, "end")
     assert began["kind"] == "start"  # what was handed out does not change
     assert len(board.since(0).events) == 1
+
+
+def test_an_event_of_a_live_stream_is_when_its_frames_were() -> None:
+    now_s = [1000.0]
+    board = Board(["door"], clock=lambda: now_s[0])
+    board.note_live("door", True)
+    # The frame of stream time 4 s arrived half a second ago; the event began 3 s of it earlier.
+    late = dataclasses.replace(prediction("door"), time_s=4.0, latency_ms=500.0)
+    board.send(late)
+    now_s[0] = 1005.0  # it is told late, too
+    board.send(BEGAN)
+    (began,) = board.since(0).events
+    assert (began["live"], began["began_unix_s"], began["ended_unix_s"]) == (True, 996.5, None)
+    now_s[0] = 1009.0
+    board.send(ENDED)
+    (ended,) = board.since(0).events
+    assert (ended["began_unix_s"], ended["ended_unix_s"]) == (996.5, 998.5)
 
 
 def test_the_timeline_is_bounded() -> None:

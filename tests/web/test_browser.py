@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ecolite_stream.bundle import Bundle
-from ecolite_stream.types import Prediction
+from ecolite_stream.types import Event, Prediction
 from ecolite_stream.web.clips import clip_name
 from tests.videos import read_number, write_numbered_video
 from tests.web.browser import Browser, started, wait_for
@@ -96,6 +97,79 @@ def test_what_is_wrong_is_seen_at_a_glance(browser: Browser, page: Page) -> None
     wait_for(lambda: browser.count(".tile") == 0)
     assert browser.text("#nothing") == "All is well."
     assert browser.text("#said") == "yard: live."  # for those who listen
+
+
+def test_sinks_in_trouble_are_seen(browser: Browser, page: Page) -> None:
+    page.metrics.state("door", "live")
+    opened(browser, page)
+    wait_for(lambda: "1 live" in browser.text("#summary"))
+    assert browser.count(".sinks") == 0
+    taken = Prediction("door", 1, 1.0, "walk", 0.9, (("walk", 0.9),), 1.0)
+    page.metrics.delivered("JsonFileSink", taken, 0.1, None)
+    page.metrics.sink_failed("WebhookSink")
+    page.metrics.sink_failed("WebhookSink")
+    page.metrics.not_delivered("WebhookSink", "sink failed")
+    page.metrics.not_shown("VideoSink", "door")
+    wait_for(lambda: "2 sinks in trouble" in browser.text("#summary"))
+    rows = browser.run(
+        "return [...document.querySelectorAll('#sinks li')].map((e) => e.innerText.split('\\n'))"
+    )
+    assert rows == [
+        ["JsonFileSink", "works", "taken 1"],
+        ["VideoSink", "too slow", "taken 0, frames lost 1"],
+        ["WebhookSink", "fails", "taken 0, errors 2, lost 1"],
+    ]
+    assert browser.driver.title == "(2!) ecolite-stream"
+    page.metrics.delivered("WebhookSink", taken, 0.1, None)
+    page.metrics.delivered("VideoSink", taken, 0.1, None)
+    wait_for(lambda: browser.driver.title == "ecolite-stream")
+    assert "lost 1" in browser.text("#sinks [data-sink=WebhookSink]")  # that stays
+    assert "WebhookSink: works." in browser.text("#said")
+
+
+CLOCK = "return [arguments[0], arguments[1]].map((s) => new Date(1000 * s).toLocaleTimeString())"
+
+
+def test_events_are_told_by_the_time_of_their_stream(browser: Browser) -> None:
+    now_unix_s = time.time()
+    with served() as page:
+        page.board.note_live("door", True)
+        newest = Prediction("door", 90, 90.0, "walk", 0.9, (("walk", 0.9),), 1.0)
+        page.board.send(newest)  # stream time 90 s is now
+        for stream in ("door", "yard"):
+            page.board.send(Event(f"{stream}@1", stream, "walk", 30.0, 64.5, 0.9, 0.8, "end"))
+        opened(browser, page)
+        wait_for(lambda: browser.count(".events li") == 2)
+        yard, door = browser.run(
+            "return [...document.querySelectorAll('.events .when')].map((e) => e.innerText)"
+        )
+        assert yard == "0:30.0 \u2013 1:04.5"
+        possible = [
+            " \u2013 ".join(browser.run(CLOCK, now_unix_s - 60 + late, now_unix_s - 25.5 + late))
+            for late in (0, 1, 2, 3)
+        ]
+        assert door in possible
+        lanes = browser.run(
+            "return [...document.querySelectorAll('.track i')].map((e) => e.style.width)"
+        )
+        assert len(lanes) == 2
+        assert float(lanes[0].rstrip("%")) == pytest.approx(100 * 34.5 / 600, rel=0.05)
+
+
+def test_the_timeline_goes_on_while_labels_come(browser: Browser, page: Page) -> None:
+    """Every message has predictions in it, those with the health of streams too."""
+    opened(browser, page)
+    page.begin("door")
+    wait_for(lambda: browser.count(".track i.lasts") == 1)
+
+    def has_moved() -> bool:
+        for _ in range(20):
+            page.predict("yard")
+            time.sleep(0.02)
+        left = browser.run("return document.querySelector('.track i').style.left")
+        return float(left.rstrip("%")) < 100 * (1 - 2.5 / 600)
+
+    wait_for(has_moved)
 
 
 def test_events_and_their_clips(browser: Browser, tmp_path: Path) -> None:

@@ -17,6 +17,13 @@ import aiohttp
 from ecolite_stream import cli
 from ecolite_stream.bundle import Bundle
 from ecolite_stream.commands import run
+from ecolite_stream.config import StreamConfig, WebConfig
+from ecolite_stream.metrics import Metrics
+from ecolite_stream.reader import StreamInput, opened
+from ecolite_stream.types import Event
+from ecolite_stream.web.board import Board
+from ecolite_stream.web.page import with_page
+from tests.fakes import ListSource, frame
 from tests.web.asking import ask, connected, next_json, upgrade
 from tests.web.conftest import page_of, start
 
@@ -59,6 +66,17 @@ def test_a_live_run_is_seen_and_ends(bundle: Bundle, kind: signal.Signals) -> No
     assert process.returncode == 130
     assert "secret" not in err + "".join(said)
     assert "Traceback" not in err
+
+
+def test_the_page_knows_which_streams_are_live() -> None:
+    streams = [StreamInput("door", lambda: ListSource("door", [])), opened(ListSource("film", []))]
+    config = StreamConfig(web=WebConfig("0"))
+    with with_page(streams, ["walk"], Metrics(), config) as (shown, (board,)):
+        assert isinstance(board, Board)
+        for stream, live in zip(shown, (True, False), strict=True):
+            stream.on_sampled(frame(1, 0.1, stream.name), live)
+            board.send(Event(stream.name, stream.name, "walk", 0.0, None, 0.9, 0.8, "start"))
+        assert [event["live"] for event in board.since(0).events] == [True, False]
 
 
 def test_pictures_of_a_live_run(bundle: Bundle) -> None:

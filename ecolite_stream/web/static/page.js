@@ -1,5 +1,6 @@
 // The page: what the server says goes to the tiles and the timeline.
 import { Connection } from "./connection.js";
+import { Sinks } from "./sinks.js";
 import { themeSwitch } from "./theme.js";
 import { Tile } from "./tile.js";
 import { Timeline } from "./timeline.js";
@@ -57,16 +58,16 @@ function begin(message) {
 
 function news(message) {
   for (const prediction of message.predictions ?? []) tiles[prediction.stream]?.predict(prediction);
-  if (message.events) timeline.take(message.events);
+  if (message.events?.length) timeline.take(message.events, message.now_unix_s);
   else if (message.health) timeline.draw(message.now_unix_s);
   for (const tile of tiles) {
     tile.mark(timeline.lasting(tile.number));
   }
-  if (message.health) diagnose(message.health);
+  if (message.health) diagnose(message.health, message.sinks);
 }
 
-function diagnose(health) {
-  const said = [];
+function diagnose(health, ofSinks) {
+  const said = sinks.diagnose(ofSinks);
   health.forEach((one, number) => {
     const tile = tiles[number];
     const before = tile?.level;
@@ -88,8 +89,10 @@ const LEVELS = [
 
 function summarise() {
   const parts = LEVELS.map(([level, word]) => [tiles.filter((t) => t.level === level).length, level, word]);
+  const failing = sinks.at("bad") + sinks.at("warn");
+  const word = failing === 1 ? "sink in trouble" : "sinks in trouble";
   $("summary").replaceChildren(
-    ...parts
+    ...[...parts, [failing, sinks.at("bad") ? "bad" : "warn", word]]
       .filter(([number]) => number)
       .map(([number, level, word]) => {
         const span = document.createElement("span");
@@ -98,7 +101,7 @@ function summarise() {
         return span;
       }),
   );
-  const bad = parts[0][0] + parts[1][0];
+  const bad = parts[0][0] + parts[1][0] + failing;
   document.title = bad ? `(${bad}!) ecolite-stream` : "ecolite-stream";
 }
 
@@ -192,6 +195,7 @@ document.addEventListener("visibilitychange", want);
 
 themeSwitch($("theme"));
 const timeline = new Timeline(playClip);
+const sinks = new Sinks();
 const connection = new Connection({
   about: begin,
   news,

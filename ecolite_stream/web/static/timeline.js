@@ -1,5 +1,5 @@
 // Events: a lane of coloured bars for each stream, and a list with the newest first.
-import { clock, duration, hue, percent } from "./words.js";
+import { clock, duration, hue, percent, when } from "./words.js";
 
 const LISTED = 60;
 
@@ -44,7 +44,7 @@ export class Timeline {
     return null;
   }
 
-  take(events) {
+  take(events, now_unix_s) {
     for (const event of events) {
       this.events.set(event.event, event);
       this.list_one(event);
@@ -54,7 +54,7 @@ export class Timeline {
       this.rows.delete(this.list.lastElementChild.dataset.event);
       this.list.lastElementChild.remove();
     }
-    this.draw();
+    this.draw(now_unix_s);
   }
 
   show(stream) {
@@ -75,7 +75,7 @@ export class Timeline {
     row.classList.toggle("lasts", lasts);
     const took = lasts ? "goes on" : duration(event.end_s - event.start_s);
     row.replaceChildren(
-      piece("time", "when", clock(event.told_unix_s)),
+      piece("time", "when", when(event)),
       piece("b", `what ${hue(event.label)}`, event.label),
       piece("span", "who", this.streams[event.stream]),
       piece("span", "took", took),
@@ -88,7 +88,7 @@ export class Timeline {
     const button = piece("button", "plain", "▶ Clip");
     button.type = "button";
     button.setAttribute("aria-label", `Play the clip of ${event.label}, ${this.streams[event.stream]}`);
-    const title = `${event.label}, ${this.streams[event.stream]}, ${clock(event.told_unix_s)}`;
+    const title = `${event.label}, ${this.streams[event.stream]}, ${when(event)}`;
     button.addEventListener("click", () => this.playClip(event.clip, title));
     return button;
   }
@@ -100,7 +100,7 @@ export class Timeline {
     const bars = this.streams.map(() => []);
     for (const event of this.events.values()) {
       const end_s = event.ended_unix_s ?? now_unix_s;
-      const left = 1 - (now_unix_s - event.told_unix_s) / span_s;
+      const left = 1 - (now_unix_s - event.began_unix_s) / span_s;
       const right = 1 - (now_unix_s - end_s) / span_s;
       if (right > 0) bars[event.stream]?.push(this.bar(event, Math.max(left, 0), Math.min(right, 1)));
     }
@@ -122,7 +122,7 @@ export class Timeline {
     bar.classList.toggle("lasts", event.kind !== "end");
     bar.style.left = `${100 * left}%`;
     bar.style.width = `${100 * (right - left)}%`;
-    bar.title = `${event.label}, ${clock(event.told_unix_s)}`;
+    bar.title = `${event.label}, ${when(event)}`;
     return bar;
   }
 }

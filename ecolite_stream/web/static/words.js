@@ -8,6 +8,22 @@ export function duration(seconds) {
   return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
 }
 
+// A place in a recording: 1:02.5 or 1:00:02.5.
+export function position(seconds) {
+  const tenths = Math.round(10 * Math.max(seconds, 0));
+  const [hours, minutes] = [Math.floor(tenths / 36000), Math.floor(tenths / 600) % 60];
+  const rest = ((tenths % 600) / 10).toFixed(1).padStart(4, "0");
+  return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
+}
+
+// When an event was, in its stream: by the time of day if that is live, or else as a place in it.
+export function when(event) {
+  const [from, to] = event.live
+    ? [clock(event.began_unix_s), event.ended_unix_s && clock(event.ended_unix_s)]
+    : [position(event.start_s), event.end_s !== null && position(event.end_s)];
+  return to ? `${from} – ${to}` : from;
+}
+
 export const clock = (unix_s) => new Date(1000 * unix_s).toLocaleTimeString();
 
 export function count(number) {
@@ -50,4 +66,10 @@ export function verdict(health, every_s) {
   }
   if (health.dropping > 0.2) return ["warn", "drops frames"];
   return ["good", "live"];
+}
+
+// The same of a sink.
+export function sinkVerdict(sink) {
+  if (!sink.failing) return ["good", "works"];
+  return sink.failures ? ["bad", "fails"] : ["warn", "too slow"];
 }

@@ -1,0 +1,69 @@
+"""The health of sinks, out of what a run counts."""
+
+from __future__ import annotations
+
+import pytest
+
+from ecolite_stream.metrics import Metrics
+from ecolite_stream.sinks.outlet import Outlet
+from ecolite_stream.types import Prediction
+from ecolite_stream.web.sink_health import SinkHealth, SinkHealthReader
+from tests.fakes import ListSink
+
+pytestmark = pytest.mark.timeout(30)
+
+PREDICTION = Prediction("door", 3, 1.0, "a", 0.9, (("a", 0.9),), 1.0)
+
+
+def test_what_was_counted_by_sink() -> None:
+    metrics = Metrics()
+    reader = SinkHealthReader(metrics.registry)
+    assert reader.read() == []
+    metrics.delivered("Hook", PREDICTION, 0.1, None)
+    metrics.delivered("Board", PREDICTION, 0.1, None)  # the page itself
+    metrics.not_delivered("File", "sink failed")
+    metrics.not_delivered("File", "sink too slow")
+    metrics.sink_failed("File")
+    metrics.not_shown("Film", "door")
+    metrics.not_shown("Film", "yard")
+    assert reader.read() == [
+        SinkHealth("File", failures=1, dropped=2, failing=True),
+        SinkHealth("Film", frames_dropped=2, failing=True),
+        SinkHealth("Hook", delivered=1),
+    ]
+
+
+def test_it_fails_until_it_takes_something_again() -> None:
+    metrics = Metrics()
+    reader = SinkHealthReader(metrics.registry)
+
+    def failing() -> bool:
+        (sink,) = reader.read()
+        return sink.failing
+
+    metrics.delivered("Hook", PREDICTION, 0.1, None)
+    assert not failing()
+    metrics.sink_failed("Hook")
+    assert failing()
+    assert failing()  # nothing was tried since
+    metrics.sink_failed("Hook")
+    metrics.delivered("Hook", PREDICTION, 0.1, None)
+    assert failing()  # it took some, and failed at others
+    metrics.delivered("Hook", PREDICTION, 0.1, None)
+    assert not failing()
+
+
+class Closed(ListSink):
+    """Cannot even be opened."""
+
+    def __enter__(self) -> ListSink:
+        raise OSError("no such folder")
+
+
+def test_what_goes_to_a_sink_that_is_no_more_is_lost() -> None:
+    metrics = Metrics()
+    outlet = Outlet(Closed(), metrics, "Closed")
+    assert outlet.join(10)
+    outlet.send(PREDICTION)
+    (sink,) = SinkHealthReader(metrics.registry).read()
+    assert sink == SinkHealth("Closed", failures=1, dropped=1, failing=True)
