@@ -1,138 +1,25 @@
-"""`ecolite-bench calibrate`: make scores mean what they say, on held-out clips.
-
-Only predictions made with a full memory count: a score at the start of a stream says as much about
-what has not been seen as about the model.
-"""
+"""Makes scores mean what they say: a temperature and a threshold for each label, from samples."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ecolite_stream.bench.report import Cell, Table
-from ecolite_stream.bench.watch import watch
+from ecolite_stream.bench.reliability import calibration_error
+from ecolite_stream.bench.samples import Doubles, Samples
 from ecolite_stream.bundle import ModelSpec
-from ecolite_stream.clips import ClipFile
-from ecolite_stream.commands import one_line
-from ecolite_stream.config import StreamConfig
-from ecolite_stream.engines import Engine
-from ecolite_stream.errors import ConfigError, SourceError
-from ecolite_stream.recognizer import Recognizer
-from ecolite_stream.sources import open_source
-from ecolite_stream.types import FloatArray, Prediction
+from ecolite_stream.errors import ConfigError
 
-NUM_BINS = 15
 TEMPERATURES = (0.05, 20.0)
 """Between which a temperature is looked for."""
 
 SHARE = 0.9
-Doubles = npt.NDArray[np.float64]
 _GOLDEN = (math.sqrt(5) - 1) / 2
-
-
-@dataclass(frozen=True)
-class Samples:
-    """Live predictions of labelled clips.
-
-    Attributes:
-        logits: (K, classes) float64, without any temperature.
-        right: (K,) int64, the label of each.
-        clips: (K,) int64, the number of the clip that each is of.
-    """
-
-    logits: Doubles
-    right: npt.NDArray[np.int64]
-    clips: npt.NDArray[np.int64]
-
-    def of(self, chosen: npt.NDArray[np.bool_]) -> Samples:
-        """Some of them; `chosen` is (K,)."""
-        return Samples(self.logits[chosen], self.right[chosen], self.clips[chosen])
-
-
-class _Recording:
-    """An engine that keeps the logits of each clip it classifies, in order."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.name = engine.name
-        self.encode = engine.encode
-        self.close = engine.close
-        self.logits: list[FloatArray] = []
-        self._classify = engine.classify
-
-    def classify(self, features: FloatArray) -> FloatArray:
-        logits = self._classify(features)
-        self.logits += list(logits)
-        return logits
-
-
-@dataclass(frozen=True)
-class Collected:
-    """Samples, and the clips that gave none.
-
-    Attributes:
-        samples: with a full memory.
-        clips: how many clips they are of.
-        too_short: names of clips that never filled the memory.
-        unreadable: names and reasons.
-    """
-
-    samples: Samples
-    clips: int
-    too_short: tuple[str, ...]
-    unreadable: Mapping[str, str]
-
-
-def collect(
-    clips: Sequence[ClipFile],
-    engine: Engine,
-    spec: ModelSpec,
-    config: StreamConfig,
-    on_clip: Callable[[], None] = lambda: None,
-) -> Collected:
-    """Stream clips through the pipeline of `ecolite-stream` and keep their logits.
-
-    Raises:
-        ConfigError: no clip fills the memory.
-        EngineError: the engine failed.
-    """
-    logits: list[FloatArray] = []
-    right: list[int] = []
-    numbers: list[int] = []
-    too_short, unreadable = [], {}
-    for number, clip in enumerate(clips):
-        try:
-            full = list(_full_logits(clip, engine, spec, config))
-        except SourceError as error:
-            unreadable[clip.name] = one_line(error)
-        else:
-            logits += full
-            right += len(full) * [spec.labels.index(clip.label)]
-            numbers += len(full) * [number]
-            too_short += [] if full else [clip.name]
-        on_clip()
-    if not logits:
-        raise ConfigError(
-            f"none of {len(clips)} clips fills the memory of {spec.clip_seconds:g} s; name longer "
-            "ones to calibrate on"
-        )
-    samples = Samples(np.array(logits, np.float64), np.array(right), np.array(numbers))
-    return Collected(samples, len(set(numbers)), tuple(too_short), unreadable)
-
-
-def _full_logits(
-    clip: ClipFile, engine: Engine, spec: ModelSpec, config: StreamConfig
-) -> Iterator[FloatArray]:
-    recording = _Recording(engine)
-    predictions: list[Prediction] = []
-    watch(open_source(str(clip.path)), Recognizer(recording, spec, config), predictions.append)
-    for prediction, logits in zip(predictions, recording.logits, strict=True):
-        if prediction.memory_fill == 1:
-            yield logits
 
 
 def probabilities(logits: Doubles, temperature: float) -> Doubles:
@@ -174,31 +61,6 @@ def fit_temperature(samples: Samples, steps: int = 60) -> float:
             right = low + _GOLDEN * (high - low)
             at_right = entropy(right)
     return math.exp((low + high) / 2)
-
-
-def calibration_error(scores: Doubles, is_right: npt.NDArray[np.bool_]) -> float:
-    """Expected calibration error: the gap between score and share right, mean over `NUM_BINS`.
-
-    Args:
-        scores: (K,) of the best labels, 0 to 1.
-        is_right: (K,).
-    """
-    rows = reliability(scores, is_right)
-    return sum(count * abs(score - share) for _, _, count, score, share in rows) / len(scores)
-
-
-def reliability(
-    scores: Doubles, is_right: npt.NDArray[np.bool_]
-) -> list[tuple[float, float, int, float, float]]:
-    """(from, to, predictions, mean score, share right) of each bin of scores that has any."""
-    bins = np.minimum((scores * NUM_BINS).astype(int), NUM_BINS - 1)
-    rows = []
-    for number in range(NUM_BINS):
-        inside = bins == number
-        if count := int(inside.sum()):
-            score, share = float(scores[inside].mean()), float(is_right[inside].mean())
-            rows.append((number / NUM_BINS, (number + 1) / NUM_BINS, count, score, share))
-    return rows
 
 
 def sample_error(samples: Samples, temperature: float) -> float:
@@ -313,54 +175,3 @@ def calibrate(samples: Samples, spec: ModelSpec, share: float) -> Calibration:
         sample_error(samples, temperature),
         held_out_error(samples),
     )
-
-
-def calibration_tables(
-    collected: Collected, calibration: Calibration, spec: ModelSpec
-) -> list[Table]:
-    """Errors before and after, reliability after, and the thresholds."""
-    samples, own = collected.samples, calibration
-    rows: list[tuple[Cell, ...]] = [
-        _row("before", samples, spec.temperature, own.before),
-        _row("after", samples, own.temperature, own.after),
-        ("after, other half of the clips", None, None, _error(own.held_out)),
-    ]
-    scores = probabilities(samples.logits, own.temperature)
-    bins = reliability(scores.max(axis=1), scores.argmax(axis=1) == samples.right)
-    title = f"Calibration on {len(samples.right)} predictions of {collected.clips} clips"
-    return [
-        Table(
-            title,
-            ("what", "temperature", "cross entropy", "calibration error"),
-            rows,
-            notes=(
-                f"calibration error: {NUM_BINS} bins. Predictions with a full memory.",
-                "other half: fitted to one half of the clips, measured on the other, both ways.",
-            ),
-        ),
-        Table(
-            "Reliability after calibration",
-            ("score", "predictions", "mean score", "share right"),
-            [(f"{a:.2f} to {b:.2f}", n, f"{s:.3f}", f"{r:.3f}") for a, b, n, s, r in bins],
-        ),
-        Table(
-            f"Lowest score at which a label is right {own.share:.0%} of the time",
-            ("label", "threshold"),
-            [(label, _threshold(own.thresholds.get(label))) for label in spec.labels],
-            notes=("-: never the best label here. never: it is not right that often.",),
-        ),
-    ]
-
-
-def _row(what: str, samples: Samples, temperature: float, error: float) -> tuple[Cell, ...]:
-    return (what, f"{temperature:g}", f"{cross_entropy(samples, temperature):.4f}", _error(error))
-
-
-def _error(error: float | None) -> str | None:
-    return None if error is None else f"{error:.4f}"
-
-
-def _threshold(score: float | None) -> str | None:
-    if score is None:
-        return None
-    return "never" if score == 1 else f"{score:.3f}"

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ecolite_stream.bench.report import Cell, Table
+from ecolite_stream.bench.plots import Bar, bar_figure
+from ecolite_stream.bench.report import Cell, Scope, Table
 from ecolite_stream.engines.check import AGREES, CANNOT_RUN, TOLERANCES, Outcome
 from ecolite_stream.errors import EngineError
+from ecolite_stream.types import Image
 
 
 def engines_table(outcomes: Sequence[Outcome]) -> Table:
@@ -41,6 +43,27 @@ def _cells(outcome: Outcome) -> tuple[Cell, ...]:
         f"{check.encode_ms:.2f}",
         f"{check.classify_ms:.2f}",
     )
+
+
+def engines_scope(outcomes: Sequence[Outcome]) -> Scope:
+    """How many of the engines that are installed gave an answer."""
+    answered = sum(outcome.check is not None for outcome in outcomes)
+    return Scope("the bundle's golden clip", answered, len(outcomes), "engines")
+
+
+def engines_figures(outcomes: Sequence[Outcome]) -> dict[str, Image]:
+    """Latencies, of the engines that gave an answer; nothing where none did."""
+    bars = [
+        Bar(f"{outcome.engine}, {what}", ms, f"{ms:.2f} ms", kind)
+        for outcome in outcomes
+        if outcome.check
+        for kind, (what, ms) in enumerate(
+            {"frame": outcome.check.encode_ms, "clip": outcome.check.classify_ms}.items()
+        )
+    ]
+    kinds = ("encode a frame", "classify a clip")
+    title = "Latency of each engine"
+    return {"latency.png": bar_figure(title, bars, kinds=kinds)} if bars else {}
 
 
 def engines_json(outcomes: Sequence[Outcome]) -> dict[str, Any]:

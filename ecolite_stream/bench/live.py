@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ecolite_stream.bench.calibrate import NUM_BINS, calibration_error, reliability
 from ecolite_stream.bench.online import ClipResult, PolicyResult, Share
-from ecolite_stream.bench.report import Table
+from ecolite_stream.bench.plots import Axis, Series, line_figure
+from ecolite_stream.bench.reliability import (
+    BIN_COLUMNS,
+    NUM_BINS,
+    Bin,
+    bin_rows,
+    calibration_error,
+    reliability,
+    reliability_figure,
+)
+from ecolite_stream.bench.report import Cell, Table
 from ecolite_stream.config import EventConfig
+from ecolite_stream.types import Image
 
 STEPS = tuple(range(10, 101, 10))
 """Per cent of a clip that has been seen."""
@@ -34,6 +45,17 @@ def right_after(clips: Sequence[ClipResult], percent: int) -> Share:
     return Share(right, len(clips))
 
 
+def first_right_s(clips: Sequence[ClipResult]) -> list[float | None]:
+    """Of each clip: when a prediction first had its label, from its start; None where none did."""
+    return [next((m.time_s for m in clip.moments if m.label == clip.label), None) for clip in clips]
+
+
+def median_first_s(clips: Sequence[ClipResult]) -> float | None:
+    """The median of `first_right_s` over the clips that were ever right; None where none was."""
+    found = [time_s for time_s in first_right_s(clips) if time_s is not None]
+    return statistics.median(found) if found else None
+
+
 def switches_per_minute(clips: Sequence[ClipResult]) -> float | None:
     """How often the label changes within a clip; None where no stream time passed."""
     switches = sum(
@@ -52,8 +74,8 @@ def false_events_per_hour(clips: Sequence[ClipResult]) -> float | None:
     return 3600 * sum(clip.events for clip in idle) / idle_s if idle_s else None
 
 
-def score_bins(clips: Sequence[ClipResult]) -> list[tuple[float, float, int, float, float]]:
-    """See `ecolite_stream.bench.calibrate.reliability`; all live predictions."""
+def score_bins(clips: Sequence[ClipResult]) -> list[Bin]:
+    """Of all live predictions."""
     scores, right = _scores(clips)
     return reliability(scores, right)
 
@@ -72,52 +94,99 @@ def _scores(clips: Sequence[ClipResult]) -> tuple[Any, Any]:
 
 def live_tables(results: Sequence[PolicyResult]) -> list[Table]:
     """Policies side by side; only clips that could be read."""
-    names = tuple(result.policy for result in results)
-    clips = [_read(result) for result in results]
+    clips = {result.policy: _read(result) for result in results}
     return [
-        Table(
-            "Right when so much of the clip has been seen",
-            ("seen", *names),
-            [(f"{step} %", *(str(right_after(own, step)) for own in clips)) for step in STEPS],
-            notes=("The newest prediction counts; a clip without one yet is not right.",),
-        ),
-        Table(
-            "Steadiness, honesty and cost",
-            (
-                *("memory", "switches/min", "false events/h", "calibration error"),
-                *("frames encoded", "engine ms/clip"),
-            ),
-            [
-                (
-                    name,
-                    _text(switches_per_minute(own), 1),
-                    _text(false_events_per_hour(own), 1),
-                    _text(score_error(own), 4),
-                    sum(clip.encoded for clip in own),
-                    _text(_mean_ms(own), 1),
-                )
-                for name, own in zip(names, clips, strict=True)
-            ],
-            notes=(
-                "switches: of the label within a clip. false events: that begin in clips of "
-                f"{' and '.join(NO_EVENT)}, as ecolite-stream --events tells them.",
-                f"calibration error: {NUM_BINS} bins, all "
-                "predictions. engine ms: spent encoding and classifying.",
-            ),
-        ),
-        *(_reliability(name, own) for name, own in zip(names, clips, strict=True)),
+        seen_table(clips),
+        _steadiness_table(clips),
+        *reliability_tables(clips),
     ]
 
 
-def _reliability(name: str, clips: Sequence[ClipResult]) -> Table:
+Clips = dict[str, list[ClipResult]]
+"""By memory policy."""
+
+
+def seen_table(clips: Clips, what: str = "clip") -> Table:
+    """Right after each of `STEPS`, policies side by side."""
     return Table(
-        f"Reliability of live scores, memory {name}",
-        ("score", "predictions", "mean score", "share right"),
-        [
-            (f"{low:.2f} to {high:.2f}", count, f"{score:.3f}", f"{share:.3f}")
-            for low, high, count, score, share in score_bins(clips)
-        ],
+        f"Right when so much of the {what} has been seen",
+        ("seen", *clips),
+        [(f"{step} %", *(str(right_after(own, step)) for own in clips.values())) for step in STEPS],
+        notes=(f"The newest prediction counts; without one yet no {what} is right.",),
     )
+
+
+def reliability_tables(clips: Clips, what: str = "clips") -> list[Table]:
+    """A table of bins for each policy."""
+    return [
+        Table(
+            f"Reliability of live scores of {what}, memory {name}",
+            BIN_COLUMNS,
+            bin_rows(score_bins(own)),
+        )
+        for name, own in clips.items()
+    ]
+
+
+def _steadiness_table(clips: Clips) -> Table:
+    return Table(
+        "Delay, steadiness, honesty and cost",
+        (
+            *("memory", "first right s", "never right", "switches/min", "false events/h"),
+            *("calibration error", "frames encoded", "engine ms/clip"),
+        ),
+        [_steadiness(name, own) for name, own in clips.items()],
+        notes=(
+            "first right: from the start of a clip to the first right label, the median of those "
+            "that ever were.",
+            "switches: of the label within a clip. false events: that begin in clips of "
+            f"{' and '.join(NO_EVENT)}, as ecolite-stream --events tells them.",
+            f"calibration error: {NUM_BINS} bins, all "
+            "predictions. engine ms: spent encoding and classifying.",
+        ),
+    )
+
+
+def _steadiness(name: str, clips: Sequence[ClipResult]) -> tuple[Cell, ...]:
+    return (
+        name,
+        _text(median_first_s(clips), 2),
+        f"{first_right_s(clips).count(None)} of {len(clips)}",
+        _text(switches_per_minute(clips), 1),
+        _text(false_events_per_hour(clips), 1),
+        _text(score_error(clips), 4),
+        sum(clip.encoded for clip in clips),
+        _text(_mean_ms(clips), 1),
+    )
+
+
+def live_figures(results: Sequence[PolicyResult]) -> dict[str, Image]:
+    """Of the clips that could be read."""
+    return behaviour_figures({result.policy: _read(result) for result in results})
+
+
+def behaviour_figures(clips: Clips, what: str = "clip", suffix: str = "") -> dict[str, Image]:
+    """Accuracy over what has been seen, and the reliability diagram, for each policy.
+
+    Args:
+        clips: by policy.
+        what: one of them.
+        suffix: of the files' names.
+    """
+    seen = [
+        Series(name, [(step, 100 * right_after(own, step).share) for step in STEPS])
+        for name, own in clips.items()
+    ]
+    bins = {
+        f"{name}, error {_text(score_error(own), 4)}": score_bins(own)
+        for name, own in clips.items()
+    }
+    axes = Axis(f"of the {what} seen", 100, " %"), Axis(f"{what}s right", 100, " %")
+    title = f"Right when so much of the {what} has been seen"
+    return {
+        f"seen{suffix}.png": line_figure(title, *axes, seen),
+        f"reliability{suffix}.png": reliability_figure("Reliability of live scores", bins),
+    }
 
 
 def live_json(result: PolicyResult) -> dict[str, Any]:
@@ -126,6 +195,8 @@ def live_json(result: PolicyResult) -> dict[str, Any]:
     names = ("from", "to", "predictions", "mean_score", "share_right")
     return {
         "right_after_percent": {str(step): right_after(clips, step).right for step in STEPS},
+        "first_right_s": median_first_s(clips),
+        "never_right": first_right_s(clips).count(None),
         "switches_per_minute": switches_per_minute(clips),
         "false_events_per_hour": false_events_per_hour(clips),
         "ece": score_error(clips),

@@ -64,6 +64,7 @@ def bundle_facts(bundle: Bundle) -> dict[str, Any]:
         "architecture": spec.architecture,
         "num_segments": spec.num_segments,
         "image_size": spec.preprocessing.image_size,
+        "framing": spec.preprocessing.framing,
         "width": spec.width,
         "labels": len(spec.labels),
     }

@@ -40,6 +40,11 @@ def find_clips(folder: Path, labels: Sequence[str], only: str = "") -> list[Clip
     return clips
 
 
+def split_of(folder: object, only: str) -> str:
+    """What a report says of the clips that `find_clips` chose."""
+    return f"clips of {folder}" + (f" whose <class>/<clip> contains {only}" if only else "")
+
+
 @dataclass(frozen=True)
 class Moment:
     """A live prediction, without the list of all labels.
@@ -106,8 +111,13 @@ class Share:
     right: int
     total: int
 
+    @property
+    def share(self) -> float:
+        """From 0 to 1; 0 of none."""
+        return self.right / self.total if self.total else 0.0
+
     def __str__(self) -> str:
-        percent = f" {100 * self.right / self.total:5.1f} %" if self.total else ""
+        percent = f" {100 * self.share:5.1f} %" if self.total else ""
         return f"{self.right}/{self.total}{percent}"
 
 
@@ -156,16 +166,27 @@ def clip_label(predictions: Iterable[Prediction]) -> str | None:
 
 
 def watch_file(
-    path: Path, engine: Engine, spec: ModelSpec, config: StreamConfig
+    path: Path,
+    engine: Engine,
+    spec: ModelSpec,
+    config: StreamConfig,
+    on_prediction: Callable[[Prediction], None] = lambda prediction: None,
 ) -> tuple[Watched, list[Prediction]]:
     """All predictions of a file, each with all labels, and what it took.
+
+    Each is shown to `on_prediction` as it comes.
 
     Raises:
         SourceError: it cannot be read.
     """
     predictions: list[Prediction] = []
     recognizer = Recognizer(engine, spec, config)
-    return watch(open_source(str(path)), recognizer, predictions.append), predictions
+
+    def take(prediction: Prediction) -> None:
+        predictions.append(prediction)
+        on_prediction(prediction)
+
+    return watch(open_source(str(path)), recognizer, take), predictions
 
 
 def events_of(
@@ -177,7 +198,7 @@ def events_of(
     return [event for event in (*told, *decision.finish()) if event.kind == "end"]
 
 
-class _Metered:
+class Metered:
     """An engine that counts the frames it encodes, and the time it takes; in wall-clock ms."""
 
     def __init__(self, engine: Engine) -> None:
@@ -213,7 +234,7 @@ def watch_clip(
         config: `top` is the number of labels.
         offline: whether to recognize each prediction's segments by the offline path, too.
     """
-    metered = _Metered(engine)
+    metered = Metered(engine)
     recorder = Recorder(metered) if offline else None
     try:
         watched, predictions = watch_file(clip.path, recorder or metered, spec, config)

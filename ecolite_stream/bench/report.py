@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ecolite_stream.bench.canvas import write_figure
 from ecolite_stream.bench.machine import bundle_facts, machine_facts, versions
 from ecolite_stream.bundle import Bundle
 from ecolite_stream.errors import ConfigError
+from ecolite_stream.types import Image
 
 Cell = str | int | None
 
@@ -41,22 +43,52 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Scope:
+    """What a figure of a report is of.
+
+    Attributes:
+        split: which part of the data was evaluated.
+        evaluated: how many were.
+        of: how many there are.
+        what: of what: `videos`, `clips`, `engines`.
+        crops: squares that are cut from each picture.
+    """
+
+    split: str
+    evaluated: int
+    of: int
+    what: str
+    crops: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.evaluated} of {self.of} {self.what}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain containers."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
 class Report:
     """The outcome of one benchmark.
 
     Attributes:
         command: the benchmark's name.
         bundles: what was measured.
+        scope: what it is of.
         settings: what was asked for.
         tables: for people.
         results: for programs: plain containers.
+        figures: pictures, by their file names.
     """
 
     command: str
     bundles: Sequence[Bundle]
+    scope: Scope
     settings: dict[str, Any]
     tables: Sequence[Table]
     results: dict[str, Any]
+    figures: Mapping[str, Image] = field(default_factory=dict)
     machine: dict[str, Any] = field(default_factory=machine_facts)
     versions: dict[str, str | None] = field(default_factory=versions)
 
@@ -67,6 +99,12 @@ class Report:
         )
         header = [f"machine   {machine}", f"versions  {installed}"]
         header += [f"bundle    {_bundle_line(bundle)}" for bundle in self.bundles]
+        framings = dict.fromkeys(bundle.spec.preprocessing.framing for bundle in self.bundles)
+        header += [
+            f"crop      {self.scope.crops} a picture, {' and '.join(framings)}",
+            f"split     {self.scope.split}",
+            f"evaluated {self.scope}",
+        ]
         return "\n\n".join(["\n".join(header), *map(str, self.tables)])
 
     def to_json(self) -> dict[str, Any]:
@@ -76,9 +114,24 @@ class Report:
             "machine": self.machine,
             "versions": self.versions,
             "bundles": [bundle_facts(bundle) for bundle in self.bundles],
+            "scope": self.scope.to_json(),
             "settings": self.settings,
             **self.results,
         }
+
+    def write(self, folder: Path) -> None:
+        """Write report.json, report.md and the figures.
+
+        Raises:
+            ConfigError: they cannot be written.
+        """
+        self.write_json(folder / "report.json")
+        for name, figure in self.figures.items():
+            write_figure(folder / name, figure)
+        try:
+            (folder / "report.md").write_text(to_markdown(self), encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"{folder / 'report.md'} cannot be written: {error}") from error
 
     def write_json(self, path: Path) -> None:
         """Write `to_json` to a file.
@@ -120,18 +173,13 @@ def _padded(cell: str, width: int, left: bool) -> str:
     return cell.ljust(width) if left else cell.rjust(width)
 
 
-def to_markdown(report: Report, figures: Sequence[str] = ()) -> str:
-    """A report as Markdown.
-
-    Args:
-        report: what was measured.
-        figures: file names beside it.
-    """
+def to_markdown(report: Report) -> str:
+    """A report as Markdown; its figures lie beside it."""
     facts, *_ = str(report).split("\n\n", 1)
     settings = [f"{name:9} {value}" for name, value in report.settings.items()]
     parts = [f"# ecolite-bench {report.command}", "```\n" + "\n".join([facts, *settings]) + "\n```"]
     parts += [_table_markdown(table) for table in report.tables]
-    parts += [f"![{name}]({name})" for name in figures]
+    parts += [f"![{name}]({name})" for name in report.figures]
     return "\n\n".join(parts) + "\n"
 
 

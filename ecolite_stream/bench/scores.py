@@ -1,41 +1,16 @@
-"""What the outcomes of whole clips amount to, and how it compares with what was published."""
+"""What the outcomes of whole clips amount to."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ecolite_stream.bench.offline import EARLY, TOP, Outcome, Pace
-from ecolite_stream.bench.report import Cell, Table
-from ecolite_stream.bench.splits import Selection
-
-WORST_PAIRS = 20
-
-
-@dataclass(frozen=True)
-class Published:
-    """A published result; shares of 1, None where it was not stated."""
-
-    what: str
-    top1: float
-    top5: float | None
-    videos: int | None
-
-
-PUBLISHED: Mapping[int, tuple[Published, ...]] = {
-    4: (
-        Published("paper, ECO-Lite, 4 frames, mean of the splits", 0.874, None, None),
-        Published("ModelZoo, 4 frames, split 1, Ascend 910", 0.8803, 0.9804, 3783),
-        Published("the same, Ascend 310", 0.8806, 0.9804, 3776),
-    ),
-    16: (Published("paper, ECO-Lite, 16 frames, mean of the splits", 0.916, None, None),),
-}
-"""By N. The 310 run left the last, partial batch out."""
+from ecolite_stream.bench.offline import TOP, Outcome
 
 
 @dataclass(frozen=True)
@@ -135,89 +110,3 @@ class Scores:
             "confusion": {"labels": labels, "counts": counts.tolist()},
             "unreadable": {o.clip: o.error for o in self.unreadable},
         }
-
-
-def score_tables(
-    scores: Scores, selection: Selection, num_segments: int, pace: Pace
-) -> list[Table]:
-    """The result beside published ones, speed, classes, confusions and what is not in order."""
-    tables = [_results(scores, selection, num_segments), _speed(pace), _classes(scores)]
-    if pairs := scores.worst_pairs():
-        title = f"Most frequent confusions: {min(WORST_PAIRS, len(pairs))} of {len(pairs)} pairs"
-        tables.append(Table(title, ("class", "taken for", "videos"), pairs[:WORST_PAIRS]))
-    if problems := _problems(scores, selection):
-        tables.append(Table("Not in order", ("what", "video", "why"), problems))
-    return tables
-
-
-def _results(scores: Scores, selection: Selection, num_segments: int) -> Table:
-    rows: list[tuple[Cell, ...]] = [
-        (
-            "this bundle",
-            _percent(scores.top1),
-            _percent(scores.top5),
-            f"{scores.loss:.4f}" if scores.read else None,
-            f"{len(scores.read)} of {scores.total}",
-        )
-    ]
-    for other in PUBLISHED.get(num_segments, ()):
-        top5 = None if other.top5 is None else _percent(other.top5)
-        rows.append((f"published: {other.what}", _percent(other.top1), top5, None, other.videos))
-    return Table(
-        f"Whole clips, N={num_segments}: {selection.note}",
-        ("what", "top-1 %", "top-5 %", "loss", "videos"),
-        rows,
-        notes=(
-            "videos: evaluated of all. What cannot be read or is missing counts as wrong.",
-            "Ties count as wrong. loss: of what could be read, without the bundle's temperature.",
-            "Published results are of UCF101; compare the same split, crops and all its videos.",
-        ),
-    )
-
-
-def _speed(pace: Pace) -> Table:
-    measured = pace.to_json()
-    return Table(
-        "Speed of this run",
-        (
-            *("videos recognized", "videos/s", "videos/s without decoding"),
-            *("peak resident MB", f"after {EARLY} videos"),
-        ),
-        [
-            (
-                pace.videos,
-                _number(measured, "videos_per_s"),
-                _number(measured, _WITHOUT),
-                _number(measured, "peak_resident_mb"),
-                _number(measured, "early_resident_mb"),
-            )
-        ],
-        notes=(
-            "without decoding: from pixels to logits, measured while next clips are decoded beside "
-            "it. Results kept from an earlier run are not counted. peak resident: of this process.",
-        ),
-    )
-
-
-_WITHOUT = "videos_per_s_without_decoding"
-
-
-def _number(measured: Mapping[str, Any], key: str) -> str | None:
-    return None if measured[key] is None else f"{measured[key]:.2f}"
-
-
-def _classes(scores: Scores) -> Table:
-    rows = [(label, n, right, _percent(right / n)) for label, n, right in scores.by_class()]
-    return Table("By class, the worst first", ("class", "videos", "right", "top-1 %"), rows)
-
-
-def _problems(scores: Scores, selection: Selection) -> list[tuple[Cell, ...]]:
-    rows: list[tuple[Cell, ...]] = [("unreadable", o.clip, o.error) for o in scores.unreadable]
-    rows += [("missing", name, "of the split, not on disk") for name in selection.missing]
-    if selection.unnamed:
-        rows.append(("missing", f"{selection.unnamed} more", "by the published count"))
-    return rows + [("extra", name, "not of the split; not evaluated") for name in selection.extra]
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f}"

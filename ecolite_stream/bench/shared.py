@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
 from ecolite_stream.bench.report import Report
 from ecolite_stream.bundle import Bundle
 from ecolite_stream.engines import ENGINE_NAMES, Engine, open_engine
+from ecolite_stream.errors import ConfigError
 
 PATH = click.Path(path_type=Path)
 BUNDLE = click.option("--bundle", "folder", type=PATH, help="Model folder. [the embedded one]")
@@ -21,7 +25,6 @@ ENGINE = click.option(
     default="auto",
     help="What computes. [auto: the fastest]",
 )
-JSON = click.option("--json", "json_file", type=PATH, help="File for all results.")
 ABOVE_ZERO = click.FloatRange(0, min_open=True)
 
 
@@ -54,8 +57,75 @@ def progress(doing: str, length: int) -> Iterator[Callable[[int], None]]:
         yield bar.update
 
 
-def publish(report: Report, json_file: Path | None) -> None:
-    """Print a report, and write it to a file where one is named."""
+class StreamClock:
+    """Moves a progress bar of whole seconds on with the time of one stream.
+
+    Args:
+        length_s: what the stream takes of the bar, at most.
+        step: moves it on.
+    """
+
+    def __init__(self, length_s: int, step: Callable[[int], None]) -> None:
+        self._length_s = length_s
+        self._step = step
+        self._told_s = 0
+
+    def tell(self, time_s: float) -> None:
+        """It is so late in the stream now."""
+        now_s = min(int(time_s), self._length_s)
+        if now_s > self._told_s:
+            self._step(now_s - self._told_s)
+            self._told_s = now_s
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where a report goes, beside the terminal; None: nowhere.
+
+    Attributes:
+        json_file: everything behind it.
+        folder: the same, the tables as Markdown and the figures.
+    """
+
+    json_file: Path | None
+    folder: Path | None
+
+    def prepare(self) -> None:
+        """Make the folder, before anything that takes long.
+
+        Raises:
+            ConfigError: it cannot be made.
+        """
+        if self.folder is None:
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"--report {self.folder} cannot be made: {error.strerror}; name another folder"
+            ) from error
+
+
+def reported(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command --report and --json; it takes both as `output`."""
+
+    @click.option(
+        "--report", type=PATH, help="Folder for report.json, report.md and figures (PNG)."
+    )
+    @click.option("--json", "json_file", type=PATH, help="File for report.json alone.")
+    @functools.wraps(command)
+    def wrapped(*args: Any, report: Path | None, json_file: Path | None, **options: Any) -> None:
+        output = Output(json_file, report)
+        output.prepare()
+        command(*args, **options, output=output)
+
+    return wrapped
+
+
+def publish(report: Report, output: Output) -> None:
+    """Print a report, and write it to where it is wanted."""
     click.echo(str(report))
-    if json_file:
-        report.write_json(json_file)
+    if output.json_file:
+        report.write_json(output.json_file)
+    if output.folder:
+        report.write(output.folder)

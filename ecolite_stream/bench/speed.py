@@ -195,9 +195,14 @@ class StreamRow:
 
 
 def measure_stream(
-    video: Path, bundle: Bundle, engines: Mapping[Contestant, Engine]
+    video: Path,
+    bundle: Bundle,
+    engines: Mapping[Contestant, Engine],
+    on_run: Callable[[], None] = lambda: None,
 ) -> list[StreamRow]:
     """Watch a file with each engine, in turns, as fast as it goes, with default settings.
+
+    Each engine has `STREAM_RUNS` turns; `on_run` is called after each.
 
     Raises:
         SourceError: the file cannot be watched.
@@ -208,4 +213,5 @@ def measure_stream(
             recognizer = Recognizer(engine, bundle.spec)
             source = open_source(str(video))
             runs[contestant].append(watch(source, recognizer, lambda prediction: None))
+            on_run()
     return [StreamRow(bundle_name(bundle), str(who), own) for who, own in runs.items()]

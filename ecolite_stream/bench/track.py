@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import itertools
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ecolite_stream.bench.online import Moment, Share, events_of, moments_of, watch_file
+from ecolite_stream.bench.online import Metered, Moment, Share, events_of, moments_of, watch_file
+from ecolite_stream.bench.online_tables import moment_json
+from ecolite_stream.bench.plots import Bar, bar_figure
 from ecolite_stream.bench.report import Table
 from ecolite_stream.bench.same import Agreed, Recorder, agree_offline
 from ecolite_stream.bench.track_events import EventMatch, match_events
@@ -18,6 +20,7 @@ from ecolite_stream.bundle import ModelSpec
 from ecolite_stream.config import StreamConfig
 from ecolite_stream.engines import Engine
 from ecolite_stream.errors import ConfigError
+from ecolite_stream.types import Image
 
 COLUMNS = ("start_s", "end_s", "label")
 
@@ -74,6 +77,10 @@ class Agreement:
         covered_s: stream time that the track covers.
         idle_s: of that, where nothing is to be told, but for the memory's span after an action.
         false_events: events that began in that time.
+        moments: its live predictions, in order.
+        track: what it shows.
+        encoded: how many of its frames were encoded.
+        engine_ms: wall-clock time that encoding and classifying took.
         events: how far the events are the actions of the track; None where nobody counted.
         agreed: how far the offline path agrees; None where nobody asked.
     """
@@ -87,6 +94,10 @@ class Agreement:
     covered_s: float = 0.0
     idle_s: float = 0.0
     false_events: int = 0
+    moments: tuple[Moment, ...] = ()
+    track: tuple[Action, ...] = ()
+    encoded: int = 0
+    engine_ms: float = 0.0
     events: EventMatch | None = None
     agreed: Agreed | None = None
 
@@ -113,6 +124,7 @@ def watch_track(
     spec: ModelSpec,
     config: StreamConfig,
     offline: bool = False,
+    on_time: Callable[[float], None] = lambda time_s: None,
 ) -> Agreement:
     """Stream a video and hold its predictions against its track.
 
@@ -123,12 +135,16 @@ def watch_track(
         spec: of the bundle.
         config: `top` is the number of labels.
         offline: whether to recognize each prediction's segments by the offline path, too.
+        on_time: called with the stream time of each prediction, in seconds.
 
     Raises:
         SourceError: the video cannot be read.
     """
-    recorder = Recorder(engine) if offline else None
-    _, predictions = watch_file(video, recorder or engine, spec, config)
+    metered = Metered(engine)
+    recorder = Recorder(metered) if offline else None
+    _, predictions = watch_file(
+        video, recorder or metered, spec, config, lambda prediction: on_time(prediction.time_s)
+    )
     found = agreement(
         video.name, config.memory.policy, moments_of(predictions), track, spec.clip_seconds
     )
@@ -136,6 +152,8 @@ def watch_track(
     idle = idle_stretches(track, config.events.ignore, spec.clip_seconds)
     return replace(
         found,
+        encoded=metered.encoded,
+        engine_ms=metered.engine_ms,
         idle_s=sum(end_s - start_s for start_s, end_s in idle),
         false_events=sum(a <= event.start_s < b for a, b in idle for event in events),
         events=match_events(events, track, config.events.ignore, spec.clip_seconds),
@@ -166,6 +184,8 @@ def agreement(
         delays_s=tuple(_delay_s(action, moments) for action in track[1:]),
         switches=sum(a != b for a, b in itertools.pairwise(labels)),
         covered_s=sum(action.end_s - action.start_s for action in track),
+        moments=tuple(moments),
+        track=tuple(track),
     )
 
 
@@ -232,10 +252,22 @@ def track_table(agreements: Sequence[Agreement], span_s: float) -> Table:
     )
 
 
+def track_figures(agreements: Sequence[Agreement]) -> dict[str, Image]:
+    """How many predictions are right, of each recording and policy."""
+    bars = [
+        Bar(f"{a.video}, {a.policy}, {what}", share.share, str(share), kind)
+        for a in agreements
+        for kind, (what, share) in enumerate({"settled": a.settled, "all": a.all}.items())
+    ]
+    title = "Recordings with a label track: predictions that are right"
+    return {"tracks.png": bar_figure(title, bars, full=1)} if bars else {}
+
+
 def track_json(agreement: Agreement) -> dict[str, Any]:
     """All of it in plain containers."""
     return {
-        **asdict(agreement),
+        **asdict(replace(agreement, moments=())),
+        "moments": [moment_json(moment) for moment in agreement.moments],
         "delay_s": agreement.delay_s,
         "switches_per_minute": round(agreement.switches_per_minute, 3),
         "false_events_per_hour": agreement.false_events_per_hour,

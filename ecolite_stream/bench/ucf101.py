@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ecolite_stream.bench.figures import accuracy_figure, confusion_figure, write_figure
 from ecolite_stream.bench.offline import Outcome, Pace, evaluate
-from ecolite_stream.bench.report import Report, to_markdown
+from ecolite_stream.bench.published import published_for
+from ecolite_stream.bench.report import Report, Scope
 from ecolite_stream.bench.results import Results
-from ecolite_stream.bench.scores import PUBLISHED, Scores, score_tables
+from ecolite_stream.bench.score_report import score_figures, score_tables
+from ecolite_stream.bench.scores import Scores
 from ecolite_stream.bench.splits import (
     Selection,
     find_lists,
@@ -92,12 +93,28 @@ def select(asked: Asked, labels: tuple[str, ...]) -> Selection:
     return selection.limited(asked.limit)
 
 
+@dataclass(frozen=True)
+class Model:
+    """What recognizes the videos.
+
+    Attributes:
+        bundle: whose labels they have.
+        engine: of the bundle.
+        device: that was asked for.
+        digest: tells it from any other; the bundle's, or that of the checkpoint it was made from.
+    """
+
+    bundle: Bundle
+    engine: Engine
+    device: str | None = None
+    checkpoint: Path | None = None
+    digest: str = ""
+
+
 def run_evaluation(
     asked: Asked,
     selection: Selection,
-    bundle: Bundle,
-    engine: Engine,
-    device: str | None = None,
+    model: Model,
     on_clip: Callable[[], None] = lambda: None,
 ) -> tuple[Scores, Pace]:
     """Evaluate a selection, or what an earlier run into the same report folder left of it.
@@ -105,9 +122,7 @@ def run_evaluation(
     Args:
         asked: crops, workers and the report folder.
         selection: clips.
-        bundle: whose labels they have.
-        engine: of the bundle.
-        device: that was asked for.
+        model: what recognizes them.
         on_clip: called after each clip, kept ones too.
 
     Raises:
@@ -118,13 +133,13 @@ def run_evaluation(
     with ExitStack() as stack:
         results = None
         if asked.report is not None:
-            key = results_key(asked, bundle, engine, device)
-            results = stack.enter_context(Results(asked.report, key))
+            results = stack.enter_context(Results(asked.report, results_key(asked, model)))
         known = dict(results.known) if results else {}
         todo = [clip for clip in selection.clips if clip.name not in known]
         for _ in range(len(selection.clips) - len(todo)):
             on_clip()
-        for outcome in evaluate(todo, engine, bundle.spec, asked.crops, asked.workers, pace):
+        spec = model.bundle.spec
+        for outcome in evaluate(todo, model.engine, spec, asked.crops, asked.workers, pace):
             known[outcome.clip] = outcome
             if results:
                 results.add(outcome)
@@ -135,70 +150,55 @@ def run_evaluation(
     return Scores(outcomes, len(selection.missing) + selection.unnamed), pace
 
 
-def results_key(asked: Asked, bundle: Bundle, engine: Engine, device: str | None) -> dict[str, Any]:
+def results_key(asked: Asked, model: Model) -> dict[str, Any]:
     """What must be the same for results to go together; plain containers."""
     return {
-        "bundle": bundle.digest,
+        "bundle": model.digest or model.bundle.digest,
         "crops": asked.crops,
         "protocol": PROTOCOL,
-        "engine": engine.name,
-        "device": device,
+        "engine": model.engine.name,
+        "device": model.device,
         "data": str(asked.data.resolve()),
     }
 
 
 def make_report(
-    asked: Asked,
-    selection: Selection,
-    bundle: Bundle,
-    engine: Engine,
-    device: str | None,
-    scores: Scores,
-    pace: Pace,
+    asked: Asked, selection: Selection, model: Model, scores: Scores, pace: Pace
 ) -> Report:
     """Tables for people, the same and all else for programs."""
-    num_segments = bundle.spec.num_segments
-    settings = {
+    spec = model.bundle.spec
+    return Report(
+        "ucf101",
+        [model.bundle],
+        Scope(selection.note, len(scores.read), selection.of, "videos", asked.crops),
+        _settings(asked, model),
+        score_tables(scores, selection, spec, pace),
+        {
+            **scores.to_json(),
+            "of_split": selection.of,
+            "missing": list(selection.missing),
+            "missing_unnamed": selection.unnamed,
+            "extra": list(selection.extra),
+            "speed": pace.to_json(),
+            "published": [vars(other) for other in published_for(spec)],
+        },
+        score_figures(scores),
+    )
+
+
+def _settings(asked: Asked, model: Model) -> dict[str, Any]:
+    made_from = {}
+    if model.checkpoint is not None:
+        made_from = {"checkpoint": f"{model.checkpoint}, SHA-256 {model.digest}"}
+    return {
         "data": str(asked.data),
-        "split": selection.note,
-        "segments": num_segments,
-        "crops": asked.crops,
+        **made_from,
         "limit": asked.limit,
-        "engine": engine.name,
-        "device": device,
+        "engine": model.engine.name,
+        "device": model.device,
         "workers": asked.workers,
-        "evaluated": f"{len(scores.read)} of {scores.total}",
         "protocol": PROTOCOL,
     }
-    results = {
-        **scores.to_json(),
-        "of_split": selection.of,
-        "missing": list(selection.missing),
-        "missing_unnamed": selection.unnamed,
-        "extra": list(selection.extra),
-        "speed": pace.to_json(),
-        "published": [vars(other) for other in PUBLISHED.get(num_segments, ())],
-    }
-    tables = score_tables(scores, selection, num_segments, pace)
-    return Report("ucf101", [bundle], settings, tables, results)
-
-
-def write_report(report: Report, scores: Scores, folder: Path) -> None:
-    """report.json, report.md and the figures.
-
-    Raises:
-        ConfigError: they cannot be written.
-    """
-    report.write_json(folder / "report.json")
-    figures = {"accuracy.png": accuracy_figure(scores.by_class())}
-    if scores.read:
-        figures["confusion.png"] = confusion_figure(*scores.confusion())
-    for name, figure in figures.items():
-        write_figure(folder / name, figure)
-    try:
-        (folder / "report.md").write_text(to_markdown(report, list(figures)), encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{folder / 'report.md'} cannot be written: {error}") from error
 
 
 def problems(scores: Scores, selection: Selection) -> list[str]:

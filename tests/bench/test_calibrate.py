@@ -11,11 +11,7 @@ import numpy as np
 import pytest
 
 from ecolite_stream.bench.calibrate import (
-    Collected,
-    Samples,
     calibrate,
-    calibration_error,
-    collect,
     fit_temperature,
     held_out_error,
     lowest_score,
@@ -24,10 +20,12 @@ from ecolite_stream.bench.calibrate import (
 )
 from ecolite_stream.bench.online import find_clips
 from ecolite_stream.bench.redescribe import redescribe
+from ecolite_stream.bench.reliability import calibration_error
+from ecolite_stream.bench.samples import Collected, Samples, collect
 from ecolite_stream.bundle import DESCRIPTION, Bundle, read_bundle
 from ecolite_stream.config import StreamConfig
 from ecolite_stream.errors import BundleError, ConfigError
-from tests.bench.test_cli import ENGINE, exit_code
+from tests.bench.test_cli import ENGINE, exit_code, require_whole
 from tests.fakes import NumberEngine, clip_logits, spec_of
 from tests.videos import write_numbered_video
 
@@ -139,12 +137,14 @@ def test_the_command_writes_a_copy_or_the_bundle(
     (tmp_path / "data" / "bend" / "clip.avi").touch()
     drawn = samples_at(2.0, classes=len(bundle.spec.labels))
     collected = Collected(drawn, 2000, ("bend/short.avi",), {})
-    monkeypatch.setattr("ecolite_stream.bench.calibrate.collect", lambda *args: collected)
+    monkeypatch.setattr("ecolite_stream.bench.samples.collect", lambda *args: collected)
     folder, out, file = tmp_path / "own", tmp_path / "out", tmp_path / "report.json"
     shutil.copytree(bundle.path, folder)
     before = (folder / DESCRIPTION).read_bytes()
     args = ("calibrate", "--data", tmp_path / "data", "--bundle", folder, "--engine", ENGINE)
-    assert exit_code(*args, "--out", out, "--json", file) == 0
+    out_to = ("--json", file, "--report", tmp_path / "report")
+    assert exit_code(*args, "--out", out, *out_to) == 0
+    require_whole(tmp_path / "report", "calibrate", "reliability.png")
     assert "too short to fill the memory: bend/short.avi" in capfd.readouterr().err
     assert (folder / DESCRIPTION).read_bytes() == before
     report, written = json.loads(file.read_text()), read_bundle(out)

@@ -8,6 +8,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import cv2
 import pytest
 
 from ecolite_stream.bench import cli
@@ -26,6 +27,25 @@ def exit_code(*args: object) -> int:
     return int(end.value.code or 0)
 
 
+def require_whole(folder: Path, command: str, *figures: str) -> dict:
+    """The one format of all reports; returns report.json."""
+    report = json.loads((folder / "report.json").read_text())
+    text = (folder / "report.md").read_text()
+    assert report["command"] == command and text.startswith(f"# ecolite-bench {command}\n")
+    assert report["machine"]["cores"] >= 1 and report["versions"]["numpy"]
+    for bundle in report["bundles"]:
+        assert len(bundle["digest"]) == 64 and bundle["digest"][:12] in text
+        assert f"N={bundle['num_segments']}, " in text
+        assert f"a picture, {bundle['framing']}\n" in text
+    scope = report["scope"]
+    assert f"crop      {scope['crops']} a picture, " in text
+    assert f"split     {scope['split']}\n" in text
+    assert f"evaluated {scope['evaluated']} of {scope['of']} {scope['what']}\n" in text
+    for name in figures:
+        assert f"![{name}]({name})" in text and cv2.imread(str(folder / name)) is not None
+    return report
+
+
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
     write_numbered_video(tmp_path / "clip.avi", 50)
@@ -35,7 +55,11 @@ def clip(tmp_path: Path) -> Path:
 def test_speed(bundle: Bundle, clip: Path, tmp_path: Path, capfd):
     file = tmp_path / "report.json"
     options = ("--bundle", bundle.path, "--engine", ENGINE, "--seconds", 0.01, "--new-frames", 1)
-    assert exit_code("speed", *options, "--stream", clip, "--json", file) == 0
+    folder = tmp_path / "report"
+    report_to = ("--json", file, "--report", folder)
+    assert exit_code("speed", *options, "--stream", clip, *report_to) == 0
+    written = require_whole(folder, "speed", "live_step.png", "limit.png")
+    assert written == json.loads(file.read_text())
     out = capfd.readouterr().out
     assert "live step" in out and "clip.avi" in out and "numpy product" in out
     report = json.loads(file.read_text())
@@ -52,9 +76,10 @@ def test_speed(bundle: Bundle, clip: Path, tmp_path: Path, capfd):
     assert len(report["streams"][0]["wall_s"]) == 3
 
 
-def test_memory(bundle: Bundle, capfd):
+def test_memory(bundle: Bundle, tmp_path: Path, capfd):
     options = ("--minutes", 0.1, "--bundle", bundle.path, "--engine", ENGINE)
-    assert exit_code("memory", *options, "--limit-mb", 1000) == 0
+    assert exit_code("memory", *options, "--limit-mb", 1000, "--report", tmp_path / "r") == 0
+    require_whole(tmp_path / "r", "memory", "resident.png")
     assert "growth" in capfd.readouterr().out
 
 
@@ -66,8 +91,13 @@ def test_online(bundle: Bundle, clip: Path, tmp_path: Path, capfd):
     (tmp_path / "data" / label / "clip.avi").write_bytes(clip.read_bytes())
     policies = ("--memory", "window", "--memory", "paper")
     args = ("online", "--data", tmp_path / "data", "--bundle", bundle.path, "--engine", ENGINE)
-    assert exit_code(*args, *policies, "--track", clip, "--offline", "--json", file) == 0
-    report = json.loads(file.read_text())
+    out = ("--json", file, "--report", tmp_path / "report")
+    assert exit_code(*args, *policies, "--track", clip, "--offline", *out) == 0
+    figures = ("seen.png", "reliability.png", "tracks.png", "seen_tracks.png")
+    report = require_whole(tmp_path / "report", "online", *figures)
+    assert report == json.loads(file.read_text())
+    assert (report["scope"]["evaluated"], report["scope"]["of"]) == (2, 2)
+    assert len(report["tracks"][0]["moments"]) >= 3 and report["tracks"][0]["encoded"] >= 4
     assert [memory["memory"] for memory in report["memories"]] == ["window", "paper"]
     assert report["memories"][0]["clips"] == 1
     assert [track["policy"] for track in report["tracks"]] == ["window", "paper"]
@@ -77,6 +107,7 @@ def test_online(bundle: Bundle, clip: Path, tmp_path: Path, capfd):
     (tmp_path / "data" / label / "broken.avi").write_text("no video")
     assert exit_code(*args) == 3
     out, err = capfd.readouterr()
+    assert "evaluated 1 of 2 clips" in out and "pyramid" in out  # all memories by default
     assert "streamed: 1\n" in out and "streamed: 2\n" in out
     assert f"unreadable: {label}/broken.avi" in err
     assert "error: 1 of 2 clips cannot be read" in err
@@ -128,11 +159,21 @@ def test_engines(
 
 
 @pytest.mark.timeout(120)
-def test_engines_of_this_machine(capfd):
+def test_engines_of_this_machine(tmp_path: Path, capfd):
     """With the embedded model."""
-    assert exit_code("engines") == 0
+    assert exit_code("engines", "--report", tmp_path) == 0
+    report = require_whole(tmp_path, "engines", "latency.png")
+    assert report["scope"]["evaluated"] == len(report["engines"]) >= 1
     out = capfd.readouterr().out
     assert ENGINE in out and "agrees" in out and "same" in out
+
+
+@pytest.mark.timeout(120)
+def test_streams(bundle: Bundle, tmp_path: Path, capfd) -> None:
+    options = ("--bundle", bundle.path, "--engine", ENGINE, "--seconds", 3, "--most", 1)
+    assert exit_code("streams", *options, "--report", tmp_path) == 0
+    report = require_whole(tmp_path, "streams", "cameras.png")
+    assert set(report) >= {"one", "one each"}
 
 
 @pytest.mark.parametrize(
@@ -146,6 +187,9 @@ def test_engines_of_this_machine(capfd):
         (("engines", "--bundle", "nowhere"), 4),
         (("engines", "--bundle", "{bundle}", "--device", "tpu"), 2),
         (("online", "--data", "nowhere", "--bundle", "{bundle}"), 2),
+        (("engines", "--report", "{bundle}/bundle.json"), 2),
+        (("ucf101", "--data", ".", "--split", "1", "--checkpoint", "nowhere.ckpt"), 2),
+        (("ucf101", "--data", ".", "--split", "1", "--checkpoint", "a", "--bundle", "b"), 2),
         (("nonsense",), 2),
     ],
 )

@@ -46,7 +46,7 @@ def test_policies_are_side_by_side_and_unreadable_clips_left_out():
     results = [PolicyResult("window", [*CLIPS, broken]), PolicyResult("paper", CLIPS[1:2])]
     seen, cost, *bins = live_tables(results)
     assert len(seen.rows) == 10 and seen.rows[-1] == ("100 %", "2/3  66.7 %", "1/1 100.0 %")
-    assert cost.rows[0] == ("window", "6.0", None, "0.0333", 21, "20.0")
+    assert cost.rows[0] == ("window", "3.00", "1 of 3", "6.0", None, "0.0333", 21, "20.0")
     assert [table.title[-6:] for table in bins] == ["window", " paper"]
     assert live_json(results[0])["frames_encoded"] == 21
     assert live_json(PolicyResult("window", [broken]))["engine_ms_per_clip"] is None

@@ -11,7 +11,7 @@ import pytest
 from ecolite_stream.bench.arithmetic import MultiplyAdds
 from ecolite_stream.bench.limit import PRODUCT_MULTIPLY_ADDS
 from ecolite_stream.bench.peak import Peak
-from ecolite_stream.bench.report import Report
+from ecolite_stream.bench.report import Report, Scope
 from ecolite_stream.bench.speed import (
     ENCODER,
     HEAD,
@@ -190,7 +190,10 @@ def test_stream_table_shows_the_median_run():
 
 
 def test_report_in_both_forms(tmp_path: Path, bundle: Bundle):
-    report = Report("speed", [bundle], {"seconds": 2}, [time_table([row("a", 1, 2)])], {"rows": 1})
+    scope = Scope("no data set", 1, 1, "rows")
+    report = Report(
+        "speed", [bundle], scope, {"seconds": 2}, [time_table([row("a", 1, 2)])], {"rows": 1}
+    )
     text = str(report)
     assert "N=4, 64 px, width 0.25, 5 labels" in text
     assert "numpy" in text and "cores" in text and bundle.digest[:12] in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -13,24 +14,29 @@ import numpy as np
 import pytest
 
 from ecolite_stream.bench import offline
+from ecolite_stream.bench.checkpoint import exported
 from ecolite_stream.bench.offline import Pace, crops_of, judge, read_ahead, read_frames
 from ecolite_stream.bench.peak import peak_mb
+from ecolite_stream.bench.published import published_for
 from ecolite_stream.bench.results import Results
+from ecolite_stream.bench.score_report import score_tables
+from ecolite_stream.bench.scores import Scores
+from ecolite_stream.bench.splits import Selection
 from ecolite_stream.bench.ucf101 import (
     Asked,
+    Model,
     make_report,
     problems,
     run_evaluation,
     select,
-    write_report,
 )
-from ecolite_stream.bundle import Bundle, ModelSpec
+from ecolite_stream.bundle import Bundle, ModelSpec, hash_file
 from ecolite_stream.clips import ClipFile
 from ecolite_stream.errors import ConfigError, SourceError
 from ecolite_stream.preprocess import Preprocessing, frame_square
 from ecolite_stream.sampling import segment_frames
 from ecolite_stream.types import FloatArray
-from tests.bench.test_cli import ENGINE, exit_code
+from tests.bench.test_cli import ENGINE, exit_code, require_whole
 from tests.videos import numbered_image, read_number, write_numbered_video
 
 LABELS = ("Archery", "Bowling", "Diving")
@@ -90,10 +96,11 @@ def fake_bundle(tmp_path: Path, digest: str = "d1") -> Bundle:
 def evaluated(asked: Asked, tmp_path: Path, engine: FirstNumberEngine | None = None):
     bundle, engine = fake_bundle(tmp_path), engine or FirstNumberEngine()
     selection = select(asked, LABELS)
-    scores, pace = run_evaluation(asked, selection, bundle, engine)
-    report = make_report(asked, selection, bundle, engine, None, scores, pace)
+    model = Model(bundle, engine)
+    scores, pace = run_evaluation(asked, selection, model)
+    report = make_report(asked, selection, model, scores, pace)
     if asked.report:
-        write_report(report, scores, asked.report)
+        report.write(asked.report)
     return scores, selection, report
 
 
@@ -117,6 +124,7 @@ def test_splits_follow_from_the_group_numbers(data: Path):
         select(Asked(data, "1"), LABELS[:2])
     limited = select(Asked(data, "1", limit=2), LABELS)
     assert len(limited.clips) == 2 and "limited to 2 of 5" in limited.note
+    assert limited.of == 5
 
 
 def test_known_outcomes(data: Path, tmp_path: Path):
@@ -199,7 +207,7 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(data: Path, tmp_path: Path
     scores, _, _ = evaluated(Asked(data, "1", report=parts), tmp_path, again)
     assert not again.clips and scores.top1 == 3 / 5
     assert {path.name for path in parts.iterdir()} == {
-        *("results.jsonl", "report.json", "report.md", "accuracy.png", "confusion.png")
+        *("results.jsonl", "report.json", "report.md", "accuracy.png", "confusion.png", "pairs.png")
     }
     assert cv2.imread(str(parts / "confusion.png")) is not None
     assert "| this bundle | 60.00 | 100.00 |" in (parts / "report.md").read_text()
@@ -239,9 +247,8 @@ def test_folders_of_frames_are_videos(tmp_path: Path):
     count, images = read_frames(folder, 4)
     assert count == 11
     assert [read_number(image) for image in images] == segment_frames(11, 4)
-    scores, _ = run_evaluation(
-        Asked(tmp_path, "1"), selection, fake_bundle(tmp_path), FirstNumberEngine()
-    )
+    model = Model(fake_bundle(tmp_path), FirstNumberEngine())
+    scores, _ = run_evaluation(Asked(tmp_path, "1"), selection, model)
     assert scores.outcomes[0].rank == 0
     assert "no frames in it" in (scores.outcomes[1].error or "")
     (folder / "frame2.jpg").write_bytes(b"")
@@ -380,6 +387,60 @@ def test_without_a_data_set_it_says_what_to_download(tmp_path: Path, bundle: Bun
     assert "<class>/v_<class>_gNN_cNN.avi" in capfd.readouterr().err
 
 
+def test_published_results_of_the_same_network_and_data_set():
+    def spec(architecture: str, num_segments: int, classes: int) -> ModelSpec:
+        labels = tuple(map(str, range(classes)))
+        return dataclasses.replace(
+            SPEC, architecture=architecture, num_segments=num_segments, labels=labels
+        )
+
+    assert [other.top1 for other in published_for(spec("eco_lite", 16, 101))] == [0.916]
+    assert [other.top1 for other in published_for(spec("eco_lite", 16, 51))] == [0.682]
+    assert [other.top1 for other in published_for(spec("eco_full", 24, 101))] == [0.936]
+    assert [other.top1 for other in published_for(spec("eco_lite", 4, 101))][1:] == [0.8803, 0.8806]
+    assert not published_for(spec("eco_lite", 8, 101))
+    clip, selection = ClipFile(Path("5/x.avi"), "5"), Selection((), of=1, note="n")
+    right = judge(clip, 1, np.eye(101, dtype=np.float32)[5], spec("eco_lite", 4, 101).labels)
+    first, *_ = score_tables(Scores([right]), selection, spec("eco_lite", 4, 101), Pace())
+    assert [row[-1] for row in first.rows] == [None, "+12.60", "+11.97", "+11.94"]
+    first, *_ = score_tables(Scores([right]), selection, SPEC, Pace())
+    assert [row[-1] for row in first.rows] == 4 * [None]  # three classes are not UCF101
+
+
+@pytest.mark.timeout(300)
+def test_a_checkpoint_in_place_of_a_bundle(tmp_path: Path, capfd):
+    pytest.importorskip("mindspore")
+    from trainer.checkpoint import save_checkpoint
+    from trainer.export import untrained
+    from trainer.network import NetworkConfig
+
+    path = tmp_path / "small.ckpt"
+    made = untrained(NetworkConfig("eco_lite", 4, 32, 3, 0.1))
+    save_checkpoint(path, made.parameters, dataclasses.replace(made.spec, labels=LABELS))
+    video(tmp_path / "data", "Archery", 1, 1, looks=0)
+    args = ("ucf101", "--data", tmp_path / "data", "--split", 1, "--report", tmp_path / "r")
+    args = (*args, "--checkpoint", path, "--engine", ENGINE)
+    assert exit_code(*args) == 0
+    key, _ = (tmp_path / "r" / "results.jsonl").read_text().splitlines()
+    assert json.loads(key)["bundle"] == hash_file(path)  # an export differs each time
+    written = (tmp_path / "r" / "report.md").read_text()
+    assert f"small.ckpt, SHA-256 {hash_file(path)}" in written and "small: eco_lite, N=4" in written
+    (tmp_path / "bad.ckpt").write_bytes(b"no checkpoint")
+    capfd.readouterr()
+    assert exit_code(*args[:-4], "--checkpoint", tmp_path / "bad.ckpt") == 4
+    assert "bad.ckpt cannot be exported: " in capfd.readouterr().err
+
+
+def test_a_checkpoint_without_the_trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "a.ckpt").touch()
+    monkeypatch.setattr("ecolite_stream.bench.checkpoint.find_spec", lambda name: None)
+    with (
+        pytest.raises(ConfigError, match=r"run python -m trainer.export .*a.ckpt --bundle DIR"),
+        exported(tmp_path / "a.ckpt"),
+    ):
+        pass
+
+
 def test_the_command(bundle: Bundle, tmp_path: Path, data_folder: Path, capfd):
     """Real clips, re-labelled as two of the small bundle's classes."""
     clips = sorted(data_folder.glob("ucf101/*/*.avi"))
@@ -393,6 +454,8 @@ def test_the_command(bundle: Bundle, tmp_path: Path, data_folder: Path, capfd):
     args = ("ucf101", "--data", tmp_path / "data", "--split", 1, "--bundle", bundle.path)
     args = (*args, "--engine", ENGINE, "--report", report)
     assert exit_code(*args) == 0
+    written = require_whole(report, "ucf101", "accuracy.png", "confusion.png")
+    assert (written["scope"]["evaluated"], written["scope"]["of"]) == (2, 2)
     first, last = capfd.readouterr().out.splitlines()[-2:]
     assert first.startswith("{'Loss': ") and last.startswith("Total data: 2, top1 accuracy: ")
     rows = (report / "results.jsonl").read_bytes()

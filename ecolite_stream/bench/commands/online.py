@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,21 +13,24 @@ import click
 
 from ecolite_stream.bench import online as online_bench
 from ecolite_stream.bench import track as track_bench
-from ecolite_stream.bench.live import live_json, live_tables
+from ecolite_stream.bench.live import live_figures, live_json, live_tables
 from ecolite_stream.bench.online_tables import online_tables, policy_json
-from ecolite_stream.bench.report import Report
+from ecolite_stream.bench.report import Report, Scope
 from ecolite_stream.bench.same import Agreed, same_table
 from ecolite_stream.bench.shared import (
     ABOVE_ZERO,
     BUNDLE,
     ENGINE,
-    JSON,
     PATH,
+    Output,
+    StreamClock,
     opened,
     progress,
     publish,
+    reported,
 )
-from ecolite_stream.bundle import ModelSpec, demo_bundle_path, read_bundle
+from ecolite_stream.bench.track_actions import action_figures, action_tables
+from ecolite_stream.bundle import Bundle, ModelSpec, demo_bundle_path, read_bundle
 from ecolite_stream.config import MemoryConfig, StreamConfig
 from ecolite_stream.engines import Engine
 from ecolite_stream.errors import ConfigError, SourceError
@@ -46,14 +50,14 @@ class Online:
     folder: Path | None
     engine: str
     offline: bool
-    json_file: Path | None
+    output: Output
 
     def configs(self, labels: Sequence[str]) -> list[StreamConfig]:
         """One a policy; all labels are listed in each prediction."""
         config = StreamConfig(top=len(labels), smoothing=self.smoothing)
         if self.every_s:
             config = dataclasses.replace(config, every_s=self.every_s)
-        policies = dict.fromkeys(self.policies or (config.memory.policy,))
+        policies = dict.fromkeys(self.policies or POLICIES)
         return [dataclasses.replace(config, memory=MemoryConfig(policy=p)) for p in policies]
 
 
@@ -68,7 +72,7 @@ class Online:
     "policies",
     type=click.Choice(POLICIES),
     multiple=True,
-    help="Again for more. [window]",
+    help="Again for more. [all of them]",
 )
 @click.option("--every", "every_s", type=ABOVE_ZERO, help="Seconds between predictions. [0.5]")
 @click.option("--smoothing", type=float, help="Share of earlier answers. [ecolite-stream's]")
@@ -77,7 +81,7 @@ class Online:
 )
 @BUNDLE
 @ENGINE
-@JSON
+@reported
 def online(**options: Any) -> None:
     """Stream labelled clips through the pipeline of ecolite-stream and count what is right."""
     asked = Online(**options)
@@ -87,18 +91,53 @@ def online(**options: Any) -> None:
     with opened(bundle, [asked.engine]) as [engine]:
         results = _clips(asked, engine, bundle.spec) if asked.data else []
         agreements = _tracks(asked, engine, bundle.spec)
+    publish(_report(asked, bundle, engine.name, results, agreements), asked.output)
+    _refuse_unreadable(results)
+
+
+def _report(
+    asked: Online,
+    bundle: Bundle,
+    engine: str,
+    results: Sequence[online_bench.PolicyResult],
+    agreements: Sequence[track_bench.Agreement],
+) -> Report:
     tables = online_tables(results) + live_tables(results) if results else []
     if agreements:
         tables.append(track_bench.track_table(agreements, bundle.spec.clip_seconds))
+        tables += action_tables(agreements)
     if asked.offline:
         tables.append(same_table(_same(results, agreements)))
-    settings = {"data": str(asked.data), "only": asked.only, "engine": engine.name}
+    settings = {
+        "data": asked.data and str(asked.data),
+        "only": asked.only,
+        "tracks": [video.name for video in asked.videos],
+        "engine": engine,
+        "every_s": asked.every_s,
+        "smoothing": asked.smoothing,
+    }
     content = {
         "memories": [{**policy_json(r), **live_json(r)} for r in results],
         "tracks": [track_bench.track_json(agreement) for agreement in agreements],
     }
-    publish(Report("online", [bundle], settings, tables, content), asked.json_file)
-    _refuse_unreadable(results)
+    figures = {
+        **(live_figures(results) if results else {}),
+        **track_bench.track_figures(agreements),
+        **action_figures(agreements),
+    }
+    scope = _scope(asked, results)
+    return Report("online", [bundle], scope, settings, tables, content, figures)
+
+
+def _scope(asked: Online, results: Sequence[online_bench.PolicyResult]) -> Scope:
+    """Clips and recordings alike; a clip that cannot be read was not evaluated."""
+    clips = results[0].clips if results else []
+    split = [online_bench.split_of(asked.data, asked.only)] if asked.data else []
+    split += [f"recording {video.name}" for video in asked.videos]
+    tracks = len(asked.videos)
+    read = sum(clip.error is None for clip in clips)
+    what = " and ".join(["clips"] * bool(asked.data) + ["recordings"] * bool(tracks))
+    return Scope(", ".join(split), read + tracks, len(clips) + tracks, what)
 
 
 def _clips(asked: Online, engine: Engine, spec: ModelSpec) -> list[online_bench.PolicyResult]:
@@ -116,11 +155,19 @@ def _clips(asked: Online, engine: Engine, spec: ModelSpec) -> list[online_bench.
 
 def _tracks(asked: Online, engine: Engine, spec: ModelSpec) -> list[track_bench.Agreement]:
     tracks = [(video, track_bench.read_track(video, spec.labels)) for video in asked.videos]
-    return [
-        track_bench.watch_track(video, track, engine, spec, config, asked.offline)
-        for video, track in tracks
-        for config in asked.configs(spec.labels)
-    ]
+    configs = asked.configs(spec.labels)
+    lengths_s = [math.ceil(max(action.end_s for action in track)) for _, track in tracks]
+    agreements = []
+    with progress("streaming recordings", len(configs) * sum(lengths_s)) as step:
+        for (video, track), length_s in zip(tracks, lengths_s, strict=True):
+            for config in configs:
+                clock = StreamClock(length_s, step)
+                found = track_bench.watch_track(
+                    video, track, engine, spec, config, asked.offline, clock.tell
+                )
+                clock.tell(length_s)
+                agreements.append(found)
+    return agreements
 
 
 def _same(

@@ -15,8 +15,17 @@ from ecolite_stream.bench import speed as speed_bench
 from ecolite_stream.bench.contestants import PRECISIONS, Contestant, contestants
 from ecolite_stream.bench.frames import FrameCosts, frame_table, measure_frames
 from ecolite_stream.bench.peak import Peak, peak_apart
-from ecolite_stream.bench.report import Report, bundle_name
-from ecolite_stream.bench.shared import ABOVE_ZERO, JSON, PATH, closing_all, progress, publish
+from ecolite_stream.bench.report import Report, Scope, bundle_name
+from ecolite_stream.bench.shared import (
+    ABOVE_ZERO,
+    PATH,
+    Output,
+    closing_all,
+    progress,
+    publish,
+    reported,
+)
+from ecolite_stream.bench.speed_figures import speed_figures
 from ecolite_stream.bench.speed_tables import speed_tables, stream_table
 from ecolite_stream.bench.streams import write_camera_video
 from ecolite_stream.bench.timing import TURNS
@@ -39,7 +48,7 @@ class Asked:
     seconds: float
     new_frames: int | None
     video: Path | None
-    json_file: Path | None
+    output: Output
 
 
 @click.command()
@@ -65,7 +74,7 @@ class Asked:
 @click.option(
     "--stream", "video", type=PATH, help="Also watch this file. [a drawn one is only decoded]"
 )
-@JSON
+@reported
 def speed(**options: Any) -> None:
     """Time decoding, encoder, head and live steps, against recomputing all frames each time."""
     asked = Asked(**options)
@@ -87,8 +96,8 @@ def speed(**options: Any) -> None:
             rows += _rows(bundle, engines, peaks, frames, asked.seconds)
             if asked.video:
                 own = {c: engine for c, engine in engines.items() if c.library in names}
-                streams += speed_bench.measure_stream(asked.video, bundle, own)
-    publish(_report(asked, bundles, (rows, notes), streams), asked.json_file)
+                streams += _streams(asked.video, bundle, own)
+    publish(_report(asked, bundles, (rows, notes), streams), asked.output)
 
 
 def _report(
@@ -112,7 +121,19 @@ def _report(
         "stream": asked.video and str(asked.video),
         "not_measured": list(measured[1]),
     }
-    return Report("speed", bundles, settings, tables, results)
+    rows, notes = measured
+    scope = Scope(
+        "no data set: random inputs", len(rows), len(rows) + len(notes) * len(bundles), "rows"
+    )
+    return Report("speed", bundles, scope, settings, tables, results, speed_figures(rows))
+
+
+def _streams(
+    video: Path, bundle: Bundle, engines: dict[Contestant, Engine]
+) -> list[speed_bench.StreamRow]:
+    runs = speed_bench.STREAM_RUNS * len(engines)
+    with progress(f"watching {video.name}", runs) as step:
+        return speed_bench.measure_stream(video, bundle, engines, lambda: step(1))
 
 
 def _new_frames(bundle: Bundle, wanted: int | None) -> int:
@@ -127,10 +148,12 @@ def _frame_costs(asked: Asked, bundles: Sequence[Bundle]) -> tuple[list[FrameCos
         video = asked.video or Path(scratch) / "drawn.mp4"
         if not asked.video:
             write_camera_video(video, DRAWN_S)
-        costs = [
-            measure_frames(bundle_name(b), video, b.spec.preprocessing, asked.seconds)
-            for b in bundles
-        ]
+        costs = []
+        with progress("decoding", len(bundles)) as step:
+            for b in bundles:
+                how = b.spec.preprocessing
+                costs.append(measure_frames(bundle_name(b), video, how, asked.seconds))
+                step(1)
     return costs, video.name
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import click
 
 from ecolite_stream.bench import streams as streams_bench
-from ecolite_stream.bench.report import Report, Table
-from ecolite_stream.bench.shared import BUNDLE, ENGINE, JSON, publish
+from ecolite_stream.bench.plots import Bar, bar_figure
+from ecolite_stream.bench.report import Report, Scope, Table
+from ecolite_stream.bench.shared import BUNDLE, ENGINE, Output, publish, reported
 from ecolite_stream.bundle import demo_bundle_path, read_bundle
 
 
@@ -19,10 +20,8 @@ from ecolite_stream.bundle import demo_bundle_path, read_bundle
 @ENGINE
 @click.option("--seconds", type=click.FloatRange(3), default=8, show_default=True, help="A trial.")
 @click.option("--most", type=click.IntRange(1), default=64, show_default=True, help="Cameras.")
-@JSON
-def streams(
-    folder: Path | None, engine: str, seconds: float, most: int, json_file: Path | None
-) -> None:
+@reported
+def streams(folder: Path | None, engine: str, seconds: float, most: int, output: Output) -> None:
     """Find how many cameras this machine sustains, in one process and with one process each."""
     bundle = read_bundle(folder or demo_bundle_path())
     with tempfile.TemporaryDirectory() as scratch:
@@ -37,4 +36,14 @@ def streams(
     notes = (streams_bench.what_counts(most),)
     table = Table("Cameras, 320x240, 25 frames and 2 labels a second", columns, rows, notes)
     results = {name: {"cameras": n, **dataclasses.asdict(o)} for name, (n, o) in found.items()}
-    publish(Report("streams", [bundle], {"seconds": seconds}, [table], results), json_file)
+    bars = [Bar(name, count, str(count)) for name, count, *_ in rows]
+    report = Report(
+        "streams",
+        [bundle],
+        Scope("no data set: a drawn video", len(rows), len(rows), "arrangements"),
+        {"seconds": seconds, "most": most, "engine": engine},
+        [table],
+        results,
+        {"cameras.png": bar_figure("Cameras sustained, by number of processes", bars)},
+    )
+    publish(report, output)

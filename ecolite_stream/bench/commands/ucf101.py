@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +19,26 @@ from ecolite_stream.bench.against import (
     video_files,
     with_against,
 )
+from ecolite_stream.bench.checkpoint import exported
 from ecolite_stream.bench.offline import CROPS, check_crops
+from ecolite_stream.bench.report import Report
 from ecolite_stream.bench.scores import Scores
 from ecolite_stream.bench.shared import (
     BUNDLE,
     ENGINE,
     PATH,
+    Output,
     closing_all,
     opened,
     progress,
     publish,
+    reported,
 )
-from ecolite_stream.bench.splits import SPLITS
-from ecolite_stream.bundle import Bundle, demo_bundle_path, read_bundle
+from ecolite_stream.bench.splits import SPLITS, Selection
+from ecolite_stream.bundle import Bundle, demo_bundle_path, hash_file, read_bundle
 from ecolite_stream.clips import ClipFile
 from ecolite_stream.engines import Engine
-from ecolite_stream.errors import SourceError
+from ecolite_stream.errors import ConfigError, SourceError
 
 
 @click.command()
@@ -47,46 +52,62 @@ from ecolite_stream.errors import SourceError
     "--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Decoding threads."
 )
 @click.option("--limit", type=click.IntRange(1), help="At most so many videos, spread evenly.")
-@click.option("--report", type=PATH, help="Folder for all results; goes on where it stopped.")
 @click.option("--against", metavar="LIBRARY", help="Also time a plain loop with it: torch, ...")
 @click.option("--against-clips", type=click.IntRange(1), default=10, show_default=True)
 @click.option("--device", help="cpu, ascend, ascend:0, gpu:0. [the engine's own]")
+@click.option("--checkpoint", type=PATH, help="A .ckpt file in place of a bundle.")
 @BUNDLE
 @ENGINE
+@reported
 def ucf101(
     folder: Path | None,
+    checkpoint: Path | None,
     engine: str,
     device: str | None,
     crops: str,
     test_groups: str,
+    output: Output,
     **options: Any,
 ) -> None:
     """Recognize every video of a UCF101 split, as published; any other class folders too.
 
-    Exit code 3 where a video is unreadable, missing or extra.
+    Interrupted, the same command with the same --report goes on. Exit code 3 where a video is
+    unreadable, missing or extra.
     """
     groups = tuple(filter(None, test_groups.split(",")))
-    asked = ucf101_bench.Asked(crops=int(crops), test_groups=groups, **options)
-    bundle = read_bundle(folder or demo_bundle_path())
+    asked = ucf101_bench.Asked(
+        crops=int(crops), test_groups=groups, report=output.folder, **options
+    )
+    if folder and checkpoint:
+        raise ConfigError("--bundle and --checkpoint exclude each other; name one of them")
     if asked.against:
         check_against(asked.against)
-    check_crops(asked.crops, bundle.spec.preprocessing)
-    selection = ucf101_bench.select(asked, bundle.spec.labels)
-    with (
-        opened(bundle, [engine], device) as [backend],
-        progress("recognizing", len(selection.clips)) as step,
-    ):
-        scores, pace = ucf101_bench.run_evaluation(
-            asked, selection, bundle, backend, device, lambda: step(1)
-        )
-        against = _against(asked, selection.clips, scores, bundle, backend)
-    report = ucf101_bench.make_report(asked, selection, bundle, backend, device, scores, pace)
-    if against:
-        report = with_against(report, against)
-    if asked.report:
-        ucf101_bench.write_report(report, scores, asked.report)
-    publish(report, None)
+    with ExitStack() as stack:
+        if checkpoint:
+            bundle, digest = stack.enter_context(exported(checkpoint)), hash_file(checkpoint)
+        else:
+            bundle, digest = read_bundle(folder or demo_bundle_path()), ""
+        check_crops(asked.crops, bundle.spec.preprocessing)
+        selection = ucf101_bench.select(asked, bundle.spec.labels)
+        [backend] = stack.enter_context(opened(bundle, [engine], device))
+        model = ucf101_bench.Model(bundle, backend, device, checkpoint, digest)
+        scores, report = _evaluated(asked, selection, model)
+    publish(report, output)
     click.echo(f"\n{scores.published_lines()}")
+    _refuse_problems(asked, selection, scores)
+
+
+def _evaluated(
+    asked: ucf101_bench.Asked, selection: Selection, model: ucf101_bench.Model
+) -> tuple[Scores, Report]:
+    with progress("recognizing", len(selection.clips)) as step:
+        scores, pace = ucf101_bench.run_evaluation(asked, selection, model, lambda: step(1))
+    against = _against(asked, selection.clips, scores, model.bundle, model.engine)
+    report = ucf101_bench.make_report(asked, selection, model, scores, pace)
+    return scores, with_against(report, against) if against else report
+
+
+def _refuse_problems(asked: ucf101_bench.Asked, selection: Selection, scores: Scores) -> None:
     if problems := ucf101_bench.problems(scores, selection):
         click.echo("\n".join(problems), err=True)
         raise SourceError(
