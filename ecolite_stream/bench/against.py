@@ -148,19 +148,30 @@ def measure_against(
     def theirs(chosen: Sequence[ClipFile]) -> list[str | None]:
         return [plain_label(clip, reference, spec) for clip in chosen]
 
-    seconds: tuple[list[float], list[float]] = ([], [])
+    seconds, labels = _in_turns((ours, theirs), clips, on_turn, clock)
+    same = sum(a == b for a, b in zip(*labels, strict=True))
+    return Against(reference.name, len(clips), same, tuple(seconds[0]), tuple(seconds[1]))
+
+
+def _in_turns(
+    ways: Sequence[Callable[[Sequence[ClipFile]], list[str | None]]],
+    clips: Sequence[ClipFile],
+    on_turn: Callable[[], None],
+    clock: Clock,
+) -> tuple[list[list[float]], list[list[str | None]]]:
+    """Seconds of each turn, and the labels of the last, of each way."""
+    seconds: list[list[float]] = [[] for _ in ways]
     labels: list[list[str | None]] = []
-    for recognize in (ours, theirs):
+    for recognize in ways:
         recognize(clips[:1])  # does not count: it warms caches up
     for _ in range(TURNS):
         labels = []
-        for recognize, times_s in zip((ours, theirs), seconds, strict=True):
+        for recognize, times_s in zip(ways, seconds, strict=True):
             start_s = clock()
             labels.append(recognize(clips))
             times_s.append(clock() - start_s)
             on_turn()
-    same = sum(a == b for a, b in zip(*labels, strict=True))
-    return Against(reference.name, len(clips), same, tuple(seconds[0]), tuple(seconds[1]))
+    return seconds, labels
 
 
 def with_against(report: Report, against: Against) -> Report:

@@ -19,16 +19,18 @@ class Scores:
 
     Attributes:
         outcomes: one a clip.
-        missing: how many videos of the split are not there; they are wrong.
+        missing: names, `<class>/<file>`, of videos of the split that are not there; they are wrong.
+        unnamed: how many more are not there that nothing names; likewise.
     """
 
     outcomes: Sequence[Outcome]
-    missing: int = 0
+    missing: Sequence[str] = ()
+    unnamed: int = 0
 
     @property
     def total(self) -> int:
         """All videos, unreadable and missing ones too."""
-        return len(self.outcomes) + self.missing
+        return len(self.outcomes) + len(self.missing) + self.unnamed
 
     @property
     def read(self) -> list[Outcome]:
@@ -66,8 +68,9 @@ class Scores:
         )
 
     def by_class(self) -> list[tuple[str, int, int]]:
-        """(class, videos, right), the worst share first."""
+        """(class, videos, right), the worst share first; without what is missing and unnamed."""
         videos = Counter(outcome.label for outcome in self.outcomes)
+        videos.update(name.partition("/")[0] for name in self.missing)
         right = Counter(outcome.label for outcome in self.outcomes if outcome.is_within(1))
         rows = [(label, count, right[label]) for label, count in videos.items()]
         return sorted(rows, key=lambda row: (row[2] / row[1], row[0]))

@@ -20,7 +20,7 @@ from ecolite_stream.bundle import ModelSpec
 from ecolite_stream.config import StreamConfig
 from ecolite_stream.engines import Engine
 from ecolite_stream.errors import ConfigError
-from ecolite_stream.types import Image
+from ecolite_stream.types import Event, Image
 
 COLUMNS = ("start_s", "end_s", "label")
 
@@ -148,16 +148,21 @@ def watch_track(
     found = agreement(
         video.name, config.memory.policy, moments_of(predictions), track, spec.clip_seconds
     )
-    events = events_of(predictions, spec, config)
-    idle = idle_stretches(track, config.events.ignore, spec.clip_seconds)
+    found = _with_events(found, events_of(predictions, spec, config), config, spec)
+    agreed = agree_offline(video, recorder.clips, engine, spec) if recorder else None
+    return replace(found, encoded=metered.encoded, engine_ms=metered.engine_ms, agreed=agreed)
+
+
+def _with_events(
+    found: Agreement, events: Sequence[Event], config: StreamConfig, spec: ModelSpec
+) -> Agreement:
+    ignore, span_s = config.events.ignore, spec.clip_seconds
+    idle = idle_stretches(found.track, ignore, span_s)
     return replace(
         found,
-        encoded=metered.encoded,
-        engine_ms=metered.engine_ms,
         idle_s=sum(end_s - start_s for start_s, end_s in idle),
         false_events=sum(a <= event.start_s < b for a, b in idle for event in events),
-        events=match_events(events, track, config.events.ignore, spec.clip_seconds),
-        agreed=agree_offline(video, recorder.clips, engine, spec) if recorder else None,
+        events=match_events(events, found.track, ignore, span_s),
     )
 
 

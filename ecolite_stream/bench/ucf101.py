@@ -147,7 +147,7 @@ def run_evaluation(
         if results:
             results.finish()
     outcomes: list[Outcome] = [known[clip.name] for clip in selection.clips]
-    return Scores(outcomes, len(selection.missing) + selection.unnamed), pace
+    return Scores(outcomes, selection.missing, selection.unnamed), pace
 
 
 def results_key(asked: Asked, model: Model) -> dict[str, Any]:

@@ -156,6 +156,7 @@ def test_unreadable_and_missing_videos_count_as_wrong(data: Path, tmp_path: Path
     scores, selection, report = evaluated(Asked(data, "1", report=tmp_path / "r"), tmp_path)
     assert (scores.total, scores.top1) == (3, 1 / 3)
     assert len(scores.read) == 1
+    assert ("Diving", 1, 0) in scores.by_class()  # missing
     lines = problems(scores, selection)
     assert lines[0].startswith("unreadable: Archery/v_Archery_g01_c01.avi: ")
     assert lines[1] == "missing: Diving/v_Diving_g03_c02"
