@@ -5,7 +5,8 @@
 #
 #   RANK_TABLE_FILE   of HCCL, on Ascend; - for none: with CPU as the device there is no such thing
 #   DEVICE_NUM        how many processes, 2 by default; each takes batch_size clips a step
-#   --config FILE     configs/train/ucf101.yaml by default; the keys lie over it
+#   --config FILE     configs/train/ucf101.yaml by default; the keys lie over it. Folders in keys are
+#                     relative to the repository, or absolute
 #
 # Losses: grep "loss is " log.txt. What each process says is in runs/distributed. Makes its own
 # virtual environment on the first run.

@@ -312,8 +312,14 @@ class TrainConfig:
                 )
 
 
-def load_train_config(path: Path | None, overrides: Sequence[str] = ()) -> TrainConfig:
+def load_train_config(
+    path: Path | None,
+    overrides: Sequence[str] = (),
+    base: tuple[str, Mapping[str, Any]] | None = None,
+) -> TrainConfig:
     """The configuration in a YAML file (None: the defaults) with `--key value` pairs laid over it.
+
+    In place of a file, `base` gives its name and its content.
 
     Keys of nested parts are reached with a point: `--data.split none`. Values are YAML.
 
@@ -321,9 +327,9 @@ def load_train_config(path: Path | None, overrides: Sequence[str] = ()) -> Train
         ConfigError: as `ecolite_stream.strict.load_config`; or a key is given twice on the command
             line, by itself or within its section.
     """
-    where = str(path) if path else "command line"
+    name, in_file = (str(path), read_yaml(path)) if path else base or ("", {})
+    where = " and ".join(filter(None, (name, "command line" if overrides or not name else "")))
     values: dict[str, Any] = {}
-    in_file = read_yaml(path) if path else {}
     listed = [(own_key(str(key)), value) for key, value in in_file.items()]
     pairs = [(own_key(key), value) for key, value in _pairs(overrides)]
     _refuse_doubled(_inner_keys(listed))

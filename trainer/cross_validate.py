@@ -144,6 +144,8 @@ def main(config: Path | None, overrides: tuple[str, ...]) -> None:
         raise ConfigError("cross validation needs data.clips: a folder of <class>/<clip>")
     results = []
     for fold in range(1, chosen.data.folds + 1):
+        log = chosen.output / f"fold-{fold}.log"
+        click.echo(f"fold {fold} of {chosen.data.folds}; how it goes is in {log}", err=True)
         results.append(run_fold(chosen, fold))
         click.echo(str(results[-1]))
     click.echo(summary(results))

@@ -36,19 +36,21 @@ def _write_rows(path: Path, rows: Sequence[Row]) -> None:
 def _draw(path: Path, rows: Sequence[Row]) -> None:
     try:
         from matplotlib.figure import Figure
+        from matplotlib.ticker import MaxNLocator
     except ImportError:
         return  # the table has it all
     pairs = [(("loss", "validation_loss"), "loss"), (("top1", "top5"), "share right")]
     shown = [p for p in pairs if any(row[name] is not None for row in rows for name in p[0])]
     figure = Figure(figsize=(4 * len(shown), 4), layout="constrained")
-    places = figure.subplots(1, len(shown), squeeze=False)[0]
+    places = figure.subplots(1, len(shown), squeeze=False, sharex=True)[0]
     for axes, (names, title) in zip(places, shown, strict=True):
         for name in names:
             points = [(row["epoch"], row[name]) for row in rows if row[name] is not None]
             if points:  # those of validation may be far between
                 axes.plot(*zip(*points, strict=True), marker=".", label=name)
         axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_ylabel(title)
         axes.set_ylim(0, 1.02 if title == "share right" else None)
-        axes.legend()
+        axes.legend(loc="lower right" if title == "share right" else "best")
     write_whole(path, lambda temporary: figure.savefig(temporary))

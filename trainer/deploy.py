@@ -8,6 +8,7 @@ bundle is of this kind.
 from __future__ import annotations
 
 import shutil
+import tempfile
 from pathlib import Path
 
 import mindspore as ms
@@ -35,12 +36,20 @@ TOLERANCE = 1e-4
 PLANAR = tuple(graph for graph in EXPORTED if graph.part in PLANAR_PARTS.values())
 
 
-def export_onnx(part: nn.Cell, example: ms.Tensor, path: Path) -> None:
-    """Write a cell as ONNX, for inputs of exactly the example's shape."""
-    if hasattr(ms, "onnx"):
-        ms.onnx.export(part, example, file_name=str(path))
-    else:  # MindSpore 2.7
-        ms.export(part, example, file_name=str(path), file_format="ONNX")
+def export_graph(part: nn.Cell, example: ms.Tensor, path: Path, file_format: str) -> None:
+    """Write a cell as MINDIR, AIR or ONNX, the latter for inputs of exactly the example's shape.
+
+    MindSpore refuses a path with a space or an umlaut in it, so it gets there by a link.
+    """
+    with tempfile.TemporaryDirectory(prefix="ecolite-") as scratch:
+        link = Path(scratch) / "link"
+        link.symlink_to(path.parent.resolve(), target_is_directory=True)
+        plain = f"graph.{file_format.lower()}"
+        if file_format == "ONNX" and hasattr(ms, "onnx"):
+            ms.onnx.export(part, example, file_name=str(link / plain))
+        else:  # MindSpore 2.7 writes ONNX this way, too
+            ms.export(part, example, file_name=str(link / plain), file_format=file_format)
+    path.with_name(plain).replace(path)
 
 
 def export_planar(checkpoint: Checkpoint, golden: Golden, folder: Path) -> None:
@@ -61,8 +70,8 @@ def export_planar(checkpoint: Checkpoint, golden: Golden, folder: Path) -> None:
     logits = head(ms.Tensor(golden.features[None])).asnumpy()[0]
     _require("features", relative_error(features, golden.features))
     _require("logits", relative_error(logits, golden.logits))
-    export_onnx(encoder, ms.Tensor(images[:1]), folder / "encoder_2d.onnx")
-    export_onnx(head, ms.Tensor(golden.features[None]), folder / "head_2d.onnx")
+    export_graph(encoder, ms.Tensor(images[:1]), folder / "encoder_2d.onnx", "ONNX")
+    export_graph(head, ms.Tensor(golden.features[None]), folder / "head_2d.onnx", "ONNX")
 
 
 def with_planar(bundle: Bundle, draft: Path) -> Bundle:

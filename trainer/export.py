@@ -44,9 +44,9 @@ from trainer.checkpoint import (
     network_from,
     parameters_of,
 )
-from trainer.deploy import TOLERANCE, export_planar, with_planar
+from trainer.deploy import TOLERANCE, export_graph, export_planar, with_planar
 from trainer.device import use_device
-from trainer.export_whole import FORMATS, export_whole
+from trainer.export_whole import FORMATS, export_whole, format_of
 from trainer.network import Network, NetworkConfig, build_network
 from trainer.network.folded import trim_taps
 
@@ -162,7 +162,7 @@ def export_graphs(network: Network, spec: ModelSpec, folder: Path) -> None:
         part: nn.Cell = getattr(network, name)
         part.set_train(False)
         many = ms.Tensor(shape=[None, *shape], dtype=ms.float32)
-        ms.export(part, many, file_name=str(folder / f"{name}.mindir"), file_format="MINDIR")
+        export_graph(part, many, folder / f"{name}.mindir", "MINDIR")
 
 
 def open_to_readers(folder: Path) -> None:
@@ -238,7 +238,11 @@ def untrained(config: NetworkConfig, seed: int = 0) -> Checkpoint:
 @click.argument("checkpoint", required=False, type=click.Path(path_type=Path))
 @click.option("--checkpoint_path", type=click.Path(path_type=Path), help="The same as CHECKPOINT.")
 @click.option("--bundle", type=click.Path(path_type=Path), help="Folder to write.")
-@click.option("--file_format", type=click.Choice(FORMATS), help="One file, not a bundle. [MINDIR]")
+@click.option(
+    "--file_format",
+    type=click.Choice(FORMATS, case_sensitive=False),
+    help="One file, not a bundle. [by its suffix, else MINDIR]",
+)
 @click.option("--file_name", type=click.Path(path_type=Path), help="Of --file_format.")
 @click.option("--untrained", "is_untrained", is_flag=True, help="Random weights, no CHECKPOINT.")
 @click.option("--add-2d", is_flag=True, help="Give an older bundle ONNX without Conv3D.")
@@ -278,7 +282,7 @@ def main(
         if add_2d:
             raise click.UsageError("--add-2d is for a bundle; name it with --bundle")
         chosen = load_checkpoint(checkpoint) if checkpoint else untrained(config)
-        written_to = export_whole(chosen, file_format or "MINDIR", file_name)
+        written_to = export_whole(chosen, file_format or format_of(file_name), file_name)
         click.echo(f"{written_to}: {written_to.stat().st_size / 1e6:.1f} MB", err=True)
         return
     if add_2d:

@@ -14,9 +14,15 @@ import numpy as np
 from ecolite_stream.commands import one_line
 from ecolite_stream.errors import BundleError, EngineError
 from trainer.checkpoint import Checkpoint, network_from
-from trainer.deploy import export_onnx
+from trainer.deploy import export_graph
 
 FORMATS = ("MINDIR", "ONNX", "AIR")
+
+
+def format_of(path: Path) -> str:
+    """The format that a file's suffix names, MINDIR where it names none."""
+    suffix = path.suffix.removeprefix(".").upper()
+    return suffix if suffix in FORMATS else "MINDIR"
 
 
 def export_whole(checkpoint: Checkpoint, file_format: str, path: Path) -> Path:
@@ -49,10 +55,7 @@ def export_whole(checkpoint: Checkpoint, file_format: str, path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as scratch:
             draft = Path(scratch) / path.name
-            if file_format == "ONNX":
-                export_onnx(network, example, draft)
-            else:
-                ms.export(network, example, file_name=str(draft), file_format=file_format)
+            export_graph(network, example, draft, file_format)
             draft.chmod(0o644)
             draft.replace(path)
     except OSError as error:

@@ -124,6 +124,8 @@ class Run:
         self.curves = list(state.curves)
         self._write(state)
         click.echo(f"{output}: {state.epoch} of {self.config.epochs} epochs are done", err=True)
+        if state.epoch >= self.config.epochs:
+            click.echo("nothing is left to train; for more, set --epochs higher", err=True)
 
     def fit(self) -> Path:
         """Train the epochs that are left; returns the path of the best checkpoint."""

@@ -91,8 +91,14 @@ def save_state(path: Path, state: TrainingState) -> None:
     arrays |= {_OPTIMIZER + name: value for name, value in state.optimizer.items()}
 
     def write(temporary: Path) -> None:
-        with temporary.open("wb") as file:
-            np.savez(file, **arrays)
+        # What np.savez does, but closed here: ended by Ctrl-C or a full disk, it leaves that to
+        # Python's clean-up, whose errors are a traceback.
+        with zipfile.ZipFile(temporary, "w") as archive:
+            for name, value in arrays.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                    np.lib.format.write_array(  # type: ignore[no-untyped-call]
+                        file, value, allow_pickle=False
+                    )
 
     try:
         write_whole(path, write)

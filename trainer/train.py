@@ -1,12 +1,15 @@
 """Train a network on a folder of clips.
 
 python -m trainer.train --config configs/train/actions.yaml [--key value ...]
+python -m trainer.train --resume FOLDER       go on with one that was ended, as it was told
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
+import shlex
 from pathlib import Path
 
 import click
@@ -65,6 +68,12 @@ def train(config: TrainConfig) -> Path:
         training.restore(state)
     try:
         return training.fit()
+    except KeyboardInterrupt:
+        if group.is_first and (config.output / STATE).exists():
+            click.echo(
+                f"ended; it goes on with --resume {shlex.quote(str(config.output))}", err=True
+            )
+        raise
     finally:
         if config.modelarts.enable and group.is_first:
             copy_out(config)
@@ -120,12 +129,24 @@ def _require_unused(output: Path) -> None:
     type=click.Path(path_type=Path),
     help="YAML file; see configs/train.",
 )
+@click.option(
+    "--resume",
+    multiple=True,
+    metavar="FOLDER",
+    help="Go on with the training in this folder; without --config, as it was told to begin with.",
+)
 @click.argument("overrides", nargs=-1, type=click.UNPROCESSED, metavar="[--KEY VALUE]...")
-def main(configs: tuple[Path, ...], overrides: tuple[str, ...]) -> None:
+def main(configs: tuple[Path, ...], resume: tuple[str, ...], overrides: tuple[str, ...]) -> None:
     """Train a network on clips; any key of the configuration can be given as --KEY VALUE."""
     if len(configs) > 1:
         raise ConfigError(f"--config is there {len(configs)} times; give it once")
-    config = load_train_config(configs[0] if configs else None, overrides)
+    base = None
+    if resume and resume[0] and not configs:
+        path = run_folder(Path(resume[0]).expanduser()) / STATE
+        base = (str(path), load_state(path).config)
+    for folder in resume:  # a value is YAML, and JSON is that
+        overrides = (*overrides, "--resume", json.dumps(folder))
+    config = load_train_config(configs[0] if configs else None, overrides, base)
     if config.evaluate:
         tell(evaluate_only(config))
         return

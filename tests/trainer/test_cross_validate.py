@@ -63,7 +63,10 @@ def test_a_fold_that_fails_names_its_log(clips: Path, tmp_path: Path) -> None:
     ended = cross_validate(clips, tmp_path / "cv", "--init_checkpoint", str(tmp_path / "none.ckpt"))
     assert ended.returncode == 1
     log = tmp_path / "cv" / "fold-1.log"
-    assert ended.stderr == f"error: trainer.train ended with exit code 4; see {log}\n"
+    assert ended.stderr == (
+        f"fold 1 of 2; how it goes is in {log}\n"
+        f"error: trainer.train ended with exit code 4; see {log}\n"
+    )
     assert "none.ckpt does not exist" in log.read_text()
 
 

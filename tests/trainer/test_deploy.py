@@ -16,7 +16,7 @@ from ecolite_stream.engines.check import AGREES, check_apart
 from ecolite_stream.errors import BundleError, EngineError
 from tests.conftest import installed
 from trainer.checkpoint import checkpoint_of, network_from, parameters_of
-from trainer.deploy import export_onnx, export_planar
+from trainer.deploy import export_graph, export_planar
 from trainer.export import add_planar, export_bundle, untrained
 from trainer.export_whole import export_whole
 from trainer.network import NetworkConfig
@@ -37,7 +37,7 @@ def older_bundle(bundle: Bundle, folder: Path) -> Bundle:
     graphs = [graph for graph in bundle.graphs if graph.format == "mindir"]
     for part, example in examples.items():
         (folder / f"{part}_2d.onnx").unlink()
-        export_onnx(getattr(network, part), ms.Tensor(example), folder / f"{part}.onnx")
+        export_graph(getattr(network, part), ms.Tensor(example), folder / f"{part}.onnx", "ONNX")
         graphs.append(Graph(part, "onnx", f"{part}.onnx", batch_sizes=(1,)))
     return write_description(folder, bundle.spec, graphs)
 

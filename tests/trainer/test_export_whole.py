@@ -9,6 +9,7 @@ import mindspore.nn as nn
 import numpy as np
 import pytest
 
+from ecolite_stream.bundle import read_bundle
 from ecolite_stream.commands import run
 from tests.checkpoint_files import LABELS, SIZE, small, spec_of
 from trainer import export
@@ -55,6 +56,23 @@ def test_onnx_computes_the_same(checkpoint: Path, tmp_path: Path) -> None:
     expected = network_from(load_checkpoint(checkpoint))(ms.Tensor(clip())).asnumpy()
     assert found.shape == (1, len(LABELS))
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "words", [["--file_name", "Büro 2/eco ö.mindir"], ["--file_name", "Büro 2/eco ö.onnx"]], ids=str
+)
+def test_writes_the_format_of_the_suffix_into_a_folder_of_any_name(
+    checkpoint: Path, tmp_path: Path, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert call(checkpoint, *words) == 0
+    assert [path.name for path in (tmp_path / "Büro 2").iterdir()] == [Path(words[1]).name]
+
+
+def test_writes_a_bundle_into_a_folder_of_any_name(checkpoint: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "Büro 2" / "my bundle"
+    assert call(checkpoint, "--bundle", folder) == 0
+    assert read_bundle(folder).spec.labels == LABELS
 
 
 def test_air_is_refused_where_there_is_no_ascend(

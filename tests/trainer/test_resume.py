@@ -61,8 +61,16 @@ def losses(text: str) -> list[str]:
 
 
 def run_to_end(clips: Path, *more: str) -> list[str]:
+    return run_alone(*command(clips, *more)[3:])
+
+
+def run_alone(*words: str) -> list[str]:
     done = subprocess.run(
-        command(clips, *more), capture_output=True, text=True, cwd=ROOT, timeout=LIMIT_S
+        [sys.executable, "-m", "trainer.train", *words],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=LIMIT_S,
     )
     assert done.returncode == 0, done.stderr
     return losses(done.stdout)
@@ -99,7 +107,7 @@ def test_a_killed_training_goes_on_with_the_same_losses(clips: Path, tmp_path: P
     (killed / "best.ckpt").unlink()
     (killed / ".last.ckpt.1.ckpt").write_bytes(b"half")
 
-    resumed = run_to_end(clips, f"--resume={killed / 'last.ckpt'}")
+    resumed = run_alone("--resume", str(killed / "last.ckpt"))  # as it was told to begin with
     assert resumed == [line for line in whole if not line.startswith("epoch: 1 ")]
     for name in ("last.ckpt", "best.ckpt"):
         one, other = (load_checkpoint(tmp_path / run / name) for run in ("whole", "killed"))
@@ -140,16 +148,16 @@ def test_what_cannot_be_resumed(clips: Path, tmp_path: Path) -> None:
         resume(f"--resume={output}", "--augmentation.flip=0", "--data.workers=1")
     finished = [word.replace("epochs=3", "epochs=1") for word in config_words(clips)]
     assert train(load_train_config(None, [*finished, f"--resume={output}"])) == output / "best.ckpt"
-    fewer = tmp_path / "fewer"
-    shutil.copytree(clips, fewer)
-    shutil.rmtree(fewer / "red")
+    more = tmp_path / "more"
+    shutil.copytree(clips, more)
+    shutil.copytree(clips / "red", more / "green")
     changed = load_state(output / "last.state")
     config = dict(changed.config)
-    config["data"] = {**config["data"], "clips": [str(fewer)]}
+    config["data"] = {**config["data"], "clips": [str(more)]}
     save_state(output / "last.state", dataclasses.replace(changed, config=config))
     with pytest.raises(ConfigError, match=r"clips are not those .* expected 2 classes and 2 steps"):
-        resume(f"--resume={output}", folder=fewer)
+        resume(f"--resume={output}", folder=more)
     text = (output / "last.state").read_bytes()
     (output / "last.state").write_bytes(text[: len(text) // 2])
     with pytest.raises(BundleError, match=r"last\.state is no training state, or is damaged"):
-        resume(f"--resume={output}", folder=fewer)
+        resume(f"--resume={output}", folder=more)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import resource
 import subprocess
@@ -17,7 +18,7 @@ from tests.conftest import ROOT
 from trainer.checkpoint import load_checkpoint
 from trainer.config import load_train_config
 from trainer.figures import write_video
-from trainer.state import load_state
+from trainer.state import load_state, save_state
 from trainer.train import evaluate_only, train
 
 LIMIT_S = 240
@@ -77,6 +78,27 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(clips: Path, tmp_path: Path
     again = run(*words(clips, output, "--epochs=2", f"--resume={output}"))
     assert again.returncode == 0, again.stderr
     assert load_checkpoint(output / "last.ckpt").spec.training["epoch"] == 2
+
+
+def test_a_state_that_cannot_be_written_leaves_nothing_to_clean_up(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python tells of errors in its clean-up with a traceback."""
+    path = tmp_path / "run" / "last.state"
+    train(load_train_config(None, words(clips, path.parent, "--epochs=1")))
+    state, kept = load_state(path), path.read_bytes()
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    left: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", left.append)
+    monkeypatch.setattr(np.lib.format, "write_array", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        save_state(path, state)
+    gc.collect()
+    assert not left and path.read_bytes() == kept
+    assert not list(path.parent.glob(".*"))
 
 
 def test_a_clip_that_cannot_be_read_is_named(clips: Path, tmp_path: Path) -> None:

@@ -72,6 +72,13 @@ def test_says_what_is_wrong(words: list[str], message: str) -> None:
         load_train_config(None, [*clips, *words])
 
 
+def test_a_mistake_on_the_command_line_is_not_the_files_alone(tmp_path: Path) -> None:
+    path = tmp_path / "t.yaml"
+    path.write_text("data: {clips: [a]}")
+    with pytest.raises(ConfigError, match=r"t\.yaml and command line: unknown key 'epoch'"):
+        load_train_config(path, ["--epoch", "3"])
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "configs/train").glob("*.yaml")), ids=str)
 def test_every_configuration_that_comes_along_loads(path: Path) -> None:
     load_train_config(path)

@@ -7,6 +7,7 @@ at a short side of 144 pixels.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from ecolite_stream.clips import ClipFile, find_clips
+from ecolite_stream.clips import VIDEO_SUFFIXES, ClipFile, find_clips
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.labels import load_labels
 from trainer.config import TrainConfig
@@ -36,6 +37,8 @@ from trainer.data.splits import split_clips
 from trainer.figures import ACTIONS, draw_clip
 
 FIGURE_FPS = 25.0
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +70,8 @@ def load_dataset(config: TrainConfig) -> Dataset:
     """Find, split and decode the clips, and add what is drawn or made from them.
 
     Raises:
-        ConfigError: a folder holds no clips, or the split leaves one side empty.
+        ConfigError: a folder holds no clips, all clips are of one class, or the split leaves one
+            side empty.
         SourceError: a clip cannot be read.
     """
     data = config.data
@@ -87,18 +91,58 @@ def load_dataset(config: TrainConfig) -> Dataset:
     filmed = real * config.augmentation.windows_per_clip
     everything = [*filmed, *validation, *(clip for clips, _ in in_turn for clip in clips)]
     others = sorted({clip.label for clip in everything} - set(labels))
-    return Dataset(filmed, in_turn, validation, (*labels, *others))
+    labels = (*labels, *others)
+    if len(labels) < 2:
+        raise ConfigError(
+            f"all clips are {labels[0]!r}, and from one class nothing can be learned; put clips of "
+            "other actions, or of none, into folders of their own beside it"
+        )
+    return Dataset(filmed, in_turn, validation, labels)
 
 
 def _read_folders(config: TrainConfig) -> tuple[list[Clip], list[Clip], tuple[str, ...]]:
     data, short_side = config.data, config.preprocessing.short_side
     files = labelled_files(data.clips)
+    _tell_of_left_out(data.clips, files)
     budget = Budget(data.cache_mb)
-    training, validation = (
-        read_clips(side, short_side, data.workers, budget)
-        for side in split_clips(files, data, config.seed)
-    )
+    sides = split_clips(files, data, config.seed)
+    if data.split != "none":
+        _tell_of_one_sided(*sides)
+    training, validation = (read_clips(side, short_side, data.workers, budget) for side in sides)
     return training, validation, ()
+
+
+def _tell_of_left_out(folders: Sequence[str], files: Sequence[ClipFile]) -> None:
+    """Warn of class folders that make no class, and of files that are no clips by their names."""
+    taken = {file.path for file in files}
+    suffixes = ", ".join(VIDEO_SUFFIXES)
+    for folder in map(expand_folder, folders):
+        for inner in sorted(folder.glob("[!.]*/")):
+            left_out = [path for path in sorted(inner.glob("[!.]*")) if path not in taken]
+            if not any(path.parent == inner for path in taken):
+                _log.warning("%s holds no clip (%s) and makes no class", inner, suffixes)
+            elif left_out:
+                _log.warning(
+                    "left out of %s: %s of %s, %r the first; clips end in %s",
+                    inner,
+                    len(left_out),
+                    len(left_out) + sum(path.parent == inner for path in taken),
+                    left_out[0].name,
+                    suffixes,
+                )
+
+
+def _tell_of_one_sided(training: Sequence[ClipFile], validation: Sequence[ClipFile]) -> None:
+    """Warn of classes that are not among the clips of both sides."""
+    learned, scored = ({file.label for file in side} for side in (training, validation))
+    if unscored := sorted(learned - scored):
+        _log.warning("no clip of %s is kept aside, so no score tells of it", ", ".join(unscored))
+    if unlearned := sorted(scored - learned):
+        _log.warning(
+            "all clips of %s are kept aside, so it is not learned; add clips of other groups, or "
+            "set another data.split",
+            ", ".join(unlearned),
+        )
 
 
 def read_lists(config: TrainConfig) -> tuple[list[Clip], list[Clip], tuple[str, ...]]:
@@ -222,7 +266,8 @@ def labelled_files(folders: Sequence[str]) -> list[ClipFile]:
         if DATA_VARIABLE in os.environ or not any(DATA_VARIABLE in name for name in folders):
             raise
         raise ConfigError(
-            f"{error}; set {DATA_VARIABLE}, which is {DEFAULT_DATA} by default"
+            f"{error}; name your own with --data.clips '[DIR]', or set {DATA_VARIABLE}, which is "
+            f"{DEFAULT_DATA} by default"
         ) from error
 
 

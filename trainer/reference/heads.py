@@ -28,7 +28,7 @@ from ecolite_stream.engines.check import relative_error
 from ecolite_stream.engines.openvino import infer, settings
 from ecolite_stream.errors import EngineError
 from ecolite_stream.types import FloatArray
-from trainer.deploy import TOLERANCE, export_onnx
+from trainer.deploy import TOLERANCE, export_graph
 from trainer.network import NetworkConfig, build_network
 from trainer.network.folded import trim_taps
 from trainer.network.planar import planar_head
@@ -63,7 +63,7 @@ def in_mindspore(head: nn.Cell, example: FloatArray, folder: Path) -> Head:
 def in_openvino(head: nn.Cell, example: FloatArray, folder: Path) -> Head:
     """As engine `openvino` runs it."""
     core = import_library("openvino", "ecolite-stream[openvino]").Core()
-    export_onnx(head, ms.Tensor(example), folder / "head.onnx")
+    export_graph(head, ms.Tensor(example), folder / "head.onnx", "ONNX")
     compiled = core.compile_model(str(folder / "head.onnx"), "CPU", settings("f32"))
     request = compiled.create_infer_request()
     return lambda features: infer(request, features)
@@ -72,7 +72,7 @@ def in_openvino(head: nn.Cell, example: FloatArray, folder: Path) -> Head:
 def in_onnxruntime(head: nn.Cell, example: FloatArray, folder: Path) -> Head:
     """With ONNX Runtime's default settings."""
     library = import_library("onnxruntime", "ecolite-stream[onnxruntime]")
-    export_onnx(head, ms.Tensor(example), folder / "head.onnx")
+    export_graph(head, ms.Tensor(example), folder / "head.onnx", "ONNX")
     session = library.InferenceSession(folder / "head.onnx", providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     return lambda features: np.asarray(session.run(None, {name: features})[0])
