@@ -136,7 +136,7 @@ def test_events(ecolite: Command, film: Path, tmp_path: Path) -> None:
 def test_files_and_web_servers_get_events_too(ecolite: Command, film: Path, tmp_path: Path) -> None:
     """A web server that is down does not end the run."""
     path, lines = tmp_path / "c.yaml", tmp_path / "out.jsonl"
-    path.write_text("events: {enter: 0, leave: 0, min_fill: 0, ignore: []}")
+    path.write_text("events: {enter: 0, leave: 0, min_s: 0.5, min_fill: 0, ignore: []}")
     url = f"http://127.0.0.1:{unused_port()}/hook"
     result = ecolite(
         "--source", film, "--config", path, "--json", "--json-file", lines, "--webhook", url
