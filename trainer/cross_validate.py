@@ -97,6 +97,7 @@ def run_fold(config: TrainConfig, fold: int) -> FoldResult:
         held_out = link_held_out(whole, folder / "held_out")
         bundle = str(folder / "bundle")
         stream = ["--data", str(held_out), "--bundle", bundle, "--json", str(result)]
+        stream += ["--memory", "window"]  # what ecolite-stream runs unless told otherwise
         for command in (
             ["trainer.train", "--config", str(settings), *resume],
             ["trainer.export", str(folder / LAST), "--bundle", bundle],

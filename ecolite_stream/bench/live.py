@@ -112,7 +112,7 @@ def seen_table(clips: Clips, what: str = "clip") -> Table:
         f"Right when so much of the {what} has been seen",
         ("seen", *clips),
         [(f"{step} %", *(str(right_after(own, step)) for own in clips.values())) for step in STEPS],
-        notes=(f"The newest prediction counts; without one yet no {what} is right.",),
+        notes=("The newest prediction counts; where there is none yet it is not right.",),
     )
 
 

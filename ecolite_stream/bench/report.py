@@ -176,7 +176,8 @@ def _padded(cell: str, width: int, left: bool) -> str:
 def to_markdown(report: Report) -> str:
     """A report as Markdown; its figures lie beside it."""
     facts, *_ = str(report).split("\n\n", 1)
-    settings = [f"{name:9} {value}" for name, value in report.settings.items()]
+    told = {name: value for name, value in report.settings.items() if value not in (None, "", [])}
+    settings = [f"{name:9} {value}" for name, value in told.items()]
     parts = [f"# ecolite-bench {report.command}", "```\n" + "\n".join([facts, *settings]) + "\n```"]
     parts += [_table_markdown(table) for table in report.tables]
     parts += [f"![{name}]({name})" for name in report.figures]
