@@ -195,25 +195,40 @@ def most_sustained(try_count: Callable[[int], bool], most: int) -> int:
 
 
 def compare(
-    bundle_path: Path, engine: str, video: Path, video_s: float, most: int
+    bundle_path: Path,
+    engine: str,
+    video: Path,
+    video_s: float,
+    most: int,
+    on_trial: Callable[[str, int], object] = lambda processes, cameras: None,
 ) -> dict[str, tuple[int, Outcome]]:
     """(cameras sustained, how it went for them) in one process, and with one process each.
+
+    Args:
+        bundle_path: the model.
+        engine: its name.
+        video: what every camera sees.
+        video_s: how long it is, in seconds.
+        most: cameras to try.
+        on_trial: is told of each trial before it begins: `one` or `one each`, and the cameras.
 
     Raises:
         EcoliteError: a process failed.
     """
 
-    def search(processes_for: Callable[[int], list[int]]) -> tuple[int, Outcome]:
+    def search(name: str, processes_for: Callable[[int], list[int]]) -> tuple[int, Outcome]:
         outcomes: dict[int, Outcome] = {}
 
         def holds(count: int) -> bool:
+            on_trial(name, count)
             outcomes[count] = run_processes(bundle_path, engine, video, processes_for(count))
             return outcomes[count].sustained(video_s)
 
         count = most_sustained(holds, most)
         return count, outcomes[max(1, count)]
 
-    return {"one": search(lambda count: [count]), "one each": search(lambda count: [1] * count)}
+    arrangements = {"one": lambda count: [count], "one each": lambda count: [1] * count}
+    return {name: search(name, processes_for) for name, processes_for in arrangements.items()}
 
 
 def what_counts(most: int) -> str:

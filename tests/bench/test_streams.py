@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ecolite_stream.bench import streams
 from ecolite_stream.bench.streams import (
     Outcome,
     most_sustained,
@@ -49,3 +50,19 @@ def test_cameras_of_two_processes(bundle: Bundle, tmp_path: Path) -> None:
     assert len(outcome.labels) == 3
     assert all(1 <= labels <= 2 for labels in outcome.labels)
     assert outcome.latency_ms > 0
+
+
+def test_each_trial_is_told_before_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+
+    def run(path: Path, engine: str, video: Path, processes: list[int]) -> Outcome:
+        told.append(processes)
+        sustained = sum(processes) <= len(processes) + 1
+        return Outcome((16,), 0.0 if sustained else 9.0, 100)
+
+    monkeypatch.setattr(streams, "run_processes", run)
+    found = streams.compare(
+        Path("b"), "auto", Path("v"), 8, 2, lambda name, count: told.append((name, count))
+    )
+    assert {name: count for name, (count, _) in found.items()} == {"one": 2, "one each": 2}
+    assert told == [("one", 1), [1], ("one", 2), [2], ("one each", 1), [1], ("one each", 2), [1, 1]]

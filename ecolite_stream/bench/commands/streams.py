@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import tempfile
 from pathlib import Path
 
@@ -13,6 +14,12 @@ from ecolite_stream.bench.plots import Bar, bar_figure
 from ecolite_stream.bench.report import Report, Scope, Table
 from ecolite_stream.bench.shared import BUNDLE, ENGINE, Output, publish, reported
 from ecolite_stream.bundle import demo_bundle_path, read_bundle
+
+
+def _tell(processes: str, cameras: int) -> None:
+    """How many trials there will be depends on how they go, so there is no bar."""
+    if sys.stderr.isatty():
+        click.echo(f"processes: {processes}; trying {cameras} cameras", err=True)
 
 
 @click.command()
@@ -27,7 +34,7 @@ def streams(folder: Path | None, engine: str, seconds: float, most: int, output:
     with tempfile.TemporaryDirectory() as scratch:
         video = Path(scratch) / "camera.mp4"
         streams_bench.write_camera_video(video, seconds)
-        found = streams_bench.compare(bundle.path, engine, video, seconds, most)
+        found = streams_bench.compare(bundle.path, engine, video, seconds, most, _tell)
     rows = [
         (name, count, f"{outcome.latency_ms:.0f}", f"{outcome.late_s:.2f}")
         for name, (count, outcome) in found.items()
