@@ -337,7 +337,8 @@ def _parse_graphs(rows: Any) -> tuple[Graph, ...]:
         graphs = tuple(make_config(Graph, row, f"graphs: {i}") for i, row in enumerate(rows))
     except ConfigError as error:
         raise BundleError(str(error)) from error
-    if missing := [part for part in PARTS if part not in {graph.part for graph in graphs}]:
+    there = {graph.part for graph in graphs}
+    if missing := [part for part in PARTS if not there & {part, PLANAR_PARTS[part]}]:
         raise BundleError(f"'graphs' has no {' and no '.join(missing)}")
     return graphs
 

@@ -42,6 +42,7 @@ def older_bundle(bundle: Bundle, folder: Path) -> Bundle:
     return write_description(folder, bundle.spec, graphs)
 
 
+@pytest.mark.slow
 def test_an_older_bundle_gets_them_and_stays_the_same_model(bundle: Bundle, tmp_path: Path) -> None:
     older = older_bundle(bundle, tmp_path / "older")
     if "openvino" in installed_engines():
@@ -89,7 +90,9 @@ def test_every_engine_runs_the_2d_graphs_of_onnx(bundle: Bundle) -> None:
     assert check_apart("openvino", bundle).state == AGREES
 
 
-@pytest.mark.parametrize("architecture", ["eco_lite", "eco_full"])
+@pytest.mark.parametrize(
+    "architecture", ["eco_lite", pytest.param("eco_full", marks=pytest.mark.slow)]
+)
 def test_weights_that_no_tap_reaches_are_not_shipped(architecture: str, tmp_path: Path) -> None:
     checkpoint = untrained(NetworkConfig(architecture, 4, 32, 3, width=0.125))
     bundle = export_bundle(checkpoint, tmp_path / "bundle")

@@ -68,6 +68,7 @@ def numbers(text: str) -> list[float]:
     return [float(n) for line in lines for n in re.findall(r"\d+\.\d+", line)]
 
 
+@pytest.mark.slow
 def test_two_workers_learn_what_one_with_twice_the_batch_learns(
     clips: Path, tmp_path: Path
 ) -> None:
@@ -99,6 +100,7 @@ def test_two_workers_learn_what_one_with_twice_the_batch_learns(
     assert "loss is" not in (tmp_path / "logs" / "worker_1.log").read_text()  # 0 speaks, 0 writes
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_ends_the_run_and_is_named(clips: Path, tmp_path: Path) -> None:
     logs = tmp_path / "logs"
     run = subprocess.Popen(
@@ -132,6 +134,7 @@ def test_a_worker_that_dies_ends_the_run_and_is_named(clips: Path, tmp_path: Pat
     assert load_checkpoint(tmp_path / "run" / "last.ckpt").spec.training["epoch"] >= 1
 
 
+@pytest.mark.slow
 def test_a_worker_that_refuses_gives_its_reason(clips: Path, tmp_path: Path) -> None:
     ended = subprocess.run(
         launch(tmp_path / "logs", *words(clips, tmp_path / "run", "--batch_size=5")),

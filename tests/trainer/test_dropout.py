@@ -26,7 +26,10 @@ def test_keeps_the_mean_and_drops_a_share() -> None:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("architecture", "count"), [("eco_lite", 1), ("eco_full", 2)])
+@pytest.mark.parametrize(
+    ("architecture", "count"),
+    [("eco_lite", 1), pytest.param("eco_full", 2, marks=pytest.mark.slow)],
+)
 def test_a_seed_decides_what_a_step_drops(architecture: str, count: int) -> None:
     network = build_network(NetworkConfig(architecture, 4, 32, 3, 0.125), dropout=0.5)
     dropouts = seed_dropout(network, batch_size=2, num_segments=4)

@@ -45,6 +45,7 @@ def test_every_engine_is_asked(checkpoint: Checkpoint, tmp_path: Path) -> None:
     assert [check.name for check in check_engines(bundle)] == installed_engines()
 
 
+@pytest.mark.slow
 def test_an_engine_that_disagrees_leaves_what_was_there(
     checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,6 +151,7 @@ def test_an_old_folder_that_cannot_be_removed_is_named(
     assert "not yours" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_bundle_that_cannot_be_written_leaves_the_old_one(
     checkpoint: Checkpoint,
     agreeing: list[Path],

@@ -178,13 +178,15 @@ def test_other_pictures_beside_the_frames_are_left_out(videos: Path, tmp_path: P
     folder = extracted(videos, tmp_path / "frames") / "YoYo" / "v_YoYo_g01_c01"
     (folder / "flow_x_00001.jpg").write_bytes((folder / "img_00001.jpg").read_bytes())
     assert FrameFolderClip("a", "YoYo", folder, 64, 9, prefix="img_").read([0]).shape[0] == 1
-    write_list(tmp_path / "frames" / "train.txt", [Item("YoYo/v_YoYo_g01_c01", 9, 0)])
+    other = CLASSES[0]
+    items = [Item("YoYo/v_YoYo_g01_c01", 9, 0), Item(f"{other}/v_{other}_g01_c01", 5, 1)]
+    write_list(tmp_path / "frames" / "train.txt", items)
     listed = TrainConfig(
         train_list=tmp_path / "frames" / "train.txt",
         val_list=tmp_path / "frames" / "train.txt",
         rgb_prefix="img_",
     )
-    assert load_dataset(listed).filmed[0].num_frames == 9
+    assert sorted(clip.num_frames for clip in load_dataset(listed).filmed) == [5, 9]
     with pytest.raises(ConfigError, match="is listed with 9 frames and has 10"):
         load_dataset(dataclasses.replace(listed, rgb_prefix=""))
     with pytest.raises(SourceError, match="no frame whose name begins with 'rgb_'; see rgb_prefix"):

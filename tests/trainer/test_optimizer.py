@@ -31,6 +31,7 @@ def compiled_step(network: nn.Cell, optimizer: nn.Optimizer):
     return step
 
 
+@pytest.mark.slow
 def test_six_training_steps_as_in_pytorch():
     expected = golden.description("ecolite_training_n4")
     network = build_network(NetworkConfig())

@@ -42,6 +42,7 @@ def test_convolutions_round_and_the_rest_does_not(architecture: str) -> None:
     assert {p.dtype for p in mixed.get_parameters()} == {ms.float32}
 
 
+@pytest.mark.slow
 def test_a_mixed_step_moves_as_a_whole_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trainer.precision.FIRST_SCALE", 2.0**8)
     whole, mixed = small(), small()
@@ -58,7 +59,7 @@ def test_a_mixed_step_moves_as_a_whole_one(monkeypatch: pytest.MonkeyPatch) -> N
     assert np.linalg.norm(one - two) < 0.05 * np.linalg.norm(one)
 
 
-@pytest.mark.parametrize("accumulates", [False, True])
+@pytest.mark.parametrize("accumulates", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_step_that_overflows_moves_nothing_and_halves_the_scale(accumulates: bool) -> None:
     network = small()
     use_mixed_precision(network)

@@ -16,7 +16,7 @@ SMALL = NetworkConfig("eco_lite", 4, 32, 3, 0.125)
 pytestmark = pytest.mark.timeout(300)
 
 
-@pytest.mark.parametrize("clip_norm", [None, 0.5])
+@pytest.mark.parametrize("clip_norm", [None, pytest.param(0.5, marks=pytest.mark.slow)])
 def test_two_batches_of_two_move_like_one_of_four(clip_norm: float | None) -> None:
     rng = np.random.default_rng(0)
     inputs = rng.standard_normal((8, 4, 3, 32, 32)).astype(np.float32)
@@ -40,6 +40,7 @@ def test_two_batches_of_two_move_like_one_of_four(clip_norm: float | None) -> No
         assert np.allclose(found[name], value, rtol=1e-4, atol=1e-5), name
 
 
+@pytest.mark.slow
 def test_what_waits_at_the_end_of_an_epoch_counts_in_full() -> None:
     rng = np.random.default_rng(0)
     inputs = ms.Tensor(rng.standard_normal((2, 4, 3, 32, 32)).astype(np.float32))
@@ -56,7 +57,9 @@ def test_what_waits_at_the_end_of_an_epoch_counts_in_full() -> None:
         assert np.allclose(parameters_of(other)[name], value, rtol=1e-4, atol=1e-6), name
 
 
-@pytest.mark.parametrize("architecture", ["eco_lite", "eco_full"])
+@pytest.mark.parametrize(
+    "architecture", ["eco_lite", pytest.param("eco_full", marks=pytest.mark.slow)]
+)
 def test_all_batch_norms_but_the_first_stand_still(architecture: str) -> None:
     network = build_network(NetworkConfig(architecture, 4, 32, 3, 0.125))
     norms = frozen_norms(network)

@@ -134,6 +134,7 @@ def test_a_clip_that_goes_missing_ends_it_with_the_checkpoint_intact(
     assert load_state(output / "last.state").epoch >= 1
 
 
+@pytest.mark.slow
 def test_evaluate_scores_what_the_training_kept_aside(clips: Path, tmp_path: Path) -> None:
     output = tmp_path / "run"
     train(load_train_config(None, words(clips, output, "--epochs=1")))

@@ -79,6 +79,7 @@ def test_learns_logs_and_repeats(
     assert losses(capsys.readouterr().out) == first
 
 
+@pytest.mark.slow
 def test_starts_from_a_checkpoint_with_other_labels(
     clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
