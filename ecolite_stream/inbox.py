@@ -88,6 +88,11 @@ class Inbox:
         with self._changed:
             self._slots[stream] = slot
 
+    def is_live(self, stream: str) -> bool:
+        """Whether a stream keeps its newest; not before it was let in."""
+        slot = self._slots.get(stream)
+        return slot is not None and slot.keeps_newest
+
     def put(self, sample: Sample) -> bool:
         """Add a sample; a recording's waits for room.
 

@@ -4,7 +4,8 @@
     a thread for each stream        slots    one thread                       one each
 
 The slot of a recording waits and loses nothing; that of a live source keeps the newest and counts
-what it drops. An outlet that is full makes recordings wait and drops the oldest of live streams.
+what it drops. An outlet that is full makes recordings wait; of a live stream it keeps the newest
+prediction and every event that it has room for.
 """
 
 from __future__ import annotations
@@ -32,12 +33,12 @@ from ecolite_stream.sinks.outlet import Outlet
 from ecolite_stream.sources import may_be_live, open_source, redact_url
 from ecolite_stream.sources.pipe import NAME, STDIN
 from ecolite_stream.stream_state import StreamState
-from ecolite_stream.types import Frame, Sent
+from ecolite_stream.types import Frame, Round, Sent
 
 logger = logging.getLogger(__name__)
 
 _POLL_S = 0.2
-SHUTDOWN_S = 1.5
+SHUTDOWN_S = 1.2
 """How long all threads together may take to end once a run is stopped."""
 
 
@@ -162,8 +163,9 @@ class Pipeline:
         return True
 
     def _publish(self, output: Sent) -> None:
+        live = not isinstance(output, Round) and self._inbox.is_live(output.stream)
         for outlet in self._outlets:
-            outlet.send(output)
+            outlet.send(output, live)
 
     def _show(self, frame: Frame, live: bool) -> None:
         """Show a frame to the sinks that want it; what they raise ends no stream."""
@@ -198,8 +200,9 @@ class Pipeline:
             return max(0.0, deadline_s - time.monotonic())
 
         self._scheduler.join(left_s() * 2 / 3)  # it ends the events that last
-        for outlet in self._outlets:
+        for outlet in self._outlets:  # all of them first: one that is stuck must not hold others up
             outlet.stop()
+        for outlet in self._outlets:
             if not outlet.join(left_s()):
                 logger.warning("%s: still busy; left behind", outlet.name)
         for reader in self._readers:

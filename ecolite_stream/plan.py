@@ -15,8 +15,11 @@ from ecolite_stream.naming import NamedSource, named_source
 from ecolite_stream.pipeline import stream_names
 from ecolite_stream.recognizer import check_fits
 from ecolite_stream.sinks import WebhookSink, mqtt_sink
+from ecolite_stream.sinks.record import check_is_new
+from ecolite_stream.sinks.video import check_video_path
 from ecolite_stream.sources import check_spec, may_be_live, redact_url
 from ecolite_stream.stream_state import StreamState
+from ecolite_stream.web.page import check_page
 
 
 def planned(config: StreamConfig) -> Iterator[str]:
@@ -83,6 +86,8 @@ def _shared(config: StreamConfig, bundle: Bundle, names: Sequence[str]) -> str:
         f"{'events' if config.events.show else 'predictions'} to stdout",
     ]
     parts += [*_outputs(config, names)]
+    if config.web.address is not None:
+        check_page(config.web)
     for what, address in (("metrics", config.metrics), ("page", config.web.address)):
         if address is not None:
             host, port = parse_address(address)
@@ -109,6 +114,10 @@ def _outputs(config: StreamConfig, names: Sequence[str]) -> Iterator[str]:
     ):
         if path is not None:
             yield f"{what} to {_writable(path)}"
+    if config.video.path is not None:
+        check_video_path(config.video.path, names)
+    if config.record.folder is not None:
+        check_is_new(config.record.folder)
 
 
 def _writable(path: Path) -> Path:

@@ -94,6 +94,9 @@ def make_config(kind: type[Config], values: Mapping[str, Any], where: str) -> Co
     if missing := [name for name in needed if name not in values]:
         raise ConfigError(f"{where}: missing key {', '.join(missing)}")
     hints = typing.get_type_hints(kind)
+    for field in fields:  # a secret of the wrong kind is no less secret
+        if not field.repr and not isinstance(values.get(field.name), str | None):
+            raise ConfigError(f"{where}: {field.name}: expected text; write it in quotes")
     converted = {
         key: _convert(value, hints[key], f"{where}: {key}") for key, value in values.items()
     }

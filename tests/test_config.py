@@ -104,6 +104,16 @@ def test_what_is_refused(tmp_path: Path, text: str, words: str) -> None:
     assert str(tmp_path / "c.yaml") in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["web: {token: 31415926535897932}", "mqtt: {url: 31415926535897932}", "web: {token: [314159]}"],
+)
+def test_a_secret_of_the_wrong_kind_is_not_shown(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match="expected text; write it in quotes") as caught:
+        load(tmp_path, text)
+    assert "314159" not in str(caught.value)
+
+
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.yaml does not exist"):
         read_yaml(tmp_path / "none.yaml")

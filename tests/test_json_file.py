@@ -69,6 +69,15 @@ def test_what_was_there_counts(tmp_path: Path) -> None:
     assert starts(tmp_path / "out.jsonl.1") == [1, 2]
 
 
+def test_a_line_that_was_cut_off_spoils_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    path.write_text('{"start_s": 1}\n{"sta')
+    with JsonFileSink(path) as sink:
+        sink.send(event(2))
+    first, cut, second = path.read_text().splitlines()
+    assert (first, cut, json.loads(second)["start_s"]) == ('{"start_s": 1}', '{"sta', 2)
+
+
 def test_a_rotation_that_fails_is_tried_again(tmp_path: Path) -> None:
     path, blocked = tmp_path / "out.jsonl", tmp_path / "out.jsonl.1"
     blocked.mkdir()

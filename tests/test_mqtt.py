@@ -281,9 +281,10 @@ def test_what_is_no_broker(url: str) -> None:
         MqttSink(MqttConfig(url), [])
 
 
-def test_passwords_are_not_in_errors() -> None:
+@pytest.mark.parametrize("url", ["mqtt://me:secret@host/topic", "me:secret@host", "secret@host"])
+def test_passwords_are_not_in_errors(url: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        MqttSink(MqttConfig("mqtt://me:secret@host/topic"), [])
+        MqttSink(MqttConfig(url), [])
     assert "secret" not in str(caught.value)
     assert "secret" not in repr(MqttConfig("mqtt://me:secret@host"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from typing import Any
 
@@ -9,8 +10,8 @@ import pytest
 
 from ecolite_stream.metrics import Metrics
 from ecolite_stream.sinks.outlet import CAPACITY, Outlet
-from ecolite_stream.types import Prediction
-from tests.fakes import ListSink
+from ecolite_stream.types import Event, Output, Prediction
+from tests.fakes import ListSink, OutputSink
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -93,6 +94,57 @@ def test_a_slow_sink_loses_the_oldest() -> None:
     assert outlet.join(10)
     assert sink.frames("s") == [0, *range(11, CAPACITY + 11)]
     assert count(metrics, "dropped", cause="sink too slow") == 10
+
+
+class WantsAll(ListSink):
+    wants_all = True
+
+
+@pytest.mark.parametrize("kind", [ListSink, WantsAll])
+def test_of_a_live_stream_only_the_newest_waits(kind: type[ListSink]) -> None:
+    """And each stream has its turn, though all of them are predicted in the same order."""
+    go, began = threading.Event(), threading.Event()
+    sink, metrics = kind(before=lambda: (began.set(), go.wait(10))), Metrics()
+    outlet = Outlet(sink, metrics, "ListSink")
+    outlet.send(prediction(0), live=True)
+    assert began.wait(10)
+    for number in range(1, 11):
+        for stream in "abc":
+            outlet.send(dataclasses.replace(prediction(number), stream=stream), live=True)
+    go.set()
+    outlet.end()
+    assert outlet.join(10)
+    came = [(p.stream, p.frame) for p in sink.predictions[1:]]
+    if kind is WantsAll:
+        assert came == [(stream, number) for number in range(1, 11) for stream in "abc"]
+    else:
+        assert came == [("a", 10), ("b", 10), ("c", 10)]
+    lost = 0 if kind is WantsAll else 27
+    assert count(metrics, "dropped", cause="sink too slow") == lost
+
+
+def test_events_of_a_live_stream_all_wait() -> None:
+    go, began = threading.Event(), threading.Event()
+
+    class Slow(OutputSink):
+        def send(self, output: Output) -> None:
+            began.set()
+            go.wait(10)
+            super().send(output)
+
+    sink = Slow()
+    outlet = Outlet(sink, Metrics())
+    events = [Event(f"s@{n}", "s", "a", n, None, 0.9, 0.9, "start") for n in range(5)]
+    outlet.send(events[0], live=True)
+    assert began.wait(10)
+    for number, event in enumerate(events[1:]):
+        outlet.send(prediction(number), live=True)
+        outlet.send(event, live=True)
+    go.set()
+    outlet.end()
+    assert outlet.join(10)
+    assert [output for output in sink.outputs if isinstance(output, Event)] == events
+    assert [output.frame for output in sink.outputs if isinstance(output, Prediction)] == [3]
 
 
 def test_latency_is_measured_when_the_sink_gets_it() -> None:

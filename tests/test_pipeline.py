@@ -19,9 +19,8 @@ from ecolite_stream.pipeline import Pipeline, distinct_names, stream_inputs
 from ecolite_stream.preprocess import Preprocessing
 from ecolite_stream.reader import Reader, StreamInput, opened
 from ecolite_stream.sinks import FrameSink, Sink
-from ecolite_stream.sinks.outlet import CAPACITY
 from ecolite_stream.sources import FileSource, Source
-from ecolite_stream.types import Event, FloatArray, Frame
+from ecolite_stream.types import Event, FloatArray, Frame, Prediction
 from tests.fakes import (
     DrawnNumberEngine,
     ListSink,
@@ -32,7 +31,7 @@ from tests.fakes import (
     frames,
     spec_of,
 )
-from tests.videos import write_numbered_video
+from tests.videos import numbered_image, write_numbered_video
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -175,7 +174,114 @@ def test_old_labels_of_a_live_stream_are_dropped_where_a_sink_is_slow() -> None:
     )
     pipeline([source], [sink], config=StreamConfig(every_s=0.1), metrics=metrics).run()
     assert sink.frames("cam")[-1] >= 1490
-    assert len(sink.predictions) <= CAPACITY + 1
+    assert len(sink.predictions) <= 2
+
+
+def test_a_sink_that_is_stuck_keeps_no_other_from_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a webhook whose server does not answer must not spoil a clip."""
+    monkeypatch.setattr("ecolite_stream.pipeline.SHUTDOWN_S", 1.0)
+    released, stuck, closed = threading.Event(), threading.Event(), threading.Event()
+
+    class Closing(OutputSink):
+        def close(self) -> None:
+            time.sleep(0.2)  # a file to finish
+            closed.set()
+
+    blocked, last = ListSink(before=lambda: (stuck.set(), released.wait(20))), Closing()
+    watching = pipeline(
+        [ListSource("s", frames(50, 25), live=True, at_end=lambda: released.wait(20))],
+        [ListSink(), blocked, last],
+        config=ALWAYS,
+    )
+    threading.Thread(target=lambda: (stuck.wait(10), watching.stop())).start()
+    watching.run()
+    assert closed.is_set()
+    assert [event.kind for event in last.events("s")][-1] == "end"
+    released.set()
+
+
+class Paced(Source):
+    """A live source of numbered pictures; knows which was shown when."""
+
+    live = True
+
+    def __init__(self, num_frames: int, fps: float, name: str = "cam") -> None:
+        self.name = name
+        self.shown_s: list[float] = []
+        self._num_frames = num_frames
+        self._fps = fps
+
+    def __next__(self) -> Frame:
+        number = len(self.shown_s)
+        if number == self._num_frames:
+            raise StopIteration
+        if number:
+            time.sleep(max(0.0, self.shown_s[0] + number / self._fps - time.monotonic()))
+        self.shown_s.append(time.monotonic())
+        image = numbered_image(number, (64, 64))
+        return Frame(self.name, number, number / self._fps, image, self.shown_s[-1])
+
+    def close(self) -> None:
+        pass
+
+
+class Timed(DrawnNumberEngine):
+    """Takes some time for a step, and notes the number in the picture that each label is from."""
+
+    def __init__(self, spec: ModelSpec, step_s: float) -> None:
+        super().__init__(spec)
+        self.behind: list[int] = []
+        self.steps_s: list[float] = []
+        self._step_s = step_s
+        self._began_s = 0.0
+
+    def encode(self, images: FloatArray) -> FloatArray:
+        self._began_s = time.monotonic()
+        return super().encode(images)
+
+    def classify(self, features: FloatArray) -> FloatArray:
+        time.sleep(self._step_s)
+        self.behind.append(self.numbers[-1])
+        self.steps_s.append(time.monotonic() - self._began_s)
+        return super().classify(features)
+
+
+@pytest.mark.parametrize(("engine_periods", "sink_periods"), [(10, 0), (0, 10), (0, 0)])
+def test_a_label_of_a_live_stream_is_never_older_than_a_period_and_a_step(
+    engine_periods: int, sink_periods: int
+) -> None:
+    """With an engine or a sink ten times too slow, by the numbers in the pictures."""
+    every_s, slack_s = 0.1, 0.3  # another process may have the processor
+    spec = dataclasses.replace(spec_of(), preprocessing=Preprocessing(64, framing="whole"))
+    source, engine = Paced(150, 25), Timed(spec, engine_periods * every_s)
+    ages_s: list[float] = []
+
+    class Slow(ListSink):
+        def send(self, prediction: Prediction) -> None:
+            super().send(prediction)
+            ages_s.append(time.monotonic() - source.shown_s[prediction.frame])
+            time.sleep(sink_periods * every_s)
+
+    sink = Slow()
+    pipeline([source], [sink], engine, spec, StreamConfig(every_s=every_s)).run()
+    assert set(sink.frames("cam")) <= set(engine.behind)
+    assert len(ages_s) >= 3
+    assert max(ages_s) <= every_s + max(engine.steps_s) + slack_s
+
+
+def test_overload_is_shared_and_counted() -> None:
+    """An engine that is four times too slow; the first stream has four times the frames."""
+    spec = dataclasses.replace(spec_of(), preprocessing=Preprocessing(64, framing="whole"))
+    sources = [Paced(400, 100, "a"), *(Paced(100, 25, name) for name in "bcd")]
+    engine, sink, metrics = Timed(spec, 0.4), ListSink(), Metrics()
+    config = StreamConfig(every_s=0.1)
+    pipeline(sources, [sink], engine, spec, config, metrics).run()
+    counts = [len(sink.frames(name)) for name in "abcd"]
+    assert min(counts) >= 4
+    assert max(counts) - min(counts) <= 2
+    for name in "abcd":
+        labels = {"stream": name, "cause": "engine busy"}
+        assert metrics.registry.get_sample_value("ecolite_frames_dropped_total", labels)
 
 
 def test_the_engine_is_open_before_the_sources() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
@@ -36,6 +37,7 @@ def check(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_line_for_each_stream_and_one_for_all(check: Check, tmp_path: Path) -> None:
     installed("openvino")
+    pytest.importorskip("aiohttp", reason="the extra web is not installed")
     film, log = tmp_path / "film.mp4", tmp_path / "log.jsonl"
     film.write_bytes(b"not looked into")
     path = write(
@@ -93,6 +95,30 @@ def test_a_place_that_cannot_be_written(check: Check, tmp_path: Path, sink: str)
     path = write(tmp_path, {"c.yaml": f"source: pattern\n{sink}{tmp_path}/file/x}}"})
     code, _, (line,) = check("--config", path)
     assert code == 2 and "/file/x: cannot be written" in line
+
+
+def test_what_must_be_new_is_looked_for(check: Check, tmp_path: Path) -> None:
+    """A run would refuse it, and a service that ends so stays down."""
+    (tmp_path / "v.mp4").touch()
+    for args, words in (
+        (["--video", tmp_path / "v.mp4"], "is there already"),
+        (["--video", tmp_path / "w.mp4", "--source", "a=pattern"], "expected a folder, for there"),
+        (["--record", tmp_path], "is not empty; record into a new folder"),
+    ):
+        code, _, (line,) = check("--source", "pattern", *args)
+        assert code == 2 and words in line
+
+
+def test_the_page_could_be_served(
+    check: Check, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("aiohttp", reason="the extra web is not installed")
+    path = write(tmp_path, {"c.yaml": "source: pattern\nweb: {address: '8080', token: hush}"})
+    code, _, (line,) = check("--config", path)
+    assert code == 2 and "expected at least 16 letters" in line and "hush" not in line
+    monkeypatch.setitem(sys.modules, "ecolite_stream.web.server", None)
+    code, _, (line,) = check("--source", "pattern", "--web", "8080")
+    assert code == 2 and "run pip install 'ecolite-stream[web]'" in line
 
 
 def test_options_count_too(check: Check) -> None:

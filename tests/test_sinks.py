@@ -3,6 +3,8 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import logging
+import re
 from typing import Any
 
 import pytest
@@ -51,6 +53,71 @@ def test_console_colours() -> None:
     line = ConsoleSink(io.StringIO()).line
     assert "\x1b[32m" in line(prediction())
     assert "\x1b[33m" in line(prediction(score=0.5))
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def screen(text: str) -> list[str]:
+    """What a terminal shows of it, without colours."""
+    rows, row = [""], 0
+    for part in re.findall(r"\x1b\[[\d;?]*[A-Za-z]|\n|[^\x1b\n]+", text):
+        if part == "\n":
+            row += 1
+            rows += [""] * (row + 1 - len(rows))
+        elif part.endswith("F") and part.startswith("\x1b"):
+            row -= int(part[2:-1])
+            assert row >= 0
+        elif part == "\x1b[K":
+            rows[row] = ""
+        elif not part.startswith("\x1b"):
+            rows[row] += part
+    return [line.rstrip() for line in rows]
+
+
+def test_on_a_terminal_each_stream_has_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    out = Terminal()
+    with ConsoleSink(out, 5, show_stream=True) as console:
+        for number in range(3):
+            for stream in ("door", "gate"):
+                console.send(prediction(stream=stream, time_s=number))
+        door, gate, end = screen(out.getvalue())
+        assert door.startswith("door      2.00 s  wave2") and gate.startswith("gate      2.00 s")
+        assert end == ""
+        out.write("warning: gate: lost\n")  # as a log does on the same terminal
+        logging.getLogger("x").warning("gate: lost")
+        console.send(prediction(stream="gate", time_s=7))
+        console.send(prediction(stream="door", time_s=8))
+    *_, second, said, door, gate, end = screen(out.getvalue())
+    assert second.startswith("gate      2.00 s") and said == "warning: gate: lost"
+    assert door.startswith("door      8.00 s") and gate.startswith("gate      7.00 s")
+    assert logging.root.handlers == [h for h in logging.root.handlers if h is not console._shown]
+
+
+def test_on_a_terminal_events_and_what_it_cannot_redraw_stay(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("LINES", "3")
+    out = Terminal()
+    with ConsoleSink(out, show_stream=True) as console:
+        for stream in "abcabc":
+            console.send(prediction(stream=stream))
+    assert [line[0] for line in screen(out.getvalue())[-3:-1]] == ["b", "c"]  # no row is off screen
+    out = Terminal()
+    with ConsoleSink(out, events=True) as console:
+        console.send(STARTED)
+        console.send(ENDED)
+    assert len(screen(out.getvalue())) == 3
+    monkeypatch.setenv("TERM", "dumb")
+    out = Terminal()
+    with ConsoleSink(out) as console:
+        console.send(prediction())
+        console.send(prediction())
+    assert len(screen(out.getvalue())) == 3
 
 
 def test_json_lines() -> None:

@@ -13,9 +13,12 @@ class Sink(Protocol):
 
     Attributes:
         takes: what it is sent, of `Prediction`, `Event` and `Round`; `send` may name just those.
+        wants_all: every prediction of a live stream is of use to it, however late, and not just the
+            newest one.
     """
 
     takes: tuple[type[Sent], ...] = (Prediction,)
+    wants_all: bool = False
 
     def send(self, output: Any, /) -> None:
         """Take a prediction or an event, whichever it `takes`."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import shutil
 from typing import TextIO
 
 import click
@@ -11,12 +14,17 @@ from ecolite_stream.types import Event, Output, Prediction
 
 SURE = 0.6
 BAR_WIDTH = 10
+_UP, _CLEAR = "\x1b[{}F", "\x1b[K"
+_NO_WRAP, _WRAP = "\x1b[?7l", "\x1b[?7h"
 
 
 class ConsoleSink(Sink):
     """Time, label, score and what else it could be: `   2.52 s  wave2   97% ######### | jack 2%`.
 
     Of events, when each began and ended: `   15.0 s  wave2 ended after 2.5 s, peak 97%`.
+
+    On a terminal each stream has one line, which shows its newest prediction; what is logged
+    meanwhile stays above them. Elsewhere, and of events, every line stays.
 
     Args:
         out: where the lines go; it stays open.
@@ -36,6 +44,12 @@ class ConsoleSink(Sink):
         self._out = out
         self._label_width = label_width
         self._show_stream = show_stream
+        self._rows: dict[str, str] = {}  # by stream, in the order in which they began
+        self._shown = _Shown()
+
+    def __enter__(self) -> Sink:
+        logging.root.addHandler(self._shown)
+        return self
 
     def send(self, output: Output) -> None:
         if isinstance(output, Prediction):
@@ -44,8 +58,19 @@ class ConsoleSink(Sink):
             return
         else:
             line = self.event_line(output)
+        if isinstance(output, Prediction) and _moves(self._out):
+            self._rows[output.stream] = line
+            line = self._redrawn()
         click.echo(line, file=self._out)
         self._out.flush()
+
+    def _redrawn(self) -> str:
+        """All rows, where those before stand, or below what came between."""
+        rows = [*self._rows.values()][-max(1, shutil.get_terminal_size().lines - 1) :]
+        up = _UP.format(self._shown.rows) if self._shown.rows else ""
+        self._shown.rows = len(rows)
+        lines = "\n".join(f"{_CLEAR}{row}" for row in rows)
+        return f"{up}{_NO_WRAP}{lines}{_WRAP}"
 
     def line(self, prediction: Prediction) -> str:
         """A prediction as one line, without its line break; colours go where they are shown."""
@@ -73,4 +98,19 @@ class ConsoleSink(Sink):
         return f"{output.stream}  " if self._show_stream else ""
 
     def close(self) -> None:
-        """Nothing is left to do."""
+        """Nobody listens to the log any more."""
+        logging.root.removeHandler(self._shown)
+
+
+class _Shown(logging.Handler):
+    """How many rows stand directly above the cursor: none, once something was logged."""
+
+    rows = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.rows = 0
+
+
+def _moves(out: TextIO) -> bool:
+    """Whether it is a terminal whose cursor can go back."""
+    return out.isatty() and os.environ.get("TERM", "dumb") != "dumb"

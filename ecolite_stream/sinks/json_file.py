@@ -67,7 +67,17 @@ class JsonFileSink(Sink):
     def _open(self) -> FileIO:
         self._file = FileIO(self._path, "a")
         self._size = self._file.seek(0, os.SEEK_END)
+        if not self._ends_a_line():  # as a power cut leaves it
+            self._size += self._file.write(b"\n")
         return self._file
+
+    def _ends_a_line(self) -> bool:
+        """Whether what is there already is whole; what is no ordinary file has no end."""
+        if not self._size:
+            return True
+        with self._path.open("rb") as file:
+            file.seek(-1, os.SEEK_END)
+            return file.read() == b"\n"
 
     def _rotate(self) -> None:
         self.close()

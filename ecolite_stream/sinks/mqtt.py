@@ -260,6 +260,8 @@ def _split(url: str, shown: str) -> tuple[urllib.parse.SplitResult, str, int]:
     except ValueError:
         fits = False
     if not fits:
+        if "@" in shown:  # of what is no URL, more may be a password
+            shown = "***@" + shown.rpartition("@")[2]
         raise ConfigError(
             f"mqtt is {shown!r}; expected a URL such as mqtt://HOST or mqtts://USER:PASSWORD@HOST"
         )

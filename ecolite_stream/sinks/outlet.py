@@ -41,7 +41,8 @@ class Outlet:
     What the sink raises is counted, logged and tried again `retry_after_s` later; then that
     prediction or event is lost and the next one has its turn, a single try until one succeeds. When
     the queue is full the oldest in it is dropped: senders of recordings look at `is_full` first and
-    wait.
+    wait. Of a live stream only the newest prediction waits, so that a label is never older than the
+    time between two of them, however slow the sink; events all wait.
 
     Args:
         sink: entered before; the outlet closes it.
@@ -85,8 +86,13 @@ class Outlet:
         """Whether recordings are to wait: one more round might push out the oldest."""
         return len(self._waiting) >= WELCOME and self.error is None
 
-    def send(self, output: Sent) -> None:
-        """Queue a prediction or an event, if the sink takes it; never waits."""
+    def send(self, output: Sent, live: bool = False) -> None:
+        """Queue a prediction or an event, if the sink takes it; never waits.
+
+        Args:
+            output: what is to be sent.
+            live: it is of a live source.
+        """
         if not isinstance(output, self._sink.takes):
             return
         with self._changed:
@@ -94,11 +100,27 @@ class Outlet:
                 self._metrics.not_delivered(self.name, "sink failed")
             if self.error is not None or self._ending:
                 return
+            if live and self._takes_its_place(output):
+                return
             if len(self._waiting) >= CAPACITY:
                 self._waiting.popleft()
                 self._metrics.not_delivered(self.name, "sink too slow")
             self._waiting.append((self._clock(), output))
             self._changed.notify_all()
+
+    def _takes_its_place(self, newest: Sent) -> bool:
+        """Put the newest prediction where an older one of its stream waits; tell if one did.
+
+        At the end of the queue, that of a stream would always find another one before it.
+        """
+        if not isinstance(newest, Prediction) or self._sink.wants_all:
+            return False
+        for place, (_, older) in enumerate(self._waiting):
+            if isinstance(older, Prediction) and older.stream == newest.stream:
+                self._waiting[place] = self._clock(), newest
+                self._metrics.not_delivered(self.name, "sink too slow")
+                return True
+        return False
 
     def end(self) -> None:
         """Nothing more is sent; what waits is still delivered."""

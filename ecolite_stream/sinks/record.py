@@ -47,6 +47,7 @@ class RecordSink(Sink):
     """
 
     takes = (Prediction, Event, Round)
+    wants_all = True
 
     def __init__(
         self, folder: Path, facts: dict[str, Any], how: Preprocessing, max_bytes: int
@@ -58,8 +59,7 @@ class RecordSink(Sink):
         self._expected = 0  # number of the next round
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            if any(folder.iterdir()):
-                raise ConfigError(f"{folder} is not empty; record into a new folder")
+            check_is_new(folder)
             text = json.dumps({"schema_version": SCHEMA_VERSION, **facts}, indent=2)
             (folder / RUN).write_text(text + "\n", encoding="utf-8")
             self._files = {name: FileIO(folder / name, "w") for name in (FRAMES, ROUNDS, SAID)}
@@ -119,6 +119,12 @@ class RecordSink(Sink):
     def _give_up(self, why: str) -> None:
         self.close()
         _log.warning("%s; nothing more is recorded", why)
+
+
+def check_is_new(folder: Path) -> None:
+    """Raise a ConfigError if the folder of a record holds something."""
+    if folder.is_dir() and any(folder.iterdir()):
+        raise ConfigError(f"{folder} is not empty; record into a new folder")
 
 
 def _line(facts: dict[str, Any]) -> bytes:

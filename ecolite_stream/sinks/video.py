@@ -202,13 +202,23 @@ class _Reel:
             )
 
 
-def _files(path: Path, streams: Sequence[str]) -> Iterator[tuple[str, Path]]:
-    """(name of a stream, its file); none of the files is there yet."""
+def check_video_path(path: Path, streams: Sequence[str]) -> bool:
+    """Tell whether the path of a video is a file; if not, it is a folder.
+
+    Raises:
+        ConfigError: it is a file that is there already, or one for several streams.
+    """
     is_file = path.suffix.lower() == SUFFIX
     if is_file and len(streams) > 1:
         raise ConfigError(f"video is {path}; expected a folder, for there are several streams")
     if is_file and path.exists():
         raise ConfigError(f"video: {path} is there already; choose another file, or a folder")
+    return is_file
+
+
+def _files(path: Path, streams: Sequence[str]) -> Iterator[tuple[str, Path]]:
+    """(name of a stream, its file); none of the files is there yet."""
+    is_file = check_video_path(path, streams)
     folder = path.parent if is_file else path
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -67,7 +67,7 @@ def _split(url: str, shown: str) -> tuple[str, dict[str, str]]:
     except ValueError:
         is_web = False
     if not is_web or not url.isascii() or any(c <= " " for c in url):
-        if "@" in shown:  # without a scheme it is no URL, and yet there may be a password in it
+        if "@" in shown:  # of what is no URL, more may be a password
             shown = "***@" + shown.rpartition("@")[2]
         raise ConfigError(f"webhook is {shown!r}; expected a URL such as https://HOST/PATH")
     credentials, at, host = parts.netloc.rpartition("@")

@@ -11,6 +11,9 @@ _PLAIN_QUERY = re.compile(r"[^:@?#]*\?[^=&@?#]+=[^&]*(?:&[^=&@?#]+=[^&]*)*")
 # One that may end a password, or be in a value: what stands before it and after it is secret.
 _ANYTHING = re.compile(r"[^/?#]*[/?#].*=.*@", re.DOTALL)
 
+# A URL whose scheme was forgotten; a single letter is a drive of Windows.
+_FORGOTTEN = re.compile(r"[^/\\:@]{2,}:.*@", re.DOTALL)
+
 
 def redact_url(url: str) -> str:
     """The URL without user, password and the values of its parameters; other text stays as it is.
@@ -25,7 +28,7 @@ def redact_url(url: str) -> str:
     """
     scheme = _SCHEME.match(url)
     if scheme is None:
-        return url
+        return "***@" + redact_url(f"x://{url}")[4:] if _FORGOTTEN.match(url) else url
     rest = url[scheme.end() :]
     if not _PLAIN_QUERY.fullmatch(rest):
         rest = "***" if _ANYTHING.match(rest) else rest.rpartition("@")[2]

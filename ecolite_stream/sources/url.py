@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,6 +21,12 @@ _OPTIONS = {
     "rtspu": {"rtsp_transport": "udp"},  # who wants it nevertheless; GStreamer's word
     "rtsps": {"rtsp_transport": "tcp"},
 }
+
+_MAY_LISTEN = ("rtp", "tcp", "udp")
+"""What may be at every address of this machine, so that no host is named."""
+_PORT = r"0*(6553[0-5]|655[0-2]\d|65[0-4]\d\d|6[0-4]\d{3}|[1-5]?\d{1,4})"
+_HOST = re.compile(rf"(\[[^\[\]]+\]|[^:\[\]\s]+)(:{_PORT}?)?")
+"""A host, and a port maybe."""
 
 
 class UrlSource(ContainerSource):
@@ -84,4 +91,16 @@ def check_url(url: str) -> str:
             "or name a file by its path",
             permanent=True,
         )
+    if scheme not in _MAY_LISTEN and not _HOST.fullmatch(_authority(url)):
+        raise SourceError(
+            f"{redact_url(url)}: no host, or no port, that can be; write it as in "
+            f"{scheme}://HOST:PORT/PATH, reserved characters of a password as %XX",
+            permanent=True,
+        )
     return scheme
+
+
+def _authority(url: str) -> str:
+    """What stands for host and port, as FFmpeg takes a URL apart."""
+    authority = re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0]
+    return authority.rpartition("@")[2]

@@ -86,12 +86,22 @@ def access_of(
     beyond = address is None or not address.is_loopback
     own = {socket.gethostname(), f"{socket.gethostname()}.local"} if beyond else set()
     names = frozenset(name.lower() for name in {"localhost", host, *own, *config.hosts})
-    given = config.token or environment.get(TOKEN_VARIABLE) or None
-    if given is not None:
-        check_token(given)
+    given = given_token(config, environment)
     is_new = given is None and (beyond or bool(config.hosts))
     token = secrets.token_urlsafe(24) if is_new else given
     return Access(names, beyond, token), is_new
+
+
+def given_token(config: WebConfig, environment: Mapping[str, str] = os.environ) -> str | None:
+    """The token of the configuration, else that of the environment; None where neither has one.
+
+    Raises:
+        ConfigError: it is too short or cannot be in a cookie.
+    """
+    given = config.token or environment.get(TOKEN_VARIABLE) or None
+    if given is not None:
+        check_token(given)
+    return given
 
 
 def check_token(token: str) -> None:

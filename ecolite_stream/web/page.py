@@ -9,12 +9,13 @@ from collections.abc import Iterator, Sequence
 import click
 
 from ecolite_stream import __version__
-from ecolite_stream.config import StreamConfig
+from ecolite_stream.config import StreamConfig, WebConfig
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.metrics import Metrics
 from ecolite_stream.reader import StreamInput
 from ecolite_stream.sinks import Sink
 from ecolite_stream.types import Frame
+from ecolite_stream.web.access import given_token
 from ecolite_stream.web.board import Board
 from ecolite_stream.web.gallery import Gallery
 
@@ -43,13 +44,9 @@ def with_page(
     if config.web.address is None:
         yield list(streams), []
         return
-    try:
-        from ecolite_stream.web.server import serve_page
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"the page needs {error.name}, which is not installed; "
-            "run pip install 'ecolite-stream[web]'"
-        ) from error
+    check_page(config.web)
+    from ecolite_stream.web.server import serve_page
+
     names = [stream.name for stream in streams]
     board, gallery = Board(names), Gallery(names)
 
@@ -67,3 +64,19 @@ def with_page(
     with serve_page(board, gallery, metrics, web, about) as url:
         click.echo(f"page: {url}", err=True)
         yield [dataclasses.replace(s, on_sampled=sampled) for s in streams], [board]
+
+
+def check_page(config: WebConfig) -> None:
+    """Find out whether a page could be served, without serving it.
+
+    Raises:
+        ConfigError: the extra is not installed, or the token that is given cannot be one.
+    """
+    try:
+        import ecolite_stream.web.server  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"the page needs {error.name}, which is not installed; "
+            "run pip install 'ecolite-stream[web]'"
+        ) from error
+    given_token(config)

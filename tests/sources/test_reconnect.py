@@ -312,6 +312,12 @@ def test_it_can_be_closed_at_any_time(where: str) -> None:
     [
         (lambda: open_source(""), True),
         (lambda: open_source("gopher://host/a"), True),
+        (lambda: open_source("rtsp://"), True),
+        (lambda: open_source("rtsp:///live"), True),
+        (lambda: open_source("rtsp://me:hush@/live"), True),
+        (lambda: open_source("rtsp://me:hu/sh@host/live"), True),
+        (lambda: open_source("http://host:99999/live"), True),
+        (lambda: open_source("http://[::1/live"), True),
         (lambda: open_source("camera:first"), True),
         (lambda: open_source("none.mp4"), True),
         (lambda: UrlSource("host"), True),

@@ -65,9 +65,13 @@ from ecolite_stream.sources import FileSource, open_source, redact_url
             "rtsp://10.0.0.7/user=admin_password=sec/ret_channel=1.sdp?real_stream",
             "rtsp://10.0.0.7/user=***?***",
         ),
+        # The scheme was forgotten.
+        ("me:secret@cam/live", "***@cam/live"),
+        ("me:se/c@ret@cam:554", "***@cam:554"),
         ("pattern", "pattern"),
         ("films/me@home/token=1.avi", "films/me@home/token=1.avi"),
         ("C:\\films\\a.avi", "C:\\films\\a.avi"),
+        ("C:\\films\\me@home.avi", "C:\\films\\me@home.avi"),
         ("", ""),
     ],
 )
@@ -118,6 +122,7 @@ URL = "rtsp://me:se/cr?et@nowhere.invalid/live?pswd=hush"
         f"pattern:size={URL}",
         f"pattern:fps={URL}",
         f"{URL}\0",
+        URL.partition("//")[2],
     ],
 )
 def test_no_error_of_opening_shows_them(spec: str) -> None:

@@ -7,8 +7,9 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import count
+from functools import partial
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count, islice
 from pathlib import Path
 
 import cv2
@@ -115,6 +116,27 @@ def test_mjpeg_as_web_cameras_send_it() -> None:
     arrivals_s = [frame.arrived_s or 0.0 for frame in frames]
     assert [frame.time_s for frame in frames] == [a - arrivals_s[0] for a in arrivals_s]
     assert arrivals_s[-1] - arrivals_s[0] >= 29
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_hls(tmp_path: Path, live: bool) -> None:
+    """A list of pieces that may still grow is live, one that is complete is a recording."""
+    write_numbered_video(tmp_path / "0.ts", 50, codec="libx264")
+    lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:2", "#EXTINF:2.0,", "0.ts"]
+    (tmp_path / "list.m3u8").write_text("\n".join([*lines, *["#EXT-X-ENDLIST"] * (not live), ""]))
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    handler = partial(Quiet, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        with open_source(f"http://127.0.0.1:{server.server_port}/list.m3u8") as source:
+            assert source.live is live
+            numbers = [read_number(frame.image) for frame in islice(source, 40)]
+        server.shutdown()
+    assert numbers == list(range(40))
 
 
 def ends(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -356,3 +378,21 @@ def test_a_lossy_live_stream_goes_on(
         frames = list(source)
     assert len(frames) >= 55
     assert len(caplog.records) - len(ends(caplog)) <= 1
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "rtsp://host",
+        "rtsp://me:p@ss@host:554/a@b:c",
+        "RTSP://10.0.0.7:65535/live?x=[",
+        "rtsp://[fe80::1%25eth0]:554/live",
+        "https://host:/a",
+        "udp://:1234",
+        "udp://@:1234",
+        "rtp://239.0.0.1:5004",
+        "tcp://:9000?listen",
+    ],
+)
+def test_addresses_that_could_work(url: str) -> None:
+    assert url_module.check_url(url) == url.partition(":")[0].lower()
