@@ -7,7 +7,8 @@
 #                   scripts/convert_310.sh converts them for the device
 #   EVAL_DATA_DIR   UCF101's videos or extracted frames, as <class>/<clip>
 #   DEVICE_ID       which Ascend, 0 by default; cpu runs the same on MindSpore Lite's CPU target
-#   BATCH_SIZE      1: graphs for the device take one clip at a time
+#   BATCH_SIZE      1, as in the published script, or any other number: the graphs take one clip at
+#                   a time, the N frames of a clip N / 2 at a time, and no number changes a result
 #   option          of ecolite-bench ucf101, such as --split 2 (1 by default) or --crops 10
 #
 # ECOLITE_MSLITE_PYTHON names a Python that has mindspore_lite, where that is not the environment's
@@ -35,7 +36,8 @@ if [ $# -gt 0 ] && [ "${1#--}" = "$1" ]; then
     shift
 fi
 if [ $# -gt 0 ] && [ "${1#--}" = "$1" ]; then
-    [ "$1" = 1 ] || refuse "BATCH_SIZE is '$1', expected 1: the graphs take one clip at a time"
+    require_number BATCH_SIZE "$1"
+    [ "$1" != 0 ] || refuse "BATCH_SIZE is 0, expected 1 or more"
     shift
 fi
 split=(--split 1)

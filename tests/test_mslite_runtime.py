@@ -155,7 +155,7 @@ def test_the_published_script_scores_every_video(
             )
             write_video(tmp_path / "data" / label / f"v_{label}_g{group:02d}_c01.avi", frames, 25.0)
     ended = subprocess.run(
-        [ROOT / "scripts" / "run_infer_310.sh", demo.path, tmp_path / "data", "cpu", "1"],
+        [ROOT / "scripts" / "run_infer_310.sh", demo.path, tmp_path / "data", "cpu", "16"],
         capture_output=True,
         text=True,
         cwd=tmp_path,

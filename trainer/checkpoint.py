@@ -51,10 +51,18 @@ Live, a shorter span answers sooner; this one keeps near the pace the network ha
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained network on disk or on its way there: what it is, and its parameters by name."""
+    """A trained network on disk or on its way there.
+
+    Attributes:
+        spec: what it is.
+        parameters: by name.
+        is_trimmed: it comes from a bundle without the taps in time that only more segments than the
+            bundle's would reach; they are zero here.
+    """
 
     spec: ModelSpec
     parameters: Mapping[str, FloatArray]
+    is_trimmed: bool = False
 
 
 def save_checkpoint(
@@ -130,11 +138,12 @@ def checkpoint_of(bundle: Bundle) -> Checkpoint:
             )
         cell = nn.GraphCell(ms.load(str(bundle.file(graph.file))))
         parameters |= {k: np.array(v.asnumpy()) for k, v in cell.parameters_dict().items()}
-    if any(TRIMMED in name for name in parameters):
+    is_trimmed = any(TRIMMED in name for name in parameters)
+    if is_trimmed:
         network = build_from_spec(bundle.spec)
         shapes = {name: tuple(value.shape) for name, value in network.parameters_and_names()}
         parameters = with_all_taps(parameters, shapes)
-    return Checkpoint(bundle.spec, parameters)
+    return Checkpoint(bundle.spec, parameters, is_trimmed)
 
 
 def parameters_of(network: nn.Cell) -> dict[str, FloatArray]:

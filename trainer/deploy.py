@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import mindspore as ms
@@ -20,6 +21,7 @@ from ecolite_stream.bundle import (
     PLANAR_PARTS,
     Bundle,
     Golden,
+    Graph,
     read_bundle,
     write_description,
 )
@@ -34,6 +36,10 @@ TOLERANCE = 1e-4
 """Largest error of these graphs, relative to the largest value of the ordinary ones."""
 
 PLANAR = tuple(graph for graph in EXPORTED if graph.part in PLANAR_PARTS.values())
+"""What every bundle has."""
+
+PLANAR_MINDSPORE = Graph("head_2d", "mindir", "head_2d.mindir", batch_sizes=(1,))
+"""Which the engine `mindspore` runs in place of the ordinary head where a bundle has it."""
 
 
 def export_graph(part: nn.Cell, example: ms.Tensor, path: Path, file_format: str) -> None:
@@ -52,13 +58,16 @@ def export_graph(part: nn.Cell, example: ms.Tensor, path: Path, file_format: str
     path.with_name(plain).replace(path)
 
 
-def export_planar(checkpoint: Checkpoint, golden: Golden, folder: Path) -> None:
-    """Write the graphs `PLANAR`, after holding them against the golden numbers.
+def export_planar(
+    checkpoint: Checkpoint, golden: Golden, folder: Path, graphs: Sequence[Graph] = PLANAR
+) -> None:
+    """Write graphs with 2D convolutions only, after holding them against the golden numbers.
 
     Args:
         checkpoint: the model.
         golden: what the ordinary network makes of an input.
         folder: where the files go.
+        graphs: of `PLANAR_PARTS`.
 
     Raises:
         EngineError: they compute something else.
@@ -70,26 +79,32 @@ def export_planar(checkpoint: Checkpoint, golden: Golden, folder: Path) -> None:
     logits = head(ms.Tensor(golden.features[None])).asnumpy()[0]
     _require("features", relative_error(features, golden.features))
     _require("logits", relative_error(logits, golden.logits))
-    export_graph(encoder, ms.Tensor(images[:1]), folder / "encoder_2d.onnx", "ONNX")
-    export_graph(head, ms.Tensor(golden.features[None]), folder / "head_2d.onnx", "ONNX")
+    cells = {
+        PLANAR_PARTS["encoder"]: (encoder, ms.Tensor(images[:1])),
+        PLANAR_PARTS["head"]: (head, ms.Tensor(golden.features[None])),
+    }
+    for graph in graphs:
+        export_graph(*cells[graph.part], folder / graph.file, graph.format.upper())
 
 
-def with_planar(bundle: Bundle, draft: Path) -> Bundle:
-    """A copy of a bundle with the graphs `PLANAR` in place of other ONNX, from its own weights.
+def with_planar(bundle: Bundle, draft: Path, graphs: Sequence[Graph] = PLANAR) -> Bundle:
+    """A copy of a bundle with `graphs` in place of all ONNX it has, made from its own weights.
 
     Args:
         bundle: as read; it stays the same model, with another digest.
         draft: an empty folder.
+        graphs: of `PLANAR_PARTS`.
 
     Raises:
         BundleError: its weights cannot be had: it has no MindIR graphs, or of another network.
         EngineError: the new graphs compute something else.
     """
-    kept = [graph for graph in bundle.graphs if graph.format != "onnx"]
+    made = {graph.file for graph in graphs}
+    kept = [it for it in bundle.graphs if it.format != "onnx" and it.file not in made]
     for name in dict.fromkeys([*(graph.file for graph in kept), *bundle.files]):
         shutil.copyfile(bundle.file(name), draft / name)
-    export_planar(checkpoint_of(bundle), bundle.golden(), draft)
-    write_description(draft, bundle.spec, [*kept, *PLANAR], bundle.files)
+    export_planar(checkpoint_of(bundle), bundle.golden(), draft, graphs)
+    write_description(draft, bundle.spec, [*kept, *graphs], bundle.files)
     return read_bundle(draft)
 
 

@@ -4,6 +4,8 @@ python -m trainer.export CHECKPOINT --bundle DIR
 python -m trainer.export CHECKPOINT --file_format MINDIR|ONNX|AIR --file_name NAME  one file
 python -m trainer.export --untrained --num-segments 16 --bundle DIR      to measure speed
 python -m trainer.export --add-2d --bundle DIR      give an older bundle ONNX without Conv3D
+With --mindspore-2d the bundle also has the head in the form that MindSpore runs fastest at full
+width.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from ecolite_stream.bundle import (
     GOLDEN,
     Bundle,
     Golden,
+    Graph,
     ModelSpec,
     read_bundle,
     write_description,
@@ -44,7 +47,14 @@ from trainer.checkpoint import (
     network_from,
     parameters_of,
 )
-from trainer.deploy import TOLERANCE, export_graph, export_planar, with_planar
+from trainer.deploy import (
+    PLANAR,
+    PLANAR_MINDSPORE,
+    TOLERANCE,
+    export_graph,
+    export_planar,
+    with_planar,
+)
 from trainer.device import use_device
 from trainer.export_whole import FORMATS, export_whole, format_of
 from trainer.network import Network, NetworkConfig, build_network
@@ -53,10 +63,15 @@ from trainer.network.folded import trim_taps
 logger = logging.getLogger(__name__)
 
 
-def export_bundle(checkpoint: Checkpoint, folder: Path) -> Bundle:
+def export_bundle(checkpoint: Checkpoint, folder: Path, planar: Sequence[Graph] = PLANAR) -> Bundle:
     """Write a bundle, run it on every engine installed, and only then put it in its place.
 
     An existing bundle of that name is replaced; anything else there is left alone.
+
+    Args:
+        checkpoint: the model.
+        folder: the bundle.
+        planar: which graphs with 2D convolutions only it has.
 
     Raises:
         BundleError: the folder holds something other than a bundle, or cannot be written.
@@ -74,9 +89,10 @@ def export_bundle(checkpoint: Checkpoint, folder: Path) -> Bundle:
             draft.mkdir()
             export_graphs(network, spec, draft)
             np.savez_compressed(draft / GOLDEN, **dataclasses.asdict(golden))
-            export_planar(Checkpoint(spec, checkpoint.parameters), golden, draft)
+            export_planar(Checkpoint(spec, checkpoint.parameters), golden, draft, planar)
             open_to_readers(draft)
-            write_description(draft, spec, EXPORTED, [GOLDEN])
+            ordinary = [graph for graph in EXPORTED if graph not in PLANAR]
+            write_description(draft, spec, [*ordinary, *planar], [GOLDEN])
             written = read_bundle(draft)
             check_engines(written)
             replace_folder(draft, folder)
@@ -85,7 +101,7 @@ def export_bundle(checkpoint: Checkpoint, folder: Path) -> Bundle:
     return read_bundle(folder)
 
 
-def add_planar(folder: Path) -> Bundle:
+def add_planar(folder: Path, planar: Sequence[Graph] = PLANAR) -> Bundle:
     """Give a bundle, whole or not at all, ONNX with 2D convolutions only: `with_planar`.
 
     Raises:
@@ -97,7 +113,7 @@ def add_planar(folder: Path) -> Bundle:
         with tempfile.TemporaryDirectory(dir=folder.resolve().parent, prefix=".export-") as scratch:
             draft = Path(scratch) / "bundle"
             draft.mkdir()
-            check_engines(with_planar(bundle, draft))
+            check_engines(with_planar(bundle, draft, planar))
             open_to_readers(draft)
             replace_folder(draft, folder)
     except OSError as error:
@@ -246,6 +262,9 @@ def untrained(config: NetworkConfig, seed: int = 0) -> Checkpoint:
 @click.option("--file_name", type=click.Path(path_type=Path), help="Of --file_format.")
 @click.option("--untrained", "is_untrained", is_flag=True, help="Random weights, no CHECKPOINT.")
 @click.option("--add-2d", is_flag=True, help="Give an older bundle ONNX without Conv3D.")
+@click.option(
+    "--mindspore-2d", is_flag=True, help="The head without Conv3D for MindSpore, too: larger."
+)
 @click.option("--num-segments", default=4, show_default=True, help="N of --untrained.")
 @click.option("--width", default=1.0, show_default=True, help="Of --untrained.")
 @click.option("--image-size", default=224, show_default=True, help="Of --untrained, in pixels.")
@@ -259,6 +278,7 @@ def main(
     file_name: Path | None,
     is_untrained: bool,
     add_2d: bool,
+    mindspore_2d: bool,
     num_segments: int,
     width: float,
     image_size: int,
@@ -281,16 +301,19 @@ def main(
         assert file_name is not None  # as checked
         if add_2d:
             raise click.UsageError("--add-2d is for a bundle; name it with --bundle")
+        if mindspore_2d:
+            raise click.UsageError("--mindspore-2d is for a bundle; name it with --bundle")
         chosen = load_checkpoint(checkpoint) if checkpoint else untrained(config)
         written_to = export_whole(chosen, file_format or format_of(file_name), file_name)
         click.echo(f"{written_to}: {written_to.stat().st_size / 1e6:.1f} MB", err=True)
         return
+    planar = [*PLANAR, PLANAR_MINDSPORE] if mindspore_2d else PLANAR
     if add_2d:
-        written = add_planar(bundle)
+        written = add_planar(bundle, planar)
     elif checkpoint is None:
-        written = export_bundle(untrained(config), bundle)
+        written = export_bundle(untrained(config), bundle, planar)
     else:
-        written = export_bundle(load_checkpoint(checkpoint), bundle)
+        written = export_bundle(load_checkpoint(checkpoint), bundle, planar)
     megabytes = sum(file.stat().st_size for file in bundle.iterdir()) / 1e6
     engines = ", ".join(installed_engines())
     summary = f"{megabytes:.1f} MB, agrees on {engines}; {written.digest[:12]}"

@@ -40,6 +40,13 @@ def make_network(config: TrainConfig, labels: Sequence[str]) -> Network:
     if config.init_checkpoint:
         start = load_checkpoint(config.init_checkpoint)
         _compare(config.init_checkpoint, start.spec.preprocessing, config.preprocessing)
+        if start.is_trimmed and config.num_segments > start.spec.num_segments:
+            _log.warning(
+                "%s has no weights for what only more than its %d segments reach; they start from "
+                "zero. The checkpoint that it was exported from has them",
+                config.init_checkpoint,
+                start.spec.num_segments,
+            )
         rows = _classifier(config.init_checkpoint, start, labels, parameters_of(network))
         load_parameters(network, {**start.parameters, **rows})
     elif config.motion_init:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 import mindspore as ms
 import numpy as np
 import pytest
 
-from ecolite_stream.bundle import Bundle, Graph, write_description
-from ecolite_stream.engines import installed_engines, require_graphs
+from ecolite_stream.bundle import Bundle, Graph, read_bundle, write_description
+from ecolite_stream.engines import installed_engines, open_engine, require_graphs
 from ecolite_stream.engines.check import AGREES, check_apart
 from ecolite_stream.errors import BundleError, EngineError
 from tests.conftest import installed
 from trainer.checkpoint import checkpoint_of, network_from, parameters_of
 from trainer.deploy import export_graph, export_planar
-from trainer.export import add_planar, export_bundle, untrained
+from trainer.export import add_planar, export_bundle, main, untrained
 from trainer.export_whole import export_whole
 from trainer.network import NetworkConfig
 
@@ -59,6 +60,24 @@ def test_an_older_bundle_gets_them_and_stays_the_same_model(bundle: Bundle, tmp_
     again = add_planar(newer.path)  # MindSpore names nodes otherwise each time it exports
     assert [graph.file for graph in again.graphs] == [graph.file for graph in newer.graphs]
     assert [path.name for path in tmp_path.iterdir()] == ["older"]
+
+
+def test_the_head_for_mindspore_too_where_it_is_asked_for(tmp_path: Path) -> None:
+    words = "--untrained --num-segments 4 --width 0.125 --image-size 32 --classes 3 --mindspore-2d"
+    main([*words.split(), "--bundle", str(tmp_path / "bundle")], standalone_mode=False)
+    found = read_bundle(tmp_path / "bundle")
+    files = [graph.file for graph in require_graphs("mindspore", found)]
+    assert files == ["encoder.mindir", "head_2d.mindir"]  # and export has run both on the engine
+    with closing(open_engine("mindspore", found)) as engine:
+        clip = found.golden().features[None]
+        np.testing.assert_allclose(
+            engine.classify(np.concatenate([clip, clip])),
+            np.stack([found.golden().logits] * 2),
+            atol=1e-4,
+        )
+    again = add_planar(found.path)
+    assert [graph.file for graph in again.graphs].count("head_2d.mindir") == 1
+    checkpoint_of(again)  # its weights are still those of the ordinary graphs
 
 
 def test_the_weights_of_a_bundle_are_the_checkpoints(bundle: Bundle) -> None:

@@ -95,6 +95,21 @@ def test_another_size_or_frame_is_a_warning(
     assert f"preprocessing.{name} is {value}" in record.getMessage()
 
 
+@pytest.mark.parametrize("segments", [4, 8])
+def test_weights_that_a_bundle_left_out_are_told_where_they_are_needed(
+    segments: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    network = small()  # of N = 4
+    save_checkpoint(tmp_path / "start.ckpt", network, spec_of(network))
+    trimmed = export_bundle(load_checkpoint(tmp_path / "start.ckpt"), tmp_path / "bundle").path
+    config = starting_from(trimmed)
+    caplog.clear()
+    make_network(replace(config, num_segments=segments), LABELS)
+    told = [record.getMessage() for record in caplog.records]
+    expected = "has no weights for what only more than its 4 segments reach; they start from zero"
+    assert [expected in line for line in told] == ([True] if segments == 8 else [])
+
+
 def test_motion_init_makes_the_3d_net_blind_to_what_stands_still() -> None:
     network = build_network(NetworkConfig("eco_lite", 4, 32, 5, 0.125))
     before = network.head.net3d.res3a_2.conv.weight.asnumpy().std()
