@@ -16,6 +16,7 @@ from ecolite_stream.bundle import demo_bundle_path, read_bundle
 from ecolite_stream.commands import run_and_leave
 from ecolite_stream.config import ENGINES, StreamConfig
 from ecolite_stream.engines import choose_engine, open_engine
+from ecolite_stream.engines.names import PRECISIONS
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.includes import load_stream_config
 from ecolite_stream.memory import POLICIES
@@ -52,6 +53,7 @@ from ecolite_stream.web.page import with_page
 @click.option("--bundle", type=click.Path(path_type=Path), help="Model folder. [the embedded one]")
 @click.option("--engine", type=click.Choice(ENGINES), help="What computes. [auto: the fastest]")
 @click.option("--device", help="Where: cpu, ascend, ascend:0, gpu:0. [cpu]")
+@click.option("--precision", type=click.Choice(PRECISIONS), help="Of the numbers. [the engine's]")
 @click.option("--memory", type=click.Choice(POLICIES), help="What is remembered. [window]")
 @click.option("--span", type=float, help="Seconds the window spans. [the bundle's clip length]")
 @click.option("--every", type=float, help="Seconds between two labels. [0.5]")
@@ -163,7 +165,7 @@ def watch(config: StreamConfig) -> None:
     sinks = _sinks(config, names, bundle.spec.labels)
     engine = config.engine
     if config.record.folder is not None:
-        engine = choose_engine(config.engine, bundle, config.device)
+        engine = choose_engine(config.engine, bundle, config.device, config.precision)
         sinks.append(recorder(config, bundle, names, engine))
     with (
         serve(metrics, config.metrics) if config.metrics else contextlib.nullcontext(),
@@ -171,7 +173,7 @@ def watch(config: StreamConfig) -> None:
     ):
         pipeline = Pipeline(
             shown_streams,
-            lambda: open_engine(engine, bundle, config.device),
+            lambda: open_engine(engine, bundle, config.device, config.precision),
             bundle.spec,
             [*sinks, *page],
             config,

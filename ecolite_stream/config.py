@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ecolite_stream.engines.names import ENGINE_NAMES
+from ecolite_stream.engines.names import ENGINE_NAMES, PRECISIONS
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.memory import POLICIES
 from ecolite_stream.naming import NamedSource
@@ -293,6 +293,8 @@ class StreamConfig:
         engine: `auto`, `openvino` or `mindspore`.
         device: what the engine computes on: `cpu`, `ascend`, `ascend:0`, `gpu:0`; None is its own
             default, a CPU.
+        precision: what the engine computes in, one of `PRECISIONS`; None is its own default on
+            that device.
         memory: what each stream remembers.
         events: when an action counts as an event.
         reconnect: how a live source that is lost is opened again.
@@ -318,6 +320,7 @@ class StreamConfig:
     bundle: Path | None = None
     engine: str = "auto"
     device: str | None = None
+    precision: str | None = None
     memory: MemoryConfig = field(default_factory=MemoryConfig)
     events: EventConfig = field(default_factory=EventConfig)
     reconnect: ReconnectConfig = field(default_factory=ReconnectConfig)
@@ -337,6 +340,8 @@ class StreamConfig:
 
     def __post_init__(self) -> None:
         check_one_of("engine", self.engine, ENGINES)
+        if self.precision is not None:
+            check_one_of("precision", self.precision, PRECISIONS)
         check_at_least("every_s", self.every_s, SHORTEST_EVERY_S)
         if self.smoothing is not None and not 0 <= self.smoothing < 1:
             raise ConfigError(f"smoothing is {self.smoothing}; expected 0 to below 1")

@@ -79,10 +79,14 @@ def _memory(config: StreamConfig, bundle: Bundle) -> str:
 
 def _shared(config: StreamConfig, bundle: Bundle, names: Sequence[str]) -> str:
     """The line about what all streams share; raises what is wrong with it."""
-    engine = choose_engine(config.engine, bundle, config.device)
+    engine = choose_engine(config.engine, bundle, config.device, config.precision)
     parts = [
         f"bundle {bundle.path}, {len(bundle.spec.labels)} labels",
-        f"engine {engine}{f' on {config.device}' if config.device else ''}",
+        " ".join(
+            [f"engine {engine}"]
+            + ([f"on {config.device}"] if config.device else [])
+            + ([f"in {config.precision}"] if config.precision else [])
+        ),
         f"{'events' if config.events.show else 'predictions'} to stdout",
     ]
     parts += [*_outputs(config, names)]

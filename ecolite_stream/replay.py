@@ -57,6 +57,7 @@ class Recording:
         bundle: digest of the model.
         engine: the engine that ran it.
         device: what it ran on; None is its default.
+        precision: what it computed in; None is its default.
         config: the settings that change what is said.
     """
 
@@ -66,6 +67,7 @@ class Recording:
     engine: str
     device: str | None
     config: StreamConfig
+    precision: str | None = None
 
     def facts(self) -> dict[str, Any]:
         """Plain containers, as `run.json` has them."""
@@ -75,6 +77,7 @@ class Recording:
             "bundle": self.bundle,
             "engine": self.engine,
             "device": self.device,
+            "precision": self.precision,
             "config": {key: config[key] for key in SETTINGS},
         }
 
@@ -117,7 +120,8 @@ def recorder(config: StreamConfig, bundle: Bundle, streams: Sequence[str], engin
     """
     folder = config.record.folder
     assert folder is not None  # by whoever calls
-    recording = Recording(folder, tuple(streams), bundle.digest, engine, config.device, config)
+    where = (engine, config.device)
+    recording = Recording(folder, tuple(streams), bundle.digest, *where, config, config.precision)
     how = bundle.spec.preprocessing
     return RecordSink(folder, recording.facts(), how, config.record.max_bytes)
 
@@ -208,7 +212,8 @@ def replay(folder: Path, bundle: Path | None, engine: str | None, device: str | 
     """
     recording = read_recording(folder)
     model = _model(recording, bundle)
-    runs = open_engine(engine or recording.engine, model, device or recording.device)
+    where = (engine or recording.engine, model, device or recording.device)
+    runs = open_engine(*where, recording.precision)
     try:
         lines = _emitted(replayed(recording, runs, model.spec))
         _compare(folder, lines)

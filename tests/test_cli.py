@@ -82,7 +82,7 @@ def ecolite(bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> Iterator[Comm
 
 def use(monkeypatch: pytest.MonkeyPatch, make: Callable[[Bundle], Engine]) -> None:
     """Put another engine in the place of the bundle's."""
-    monkeypatch.setattr(cli, "open_engine", lambda name, bundle, device: make(bundle))
+    monkeypatch.setattr(cli, "open_engine", lambda name, bundle, device, precision: make(bundle))
 
 
 @pytest.fixture

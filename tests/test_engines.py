@@ -14,7 +14,16 @@ import pytest
 
 from ecolite_stream import engines
 from ecolite_stream.bundle import GOLDEN, Bundle, write_description
-from ecolite_stream.engines import Engine, base, check, installed_engines, open_engine
+from ecolite_stream.engines import (
+    Engine,
+    base,
+    check,
+    installed_engines,
+    open_engine,
+    openvino,
+    require_graphs,
+)
+from ecolite_stream.engines.check import AGREES, CANNOT_RUN, TOLERANCES, check_apart
 from ecolite_stream.errors import ConfigError, EngineError
 from ecolite_stream.preprocess import preprocess
 from tests.conftest import installed
@@ -149,7 +158,7 @@ def test_an_interruption_waits_until_an_engine_is_open(
 ) -> None:
     done: list[Bundle] = []
 
-    def open_slowly(bundle: Bundle, device: str | None) -> Engine:
+    def open_slowly(bundle: Bundle, device: str | None, precision: str | None) -> Engine:
         signal.raise_signal(signal.SIGINT)
         done.append(bundle)
         return open_engine("auto", bundle)
@@ -223,6 +232,38 @@ def test_a_bundle_that_no_engine_can_run(bundle: Bundle) -> None:
             open_engine("auto", dataclasses.replace(bundle, graphs=unusable))
         for name in installed_engines():
             assert f"engine {name}: {bundle.path} has no encoder" in str(caught.value)
+
+
+def test_bfloat16_is_really_computed_in(bundle: Bundle) -> None:
+    installed("openvino")
+    if not openvino.has_bf16():
+        pytest.skip("this processor has no bfloat16")
+    features = bundle.golden().features[None]
+    exact = open_engine("openvino", bundle).classify(features)
+    rough = open_engine("openvino", bundle, precision="bf16").classify(features)
+    error = np.abs(exact - rough).max() / np.abs(exact).max()
+    assert 1e-5 < error < TOLERANCES["bf16"]
+    outcome = check_apart("openvino", bundle, precision="bf16")
+    assert outcome.state == AGREES
+    assert outcome.check is not None and outcome.check.precision == "bf16"
+
+
+def test_bfloat16_on_a_processor_without_it(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed("openvino")
+    monkeypatch.setattr(openvino, "_has_bf16", lambda core: False)
+    with pytest.raises(EngineError, match="this processor does not compute in bf16; leave the"):
+        open_engine("openvino", bundle, precision="bf16")
+
+
+def test_a_precision_that_an_engine_has_not(bundle: Bundle) -> None:
+    with pytest.raises(EngineError, match="mindspore computes in f32 on cpu, not in bf16; name"):
+        open_engine("mindspore", bundle, precision="bf16")
+    with pytest.raises(EngineError, match="mslite computes in f16 on ascend, not in f32; name"):
+        require_graphs("mslite", bundle, "ascend:0", "f32")
+    outcome = check_apart("mindspore", bundle, precision="f16")
+    assert (outcome.state, outcome.check) == (CANNOT_RUN, None)
 
 
 def test_one_list_of_engines() -> None:

@@ -21,6 +21,7 @@ from ecolite_stream.bench.shared import (
     ABOVE_ZERO,
     BUNDLE,
     ENGINE,
+    PRECISION,
     Output,
     opened,
     progress,
@@ -56,20 +57,21 @@ for command in (calibrate, online, speed, streams, ucf101):
 @bench.command()
 @BUNDLE
 @click.option("--device", help="cpu, ascend, ascend:0, gpu:0. [each engine's own]")
+@PRECISION
 @reported
-def engines(folder: Path | None, device: str | None, output: Output) -> None:
+def engines(folder: Path | None, device: str | None, precision: str | None, output: Output) -> None:
     """Check every installed engine against the bundle's golden numbers; fails where one is off."""
     bundle, names = read_bundle(folder or demo_bundle_path()), installed_engines()
     outcomes = []
     with progress("checking", len(names)) as step:
         for name in names:
-            outcomes.append(check_apart(name, bundle, device))
+            outcomes.append(check_apart(name, bundle, device, precision))
             step(1)
     report = Report(
         "engines",
         [bundle],
         engines_bench.engines_scope(outcomes),
-        {"device": device, "tolerance": TOLERANCES},
+        {"device": device, "precision": precision, "tolerance": TOLERANCES},
         [engines_bench.engines_table(outcomes)],
         engines_bench.engines_json(outcomes),
         engines_bench.engines_figures(outcomes),

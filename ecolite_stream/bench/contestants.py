@@ -10,16 +10,10 @@ from importlib.util import find_spec
 from ecolite_stream.bench.references import REFERENCES
 from ecolite_stream.bundle import Bundle
 from ecolite_stream.engines import Engine, open_engine
-from ecolite_stream.engines.openvino import OpenVinoEngine
+from ecolite_stream.engines.openvino import has_bf16
 from ecolite_stream.errors import ConfigError
 
 PRECISIONS = ("f32", "bf16")
-
-
-class OpenVinoBf16(OpenVinoEngine):
-    """OpenVINO in bfloat16, on the same float32 graphs."""
-
-    precision = "bf16"
 
 
 @dataclass(frozen=True)
@@ -56,8 +50,9 @@ def contestants(
         for precision in dict.fromkeys(precisions):
             if precision == "f32":
                 found.append(Contestant(name, precision, functools.partial(open_engine, name)))
-            elif name == "openvino" and openvino_has_bf16():
-                found.append(Contestant(name, precision, OpenVinoBf16))
+            elif name == "openvino" and has_bf16():
+                opener = functools.partial(open_engine, name, precision=precision)
+                found.append(Contestant(name, precision, opener))
             else:
                 lacking.append(f"{name} computes in float32 only, here: not in {precision}.")
     if not found:
@@ -69,12 +64,3 @@ def contestants(
         if (name, "f32") not in there and find_spec(name) is not None
     ]
     return found, lacking
-
-
-def openvino_has_bf16() -> bool:
-    """Whether OpenVINO is there and says that this processor computes in bfloat16."""
-    if find_spec("openvino") is None:
-        return False
-    import openvino
-
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

@@ -15,6 +15,7 @@ import click
 from ecolite_stream.bench.report import Report
 from ecolite_stream.bundle import Bundle
 from ecolite_stream.engines import ENGINE_NAMES, Engine, open_engine
+from ecolite_stream.engines.names import PRECISIONS
 from ecolite_stream.errors import ConfigError
 
 PATH = click.Path(path_type=Path)
@@ -25,15 +26,23 @@ ENGINE = click.option(
     default="auto",
     help="What computes. [auto: the fastest]",
 )
+PRECISION = click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    help="What to compute in. [the engine's own]",
+)
 ABOVE_ZERO = click.FloatRange(0, min_open=True)
 
 
 @contextmanager
 def opened(
-    bundle: Bundle, names: Iterable[str], device: str | None = None
+    bundle: Bundle,
+    names: Iterable[str],
+    device: str | None = None,
+    precision: str | None = None,
 ) -> Iterator[list[Engine]]:
     """A bundle's engines of those names, closed at the end."""
-    engines = [open_engine(name, bundle, device) for name in dict.fromkeys(names)]
+    engines = [open_engine(name, bundle, device, precision) for name in dict.fromkeys(names)]
     with closing_all(engines):
         yield engines
 

@@ -101,7 +101,9 @@ class Model:
         bundle: whose labels they have.
         engine: of the bundle.
         device: that was asked for.
+        checkpoint: the file that the bundle was made from, if any.
         digest: tells it from any other; the bundle's, or that of the checkpoint it was made from.
+        precision: that was asked for.
     """
 
     bundle: Bundle
@@ -109,6 +111,7 @@ class Model:
     device: str | None = None
     checkpoint: Path | None = None
     digest: str = ""
+    precision: str | None = None
 
 
 def run_evaluation(
@@ -158,6 +161,7 @@ def results_key(asked: Asked, model: Model) -> dict[str, Any]:
         "protocol": PROTOCOL,
         "engine": model.engine.name,
         "device": model.device,
+        **({"precision": model.precision} if model.precision else {}),
         "data": str(asked.data.resolve()),
     }
 
@@ -196,6 +200,7 @@ def _settings(asked: Asked, model: Model) -> dict[str, Any]:
         "limit": asked.limit,
         "engine": model.engine.name,
         "device": model.device,
+        "precision": model.precision,
         "workers": asked.workers,
         "protocol": PROTOCOL,
     }

@@ -32,7 +32,9 @@ def installed_engines() -> list[str]:
     return [name for name in ENGINE_NAMES if _ENGINES[name].is_installed()]
 
 
-def open_engine(name: str, bundle: Bundle, device: str | None = None) -> Engine:
+def open_engine(
+    name: str, bundle: Bundle, device: str | None = None, precision: str | None = None
+) -> Engine:
     """Open a bundle with the engine of that name.
 
     Args:
@@ -41,41 +43,49 @@ def open_engine(name: str, bundle: Bundle, device: str | None = None) -> Engine:
         bundle: the model.
         device: what to compute on: `cpu`, `ascend`, `ascend:0`, `gpu:0`; None is the engine's own
             default, a CPU.
+        precision: what to compute in: `f32`, `bf16`, `f16`; None is the engine's own default on
+            that device.
 
     Raises:
         ConfigError: there is no such device.
-        EngineError: it is unknown, not installed, has not that device, or cannot run the bundle.
+        EngineError: it is unknown, not installed, has not that device or precision, or cannot run
+            the bundle.
     """
     if name == "auto":
-        name = _fastest(bundle, device)
+        name = _fastest(bundle, device, precision)
     with uninterrupted():
-        return _known(name)(bundle, device)
+        return _known(name)(bundle, device, precision)
 
 
-def choose_engine(name: str, bundle: Bundle, device: str | None = None) -> str:
+def choose_engine(
+    name: str, bundle: Bundle, device: str | None = None, precision: str | None = None
+) -> str:
     """The name of the engine that `open_engine` would open, which it does not.
 
     Raises:
         ConfigError: there is no such device.
-        EngineError: it is unknown, not installed, has not that device, or the bundle has no graph
-            for it.
+        EngineError: it is unknown, not installed, has not that device or precision, or the bundle
+            has no graph for it.
     """
     if name == "auto":
-        return _fastest(bundle, device)
-    require_graphs(name, bundle, device)
+        return _fastest(bundle, device, precision)
+    require_graphs(name, bundle, device, precision)
     if name not in installed_engines():
         raise EngineError(f"engine {name} is not installed; have {', '.join(installed_engines())}")
     return name
 
 
-def require_graphs(name: str, bundle: Bundle, device: str | None = None) -> list[Graph]:
+def require_graphs(
+    name: str, bundle: Bundle, device: str | None = None, precision: str | None = None
+) -> list[Graph]:
     """The graphs that an engine would run; needs no library, and says why where it cannot.
 
     Raises:
         ConfigError: there is no such device.
-        EngineError: it is unknown, has not that device, or the bundle has no graph for it.
+        EngineError: it is unknown, has not that device or precision, or the bundle has no graph
+            for it.
     """
-    return _known(name).require(bundle, device)
+    return _known(name).require(bundle, device, precision)
 
 
 def _known(name: str) -> type[GraphEngine]:
@@ -84,13 +94,13 @@ def _known(name: str) -> type[GraphEngine]:
     return _ENGINES[name]
 
 
-def _fastest(bundle: Bundle, device: str | None) -> str:
+def _fastest(bundle: Bundle, device: str | None, precision: str | None = None) -> str:
     reasons = []
     on_ascend = device is not None and parse_device(device).kind == "ascend"
     names = sorted(installed_engines(), key=lambda name: on_ascend and name != "mslite")
     for name in names:
         try:
-            require_graphs(name, bundle, device)
+            require_graphs(name, bundle, device, precision)
             return name
         except EngineError as error:
             reasons.append(str(error))

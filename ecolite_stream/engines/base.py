@@ -96,25 +96,31 @@ class GraphEngine(ABC):
             engine's name unless `library` says otherwise.
         device: as `parse_device` reads it; None is the first of `devices`.
 
+        precision: what to compute in; None is the first that it has on that device.
+
     Attributes:
         precision: what it computes in, one of `bundle.PRECISIONS`.
 
     Raises:
         ConfigError: there is no such device.
-        EngineError: the library is not installed, has not that device, or cannot run the graphs.
+        EngineError: the library is not installed, has not that device or precision, or cannot run
+            the graphs.
     """
 
     name: str
     format: ClassVar[str]
     library: ClassVar[str] = ""
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
-    precision = "f32"
 
-    def __init__(self, bundle: Bundle, device: str | None = None) -> None:
-        graphs = self.require(bundle, device)
+    def __init__(
+        self, bundle: Bundle, device: str | None = None, precision: str | None = None
+    ) -> None:
+        graphs = self.require(bundle, device, precision)
+        place = parse_device(device or self.devices[0])
+        self.precision = precision or self.precisions_on(place.kind)[0]
         self._runs: dict[str, Run] = {}
         self._path = bundle.path
-        self._start(parse_device(device or self.devices[0]))
+        self._start(place)
         for part, graph in zip(PARTS, graphs, strict=True):
             with translated(f"{self._where(part)} cannot be loaded from {graph.file}"):
                 self._runs[part] = self._load(bundle, graph)
@@ -126,18 +132,32 @@ class GraphEngine(ABC):
         return find_spec(cls.library or cls.name) is not None
 
     @classmethod
-    def require(cls, bundle: Bundle, device: str | None = None) -> list[Graph]:
+    def precisions_on(cls, kind: str) -> tuple[str, ...]:
+        """What it can compute in on a device of `DEVICE_KINDS`, its default first."""
+        return ("f32",)
+
+    @classmethod
+    def require(
+        cls, bundle: Bundle, device: str | None = None, precision: str | None = None
+    ) -> list[Graph]:
         """The graphs that this engine would run for each of `PARTS`, without its library.
 
         Raises:
             ConfigError: there is no such device.
-            EngineError: the engine has not that device, or the bundle has no graph for it.
+            EngineError: the engine has not that device or precision, or the bundle has no graph
+                for it.
         """
         kind = parse_device(device or cls.devices[0]).kind
         if kind not in cls.devices:
             raise EngineError(
                 f"engine {cls.name} runs on {', '.join(cls.devices)}, not on {device}; "
                 "name another device or another engine"
+            )
+        has = cls.precisions_on(kind)
+        if precision and precision not in has:
+            raise EngineError(
+                f"engine {cls.name} computes in {' or '.join(has)} on {kind}, not in {precision}; "
+                "name another precision or another engine"
             )
         return [cls.graph_for(bundle, part) for part in PARTS]
 

@@ -23,9 +23,13 @@ class MindSporeEngine(GraphEngine):
     format = "mindir"
     devices = tuple(TARGETS)
 
-    def _start(self, device: Device) -> None:
+    @classmethod
+    def precisions_on(cls, kind: str) -> tuple[str, ...]:
+        """See `GraphEngine`."""
         # Of what an Ascend makes of float32 convolutions nothing better is promised.
-        self.precision = "f16" if device.kind == "ascend" else "f32"
+        return ("f16",) if kind == "ascend" else ("f32",)
+
+    def _start(self, device: Device) -> None:
         cap_cpu_isa()
         ask_for_short_slices()
         self._mindspore = import_library("mindspore", "ecolite-stream")

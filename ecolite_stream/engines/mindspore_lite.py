@@ -41,6 +41,11 @@ class MindSporeLiteEngine(GraphEngine):
         """Whether this Python has the runtime, or `ECOLITE_MSLITE_PYTHON` names one that has."""
         return bool(os.environ.get(PYTHON)) or super().is_installed()
 
+    @classmethod
+    def precisions_on(cls, kind: str) -> tuple[str, ...]:
+        """See `GraphEngine`."""
+        return ("f16",) if kind == "ascend" else ("f32",)
+
     def close(self) -> None:
         """See `Engine`."""
         super().close()
@@ -48,7 +53,6 @@ class MindSporeLiteEngine(GraphEngine):
             self._runtime.close()
 
     def _start(self, device: Device) -> None:
-        self.precision = "f16" if device.kind == "ascend" else "f32"
         where = (device.kind, device.index or 0)
         try:
             if python := os.environ.get(PYTHON):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
 from ecolite_stream.bundle import PLANAR_PARTS, Bundle, Graph
 from ecolite_stream.engines.base import Device, GraphEngine, Run, import_library, translated
+from ecolite_stream.errors import EngineError
 from ecolite_stream.types import FloatArray
 
 
@@ -18,7 +20,7 @@ def settings(precision: str) -> dict[str, str]:
 
 
 class OpenVinoEngine(GraphEngine):
-    """Runs a bundle's ONNX graphs with OpenVINO on the CPU, in float32.
+    """Runs a bundle's ONNX graphs with OpenVINO on the CPU, in float32 unless told otherwise.
 
     The encoder is reshaped to take a batch as a whole. The head runs sample by sample: reshaped, it
     is slower, a batch of one above all. Several requests under way gain nothing over one, for they
@@ -29,10 +31,21 @@ class OpenVinoEngine(GraphEngine):
     name = "openvino"
     format = "onnx"
 
+    @classmethod
+    def precisions_on(cls, kind: str) -> tuple[str, ...]:
+        """See `GraphEngine`."""
+        return ("f32", "bf16")
+
     def _start(self, device: Device) -> None:
         openvino = import_library("openvino", "ecolite-stream[openvino]")
         with translated("engine openvino cannot start"):
             self._core = openvino.Core()
+            is_able = self.precision == "f32" or _has_bf16(self._core)
+        if not is_able:  # OpenVINO would compute in float32 without a word
+            raise EngineError(
+                "engine openvino: this processor does not compute in bf16; leave the precision "
+                "at f32"
+            )
 
     def _load(self, bundle: Bundle, graph: Graph) -> Run:
         model = self._core.read_model(bundle.file(graph.file))
@@ -45,6 +58,19 @@ class OpenVinoEngine(GraphEngine):
         if takes_batches:
             return lambda batch: infer(request, batch)
         return lambda batch: np.concatenate([infer(request, one[None]) for one in batch])
+
+
+def has_bf16() -> bool:
+    """Whether OpenVINO is there and says that this processor computes in bfloat16."""
+    if find_spec("openvino") is None:
+        return False
+    import openvino
+
+    return _has_bf16(openvino.Core())
+
+
+def _has_bf16(core: Any) -> bool:
+    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def infer(request: Any, batch: FloatArray) -> FloatArray:

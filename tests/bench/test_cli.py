@@ -145,7 +145,7 @@ def test_engines(
     capfd,
 ):
     monkeypatch.setattr(cli, "installed_engines", lambda: list(names))
-    monkeypatch.setattr(cli, "check_apart", lambda name, bundle, device: OUTCOMES[name])
+    monkeypatch.setattr(cli, "check_apart", lambda name, bundle, *where: OUTCOMES[name])
     file = tmp_path / "report.json"
     assert exit_code("engines", "--bundle", bundle.path, "--json", file) == code
     out, err = capfd.readouterr()

@@ -22,6 +22,7 @@ from ecolite_stream.bench.shared import (
     BUNDLE,
     ENGINE,
     PATH,
+    PRECISION,
     Output,
     StreamClock,
     opened,
@@ -49,6 +50,7 @@ class Online:
     smoothing: float | None
     folder: Path | None
     engine: str
+    precision: str | None
     offline: bool
     output: Output
 
@@ -81,6 +83,7 @@ class Online:
 )
 @BUNDLE
 @ENGINE
+@PRECISION
 @reported
 def online(**options: Any) -> None:
     """Stream labelled clips through the pipeline of ecolite-stream and count what is right."""
@@ -88,7 +91,7 @@ def online(**options: Any) -> None:
     if asked.data is None and not asked.videos:
         raise ConfigError("nothing to stream; name --data DIR or --track VIDEO")
     bundle = read_bundle(asked.folder or demo_bundle_path())
-    with opened(bundle, [asked.engine]) as [engine]:
+    with opened(bundle, [asked.engine], precision=asked.precision) as [engine]:
         results = _clips(asked, engine, bundle.spec) if asked.data else []
         agreements = _tracks(asked, engine, bundle.spec)
     publish(_report(asked, bundle, engine.name, results, agreements), asked.output)
@@ -113,6 +116,7 @@ def _report(
         "only": asked.only,
         "tracks": [video.name for video in asked.videos],
         "engine": engine,
+        "precision": asked.precision,
         "every_s": asked.every_s,
         "smoothing": asked.smoothing,
     }

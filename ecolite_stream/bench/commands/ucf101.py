@@ -27,6 +27,7 @@ from ecolite_stream.bench.shared import (
     BUNDLE,
     ENGINE,
     PATH,
+    PRECISION,
     Output,
     closing_all,
     opened,
@@ -58,12 +59,14 @@ from ecolite_stream.errors import ConfigError, SourceError
 @click.option("--checkpoint", type=PATH, help="A .ckpt file in place of a bundle.")
 @BUNDLE
 @ENGINE
+@PRECISION
 @reported
 def ucf101(
     folder: Path | None,
     checkpoint: Path | None,
     engine: str,
     device: str | None,
+    precision: str | None,
     crops: str,
     test_groups: str,
     output: Output,
@@ -89,8 +92,8 @@ def ucf101(
             bundle, digest = read_bundle(folder or demo_bundle_path()), ""
         check_crops(asked.crops, bundle.spec.preprocessing)
         selection = ucf101_bench.select(asked, bundle.spec.labels)
-        [backend] = stack.enter_context(opened(bundle, [engine], device))
-        model = ucf101_bench.Model(bundle, backend, device, checkpoint, digest)
+        [backend] = stack.enter_context(opened(bundle, [engine], device, precision))
+        model = ucf101_bench.Model(bundle, backend, device, checkpoint, digest, precision)
         scores, report = _evaluated(asked, selection, model)
     publish(report, output)
     click.echo(f"\n{scores.published_lines()}")
