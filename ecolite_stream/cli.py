@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -93,10 +94,16 @@ from ecolite_stream.web.page import with_page
 @click.option(
     "--check-config", is_flag=True, help="Say what would run, or what is wrong, and run nothing."
 )
+@click.option("-v", "--verbose", is_flag=True, help="Log every change of a stream's state, too.")
 @click.version_option(__version__, package_name="ecolite-stream")
 @click.pass_context
 def stream(
-    context: click.Context, /, config: Path | None, check_config: bool, **options: Any
+    context: click.Context,
+    /,
+    config: Path | None,
+    check_config: bool,
+    verbose: bool,
+    **options: Any,
 ) -> None:
     """Watch a camera, a file or a stream and say, live, which action it shows.
 
@@ -104,9 +111,12 @@ def stream(
     3 source, 4 bundle, 5 engine, 130 interrupted.
     """
     if context.invoked_subcommand is not None:
-        if config or check_config or any(value not in (None, ()) for value in options.values()):
+        flags = (config, check_config, verbose)
+        if any(flags) or any(value not in (None, ()) for value in options.values()):
             raise click.UsageError(f"options go behind the word {context.invoked_subcommand}")
         return
+    if verbose:
+        logging.getLogger("ecolite_stream").setLevel(logging.INFO)
     settings = merge(load_stream_config(config) if config else StreamConfig(), options)
     if check_config:
         click.echo("\n".join(planned(settings)))

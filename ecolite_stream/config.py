@@ -108,6 +108,7 @@ class ReconnectConfig:
             server that restarts shall not come back in the same instant.
         limit: tries in a row after which it is given up; None is never.
         silent_s: seconds without a frame after which an open source counts as lost.
+        open_s: seconds that a source may take to open.
     """
 
     enabled: bool = True
@@ -117,6 +118,7 @@ class ReconnectConfig:
     jitter: float = 0.2
     limit: int | None = None
     silent_s: float = 10.0
+    open_s: float = 10.0
 
     def __post_init__(self) -> None:
         check_above_zero("first_wait_s", self.first_wait_s)
@@ -124,6 +126,7 @@ class ReconnectConfig:
         check_at_least("factor", self.factor, 1)
         check_between("jitter", self.jitter, 0, 1)
         check_above_zero("silent_s", self.silent_s)
+        check_above_zero("open_s", self.open_s)
         if self.limit is not None:
             check_at_least("limit", self.limit, 1)
 

@@ -244,7 +244,8 @@ def stream_inputs(
     Raises:
         ConfigError: a name cannot be one, or is there twice; so is standard input.
     """
-    if reconnect is not None and not reconnect.enabled:
+    waits = reconnect or ReconnectConfig()
+    if not waits.enabled:
         reconnect = None
 
     def stream_input(spec: str, name: str) -> StreamInput:
@@ -252,7 +253,13 @@ def stream_inputs(
         return StreamInput(
             name,
             functools.partial(
-                open_source, spec, name=name, realtime=realtime, end_is_worth_a_warning=not again
+                open_source,
+                spec,
+                name=name,
+                realtime=realtime,
+                end_is_worth_a_warning=not again,
+                open_timeout_s=waits.open_s,
+                read_timeout_s=waits.silent_s,
             ),
             again,
         )

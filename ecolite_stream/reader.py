@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from ecolite_stream.sources import Source
 from ecolite_stream.sources.reconnect import Reconnecting
 from ecolite_stream.stream_state import StreamState
 from ecolite_stream.types import Frame, Sample
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ class Reader:
         self._on_error = on_error
         self._source: Source | None = None
         self._stopping = threading.Event()
+        self._said = ""
         # A daemon: a camera whose read never returns must not keep the process alive.
         self._thread = threading.Thread(target=self._run, name=f"read {self.name}", daemon=True)
 
@@ -100,13 +104,19 @@ class Reader:
             self.name,
             stream.open,
             stream.reconnect,
-            on_state=lambda state: metrics.state(self.name, state),
+            on_state=self._say,
             on_reconnect=metrics.reconnects.labels(self.name).inc,
         )
 
+    def _say(self, state: str) -> None:
+        self._metrics.state(self.name, state)
+        if state != self._said:
+            self._said = state
+            _log.info("%s: %s", self.name, state)
+
     def _run(self) -> None:
         end = "ended"
-        self._metrics.state(self.name, "connecting")
+        self._say("connecting")
         try:
             with self._open() as self._source:
                 if not self._stopping.is_set():
@@ -116,12 +126,12 @@ class Reader:
             if not self._stopping.is_set():
                 self._on_error(self.name, error)
         finally:
-            self._metrics.state(self.name, end)
+            self._say(end)
             self._inbox.end(self.name)
 
     def _read(self, source: Source) -> None:
         self._inbox.open(self.name, self._slot(source.live))
-        self._metrics.state(self.name, "live")
+        self._say("live")
         frames_read = self._metrics.frames_read.labels(self.name)
         frames_due = self._metrics.frames_due.labels(self.name)
         decode = self._metrics.stages["decode"]

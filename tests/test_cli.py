@@ -104,6 +104,15 @@ def test_labels_as_text(ecolite: Command, film: Path) -> None:
         )
 
 
+def test_states_are_logged_where_they_are_asked_for(ecolite: Command, film: Path) -> None:
+    said = ecolite("--source", f"gate={film}", "--verbose").err
+    assert said.splitlines() == [
+        f"info: gate: {state}" for state in ("connecting", "live", "ended")
+    ]
+    logging.getLogger("ecolite_stream").setLevel(logging.NOTSET)
+    assert ecolite("--source", f"gate={film}").err == ""
+
+
 def test_labels_as_json_lines(ecolite: Command, film: Path, bundle: Bundle) -> None:
     result = ecolite("--source", film, "--json")
     assert (result.exit_code, result.err) == (0, "")

@@ -74,6 +74,32 @@ def test_what_fails_for_good_is_lost_and_counted(caplog: pytest.LogCaptureFixtur
     assert "works again; 3 predictions were lost" in caplog.text
 
 
+@pytest.mark.parametrize(("live", "tries", "came"), [(True, 1, [2]), (False, 3, [1, 2])])
+def test_an_outdated_label_is_not_tried_again(live: bool, tries: int, came: list[int]) -> None:
+    """While the first fails, two others come."""
+
+    class FailsFirst(ListSink):
+        tries = 0
+
+        def send(self, output: Prediction) -> None:
+            if output.frame == 0:
+                self.tries += 1
+                if self.tries == 1:
+                    for number in (1, 2):
+                        outlet.send(prediction(number), live=live)
+                    outlet.end()
+                raise OSError("no route to host")
+            super().send(output)
+
+    sink, metrics = FailsFirst(), Metrics()
+    outlet = Outlet(sink, metrics, "ListSink", retry_after_s=(0.0, 0.0))
+    outlet.send(prediction(0), live=live)
+    assert outlet.join(10)
+    assert (sink.tries, sink.frames("s")) == (tries, came)
+    assert count(metrics, "dropped", cause="sink failed") == 1
+    assert count(metrics, "dropped", cause="sink too slow") == live
+
+
 def test_an_essential_sink_is_not_forgiven() -> None:
     error = BrokenPipeError()
     outlet = deliver(Flaky(1, error), 3, Metrics(), essential=True)

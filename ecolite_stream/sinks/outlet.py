@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ecolite_stream.sinks.base import Sink
 from ecolite_stream.types import Prediction, Sent
@@ -35,14 +35,23 @@ class OutletMetrics(Protocol):
         """A prediction or an event never reached a sink."""
 
 
+class _Waiting(NamedTuple):
+    """What waits for a sink, since when, and whether it is of a live source."""
+
+    output: Sent
+    sent_s: float
+    live: bool
+
+
 class Outlet:
     """Feeds a sink from a thread of its own.
 
     What the sink raises is counted, logged and tried again `retry_after_s` later; then that
     prediction or event is lost and the next one has its turn, a single try until one succeeds. When
     the queue is full the oldest in it is dropped: senders of recordings look at `is_full` first and
-    wait. Of a live stream only the newest prediction waits, so that a label is never older than the
-    time between two of them, however slow the sink; events all wait.
+    wait. Of a live stream only the newest prediction waits, and an older one is not tried again
+    where it does, so that a label is never older than the time between two of them, however slow
+    the sink; events all wait.
 
     Args:
         sink: entered before; the outlet closes it.
@@ -73,7 +82,7 @@ class Outlet:
         self._on_change = on_change
         self._retry_after_s = retry_after_s
         self._clock = clock
-        self._waiting: deque[tuple[float, Sent]] = deque()  # since when, and what
+        self._waiting: deque[_Waiting] = deque()
         self._lost = 0
         self._ending = False
         self._stopping = threading.Event()
@@ -105,7 +114,7 @@ class Outlet:
             if len(self._waiting) >= CAPACITY:
                 self._waiting.popleft()
                 self._metrics.not_delivered(self.name, "sink too slow")
-            self._waiting.append((self._clock(), output))
+            self._waiting.append(_Waiting(output, self._clock(), live))
             self._changed.notify_all()
 
     def _takes_its_place(self, newest: Sent) -> bool:
@@ -113,14 +122,28 @@ class Outlet:
 
         At the end of the queue, that of a stream would always find another one before it.
         """
-        if not isinstance(newest, Prediction) or self._sink.wants_all:
-            return False
-        for place, (_, older) in enumerate(self._waiting):
-            if isinstance(older, Prediction) and older.stream == newest.stream:
-                self._waiting[place] = self._clock(), newest
+        for place, older in enumerate(self._waiting):
+            if self._replaces(newest, older.output):
+                self._waiting[place] = _Waiting(newest, self._clock(), live=True)
                 self._metrics.not_delivered(self.name, "sink too slow")
                 return True
         return False
+
+    def _replaces(self, newer: Sent, older: Sent) -> bool:
+        """Whether both are predictions of one stream, and the sink can do without one of them."""
+        return (
+            isinstance(newer, Prediction)
+            and isinstance(older, Prediction)
+            and newer.stream == older.stream
+            and not self._sink.wants_all
+        )
+
+    def _is_outdated(self, tried: _Waiting) -> bool:
+        """Whether a newer prediction of its live stream waits."""
+        with self._changed:
+            return tried.live and any(
+                self._replaces(newer.output, tried.output) for newer in self._waiting
+            )
 
     def end(self) -> None:
         """Nothing more is sent; what waits is still delivered."""
@@ -146,7 +169,7 @@ class Outlet:
         try:
             with self._sink:
                 while (waited := self._next()) is not None:
-                    self._deliver(*waited)
+                    self._deliver(waited)
         except BaseException as error:  # raised again by whoever waits for the run
             if not self._essential:
                 self._metrics.sink_failed(self.name)
@@ -155,7 +178,7 @@ class Outlet:
         finally:
             self._on_change()
 
-    def _next(self) -> tuple[float, Sent] | None:
+    def _next(self) -> _Waiting | None:
         with self._changed:
             while not (self._waiting or self._ending):
                 self._changed.wait(_WAIT_S)
@@ -165,7 +188,8 @@ class Outlet:
         self._on_change()
         return waited
 
-    def _deliver(self, sent_s: float, output: Sent) -> None:
+    def _deliver(self, waited: _Waiting) -> None:
+        output = waited.output
         for wait_s in (*(() if self._lost else self._retry_after_s), None):
             age_s = None
             if isinstance(output, Prediction) and output.arrived_s is not None:
@@ -178,9 +202,9 @@ class Outlet:
                     raise
                 self._failed(error)
             else:
-                self._delivered(output, self._clock() - sent_s, age_s)
+                self._delivered(output, self._clock() - waited.sent_s, age_s)
                 return
-            if wait_s is None or self._stopping.wait(wait_s):
+            if wait_s is None or self._stopping.wait(wait_s) or self._is_outdated(waited):
                 break
         self._lost += 1
         self._metrics.not_delivered(self.name, "sink failed")

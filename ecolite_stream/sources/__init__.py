@@ -49,6 +49,8 @@ def open_source(
     name: str | None = None,
     realtime: bool = False,
     end_is_worth_a_warning: bool = True,
+    open_timeout_s: float = 10.0,
+    read_timeout_s: float = 10.0,
 ) -> Source:
     """Open whatever a user names on a command line.
 
@@ -59,11 +61,14 @@ def open_source(
         name: as people are shown the source; the spec, without credentials, if None.
         realtime: show a recording or a pattern at its own speed, not as fast as it can be read.
         end_is_worth_a_warning: log when a live source ends.
+        open_timeout_s: how long a camera or a stream may take to open, in seconds.
+        read_timeout_s: how long to wait for more of it, in seconds.
 
     Raises:
         SourceError: it cannot be opened.
     """
-    source = _opener(spec, redact_url(spec) if name is None else name)()
+    name = redact_url(spec) if name is None else name
+    source = _opener(spec, name, open_timeout_s=open_timeout_s, read_timeout_s=read_timeout_s)()
     if isinstance(source, ContainerSource):
         source.end_is_worth_a_warning = end_is_worth_a_warning
     return Paced(source) if realtime and not source.live else source
@@ -78,7 +83,7 @@ def check_spec(spec: str) -> None:
     _opener(spec, redact_url(spec))
 
 
-def _opener(spec: str, name: str) -> Callable[[], Source]:
+def _opener(spec: str, name: str, **timeouts: float) -> Callable[[], Source]:
     if not spec:
         raise SourceError(
             "the source is empty; name a camera, a pattern, a URL or a file", permanent=True
@@ -87,12 +92,12 @@ def _opener(spec: str, name: str) -> Callable[[], Source]:
         return partial(PipeSource, name=NAME if name == STDIN else name)
     if _URL.match(spec):
         check_url(spec)
-        return partial(UrlSource, spec, name=name)
+        return partial(UrlSource, spec, name=name, **timeouts)
     kind, _, rest = spec.partition(":")
     if kind == "camera":
-        return partial(CameraSource, _camera_number(rest or "0", name), name=name)
+        return partial(CameraSource, _camera_number(rest or "0", name), name=name, **timeouts)
     if device := _DEVICE.fullmatch(spec):
-        return partial(CameraSource, int(device[1]), name=name)
+        return partial(CameraSource, int(device[1]), name=name, **timeouts)
     if kind == "pattern":
         return partial(PatternSource, Pattern.parse(rest), name=name)
     shown = redact_url(spec)

@@ -61,14 +61,16 @@ class CameraSource(ContainerSource):
         name: str | None = None,
         system: CameraSystem | None = None,
         clock: Callable[[], float] = time.monotonic,
-        timeout_s: float = 10.0,
+        open_timeout_s: float = 10.0,
+        read_timeout_s: float = 10.0,
     ) -> None:
         """Args:
         number: 0 for the first camera.
         name: as people are shown it; "camera:NUMBER" if None.
         system: how to get at it; what fits this operating system if None.
         clock: seconds, monotonic.
-        timeout_s: how long to wait for a picture, in seconds.
+        open_timeout_s: how long to wait for it to open, in seconds.
+        read_timeout_s: how long to wait for a picture, in seconds.
 
         Raises:
             SourceError: no such camera, in use, or not allowed.
@@ -86,8 +88,8 @@ class CameraSource(ContainerSource):
             problems,
             format=system.format,
             options=system.options,
-            open_timeout_s=timeout_s,
-            read_timeout_s=timeout_s,
+            open_timeout_s=open_timeout_s,
+            read_timeout_s=read_timeout_s,
         )
         super().__init__(open_container(what), what, live=True, clock=clock)
 

@@ -22,8 +22,8 @@ _POLL_S = 0.1
 _CAPACITY = 4
 STALLED_S = 2.0
 """A stream that nothing came from for so long is stalled, but not given up yet."""
-OPENING_S = 20.0
-"""Sources limit the time they open to 10 s themselves; this is for those that fail to."""
+LATE_S = 10.0
+"""Sources limit the time that they open themselves; those that fail to get so much more."""
 
 
 class Reconnecting(Source):
@@ -123,13 +123,13 @@ class Reconnecting(Source):
         self._say("connecting")
         again = self._live is not None
         connection = self._connection = _Connection(self.name, self._open_source)
-        start_s = self._clock()
+        start_s, longest_s = self._clock(), self._config.open_s + LATE_S
         while not connection.is_open(_POLL_S):
             if self._closing.is_set():
                 connection.close()
                 return
-            if self._clock() - start_s >= OPENING_S:
-                raise SourceError(f"{self.name}: it does not open in {OPENING_S:g} s")
+            if self._clock() - start_s >= longest_s:
+                raise SourceError(f"{self.name}: it does not open in {longest_s:g} s")
         self._live = connection.live
         self._stamps.begin()
         self._losses.opens(self._clock())
@@ -155,7 +155,8 @@ class Reconnecting(Source):
             waited_s = self._clock() - start_s
             if waited_s >= silent_s:
                 raise SourceError(f"{self.name}: silent for {silent_s:g} s; see if it is running")
-            if waited_s >= min(STALLED_S, silent_s / 2):
+            if waited_s >= min(STALLED_S, silent_s / 2) and self._state != "stalled":
+                self._losses.stalls(start_s, waited_s)
                 self._say("stalled")
         return None
 
@@ -263,7 +264,7 @@ class _Connection:
 
 
 class _Losses:
-    """How often a source was lost in a row, and what is said about it."""
+    """How often a source stalled or was lost, and what is said about it."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -271,6 +272,8 @@ class _Losses:
         self._since_s: float | None = None
         self._open_s: float | None = None
         self._works = False
+        self._stalls = 0
+        self._stalled_since_s: float | None = None
 
     def opens(self, now_s: float) -> None:
         """It is open; that it works is another matter."""
@@ -279,10 +282,18 @@ class _Losses:
 
     def works(self, now_s: float) -> None:
         """A frame came."""
-        if not self._works and self._since_s is not None:
-            _log.warning("%s: live again after %.0f s", self._name, now_s - self._since_s)
+        since_s = self._stalled_since_s if self._since_s is None else self._since_s
+        if since_s is not None:
+            _log.warning("%s: live again after %.0f s", self._name, now_s - since_s)
         self._works = True
-        self._since_s = None
+        self._since_s = self._stalled_since_s = None
+
+    def stalls(self, since_s: float, waited_s: float) -> None:
+        """Nothing has come for a while; said the first time, and each time their number doubles."""
+        self._stalls += 1
+        if not self._stalls & (self._stalls - 1):
+            _log.warning("%s: stalled, no frame for %.2g s", self._name, waited_s)
+            self._stalled_since_s = since_s
 
     def count_one(self, now_s: float, wait_s: Callable[[int], float]) -> int:
         """Losses in a row; a connection that lasted longer than the wait ends a row."""
@@ -293,7 +304,7 @@ class _Losses:
         self._works = False
         self._open_s = None
         if self._since_s is None:
-            self._since_s = now_s
+            self._since_s = now_s if self._stalled_since_s is None else self._stalled_since_s
         return self._count
 
     def log(self, error: SourceError, wait_s: float) -> None:

@@ -161,7 +161,7 @@ def test_a_device_that_stays_silent_is_given_up(monkeypatch: pytest.MonkeyPatch)
     source = CameraSource(
         system=CameraSystem("lavfi", "testsrc=duration=1,setpts=PTS+{}".format),
         clock=lambda: next(clock),
-        timeout_s=10.0,
+        read_timeout_s=10.0,
     )
     with pytest.raises(SourceError, match="no pictures in time"), source:
         list(source)

@@ -186,7 +186,45 @@ def test_a_source_that_lasted_is_opened_again_soon() -> None:
     assert clock.waits_s == [1, 2, 1]
 
 
-def test_a_silent_source_is_left_behind() -> None:
+def test_a_source_that_stalls_is_told_less_and_less_often(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Four stalls, all shorter than what counts as lost."""
+    clock = Clock()
+    items = batch(range(5), 100.0)
+
+    def slowly() -> Iterator[Frame]:
+        yield items[0]
+        for item in items[1:]:
+            clock.runs.set()
+            assert stalled.wait(20)
+            stalled.clear()
+            clock.runs.clear()
+            yield item
+
+    stalled = threading.Event()
+    states: list[str] = []
+
+    def on_state(state: str) -> None:
+        states.append(state)
+        if state == "stalled":
+            stalled.set()
+
+    with Reconnecting(
+        "cam",
+        lambda: live(slowly()),  # type: ignore[arg-type]
+        ReconnectConfig(silent_s=1e6),
+        on_state=on_state,
+        clock=clock,
+    ) as source:
+        take(source, 5)
+    assert states == ["connecting", "live", *4 * ["stalled", "live"]]
+    assert caplog.messages[0].startswith("cam: stalled, no frame for ")
+    # Of the fourth, too, and not of the third.
+    assert [line.split()[1] for line in caplog.messages] == 3 * ["stalled,", "live"]
+
+
+def test_a_silent_source_is_left_behind(caplog: pytest.LogCaptureFixture) -> None:
     """Its read never returns."""
     clock, released = Clock(), threading.Event()
 
@@ -202,6 +240,7 @@ def test_a_silent_source_is_left_behind() -> None:
     assert states == ["connecting", "live", "stalled", "waiting", "connecting", "live"]
     assert stuck.closed
     released.set()
+    assert [line.split()[1] for line in caplog.messages] == ["stalled,", "lost", "live"]
 
 
 def test_a_source_that_does_not_open_is_left_behind_and_closed() -> None:
@@ -360,6 +399,19 @@ def test_which_sources_are_opened_again(spec: str, again: bool) -> None:
     assert stream.reconnect is None
 
 
+@pytest.mark.parametrize("again", [True, False])
+def test_a_stream_that_may_take_longer(again: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is configured reaches the source, whether it is opened again or not."""
+    found = {}
+    monkeypatch.setattr(
+        "ecolite_stream.pipeline.open_source", lambda spec, **how: found.update(how)
+    )
+    config = ReconnectConfig(enabled=again, open_s=30, silent_s=20)
+    (stream,) = stream_inputs(["rtsp://host/a"], reconnect=config)
+    stream.open()
+    assert (found["open_timeout_s"], found["read_timeout_s"]) == (30, 20)
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [
@@ -369,6 +421,7 @@ def test_which_sources_are_opened_again(spec: str, again: bool) -> None:
         ({"jitter": 2}, "jitter is 2; expected 0 to 1"),
         ({"limit": 0}, "limit is 0; expected at least 1"),
         ({"silent_s": 0}, "silent_s is 0"),
+        ({"open_s": 0}, "open_s is 0"),
     ],
 )
 def test_what_cannot_be_configured(values: dict[str, float], words: str) -> None:

@@ -235,7 +235,7 @@ def test_a_server_that_never_answers(scheme: str) -> None:
         socket.create_server(("127.0.0.1", 0)) as listener,
         pytest.raises(SourceError, match="no answer in time"),
     ):
-        UrlSource(f"{scheme}://127.0.0.1:{listener.getsockname()[1]}/", open_timeout_s=0.2)
+        open_source(f"{scheme}://127.0.0.1:{listener.getsockname()[1]}/", open_timeout_s=0.2)
 
 
 # In a process of its own: PyAV holds the interpreter's lock while it waits for the other end.
