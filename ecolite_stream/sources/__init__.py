@@ -68,7 +68,7 @@ def open_source(
         SourceError: it cannot be opened.
     """
     name = redact_url(spec) if name is None else name
-    source = _opener(spec, name, open_timeout_s=open_timeout_s, read_timeout_s=read_timeout_s)()
+    source = _opener(spec, name, open_timeout_s, read_timeout_s)()
     if isinstance(source, ContainerSource):
         source.end_is_worth_a_warning = end_is_worth_a_warning
     return Paced(source) if realtime and not source.live else source
@@ -83,7 +83,9 @@ def check_spec(spec: str) -> None:
     _opener(spec, redact_url(spec))
 
 
-def _opener(spec: str, name: str, **timeouts: float) -> Callable[[], Source]:
+def _opener(
+    spec: str, name: str, open_timeout_s: float = 10.0, read_timeout_s: float = 10.0
+) -> Callable[[], Source]:
     if not spec:
         raise SourceError(
             "the source is empty; name a camera, a pattern, a URL or a file", permanent=True
@@ -92,12 +94,21 @@ def _opener(spec: str, name: str, **timeouts: float) -> Callable[[], Source]:
         return partial(PipeSource, name=NAME if name == STDIN else name)
     if _URL.match(spec):
         check_url(spec)
-        return partial(UrlSource, spec, name=name, **timeouts)
+        return partial(
+            UrlSource,
+            spec,
+            name=name,
+            open_timeout_s=open_timeout_s,
+            read_timeout_s=read_timeout_s,
+        )
+    camera = partial(
+        CameraSource, name=name, open_timeout_s=open_timeout_s, read_timeout_s=read_timeout_s
+    )
     kind, _, rest = spec.partition(":")
     if kind == "camera":
-        return partial(CameraSource, _camera_number(rest or "0", name), name=name, **timeouts)
+        return partial(camera, _camera_number(rest or "0", name))
     if device := _DEVICE.fullmatch(spec):
-        return partial(CameraSource, int(device[1]), name=name, **timeouts)
+        return partial(camera, int(device[1]))
     if kind == "pattern":
         return partial(PatternSource, Pattern.parse(rest), name=name)
     shown = redact_url(spec)

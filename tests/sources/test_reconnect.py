@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ecolite_stream import pipeline
 from ecolite_stream.config import ReconnectConfig, StreamConfig
 from ecolite_stream.errors import ConfigError, SourceError
 from ecolite_stream.metrics import Metrics
@@ -403,9 +404,7 @@ def test_which_sources_are_opened_again(spec: str, again: bool) -> None:
 def test_a_stream_that_may_take_longer(again: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is configured reaches the source, whether it is opened again or not."""
     found = {}
-    monkeypatch.setattr(
-        "ecolite_stream.pipeline.open_source", lambda spec, **how: found.update(how)
-    )
+    monkeypatch.setattr(pipeline, "open_source", lambda spec, **how: found.update(how))
     config = ReconnectConfig(enabled=again, open_s=30, silent_s=20)
     (stream,) = stream_inputs(["rtsp://host/a"], reconnect=config)
     stream.open()
