@@ -576,6 +576,12 @@ def test_a_process_that_ends_badly(code: str, line: str) -> None:
     assert outcome.check is None
 
 
+def test_what_a_failed_engine_said_is_told(capfd: pytest.CaptureFixture[str]) -> None:
+    code = "import sys; print('numpy is missing', file=sys.stderr); sys.exit(1)"
+    check.run_apart("x", [sys.executable, "-c", code], timeout_s=30)
+    assert capfd.readouterr().err == "numpy is missing\n"
+
+
 def test_a_process_that_does_not_start(tmp_path: Path) -> None:
     outcome = check.run_apart("x", [str(tmp_path / "nothing")], timeout_s=30)
     assert outcome.state == "failed"

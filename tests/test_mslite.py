@@ -20,6 +20,7 @@ import pytest
 from ecolite_stream import engines
 from ecolite_stream.bundle import Bundle, Graph
 from ecolite_stream.engines import base, installed_engines, mslite, open_engine
+from ecolite_stream.engines.lite_process import LiteProcess
 from ecolite_stream.engines.mslite import LiteError, LiteRuntime, require_ascend
 from ecolite_stream.errors import EngineError
 
@@ -189,7 +190,7 @@ def test_an_ascend_computes_in_float16(
     ("refuses", "kind", "words"),
     [
         ("conversion", "cpu", "cannot be converted: .*Common error code; export the bundle again"),
-        ("building", "cpu", "cannot be loaded: .*Common error code; it was converted by another"),
+        ("building", "cpu", "cannot be loaded: .*Common error code; it is damaged, or was"),
         ("building", "ascend", "cannot be loaded: .*; the device is busy or out of memory"),
     ],
 )
@@ -223,8 +224,39 @@ def test_a_runtime_that_is_too_old(version: Any, lite: FakeLite) -> None:
 
 def test_a_runtime_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mindspore_lite", None)
-    with pytest.raises(LiteError, match="mindspore_lite is not installed; its wheel"):
+    with pytest.raises(
+        LiteError, match=r"not installed for .*python\S*; its wheel .* in ECOLITE_MSLITE_PYTHON"
+    ):
         LiteRuntime()
+
+
+def program(path: Path, text: str) -> str:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.mark.parametrize("says", ["mslite.py cpu 0", "5", "[]"])
+def test_a_program_that_is_no_python(says: str, tmp_path: Path) -> None:
+    with pytest.raises(LiteError, match=r"ECOLITE_MSLITE_PYTHON names .*, which answers b'.*'; na"):
+        LiteProcess(program(tmp_path / "echo", f"echo '{says}'"), cache=tmp_path)
+
+
+def test_a_program_that_ends_at_once(tmp_path: Path) -> None:
+    with pytest.raises(LiteError, match=r"ended with exit code 3; .* mindspore_lite and numpy"):
+        LiteProcess(program(tmp_path / "end", "exit 3"), cache=tmp_path)
+
+
+@pytest.mark.parametrize("others", ["", "/cann/python"])
+def test_the_other_python_gets_no_libraries_of_this_one(
+    others: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An installed package has this Python's NumPy beside it, which no other can import."""
+    own = str(Path(engines.__file__).parents[2])
+    monkeypatch.setenv("PYTHONPATH", ":".join(filter(None, (own, others))))
+    says = """echo "{\\"error\\": \\"paths '$PYTHONPATH'\\"}\""""
+    with pytest.raises(LiteError, match=f"^paths '{others}'$"):
+        LiteProcess(program(tmp_path / "python", says), cache=tmp_path)
 
 
 def shown(folder: Path, *names: str) -> Path:

@@ -190,7 +190,10 @@ def run_apart(name: str, command: Sequence[str], timeout_s: float) -> Outcome:
         return Outcome(name, FAILED, detail=f"engine {name} cannot be started: {error}")
     if done.returncode < 0:
         return Outcome(name, f"crashed (signal {-done.returncode})")
-    return _outcome(name, done)
+    outcome = _outcome(name, done)
+    if outcome.state == FAILED:  # a detail may name what was said before
+        sys.stderr.write(done.stderr)
+    return outcome
 
 
 def _outcome(name: str, done: subprocess.CompletedProcess[str]) -> Outcome:

@@ -8,6 +8,7 @@ interpreter that has it; what goes between the processes is in `mslite.py`.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import IO, Any
 
 import numpy as np
 
+import ecolite_stream
 from ecolite_stream.engines import mslite
 from ecolite_stream.engines.base import Run
 from ecolite_stream.engines.mslite import LiteError
@@ -46,6 +48,7 @@ class LiteProcess:
                 [python, str(Path(mslite.__file__)), kind, str(index), str(folder)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
+                env=_environment(),
                 start_new_session=True,  # an interruption is for this process; it ends with it
             )
         except OSError as error:
@@ -98,7 +101,15 @@ class LiteProcess:
         line = self._stdout.readline()
         if not line.endswith(b"\n"):
             raise self._ended()
-        answer: dict[str, Any] = json.loads(line)
+        try:
+            answer: Any = json.loads(line)
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):  # another program than a Python
+            raise LiteError(
+                f"{PYTHON} names {self._python}, which answers {line[:40]!r}; name a Python that "
+                "has mindspore_lite and numpy"
+            )
         if "error" in answer:
             raise LiteError(answer["error"])
         return answer
@@ -115,7 +126,8 @@ class LiteProcess:
         except subprocess.TimeoutExpired:
             how = "does not answer"
         return LiteError(
-            f"the process of MindSpore Lite, {self._python}, {how}; what it says is above"
+            f"the process of MindSpore Lite, {self._python}, {how}; what it says is above, and "
+            f"{PYTHON} must name a Python that has mindspore_lite and numpy"
         )
 
     @property
@@ -127,3 +139,17 @@ class LiteProcess:
     def _stdout(self) -> IO[bytes]:
         assert self._process.stdout is not None  # it is a pipe
         return self._process.stdout
+
+
+def _environment() -> dict[str, str]:
+    """This process's, without the folder of this package on PYTHONPATH.
+
+    Where the package is installed, that folder has libraries for this Python: NumPy is one.
+    """
+    own = Path(ecolite_stream.__file__).parent.parent
+    environment = dict(os.environ)
+    paths = environment.pop("PYTHONPATH", "").split(os.pathsep)
+    others = [path for path in paths if path and Path(path).resolve() != own.resolve()]
+    if others:  # CANN's set_env.sh names its own there
+        environment["PYTHONPATH"] = os.pathsep.join(others)
+    return environment

@@ -162,8 +162,9 @@ class _Api:
             if error.name != "mindspore_lite":
                 raise _broken(error) from error
             raise LiteError(
-                "mindspore_lite is not installed; its wheel for this machine and this Python is "
-                "on MindSpore's own site (the package index has 2.0.0, for CPython 3.7)"
+                f"mindspore_lite is not installed for {sys.executable}; its wheel for this machine "
+                "and this Python is on MindSpore's own site (the package index has 2.0.0, for "
+                "CPython 3.7), or name a Python that has it in ECOLITE_MSLITE_PYTHON"
             ) from error
         except (ImportError, OSError, AttributeError) as error:
             raise _broken(error) from error
@@ -216,7 +217,10 @@ class _Api:
         Raises:
             LiteError: it cannot be.
         """
-        what_to_do = "it was converted by another version, or for another device: convert it again"
+        what_to_do = (
+            "it is damaged, or was converted by another version or for another device: convert it "
+            "again, or delete it where it lies in the cache folder"
+        )
         if self._kind == "ascend":
             what_to_do = (
                 "the device is busy or out of memory, CANN's set_env.sh was not sourced, or the "
