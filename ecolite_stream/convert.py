@@ -147,14 +147,16 @@ def _describe(bundle: Bundle, folder: Path) -> None:
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="New folder.")
 @click.option("--tool", type=click.Choice(TOOLS), default=TOOLS[0], show_default=True)
-@click.option("--soc", default="Ascend310", show_default=True, help="Chip; atc asks for it.")
+@click.option("--soc", help="Chip; atc asks for it. [Ascend310]")
 @click.option("--aipp", is_flag=True, help="Mean and scale on the device: pictures go in as uint8.")
 @click.option("--print", "only_print", is_flag=True, help="Show what would be run, and stop.")
-def main(bundle: Path, out: Path, tool: str, soc: str, aipp: bool, only_print: bool) -> None:
+def main(bundle: Path, out: Path, tool: str, soc: str | None, aipp: bool, only_print: bool) -> None:
     """Convert the 2D graphs of BUNDLE for an Ascend 310, into the folder --out."""
-    if not soc:
+    if soc == "":
         raise ConfigError("--soc is empty; expected a chip such as Ascend310")
-    read, how = read_bundle(bundle), Conversion(tool, soc, aipp)
+    if soc and tool != "atc":
+        raise ConfigError(f"--soc is for atc, {tool} takes none; add --tool atc or leave it out")
+    read, how = read_bundle(bundle), Conversion(tool, soc or "Ascend310", aipp)
     if not only_print:
         convert(read, how, out)
         return

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from ecolite_stream.bundle import PARTS, PLANAR_PARTS, Bundle, read_bundle
-from ecolite_stream.convert import Conversion, aipp_settings, convert, input_of
+from ecolite_stream.convert import Conversion, aipp_settings, convert, input_of, main
 from ecolite_stream.engines import require_graphs
-from ecolite_stream.errors import BundleError, EngineError
+from ecolite_stream.errors import BundleError, ConfigError, EngineError
 from ecolite_stream.preprocess import Preprocessing
 from tests.conftest import ROOT
 
@@ -99,6 +99,12 @@ def test_the_script_prints_what_it_would_run(bundle: Bundle, tmp_path: Path) -> 
     assert "aipp_op {" in done.stdout
     assert done.stdout.count("\nconverter_lite --fmk=ONNX ") == 2
     assert not (tmp_path / "out").exists()
+
+
+def test_a_chip_is_for_atc_alone(bundle: Bundle, tmp_path: Path) -> None:
+    words = [str(bundle.path), "--out", str(tmp_path / "out"), "--print", "--soc", "Ascend310P3"]
+    with pytest.raises(ConfigError, match="--soc is for atc, converter_lite takes none"):
+        main(words, standalone_mode=False)
 
 
 def test_the_script_without_a_tool(bundle: Bundle, tmp_path: Path) -> None:

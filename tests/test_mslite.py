@@ -161,6 +161,19 @@ def test_a_graph_is_converted_once(lite: FakeLite, onnx: Path, tmp_path: Path) -
     assert len(kept) == 3 and all(path.suffix == ".mindir" for path in kept)
 
 
+def test_a_converted_graph_that_was_damaged_is_made_anew(
+    lite: FakeLite, onnx: Path, tmp_path: Path
+) -> None:
+    LiteRuntime().load(onnx)
+    folder = tmp_path / "home" / "ecolite-stream" / "mslite"
+    [kept] = folder.iterdir()
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[:-1])
+    LiteRuntime().load(onnx)
+    assert len(lite.conversions) == 2
+    assert [path.read_bytes() for path in folder.iterdir()] == [whole]
+
+
 def test_a_cache_that_cannot_be_written(lite: FakeLite, onnx: Path, tmp_path: Path) -> None:
     (tmp_path / "home").touch()
     with pytest.raises(LiteError, match=r"cannot be kept in .*; make room there or set XDG_CACHE"):

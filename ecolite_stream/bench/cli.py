@@ -33,7 +33,7 @@ from ecolite_stream.bundle import (
     read_bundle,
 )
 from ecolite_stream.commands import run
-from ecolite_stream.engines import installed_engines
+from ecolite_stream.engines import ENGINE_NAMES, installed_engines
 from ecolite_stream.engines.check import TOLERANCES, check_apart
 from ecolite_stream.errors import EcoliteError
 from ecolite_stream.recognizer import Recognizer
@@ -56,12 +56,26 @@ for command in (calibrate, online, speed, streams, ucf101):
 
 @bench.command()
 @BUNDLE
+@click.option(
+    "--engine",
+    "asked",
+    type=click.Choice(ENGINE_NAMES),
+    multiple=True,
+    help="Again for more. [all that are installed]",
+)
 @click.option("--device", help="cpu, ascend, ascend:0, gpu:0. [each engine's own]")
 @PRECISION
 @reported
-def engines(folder: Path | None, device: str | None, precision: str | None, output: Output) -> None:
-    """Check every installed engine against the bundle's golden numbers; fails where one is off."""
-    bundle, names = read_bundle(folder or demo_bundle_path()), installed_engines()
+def engines(
+    folder: Path | None,
+    asked: tuple[str, ...],
+    device: str | None,
+    precision: str | None,
+    output: Output,
+) -> None:
+    """Check engines against the bundle's golden numbers; fails where one is off."""
+    bundle = read_bundle(folder or demo_bundle_path())
+    names = list(dict.fromkeys(asked)) or installed_engines()
     outcomes = []
     with progress("checking", len(names)) as step:
         for name in names:

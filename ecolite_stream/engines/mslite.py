@@ -93,23 +93,30 @@ class LiteRuntime:
         return run
 
     def _converted(self, path: Path, inputs: dict[str, list[int]] | None = None) -> Path:
-        """The runtime's own form of an ONNX graph, out of the cache where it is there already."""
-        key = f"{_hash(path)}\n{self._api.conversion}\n{inputs or ''}"
-        name = f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.mindir"
-        if not (self._cache / name).is_file():
-            try:
-                self._cache.mkdir(parents=True, exist_ok=True)
-                with tempfile.TemporaryDirectory(dir=str(self._cache)) as scratch:
-                    made = Path(scratch) / "graph.mindir"
-                    with _stdout_as_stderr():
-                        self._api.convert(path, made, inputs)
-                    made.replace(self._cache / name)  # whole, or not at all
-            except OSError as error:
-                raise LiteError(
-                    f"the converted graph cannot be kept in {self._cache}: {error}; make "
-                    "room there or set XDG_CACHE_HOME"
-                ) from error
-        return self._cache / name
+        """The runtime's own form of an ONNX graph, out of the cache where it is there already.
+
+        Its name has its own hash, so that one that a power cut damaged is made anew.
+        """
+        made_from = f"{_hash(path)}\n{self._api.conversion}\n{inputs or ''}"
+        key = hashlib.sha256(made_from.encode()).hexdigest()[:32]
+        try:
+            for kept in sorted(self._cache.glob(f"{key}.*.mindir")):
+                if kept.name == f"{key}.{_hash(kept)[:16]}.mindir":
+                    return kept
+                kept.unlink()
+            self._cache.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=str(self._cache)) as scratch:
+                made = Path(scratch) / "graph.mindir"
+                with _stdout_as_stderr():
+                    self._api.convert(path, made, inputs)
+                kept = self._cache / f"{key}.{_hash(made)[:16]}.mindir"
+                made.replace(kept)  # whole, or not at all
+        except OSError as error:
+            raise LiteError(
+                f"the converted graph cannot be kept in {self._cache}: {error}; make room there "
+                "or set XDG_CACHE_HOME"
+            ) from error
+        return kept
 
 
 def cache_folder() -> Path:
@@ -219,7 +226,7 @@ class _Api:
         """
         what_to_do = (
             "it is damaged, or was converted by another version or for another device: convert it "
-            "again, or delete it where it lies in the cache folder"
+            "again"
         )
         if self._kind == "ascend":
             what_to_do = (

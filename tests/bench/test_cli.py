@@ -158,6 +158,18 @@ def test_engines(
         assert rows[1]["check"]["feature_error"] is None
 
 
+def test_engines_that_are_asked_for(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = []
+    monkeypatch.setattr(
+        cli, "check_apart", lambda name, *_: checked.append(name) or OUTCOMES["openvino"]
+    )
+    where = ("--bundle", bundle.path, "--engine", "mslite", "--engine", "mslite")
+    assert exit_code("engines", *where) == 0
+    assert checked == ["mslite"]
+
+
 @pytest.mark.timeout(120)
 def test_engines_of_this_machine(tmp_path: Path, capfd):
     """With the embedded model."""
