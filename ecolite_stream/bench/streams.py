@@ -24,6 +24,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+from ecolite_stream.bench.peak import peak_mb
 from ecolite_stream.bundle import read_bundle
 from ecolite_stream.engines import open_engine
 from ecolite_stream.errors import EcoliteError
@@ -50,11 +51,15 @@ class Outcome:
         labels: of each camera, fewest first.
         late_s: how much later than it should the last video ended.
         latency_ms: age of the frame behind a label, 95th percentile.
+        cpu_s: time of the processor, on all cores, from the first frames to the end.
+        peak_mb: the most that was resident, in 10^6 bytes; None where the system does not tell.
     """
 
     labels: tuple[int, ...]
     late_s: float
     latency_ms: float
+    cpu_s: float = 0.0
+    peak_mb: float | None = None
 
     def sustained(self, video_s: float) -> bool:
         """Whether every camera was labelled all the time."""
@@ -112,13 +117,14 @@ class _Start:
         self._path = path
         self._asked = threading.Lock()
         self.started_s: float | None = None
+        self.started_cpu_s = 0.0
 
     def open(self, name: str) -> Source:
         with self._asked:
             if self.started_s is None:  # the engine is open
                 print("ready", flush=True)
                 sys.stdin.readline()
-                self.started_s = time.monotonic()
+                self.started_s, self.started_cpu_s = time.monotonic(), time.process_time()
         return Camera(self._path, name)
 
 
@@ -131,12 +137,15 @@ def run_cameras(bundle_path: Path, engine: str, video: Path, cameras: int) -> Ou
     sink = _Collected()
     Pipeline(streams, lambda: open_engine(engine, bundle), bundle.spec, [sink]).run()
     taken_s = time.monotonic() - (start.started_s or 0.0)
+    cpu_s = time.process_time() - start.started_cpu_s
     with FileSource(video) as source:
         video_s = sum(1 for _ in source) / FPS
     return Outcome(
         tuple(sorted(sink.labels[name] for name in names)),
         taken_s - video_s,
         float(np.percentile(sink.latencies_ms or [np.inf], 95)),
+        cpu_s,
+        peak_mb(),
     )
 
 
@@ -172,10 +181,13 @@ def run_processes(
         for process in processes:
             process.kill()
             process.wait()
+    peaks = [outcome.peak_mb for outcome in outcomes]
     return Outcome(
         tuple(sorted(labels for outcome in outcomes for labels in outcome.labels)),
         max(outcome.late_s for outcome in outcomes),
         max(outcome.latency_ms for outcome in outcomes),
+        sum(outcome.cpu_s for outcome in outcomes),
+        None if None in peaks else sum(filter(None, peaks)),
     )
 
 

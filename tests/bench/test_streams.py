@@ -50,6 +50,8 @@ def test_cameras_of_two_processes(bundle: Bundle, tmp_path: Path) -> None:
     assert len(outcome.labels) == 3
     assert all(1 <= labels <= 2 for labels in outcome.labels)
     assert outcome.latency_ms > 0
+    assert outcome.cpu_s > 0
+    assert outcome.peak_mb is None or outcome.peak_mb > 10
 
 
 def test_each_trial_is_told_before_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:

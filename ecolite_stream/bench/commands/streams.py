@@ -36,11 +36,28 @@ def streams(folder: Path | None, engine: str, seconds: float, most: int, output:
         streams_bench.write_camera_video(video, seconds)
         found = streams_bench.compare(bundle.path, engine, video, seconds, most, _tell)
     rows = [
-        (name, count, f"{outcome.latency_ms:.0f}", f"{outcome.late_s:.2f}")
+        (
+            name,
+            count,
+            f"{outcome.latency_ms:.0f}",
+            f"{outcome.late_s:.2f}",
+            f"{1e3 * outcome.cpu_s / (seconds * len(outcome.labels)):.1f}",
+            "-" if outcome.peak_mb is None else f"{outcome.peak_mb:.0f}",
+        )
         for name, (count, outcome) in found.items()
     ]
-    columns = ("processes", "cameras sustained", "latency p95 ms", "late s")
-    notes = (streams_bench.what_counts(most),)
+    columns = (
+        "processes",
+        "cameras sustained",
+        "latency p95 ms",
+        "late s",
+        "processor ms/s, a camera",
+        "peak resident MB, in all",
+    )
+    notes = (
+        streams_bench.what_counts(most),
+        "processor: time on all cores, of a process or all of them, for a second of one camera.",
+    )
     table = Table("Cameras, 320x240, 25 frames and 2 labels a second", columns, rows, notes)
     results = {name: {"cameras": n, **dataclasses.asdict(o)} for name, (n, o) in found.items()}
     bars = [Bar(name, count, str(count)) for name, count, *_ in rows]
