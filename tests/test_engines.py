@@ -19,6 +19,7 @@ from ecolite_stream.engines import (
     base,
     check,
     installed_engines,
+    mindspore,
     open_engine,
     openvino,
     require_graphs,
@@ -424,6 +425,7 @@ def test_every_error_of_a_library_is_translated(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, name, FAKES[name](place, kind("boom")))
+    monkeypatch.setattr(mindspore, "require_ascend", lambda index: None)
     device = "ascend" if name == "mindspore" else None
     with pytest.raises(EngineError, match=f"^engine {name}.*: boom$") as caught:
         open_engine(name, bundle, device)
@@ -463,10 +465,20 @@ def test_mindspore_runs_where_it_is_told_to(
     bundle: Bundle,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    mindspore = FakeMindSpore()
-    monkeypatch.setitem(sys.modules, "mindspore", mindspore)
+    library = FakeMindSpore()
+    monkeypatch.setitem(sys.modules, "mindspore", library)
+    monkeypatch.setattr(mindspore, "require_ascend", lambda index: None)
     open_engine("mindspore", bundle, device)
-    assert mindspore.devices == asked_for
+    assert library.devices == asked_for
+
+
+def test_what_mindspore_says_to_its_developers_is_left_out() -> None:
+    told = "no such library\n\n-----\n- C++ Call Stack: (For framework developers)\n-----\nx.cc:1"
+    with (
+        pytest.raises(EngineError, match=r"^it failed: no such library$"),
+        base.translated("it failed"),
+    ):
+        raise RuntimeError(told)
 
 
 @pytest.mark.parametrize("name", ENGINES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import signal
 import threading
 from abc import ABC, abstractmethod
@@ -251,7 +252,9 @@ def translated(what: str) -> Iterator[None]:
     try:
         yield
     except LIBRARY_ERRORS as error:
-        raise EngineError(f"{what}: {error}") from error
+        # What MindSpore adds for its own developers helps nobody else.
+        reason = re.sub(r"-{5,}", "", str(error).partition("- C++ Call Stack")[0]).strip()
+        raise EngineError(f"{what}: {reason}") from error
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import numpy as np
 
 from ecolite_stream.bundle import Bundle, Graph
 from ecolite_stream.engines.base import Device, GraphEngine, Run, import_library, translated
+from ecolite_stream.engines.mslite import require_ascend
 from ecolite_stream.engines.onednn import cap_cpu_isa
 from ecolite_stream.engines.time_slice import ask_for_short_slices
 from ecolite_stream.types import FloatArray
@@ -59,6 +60,8 @@ def use_device(mindspore: Any, device: Device) -> None:
     """
     target = TARGETS[device.kind]
     with translated(f"engine mindspore cannot use device {device}"):
+        if device.kind == "ascend":
+            require_ascend(device.index or 0)  # MindSpore's own words are a page of libraries
         if device.index is not None:
             mindspore.set_device(target, device.index)
         elif target != mindspore.get_context("device_target"):

@@ -6,6 +6,7 @@ import mindspore as ms
 import pytest
 
 from ecolite_stream.commands import run
+from ecolite_stream.engines import mindspore
 from ecolite_stream.errors import ConfigError, EngineError
 from trainer import evaluate
 from trainer.device import use_device
@@ -20,6 +21,7 @@ def test_what_is_no_device_is_refused(text: str) -> None:
 def test_the_device_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[object, ...]] = []
     monkeypatch.setattr(ms, "set_device", lambda *what: asked.append(what))
+    monkeypatch.setattr(mindspore, "require_ascend", lambda index: None)
     for text in ("CPU", "Ascend", "GPU:3"):
         use_device(text)
     assert asked == [("Ascend",), ("GPU", 3)]  # a CPU it is already
@@ -29,12 +31,12 @@ def test_a_device_that_is_not_there_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(*what: object) -> None:
-        raise RuntimeError("Unsupported device target Ascend. Please check\n\n----\n- Call Stack\n")
+        raise RuntimeError("Unsupported device target GPU. Please check\n\n----\n- Call Stack\n")
 
     monkeypatch.setattr(ms, "set_device", refuse)
     with pytest.raises(SystemExit) as ended:
-        run(evaluate.main, ["any.ckpt", "--clips", "any", "--device", "Ascend:1"])
+        run(evaluate.main, ["any.ckpt", "--clips", "any", "--device", "gpu:1"])
     assert ended.value.code == EngineError.exit_code
     told = capsys.readouterr().err
     assert told.count("\n") == 1
-    assert "mindspore cannot use device ascend:1: Unsupported device target Ascend" in told
+    assert "mindspore cannot use device gpu:1: Unsupported device target GPU" in told
