@@ -71,7 +71,7 @@ def test_what_fails_for_good_is_lost_and_counted(caplog: pytest.LogCaptureFixtur
     deliver(sink, 5, metrics)
     assert sink.frames("s") == [3, 4]
     assert count(metrics, "dropped", cause="sink failed") == 3
-    assert "works again; 3 predictions were lost" in caplog.text
+    assert "works again; 3 predictions or events were lost" in caplog.text
 
 
 @pytest.mark.parametrize(("live", "tries", "came"), [(True, 1, [2]), (False, 3, [1, 2])])

@@ -54,7 +54,7 @@ class Outlet:
     the sink; events all wait.
 
     Args:
-        sink: entered before; the outlet closes it.
+        sink: the outlet enters and closes it.
         metrics: what is counted.
         name: of the sink in logs and metrics.
         essential: what it raises is not caught, but ends the run: the console on stdout.
@@ -173,7 +173,7 @@ class Outlet:
         except BaseException as error:  # raised again by whoever waits for the run
             if not self._essential:
                 self._metrics.sink_failed(self.name)
-                _log.exception("%s: closing it failed", self.name)
+                _log.exception("%s: opening or closing it failed", self.name)
             self.error = error
         finally:
             self._on_change()
@@ -214,10 +214,11 @@ class Outlet:
         if not self._lost:
             reason = " ".join(str(error).split()) or type(error).__name__
             _log.warning("%s failed: %s; trying again", self.name, reason)
-        self._lost = max(self._lost, 0)
 
     def _delivered(self, output: Sent, delivery_s: float, age_s: float | None) -> None:
         self._metrics.delivered(self.name, output, delivery_s, age_s)
         if self._lost:
-            _log.warning("%s works again; %d predictions were lost", self.name, self._lost)
+            _log.warning(
+                "%s works again; %d predictions or events were lost", self.name, self._lost
+            )
             self._lost = 0
