@@ -100,6 +100,25 @@ def test_an_outdated_label_is_not_tried_again(live: bool, tries: int, came: list
     assert count(metrics, "dropped", cause="sink too slow") == live
 
 
+def test_one_more_round_of_many_recordings_has_room() -> None:
+    go, began = threading.Event(), threading.Event()
+    sink, metrics = ListSink(before=lambda: (began.set(), go.wait(10))), Metrics()
+    outlet = Outlet(sink, metrics, "ListSink", per_round=300)
+    outlet.send(prediction(0))
+    assert began.wait(10)
+    last = 0
+    while not outlet.is_full:
+        last += 1
+        outlet.send(prediction(last))
+    for number in range(300):
+        outlet.send(prediction(last + 1 + number))
+    go.set()
+    outlet.end()
+    assert outlet.join(10)
+    assert sink.frames("s") == list(range(last + 301))
+    assert not count(metrics, "dropped", cause="sink too slow")
+
+
 def test_an_essential_sink_is_not_forgiven() -> None:
     error = BrokenPipeError()
     outlet = deliver(Flaky(1, error), 3, Metrics(), essential=True)

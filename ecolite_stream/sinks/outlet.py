@@ -16,6 +16,7 @@ from ecolite_stream.types import Prediction, Sent
 _log = logging.getLogger(__name__)
 
 CAPACITY = 64
+"""What may wait at least."""
 WELCOME = CAPACITY // 2
 """What may wait before recordings do: the rest is room for all that comes of one more round."""
 RETRY_AFTER_S = (0.5, 2.0)
@@ -57,6 +58,7 @@ class Outlet:
         sink: the outlet enters and closes it.
         metrics: what is counted.
         name: of the sink in logs and metrics.
+        per_round: what comes of one round at most, so that recordings lose nothing.
         essential: what it raises is not caught, but ends the run: the console on stdout.
         on_change: called whenever there is room again, or the outlet is at its end.
         retry_after_s: seconds to wait before each further try.
@@ -69,6 +71,7 @@ class Outlet:
         metrics: OutletMetrics,
         name: str = "",
         *,
+        per_round: int = 0,
         essential: bool = False,
         on_change: Callable[[], object] = lambda: None,
         retry_after_s: Sequence[float] = RETRY_AFTER_S,
@@ -78,6 +81,7 @@ class Outlet:
         self.error: BaseException | None = None
         self._sink = sink
         self._metrics = metrics
+        self._capacity = WELCOME + max(WELCOME, per_round)
         self._essential = essential
         self._on_change = on_change
         self._retry_after_s = retry_after_s
@@ -111,7 +115,7 @@ class Outlet:
                 return
             if live and self._takes_its_place(output):
                 return
-            if len(self._waiting) >= CAPACITY:
+            if len(self._waiting) >= self._capacity:
                 self._waiting.popleft()
                 self._metrics.not_delivered(self.name, "sink too slow")
             self._waiting.append(_Waiting(output, self._clock(), live))
