@@ -172,15 +172,17 @@ def watch(config: StreamConfig) -> None:
     metrics = Metrics()
     streams = stream_inputs(config.source, realtime=config.realtime, reconnect=config.reconnect)
     names = [one.name for one in streams]
-    sinks = _sinks(config, names, bundle.spec.labels)
     engine = config.engine
     if config.record.folder is not None:
         engine = choose_engine(config.engine, bundle, config.device, config.precision)
-        sinks.append(recorder(config, bundle, names, engine))
     with (
         serve(metrics, config.metrics) if config.metrics else contextlib.nullcontext(),
         with_page(streams, bundle.spec.labels, metrics, config) as (shown_streams, page),
     ):
+        # Behind the ports: where one is taken, no file and no folder is left behind.
+        sinks = _sinks(config, names, bundle.spec.labels)
+        if config.record.folder is not None:
+            sinks.append(recorder(config, bundle, names, engine))
         pipeline = Pipeline(
             shown_streams,
             lambda: open_engine(engine, bundle, config.device, config.precision),

@@ -293,7 +293,7 @@ class StreamConfig:
             streams.
         include: files that name more of them, as `includes` reads them.
         bundle: folder of the model; None is the embedded one.
-        engine: `auto`, `openvino` or `mindspore`.
+        engine: `auto` or one of `ENGINE_NAMES`.
         device: what the engine computes on: `cpu`, `ascend`, `ascend:0`, `gpu:0`; None is its own
             default, a CPU.
         precision: what the engine computes in, one of `PRECISIONS`; None is its own default on

@@ -26,7 +26,7 @@ from ecolite_stream.metrics import Metrics
 from ecolite_stream.naming import NamedSource, named_source
 from ecolite_stream.reader import Reader, StreamInput
 from ecolite_stream.recognizer import check_fits
-from ecolite_stream.rounds import Rounds
+from ecolite_stream.rounds import MOST_PER_STEP, Rounds
 from ecolite_stream.scheduler import Scheduler
 from ecolite_stream.sinks import FrameSink, Sink
 from ecolite_stream.sinks.outlet import Outlet
@@ -115,7 +115,13 @@ class Pipeline:
         """
         self._inbox.expect(len(self._readers))
         self._outlets = [
-            Outlet(sink, self._metrics, essential=number == 0, on_change=self._inbox.wake)
+            Outlet(
+                sink,
+                self._metrics,
+                per_round=1 + MOST_PER_STEP * len(self._readers),
+                essential=number == 0,
+                on_change=self._inbox.wake,
+            )
             for number, sink in enumerate(self._sinks)
         ]
         try:

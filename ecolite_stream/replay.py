@@ -26,6 +26,7 @@ from ecolite_stream.config import StreamConfig
 from ecolite_stream.decision import decision_for
 from ecolite_stream.engines import open_engine
 from ecolite_stream.engines.base import Engine
+from ecolite_stream.engines.names import PRECISIONS
 from ecolite_stream.errors import BundleError, EcoliteError, SourceError
 from ecolite_stream.metrics import Metrics
 from ecolite_stream.preprocess import Preprocessing, normalize
@@ -120,8 +121,15 @@ def recorder(config: StreamConfig, bundle: Bundle, streams: Sequence[str], engin
     """
     folder = config.record.folder
     assert folder is not None  # by whoever calls
-    where = (engine, config.device)
-    recording = Recording(folder, tuple(streams), bundle.digest, *where, config, config.precision)
+    recording = Recording(
+        folder=folder,
+        streams=tuple(streams),
+        bundle=bundle.digest,
+        engine=engine,
+        device=config.device,
+        config=config,
+        precision=config.precision,
+    )
     how = bundle.spec.preprocessing
     return RecordSink(folder, recording.facts(), how, config.record.max_bytes)
 
@@ -205,15 +213,28 @@ def _latencies_ms(path: Path) -> Iterator[float | None]:
 @click.option("--bundle", type=click.Path(path_type=Path), help="Model folder. [the embedded one]")
 @click.option("--engine", help="Another engine than the one recorded.")
 @click.option("--device", help="Another device than the one recorded.")
-def replay(folder: Path, bundle: Path | None, engine: str | None, device: str | None) -> None:
+@click.option(
+    "--precision", type=click.Choice(PRECISIONS), help="Another precision than the one recorded."
+)
+def replay(
+    folder: Path,
+    bundle: Path | None,
+    engine: str | None,
+    device: str | None,
+    precision: str | None,
+) -> None:
     """Do the run recorded in FOLDER again: its JSON Lines come out on stdout.
 
     They are held against what was said; exit code 1 where they differ.
     """
     recording = read_recording(folder)
     model = _model(recording, bundle)
-    where = (engine or recording.engine, model, device or recording.device)
-    runs = open_engine(*where, recording.precision)
+    runs = open_engine(
+        engine or recording.engine,
+        model,
+        device or recording.device,
+        precision or recording.precision,
+    )
     try:
         lines = _emitted(replayed(recording, runs, model.spec))
         _compare(folder, lines)

@@ -15,6 +15,10 @@ from ecolite_stream.metrics import Metrics
 from ecolite_stream.stream_state import StreamState
 from ecolite_stream.types import Event, FloatArray, Prediction, Round
 
+MOST_PER_STEP = 4
+"""What comes of a stream in a round at most: a prediction, the end of an event and the start of
+another, and at the end of a run the end of that one."""
+
 
 class Rounds:
     """What is remembered and decided of every stream, from round to round.

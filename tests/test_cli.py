@@ -678,6 +678,17 @@ def test_metrics_of_a_live_run_are_served_to_this_machine_only(bundle: Bundle) -
     assert "ecolite_stage_seconds_bucket" in text
 
 
+def test_a_port_that_is_taken_leaves_no_files_behind(
+    ecolite: Command, film: Path, tmp_path: Path
+) -> None:
+    run_folder, log = tmp_path / "run", tmp_path / "log.jsonl"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        metrics = ("--metrics", taken.getsockname()[1])
+        result = ecolite("--source", film, "--record", run_folder, "--json-file", log, *metrics)
+    assert result.exit_code == 2 and "choose another port" in result.error
+    assert not run_folder.exists() and not log.exists()
+
+
 @pytest.mark.parametrize("args", [[], ["--json"]])
 def test_a_reader_that_leaves(bundle: Bundle, args: list[str]) -> None:
     """As in `ecolite-stream ... | head -1`."""

@@ -71,7 +71,7 @@ def test_what_fails_for_good_is_lost_and_counted(caplog: pytest.LogCaptureFixtur
     deliver(sink, 5, metrics)
     assert sink.frames("s") == [3, 4]
     assert count(metrics, "dropped", cause="sink failed") == 3
-    assert "works again; 3 predictions were lost" in caplog.text
+    assert "works again; 3 predictions or events were lost" in caplog.text
 
 
 @pytest.mark.parametrize(("live", "tries", "came"), [(True, 1, [2]), (False, 3, [1, 2])])
@@ -98,6 +98,25 @@ def test_an_outdated_label_is_not_tried_again(live: bool, tries: int, came: list
     assert (sink.tries, sink.frames("s")) == (tries, came)
     assert count(metrics, "dropped", cause="sink failed") == 1
     assert count(metrics, "dropped", cause="sink too slow") == live
+
+
+def test_one_more_round_of_many_recordings_has_room() -> None:
+    go, began = threading.Event(), threading.Event()
+    sink, metrics = ListSink(before=lambda: (began.set(), go.wait(10))), Metrics()
+    outlet = Outlet(sink, metrics, "ListSink", per_round=300)
+    outlet.send(prediction(0))
+    assert began.wait(10)
+    last = 0
+    while not outlet.is_full:
+        last += 1
+        outlet.send(prediction(last))
+    for number in range(300):
+        outlet.send(prediction(last + 1 + number))
+    go.set()
+    outlet.end()
+    assert outlet.join(10)
+    assert sink.frames("s") == list(range(last + 301))
+    assert not count(metrics, "dropped", cause="sink too slow")
 
 
 def test_an_essential_sink_is_not_forgiven() -> None:

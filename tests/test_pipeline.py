@@ -177,6 +177,18 @@ def test_old_labels_of_a_live_stream_are_dropped_where_a_sink_is_slow() -> None:
     assert len(sink.predictions) <= 2
 
 
+def test_many_recordings_lose_nothing_where_a_sink_is_slow() -> None:
+    names = [f"film {number}" for number in range(100)]
+    sinks = [ListSink(), ListSink(before=lambda: time.sleep(0.001))]
+    sources = [ListSource(name, frames(40, 25, name)) for name in names]
+    metrics = Metrics()
+    pipeline(sources, sinks, metrics=metrics).run()
+    for sink in sinks:
+        assert len({len(sink.frames(name)) for name in names}) == 1
+    labels = {"sink": "ListSink", "cause": "sink too slow"}
+    assert not metrics.registry.get_sample_value("ecolite_sink_dropped_total", labels)
+
+
 def test_a_sink_that_is_stuck_keeps_no_other_from_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """As a webhook whose server does not answer must not spoil a clip."""
     monkeypatch.setattr("ecolite_stream.pipeline.SHUTDOWN_S", 1.0)

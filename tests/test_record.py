@@ -207,7 +207,12 @@ def test_the_command_records_and_replays(tmp_path: Path) -> None:
     assert other.stderr.splitlines()[-1] == f"error: line 1 is not what {run / SAID} has"
     assert other.stdout == said
 
+    (run / SAID).write_text(said)
     facts = json.loads((run / RUN).read_text())
+    (run / RUN).write_text(json.dumps({**facts, "precision": "f16"}))
+    assert command("replay", run).returncode == 5  # no processor's engine has that
+    assert command("replay", run, "--precision", "f32").stdout == said
+
     (run / RUN).write_text(json.dumps({**facts, "bundle": "0" * 64}))
     refused = command("replay", run)
     assert refused.returncode == 4 and "was recorded with another bundle" in refused.stderr

@@ -97,6 +97,18 @@ def test_on_a_terminal_each_stream_has_one_line(monkeypatch: pytest.MonkeyPatch)
     assert logging.root.handlers == [h for h in logging.root.handlers if h is not console._shown]
 
 
+@pytest.mark.parametrize("term", ["xterm", "dumb"])
+def test_it_hides_no_warning_where_logging_was_not_set_up(
+    term: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.setattr(logging.root, "handlers", [])
+    with ConsoleSink(Terminal()):
+        logging.getLogger("x").warning("gate: lost")
+        logging.getLogger("x").info("gate: live")
+    assert capsys.readouterr().err == "gate: lost\n"
+
+
 def test_on_a_terminal_events_and_what_it_cannot_redraw_stay(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -121,6 +121,8 @@ def memory(
 
 def _memory_figures(gauge: memory_bench.Gauge) -> dict[str, Image]:
     points = [(reading.stream_s, reading.resident_mb) for reading in gauge.readings]
+    if not points[-1][0]:  # a single frame: there is no time to draw
+        return {}
     most = 1.1 * max(resident_mb for _, resident_mb in points)
     axes = Axis("stream time, s", points[-1][0]), Axis("MB", most)
     return {"resident.png": line_figure("Resident memory", *axes, [Series("process", points)])}

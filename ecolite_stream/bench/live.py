@@ -178,7 +178,7 @@ def behaviour_figures(clips: Clips, what: str = "clip", suffix: str = "") -> dic
         for name, own in clips.items()
     ]
     bins = {
-        f"{name}, error {_text(score_error(own), 4)}": score_bins(own)
+        f"{name}, error {_text(score_error(own), 4) or '-'}": score_bins(own)
         for name, own in clips.items()
     }
     axes = Axis(f"of the {what} seen", 100, " %"), Axis(f"{what}s right", 100, " %")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ecolite_stream.bench.process_tree import PROC, read_mb
 from ecolite_stream.bench.report import Table
 from ecolite_stream.bench.watch import watch
 from ecolite_stream.errors import ConfigError
@@ -26,7 +28,7 @@ class Reading:
 
     Attributes:
         stream_s: stream time, in seconds.
-        resident_mb: resident memory, in 10^6 bytes.
+        resident_mb: resident memory, in 10^6 bytes, of processes that an engine starts, too.
         threads: how many there are, those of libraries included.
         descriptors: how many files, sockets and the like are open.
     """
@@ -37,20 +39,21 @@ class Reading:
     descriptors: int
 
 
-def read_process(stream_s: float, process: Path = Path("/proc/self")) -> Reading:
-    """Ask the system what this process holds now.
+def read_process(stream_s: float, proc: Path = PROC, pid: int | None = None) -> Reading:
+    """Ask the system what a process holds now, this one if None.
 
     Raises:
         ConfigError: the system has no /proc.
     """
+    number = os.getpid() if pid is None else pid
+    resident_mb, folder = read_mb("VmRSS", proc, number), proc / str(number)
     try:
-        lines = (process / "status").read_text().splitlines()
-        status = {key: value.split() for key, _, value in (line.partition(":") for line in lines)}
-        descriptors = len(list((process / "fd").iterdir()))
-        kibibytes, threads = int(status["VmRSS"][0]), int(status["Threads"][0])
-    except (OSError, KeyError, ValueError) as error:
-        raise ConfigError(f"memory can be measured on Linux only: {process} has none") from error
-    return Reading(stream_s, kibibytes * 1024 / 1e6, threads, descriptors)
+        threads, descriptors = (len(list((folder / what).iterdir())) for what in ("task", "fd"))
+    except OSError:
+        resident_mb = None
+    if resident_mb is None:
+        raise ConfigError(f"memory can be measured on Linux only: {folder} does not tell")
+    return Reading(stream_s, resident_mb, threads, descriptors)
 
 
 class Gauge:

@@ -1,13 +1,8 @@
-"""How much memory a process needs at most that opens one engine and runs it.
-
-An engine may run in a process of its own (MindSpore Lite does, where another Python has it), so the
-processes that were started count too.
-"""
+"""How much memory a process needs at most that opens one engine and runs it."""
 
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -16,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ecolite_stream.bench.process_tree import PROC, read_mb
 from ecolite_stream.bundle import Bundle, read_bundle
 from ecolite_stream.engines import Engine
 from ecolite_stream.errors import EngineError
 
 STEPS = 3
-PROC = Path("/proc")
 
 
 @dataclass(frozen=True)
@@ -43,38 +38,7 @@ def peak_mb(proc: Path = PROC, pid: int | None = None) -> float | None:
     Each has its peak at a time of its own, so that the sum may be more than there ever was at once.
     None where the system does not tell.
     """
-    return _read_mb("VmHWM", proc, pid)
-
-
-def _read_mb(name: str, proc: Path = PROC, pid: int | None = None) -> float | None:
-    own = os.getpid() if pid is None else pid
-    values = {number: _status(proc, number) for number in [own, *_started_by(own, proc)]}
-    if name not in values[own]:
-        return None
-    return sum(values[number].get(name, 0) for number in values) * 1024 / 1e6
-
-
-def _started_by(pid: int, proc: Path) -> list[int]:
-    """The processes that one has started, and those that they have."""
-    children: dict[int, list[int]] = {}
-    numbers = [int(folder.name) for folder in proc.glob("[0-9]*")]
-    for number in numbers:
-        children.setdefault(_status(proc, number).get("PPid", 0), []).append(number)
-    found = [pid]
-    for number in found:  # grows as it goes
-        found += children.get(number, ())
-    return found[1:]
-
-
-def _status(proc: Path, pid: int) -> dict[str, int]:
-    """What the system tells about a process, as far as it is a number; sizes in 1024 bytes."""
-    try:
-        lines = (proc / str(pid) / "status").read_text().splitlines()
-    except OSError:  # another system, or it has ended
-        return {}
-    pairs = (line.partition(":") for line in lines)
-    words = ((name, text.split()) for name, _, text in pairs)
-    return {name: int(word[0]) for name, word in words if word and word[0].isdigit()}
+    return read_mb("VmHWM", proc, pid)
 
 
 def peak_apart(open_bundle: Callable[[Bundle], Engine], bundle: Bundle) -> Peak | None:
@@ -100,7 +64,7 @@ def peak_apart(open_bundle: Callable[[Bundle], Engine], bundle: Bundle) -> Peak 
 
 def _peak(open_bundle: Callable[[Bundle], Engine], folder: Path) -> Peak | None:
     bundle = read_bundle(folder)
-    before_mb = _read_mb("VmRSS")
+    before_mb = read_mb("VmRSS")
     engine = open_bundle(bundle)
     size, spec = bundle.spec.preprocessing.image_size, bundle.spec
     images = np.zeros((spec.num_segments, 3, size, size), np.float32)

@@ -107,5 +107,5 @@ def _whole_lines(text: str) -> Iterable[dict[str, Any]]:
 
 
 def _differences(found: dict[str, Any], key: dict[str, Any]) -> str:
-    names = [name for name in key if found.get(name) != key[name]] or ["something else"]
+    names = [name for name in {**key, **found} if found.get(name) != key.get(name)]
     return ", ".join(f"{name} {found.get(name)!r} instead of {key.get(name)!r}" for name in names)

@@ -100,11 +100,16 @@ class Output:
     folder: Path | None
 
     def prepare(self) -> None:
-        """Make the folder, before anything that takes long.
+        """Make the folder, and look for that of the file, before anything that takes long.
 
         Raises:
-            ConfigError: it cannot be made.
+            ConfigError: it cannot be made, or the file cannot be one.
         """
+        if self.json_file is not None:
+            if self.json_file.is_dir():
+                raise ConfigError(f"--json {self.json_file} is a folder; name a file")
+            if not self.json_file.parent.is_dir():
+                raise ConfigError(f"--json {self.json_file} cannot be written; make its folder")
         if self.folder is None:
             return
         try:

@@ -102,7 +102,7 @@ class Model:
         engine: of the bundle.
         device: that was asked for.
         checkpoint: the file that the bundle was made from, if any.
-        digest: tells it from any other; the bundle's, or that of the checkpoint it was made from.
+        digest: SHA-256 of that checkpoint; empty without one.
         precision: that was asked for.
     """
 

@@ -23,8 +23,9 @@ class ConsoleSink(Sink):
 
     Of events, when each began and ended: `   15.0 s  wave2 ended after 2.5 s, peak 97%`.
 
-    On a terminal each stream has one line, which shows its newest prediction; what is logged
-    meanwhile stays above them. Elsewhere, and of events, every line stays.
+    On a terminal each stream has one line, which shows its newest prediction, as many as it has
+    room for, those that began last; what is logged meanwhile stays above them. Elsewhere, and of
+    events, every line stays.
 
     Args:
         out: where the lines go; it stays open.
@@ -48,7 +49,8 @@ class ConsoleSink(Sink):
         self._shown = _Shown()
 
     def __enter__(self) -> Sink:
-        logging.root.addHandler(self._shown)
+        if _moves(self._out):
+            logging.root.addHandler(self._shown)
         return self
 
     def send(self, output: Output) -> None:
@@ -109,6 +111,9 @@ class _Shown(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.rows = 0
+        last = logging.lastResort
+        if logging.root.handlers == [self] and last is not None and record.levelno >= last.level:
+            last.handle(record)  # where logging was never set up, Python shows warnings itself
 
 
 def _moves(out: TextIO) -> bool:

@@ -16,6 +16,7 @@ from ecolite_stream.types import Prediction, Sent
 _log = logging.getLogger(__name__)
 
 CAPACITY = 64
+"""What may wait at least."""
 WELCOME = CAPACITY // 2
 """What may wait before recordings do: the rest is room for all that comes of one more round."""
 RETRY_AFTER_S = (0.5, 2.0)
@@ -54,9 +55,10 @@ class Outlet:
     the sink; events all wait.
 
     Args:
-        sink: entered before; the outlet closes it.
+        sink: the outlet enters and closes it.
         metrics: what is counted.
         name: of the sink in logs and metrics.
+        per_round: what comes of one round at most, so that recordings lose nothing.
         essential: what it raises is not caught, but ends the run: the console on stdout.
         on_change: called whenever there is room again, or the outlet is at its end.
         retry_after_s: seconds to wait before each further try.
@@ -69,6 +71,7 @@ class Outlet:
         metrics: OutletMetrics,
         name: str = "",
         *,
+        per_round: int = 0,
         essential: bool = False,
         on_change: Callable[[], object] = lambda: None,
         retry_after_s: Sequence[float] = RETRY_AFTER_S,
@@ -78,6 +81,7 @@ class Outlet:
         self.error: BaseException | None = None
         self._sink = sink
         self._metrics = metrics
+        self._capacity = WELCOME + max(WELCOME, per_round)
         self._essential = essential
         self._on_change = on_change
         self._retry_after_s = retry_after_s
@@ -111,7 +115,7 @@ class Outlet:
                 return
             if live and self._takes_its_place(output):
                 return
-            if len(self._waiting) >= CAPACITY:
+            if len(self._waiting) >= self._capacity:
                 self._waiting.popleft()
                 self._metrics.not_delivered(self.name, "sink too slow")
             self._waiting.append(_Waiting(output, self._clock(), live))
@@ -173,7 +177,7 @@ class Outlet:
         except BaseException as error:  # raised again by whoever waits for the run
             if not self._essential:
                 self._metrics.sink_failed(self.name)
-                _log.exception("%s: closing it failed", self.name)
+                _log.exception("%s: opening or closing it failed", self.name)
             self.error = error
         finally:
             self._on_change()
@@ -214,10 +218,11 @@ class Outlet:
         if not self._lost:
             reason = " ".join(str(error).split()) or type(error).__name__
             _log.warning("%s failed: %s; trying again", self.name, reason)
-        self._lost = max(self._lost, 0)
 
     def _delivered(self, output: Sent, delivery_s: float, age_s: float | None) -> None:
         self._metrics.delivered(self.name, output, delivery_s, age_s)
         if self._lost:
-            _log.warning("%s works again; %d predictions were lost", self.name, self._lost)
+            _log.warning(
+                "%s works again; %d predictions or events were lost", self.name, self._lost
+            )
             self._lost = 0

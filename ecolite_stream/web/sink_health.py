@@ -16,6 +16,9 @@ _COUNTS = {
     "ecolite_sink_frames_dropped_total": "frames_dropped",
 }
 
+WORKS, TOO_SLOW, FAILS = "works", "too slow", "fails"
+"""What a sink does, as the page says it."""
+
 
 @dataclass(frozen=True)
 class SinkHealth:
@@ -27,7 +30,8 @@ class SinkHealth:
         failures: errors it raised, so far.
         dropped: predictions and events that never reached it, so far.
         frames_dropped: frames for which it had no room, so far.
-        failing: whether the last that is known of it is one of those three, not that it took any.
+        state: `FAILS` since it raised an error, `TOO_SLOW` since something was lost for other
+            reasons, and `WORKS` again once it took something and nothing went wrong meanwhile.
     """
 
     name: str
@@ -35,12 +39,12 @@ class SinkHealth:
     failures: int = 0
     dropped: int = 0
     frames_dropped: int = 0
-    failing: bool = False
+    state: str = WORKS
 
     @property
-    def troubles(self) -> int:
-        """Everything that went wrong."""
-        return self.failures + self.dropped + self.frames_dropped
+    def losses(self) -> int:
+        """Everything that never reached it."""
+        return self.dropped + self.frames_dropped
 
     def as_dict(self) -> dict[str, Any]:
         """As the page gets it."""
@@ -75,6 +79,11 @@ class SinkHealthReader:
 
     def _judged(self, now: SinkHealth) -> SinkHealth:
         before = self._before.get(now.name, SinkHealth(now.name))
-        if now.troubles > before.troubles:
-            return replace(now, failing=True)
-        return replace(now, failing=before.failing and now.delivered == before.delivered)
+        took = now.delivered > before.delivered
+        if now.failures > before.failures:
+            return replace(now, state=FAILS)
+        if before.state == FAILS and not took:  # what is lost now is lost for that
+            return replace(now, state=FAILS)
+        if now.losses > before.losses:
+            return replace(now, state=TOO_SLOW)
+        return replace(now, state=WORKS if took else before.state)

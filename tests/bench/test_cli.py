@@ -83,6 +83,13 @@ def test_memory(bundle: Bundle, tmp_path: Path, capfd):
     assert "growth" in capfd.readouterr().out
 
 
+def test_memory_of_a_single_frame(bundle: Bundle, tmp_path: Path) -> None:
+    options = ("--minutes", 0.0005, "--bundle", bundle.path, "--engine", ENGINE)
+    assert exit_code("memory", *options, "--limit-mb", 1000, "--report", tmp_path / "r") == 0
+    require_whole(tmp_path / "r", "memory")
+    assert not (tmp_path / "r" / "resident.png").exists()
+
+
 def test_online(bundle: Bundle, clip: Path, tmp_path: Path, capfd):
     label = bundle.spec.labels[0]
     (tmp_path / "data" / label).mkdir(parents=True)

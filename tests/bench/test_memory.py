@@ -51,9 +51,11 @@ def test_watches_a_pattern_with_the_real_pipeline():
 
 
 def test_reads_what_linux_says(tmp_path: Path):
-    (tmp_path / "status").write_text("Name:\tx\nVmRSS:\t   1000 kB\nThreads:\t5\n")
-    (tmp_path / "fd").mkdir()
-    (tmp_path / "fd" / "0").touch()
-    assert read_process(1.5, tmp_path) == Reading(1.5, 1.024, 5, 1)
+    for pid, parent, kibibytes in ((7, 1, 1000), (8, 7, 2000), (9, 1, 4000)):
+        for what in ("fd/0", "task/7", "task/8"):
+            (tmp_path / str(pid) / what).mkdir(parents=True)
+        text = f"Name:\tx\nPPid:\t{parent}\nVmRSS:\t   {kibibytes} kB\n"
+        (tmp_path / str(pid) / "status").write_text(text)
+    assert read_process(1.5, tmp_path, 7) == Reading(1.5, 3.072, 2, 1)  # and what it started
     with pytest.raises(ConfigError, match="Linux"):
         read_process(0, tmp_path / "elsewhere")

@@ -25,4 +25,11 @@ def test_a_report_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> N
     for folder in (tmp_path / "file", tmp_path / "file" / "report"):
         with pytest.raises(ConfigError, match=r"--report .*file.* cannot be made: "):
             Output(None, folder).prepare()
+    for file, words in (
+        (tmp_path, "is a folder"),
+        (tmp_path / "nowhere" / "a.json", "make its folder"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            Output(file, None).prepare()
+    Output(tmp_path / "a.json", None).prepare()
     Output(None, None).prepare()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from ecolite_stream.bench.streams import (
     write_camera_video,
 )
 from ecolite_stream.bundle import Bundle
+from tests.bench.test_peak import CHILD_MB, InAnotherProcess
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -52,6 +54,14 @@ def test_cameras_of_two_processes(bundle: Bundle, tmp_path: Path) -> None:
     assert outcome.latency_ms > 0
     assert outcome.cpu_s > 0
     assert outcome.peak_mb is None or outcome.peak_mb > 10
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system does not tell")
+def test_what_an_engine_has_in_another_process_counts(bundle: Bundle) -> None:
+    engine = streams.Measured(InAnotherProcess(bundle))
+    engine.close()
+    assert engine.peak_mb is not None and engine.peak_mb > CHILD_MB + 10
+    assert engine.cpu_s > 0
 
 
 def test_each_trial_is_told_before_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:

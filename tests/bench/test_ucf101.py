@@ -230,6 +230,10 @@ def test_a_repaired_video_is_read_again(data: Path, tmp_path: Path):
 def test_results_of_something_else_are_refused(tmp_path: Path):
     with Results(tmp_path, {"bundle": "a", "crops": 1}):
         pass
+    with Results(tmp_path / "bf16", {"bundle": "a", "precision": "bf16"}):
+        pass
+    with pytest.raises(ConfigError, match="results of precision 'bf16' instead of None;"):
+        Results(tmp_path / "bf16", {"bundle": "a"})
     with pytest.raises(ConfigError, match="bundle 'a' instead of 'b'"):
         Results(tmp_path, {"bundle": "b", "crops": 1})
     (tmp_path / "results.jsonl").write_text("my notes\n")

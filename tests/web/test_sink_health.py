@@ -7,7 +7,7 @@ import pytest
 from ecolite_stream.metrics import Metrics
 from ecolite_stream.sinks.outlet import Outlet
 from ecolite_stream.types import Prediction
-from ecolite_stream.web.sink_health import SinkHealth, SinkHealthReader
+from ecolite_stream.web.sink_health import FAILS, TOO_SLOW, WORKS, SinkHealth, SinkHealthReader
 from tests.fakes import ListSink
 
 pytestmark = pytest.mark.timeout(30)
@@ -27,8 +27,8 @@ def test_what_was_counted_by_sink() -> None:
     metrics.not_shown("Film", "door")
     metrics.not_shown("Film", "yard")
     assert reader.read() == [
-        SinkHealth("File", failures=1, dropped=2, failing=True),
-        SinkHealth("Film", frames_dropped=2, failing=True),
+        SinkHealth("File", failures=1, dropped=2, state=FAILS),
+        SinkHealth("Film", frames_dropped=2, state=TOO_SLOW),
         SinkHealth("Hook", delivered=1),
     ]
 
@@ -37,20 +37,28 @@ def test_it_fails_until_it_takes_something_again() -> None:
     metrics = Metrics()
     reader = SinkHealthReader(metrics.registry)
 
-    def failing() -> bool:
+    def state() -> str:
         (sink,) = reader.read()
-        return sink.failing
+        return sink.state
 
     metrics.delivered("Hook", PREDICTION, 0.1, None)
-    assert not failing()
+    assert state() == WORKS
     metrics.sink_failed("Hook")
-    assert failing()
-    assert failing()  # nothing was tried since
+    assert state() == FAILS
+    assert state() == FAILS  # nothing was tried since
+    metrics.not_delivered("Hook", "sink failed")
+    assert state() == FAILS  # it is lost because of that
     metrics.sink_failed("Hook")
     metrics.delivered("Hook", PREDICTION, 0.1, None)
-    assert failing()  # it took some, and failed at others
+    assert state() == FAILS  # it took some, and failed at others
     metrics.delivered("Hook", PREDICTION, 0.1, None)
-    assert not failing()
+    assert state() == WORKS
+    metrics.delivered("Hook", PREDICTION, 0.1, None)
+    metrics.not_delivered("Hook", "sink too slow")
+    assert state() == TOO_SLOW  # its errors are long ago
+    assert state() == TOO_SLOW
+    metrics.delivered("Hook", PREDICTION, 0.1, None)
+    assert state() == WORKS
 
 
 class Closed(ListSink):
@@ -66,4 +74,4 @@ def test_what_goes_to_a_sink_that_is_no_more_is_lost() -> None:
     assert outlet.join(10)
     outlet.send(PREDICTION)
     (sink,) = SinkHealthReader(metrics.registry).read()
-    assert sink == SinkHealth("Closed", failures=1, dropped=1, failing=True)
+    assert sink == SinkHealth("Closed", failures=1, dropped=1, state=FAILS)

@@ -158,6 +158,8 @@ def _clips(asked: Online, engine: Engine, spec: ModelSpec) -> list[online_bench.
 
 
 def _tracks(asked: Online, engine: Engine, spec: ModelSpec) -> list[track_bench.Agreement]:
+    if not asked.videos:
+        return []
     tracks = [(video, track_bench.read_track(video, spec.labels)) for video in asked.videos]
     configs = asked.configs(spec.labels)
     lengths_s = [math.ceil(max(action.end_s for action in track)) for _, track in tracks]

@@ -70,6 +70,5 @@ export function verdict(health, every_s) {
 
 // The same of a sink.
 export function sinkVerdict(sink) {
-  if (!sink.failing) return ["good", "works"];
-  return sink.failures ? ["bad", "fails"] : ["warn", "too slow"];
+  return [{ works: "good", "too slow": "warn" }[sink.state] ?? "bad", sink.state];
 }
