@@ -205,7 +205,7 @@ def _sinks(config: StreamConfig, streams: Sequence[str], labels: Sequence[str]) 
     ]
     file, webhook = config.json_file, config.webhook
     if webhook.url is not None:
-        sinks.append(WebhookSink(webhook.url, webhook.timeout_s))
+        sinks.append(WebhookSink(webhook.url, webhook.timeout_s, webhook.retry_for_s))
     if file.path is not None:
         sinks.append(JsonFileSink(file.path, file.max_bytes, file.kept))
     if config.clips.folder is not None:

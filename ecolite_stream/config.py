@@ -164,13 +164,16 @@ class WebhookConfig:
     Attributes:
         url: http or https, where each event is posted to; None posts none.
         timeout_s: how long to wait for the server, in seconds.
+        retry_for_s: for how long an event of a live stream is tried again, in seconds.
     """
 
     url: str | None = field(default=None, repr=False)
     timeout_s: float = 5.0
+    retry_for_s: float = 60.0
 
     def __post_init__(self) -> None:
         check_above_zero("timeout_s", self.timeout_s)
+        check_at_least("retry_for_s", self.retry_for_s, 0)
 
 
 @dataclass(frozen=True)

@@ -126,7 +126,11 @@ def _outputs(config: StreamConfig, names: Sequence[str]) -> Iterator[str]:
 
 def _writable(path: Path) -> Path:
     """A file or folder that can be written or made, of which nothing is touched to find out."""
-    there = next(place for place in (path, *path.parents) if place.exists())
-    if not os.access(there, os.W_OK) or (there != path and not there.is_dir()):
+    try:
+        there = next(place for place in (path, *path.parents) if place.exists())
+        can = os.access(there, os.W_OK) and (there == path or there.is_dir())
+    except OSError:  # a folder on the way may not be entered
+        can = False
+    if not can:
         raise ConfigError(f"{path}: cannot be written; choose another place, or change its rights")
     return path

@@ -119,6 +119,26 @@ def test_one_more_round_of_many_recordings_has_room() -> None:
     assert not count(metrics, "dropped", cause="sink too slow")
 
 
+@pytest.mark.parametrize(("live", "tries", "came"), [(True, 11, [0, 1]), (False, 4, [])])
+def test_what_is_live_is_tried_as_long_as_its_sink_says(
+    live: bool, tries: int, came: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A recording waits for its sinks: its first is tried three times, and then each once."""
+
+    class Patient(Flaky):
+        wants_all = True
+        retry_after_s = (0.0,) * 9
+
+    monkeypatch.setattr("ecolite_stream.sinks.outlet.RETRY_AFTER_S", (0.0, 0.0))
+    sink = Patient(9)
+    outlet = Outlet(sink, Metrics(), "ListSink")
+    for number in range(2):
+        outlet.send(prediction(number), live=live)
+    outlet.end()
+    assert outlet.join(10)
+    assert (sink.tries, sink.frames("s")) == (tries, came)
+
+
 def test_an_essential_sink_is_not_forgiven() -> None:
     error = BrokenPipeError()
     outlet = deliver(Flaky(1, error), 3, Metrics(), essential=True)

@@ -13,6 +13,9 @@ import pytest
 from ecolite_stream import cli
 from ecolite_stream.bundle import demo_bundle_path
 from ecolite_stream.commands import run
+from ecolite_stream.errors import ConfigError
+from ecolite_stream.plan import _writable
+from ecolite_stream.sinks.record import check_is_new
 from tests.conftest import installed
 from tests.test_includes import write
 
@@ -87,6 +90,18 @@ def test_every_sink_is_named_and_none_is_opened(check: Check, tmp_path: Path) ->
         f"videos to {tmp_path}/v.mp4; a record to {tmp_path}/record"
     )
     assert [entry.name for entry in tmp_path.iterdir()] == ["c.yaml"]
+
+
+def test_a_folder_that_may_not_be_entered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    with pytest.raises(ConfigError, match=r"secret/log: cannot be written; choose another place"):
+        _writable(tmp_path / "secret" / "log")
+    monkeypatch.setattr(Path, "is_dir", refuse)
+    with pytest.raises(ConfigError, match=r"secret: Permission denied; record into another"):
+        check_is_new(tmp_path / "secret")
 
 
 @pytest.mark.parametrize("sink", ["clips: {folder: ", "video: {path: ", "record: {folder: "])

@@ -126,6 +126,12 @@ def test_nobody_listens(server: Server) -> None:
         sink.send(EVENT)
 
 
+def test_how_long_an_event_is_tried_again() -> None:
+    assert WebhookSink("http://host").retry_after_s == (0.5, 1, 2, 4, 8, 16, 28.5)
+    assert sum(WebhookSink("http://host", retry_for_s=100).retry_after_s) == 100
+    assert WebhookSink("http://host", retry_for_s=0).retry_after_s == ()
+
+
 def test_the_outlet_tries_again(server: Server) -> None:
     server.codes = [500, 503]
     outlet = Outlet(WebhookSink(server.url), Metrics(), retry_after_s=(0.0, 0.0))

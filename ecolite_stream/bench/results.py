@@ -96,7 +96,7 @@ def _line(row: dict[str, Any]) -> str:
 
 def _whole_lines(text: str) -> Iterable[dict[str, Any]]:
     """Rows up to the first that is none; an interruption may have torn the last."""
-    for line in text.splitlines():
+    for line in text.split("\n"):  # names may have the other ends of lines that Unicode knows
         try:
             row = json.loads(line)
         except ValueError:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Protocol, runtime_checkable
 
 from ecolite_stream.types import Frame, Prediction, Sent
+
+RETRY_AFTER_S = (0.5, 2.0)
 
 
 class Sink(Protocol):
@@ -15,10 +18,12 @@ class Sink(Protocol):
         takes: what it is sent, of `Prediction`, `Event` and `Round`; `send` may name just those.
         wants_all: every prediction of a live stream is of use to it, however late, and not just the
             newest one.
+        retry_after_s: seconds to wait before each further try of what is of a live stream.
     """
 
     takes: tuple[type[Sent], ...] = (Prediction,)
     wants_all: bool = False
+    retry_after_s: Sequence[float] = RETRY_AFTER_S
 
     def send(self, output: Any, /) -> None:
         """Take a prediction or an event, whichever it `takes`."""

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from ecolite_stream.sinks.base import Sink
+from ecolite_stream.sinks.base import RETRY_AFTER_S, Sink
 from ecolite_stream.types import Prediction, Sent
 
 _log = logging.getLogger(__name__)
@@ -19,7 +19,6 @@ CAPACITY = 64
 """What may wait at least."""
 WELCOME = CAPACITY // 2
 """What may wait before recordings do: the rest is room for all that comes of one more round."""
-RETRY_AFTER_S = (0.5, 2.0)
 _WAIT_S = 1.0
 
 
@@ -61,7 +60,7 @@ class Outlet:
         per_round: what comes of one round at most, so that recordings lose nothing.
         essential: what it raises is not caught, but ends the run: the console on stdout.
         on_change: called whenever there is room again, or the outlet is at its end.
-        retry_after_s: seconds to wait before each further try.
+        retry_after_s: seconds to wait before each further try; None is the sink's own.
         clock: seconds, monotonic; the one `Prediction.arrived_s` is from.
     """
 
@@ -74,7 +73,7 @@ class Outlet:
         per_round: int = 0,
         essential: bool = False,
         on_change: Callable[[], object] = lambda: None,
-        retry_after_s: Sequence[float] = RETRY_AFTER_S,
+        retry_after_s: Sequence[float] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name or type(sink).__name__
@@ -194,7 +193,7 @@ class Outlet:
 
     def _deliver(self, waited: _Waiting) -> None:
         output = waited.output
-        for wait_s in (*(() if self._lost else self._retry_after_s), None):
+        for number, wait_s in enumerate((*self._waits_s(waited.live), None)):
             age_s = None
             if isinstance(output, Prediction) and output.arrived_s is not None:
                 age_s = self._clock() - output.arrived_s
@@ -204,7 +203,7 @@ class Outlet:
             except Exception as error:
                 if self._essential:
                     raise
-                self._failed(error)
+                self._failed(error, first=number == 0)
             else:
                 self._delivered(output, self._clock() - waited.sent_s, age_s)
                 return
@@ -213,9 +212,17 @@ class Outlet:
         self._lost += 1
         self._metrics.not_delivered(self.name, "sink failed")
 
-    def _failed(self, error: Exception) -> None:
+    def _waits_s(self, live: bool) -> Sequence[float]:
+        """Before each further try. A recording waits for its sinks, so its tries soon end."""
+        if self._retry_after_s is not None:
+            return () if self._lost else self._retry_after_s
+        if live:
+            return self._sink.retry_after_s
+        return () if self._lost else RETRY_AFTER_S
+
+    def _failed(self, error: Exception, *, first: bool) -> None:
         self._metrics.sink_failed(self.name)
-        if not self._lost:
+        if first and not self._lost:
             reason = " ".join(str(error).split()) or type(error).__name__
             _log.warning("%s failed: %s; trying again", self.name, reason)
 

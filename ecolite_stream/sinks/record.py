@@ -122,8 +122,12 @@ class RecordSink(Sink):
 
 
 def check_is_new(folder: Path) -> None:
-    """Raise a ConfigError if the folder of a record holds something."""
-    if folder.is_dir() and any(folder.iterdir()):
+    """Raise a ConfigError if the folder of a record holds something, or cannot be looked into."""
+    try:
+        holds_something = folder.is_dir() and any(folder.iterdir())
+    except OSError as error:
+        raise ConfigError(f"{folder}: {error.strerror}; record into another folder") from error
+    if holds_something:
         raise ConfigError(f"{folder} is not empty; record into a new folder")
 
 

@@ -7,6 +7,7 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Iterator
 from email.message import Message
 from http.client import HTTPException
 from typing import IO
@@ -26,16 +27,18 @@ class WebhookSink(Sink):
 
     takes = (Event,)
 
-    def __init__(self, url: str, timeout_s: float = 5.0) -> None:
+    def __init__(self, url: str, timeout_s: float = 5.0, retry_for_s: float = 60.0) -> None:
         """Args:
         url: http or https; a user and a password in it are sent as basic authentication.
         timeout_s: how long to wait for the server, in seconds.
+        retry_for_s: for how long to try again with an event of a live stream, in seconds.
 
         Raises:
             ConfigError: it is no such URL.
         """
         self._shown = redact_url(url)
         self._timeout_s = timeout_s
+        self.retry_after_s = tuple(growing_waits_s(retry_for_s))
         self._url, self._headers = _split(url, self._shown)
         self._opener = urllib.request.build_opener(_SameHost)
 
@@ -56,6 +59,15 @@ class WebhookSink(Sink):
 
     def close(self) -> None:
         """Nothing is left to do."""
+
+
+def growing_waits_s(total_s: float) -> Iterator[float]:
+    """Half a second, then each wait twice the one before; together `total_s`."""
+    wait_s = 0.5
+    while total_s > 0:
+        yield min(wait_s, total_s)
+        total_s -= wait_s
+        wait_s *= 2
 
 
 def _split(url: str, shown: str) -> tuple[str, dict[str, str]]:

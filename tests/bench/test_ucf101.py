@@ -15,7 +15,7 @@ import pytest
 
 from ecolite_stream.bench import offline
 from ecolite_stream.bench.checkpoint import exported
-from ecolite_stream.bench.offline import Pace, crops_of, judge, read_ahead, read_frames
+from ecolite_stream.bench.offline import Outcome, Pace, crops_of, judge, read_ahead, read_frames
 from ecolite_stream.bench.peak import peak_mb
 from ecolite_stream.bench.published import published_for
 from ecolite_stream.bench.results import Results
@@ -212,6 +212,14 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(data: Path, tmp_path: Path
     }
     assert cv2.imread(str(parts / "confusion.png")) is not None
     assert "| this bundle | 60.00 | 100.00 |" in (parts / "report.md").read_text()
+
+
+def test_a_name_with_an_end_of_line_of_unicodes_own(tmp_path: Path) -> None:
+    outcome = Outcome("a/\u2028\x85.avi", "a", 3, 0, 0.5, "a", (("a", 0.6),))
+    with Results(tmp_path, {"bundle": "x"}) as results:
+        results.add(outcome)
+    with Results(tmp_path, {"bundle": "x"}) as results:
+        assert results.known == {outcome.clip: outcome}
 
 
 def test_a_repaired_video_is_read_again(data: Path, tmp_path: Path):
