@@ -34,7 +34,7 @@ def installed_engines() -> list[str]:
 
 def open_engine(
     name: str, bundle: Bundle, device: str | None = None, precision: str | None = None
-) -> Engine:
+) -> GraphEngine:
     """Open a bundle with the engine of that name.
 
     Args:
