@@ -34,4 +34,4 @@ case " ${REST[*]} " in *" --device_target"*) device=() ;; esac
 cd "$(dirname "$0")/.."
 source scripts/environment
 make_environment openvino figures
-start_in_background "$PYTHON" -m trainer.launch "${launch[@]}" -- --config "$CONFIG" "${device[@]}" "${REST[@]}"
+start_in_background "$PYTHON" -m trainer.launch "${launch[@]}" -- "${CONFIG[@]}" "${device[@]}" "${REST[@]}"

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from ecolite_stream import engines
-from ecolite_stream.bundle import GOLDEN, Bundle, write_description
+from ecolite_stream.bundle import GOLDEN, Bundle, Graph, write_description
 from ecolite_stream.engines import (
     Engine,
     base,
@@ -92,6 +92,27 @@ def test_results_are_the_callers_own(engine: Engine, bundle: Bundle) -> None:
     np.testing.assert_array_equal(engine.encode(inputs[:2]), kept[0])
 
 
+def test_an_engine_that_does_not_open_is_closed(bundle: Bundle) -> None:
+    """It may have a process of its own."""
+    closed = []
+
+    class Broken(base.GraphEngine):
+        name, format = "broken", "onnx"
+
+        def _start(self, device: base.Device) -> None:
+            pass
+
+        def _load(self, bundle: Bundle, graph: Graph) -> base.Run:
+            raise RuntimeError("no graph")
+
+        def close(self) -> None:
+            closed.append(self.name)
+
+    with pytest.raises(EngineError, match=r"engine broken: .* cannot be loaded .*: no graph"):
+        Broken(bundle)
+    assert closed == ["broken"]
+
+
 def test_wrong_shapes_are_an_engine_error(engine: Engine) -> None:
     with pytest.raises(EngineError, match=f"engine {engine.name}: encoder graph of .* failed: "):
         engine.encode(np.zeros((1, 2, 64, 64), np.float32))
@@ -106,7 +127,7 @@ def test_a_closed_engine_says_so(name: str, bundle: Bundle) -> None:
         engine.encode(np.zeros((1, 3, 64, 64), np.float32))
 
 
-def test_auto_takes_the_fastest_installed(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_takes_the_first_installed(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     installed("openvino")
     with monkeypatch.context() as context:
         context.setitem(sys.modules, "openvino", None)  # as if it were not installed
@@ -200,7 +221,7 @@ def only(bundle: Bundle, *formats: str) -> Bundle:
 
 @pytest.mark.parametrize(("name", "format"), [("mindspore", "mindir"), ("openvino", "onnx")])
 def test_a_bundle_for_one_engine(name: str, format: str, bundle: Bundle) -> None:
-    """Also as `auto`, whichever is the fastest."""
+    """Also as `auto`, whichever is the first."""
     installed(name)
     for asked in (name, "auto"):
         engine = open_engine(asked, only(bundle, format))

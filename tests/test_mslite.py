@@ -174,6 +174,25 @@ def test_a_converted_graph_that_was_damaged_is_made_anew(
     assert [path.read_bytes() for path in folder.iterdir()] == [whole]
 
 
+def test_a_damaged_graph_that_another_process_removes_first(
+    lite: FakeLite, onnx: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    LiteRuntime().load(onnx)
+    [kept] = (tmp_path / "home" / "ecolite-stream" / "mslite").iterdir()
+    kept.write_bytes(b"damaged")
+    digest = mslite._digest
+
+    def removed_meanwhile(path: Path) -> str:
+        found = digest(path)
+        if path == kept:
+            path.unlink()
+        return found
+
+    monkeypatch.setattr(mslite, "_digest", removed_meanwhile)
+    LiteRuntime().load(onnx)
+    assert len(lite.conversions) == 2
+
+
 def test_a_cache_that_cannot_be_written(lite: FakeLite, onnx: Path, tmp_path: Path) -> None:
     (tmp_path / "home").touch()
     with pytest.raises(LiteError, match=r"cannot be kept in .*; make room there or set XDG_CACHE"):
@@ -367,6 +386,6 @@ def test_no_runtime_is_an_engine_error(bundle: Bundle, monkeypatch: pytest.Monke
 def test_auto_prefers_it_on_an_ascend_only(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(base, "find_spec", lambda name: name)
     assert installed_engines() == ["openvino", "mindspore", "mslite"]
-    assert engines._fastest(bundle, None) == "openvino"
-    assert engines._fastest(bundle, "cpu") == "openvino"
-    assert engines._fastest(bundle, "ascend:0") == "mslite"
+    assert engines._first_able(bundle, None, None) == "openvino"
+    assert engines._first_able(bundle, "cpu", None) == "openvino"
+    assert engines._first_able(bundle, "ascend:0", None) == "mslite"

@@ -25,7 +25,7 @@ from ecolite_stream.errors import BundleError
 from ecolite_stream.types import FloatArray
 from trainer.files import put_in_place
 from trainer.network import Network, NetworkConfig, build_network
-from trainer.network.folded import TRIMMED, with_all_taps
+from trainer.network.trimmed import TRIMMED, with_all_taps
 from trainer.published import as_float32, read_mindspore, require_fit, silent_log
 
 DEMO = Path("demo")

@@ -20,7 +20,7 @@ from statistics import mean, stdev
 
 import click
 
-from ecolite_stream.commands import run
+from ecolite_stream.commands import one_line, run
 from ecolite_stream.errors import ConfigError, EcoliteError
 from trainer.config import TrainConfig, load_train_config
 from trainer.data.dataset import labelled_files
@@ -92,7 +92,8 @@ def run_fold(config: TrainConfig, fold: int) -> FoldResult:
         apart = dataclasses.replace(config.data, split="fold", fold=fold)
         settings = folder / "config.yaml"  # JSON is YAML
         whole = dataclasses.replace(config, data=apart, output=folder)
-        settings.write_text(json.dumps(plain_config(whole), indent=2), encoding="utf-8")
+        text = json.dumps(plain_config(whole), indent=2, ensure_ascii=False)
+        settings.write_text(text, encoding="utf-8")
         resume = ["--resume", str(folder)] if (folder / STATE).is_file() else []
         held_out = link_held_out(whole, folder / "held_out")
         bundle = str(folder / "bundle")
@@ -119,11 +120,21 @@ def link_held_out(config: TrainConfig, folder: Path) -> Path:
 
 
 def read_result(fold: int, path: Path) -> FoldResult:
-    """The counts in a report of `ecolite-bench online`."""
-    found = json.loads(path.read_text(encoding="utf-8"))["memories"][0]
-    clips = (found["clips_right"], found["clips"])
-    half = (found["right_after_percent"]["50"], found["clips"])
-    return FoldResult(fold, clips, half, (found["live_full_right"], found["live_full"]))
+    """The counts in a report of `ecolite-bench online`.
+
+    Raises:
+        EcoliteError: it is damaged, or another program's.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))["memories"][0]
+        clips = (found["clips_right"], found["clips"])
+        half = (found["right_after_percent"]["50"], found["clips"])
+        return FoldResult(fold, clips, half, (found["live_full_right"], found["live_full"]))
+    except (ValueError, LookupError, TypeError) as error:
+        raise EcoliteError(
+            f"{path} has no counts of clips, or is damaged ({one_line(error)}); remove it, and the "
+            "fold is streamed again"
+        ) from error
 
 
 def _run_module(words: Sequence[str], log: Path) -> None:

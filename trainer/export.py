@@ -58,7 +58,7 @@ from trainer.deploy import (
 from trainer.device import use_device
 from trainer.export_whole import FORMATS, export_whole, format_of
 from trainer.network import Network, NetworkConfig, build_network
-from trainer.network.folded import trim_taps
+from trainer.network.trimmed import trim_taps
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ import mindspore as ms
 import numpy as np
 
 from ecolite_stream.commands import one_line
-from ecolite_stream.errors import BundleError, EngineError
+from ecolite_stream.errors import BundleError, ConfigError, EngineError
 from trainer.checkpoint import Checkpoint, network_from
 from trainer.deploy import export_graph
 
@@ -37,16 +37,19 @@ def export_whole(checkpoint: Checkpoint, file_format: str, path: Path) -> Path:
         The file; whatever happens, the old one or the whole new one is there.
 
     Raises:
+        ConfigError: the path names no file.
         EngineError: AIR is asked for and this is no Ascend.
         BundleError: the file cannot be written.
     """
+    if not path.name:
+        raise ConfigError(f"{path} is a folder; name a file in it")
     if file_format == "AIR" and ms.get_context("device_target") != "Ascend":
         raise EngineError(
             "AIR is written on an Ascend only (--device ascend); here write ONNX, which "
             "scripts/convert_310.sh and atc take too"
         )
     suffix = f".{file_format.lower()}"
-    path = path if path.suffix == suffix else path.with_name(path.name + suffix)
+    path = path if path.suffix.lower() == suffix else path.with_name(path.name + suffix)
     network, spec = network_from(checkpoint), checkpoint.spec
     network.set_train(False)
     size = spec.preprocessing.image_size

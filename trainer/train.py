@@ -145,7 +145,7 @@ def main(configs: tuple[Path, ...], resume: tuple[str, ...], overrides: tuple[st
         path = run_folder(Path(resume[0]).expanduser()) / STATE
         base = (str(path), load_state(path).config)
     for folder in resume:  # a value is YAML, and JSON is that
-        overrides = (*overrides, "--resume", json.dumps(folder))
+        overrides = (*overrides, "--resume", json.dumps(folder, ensure_ascii=False))
     config = load_train_config(configs[0] if configs else None, overrides, base)
     if config.evaluate:
         tell(evaluate_only(config))

@@ -42,8 +42,10 @@ def opened(
     precision: str | None = None,
 ) -> Iterator[list[Engine]]:
     """A bundle's engines of those names, closed at the end."""
-    engines = [open_engine(name, bundle, device, precision) for name in dict.fromkeys(names)]
+    engines: list[Engine] = []
     with closing_all(engines):
+        for name in dict.fromkeys(names):
+            engines.append(open_engine(name, bundle, device, precision))
         yield engines
 
 

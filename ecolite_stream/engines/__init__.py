@@ -28,18 +28,18 @@ _ENGINES: dict[str, type[GraphEngine]] = {
 
 
 def installed_engines() -> list[str]:
-    """Names of the engines whose library is installed, fastest first."""
+    """Names of the engines whose library is installed, in the order of `ENGINE_NAMES`."""
     return [name for name in ENGINE_NAMES if _ENGINES[name].is_installed()]
 
 
 def open_engine(
     name: str, bundle: Bundle, device: str | None = None, precision: str | None = None
-) -> Engine:
+) -> GraphEngine:
     """Open a bundle with the engine of that name.
 
     Args:
-        name: one of `ENGINE_NAMES`, or `auto`: the fastest one installed that can run the bundle,
-            and on an Ascend the runtime made for it first.
+        name: one of `ENGINE_NAMES`, or `auto`: the first one installed that can run the bundle,
+            and on an Ascend the runtime made for it before others.
         bundle: the model.
         device: what to compute on: `cpu`, `ascend`, `ascend:0`, `gpu:0`; None is the engine's own
             default, a CPU.
@@ -52,7 +52,7 @@ def open_engine(
             the bundle.
     """
     if name == "auto":
-        name = _fastest(bundle, device, precision)
+        name = _first_able(bundle, device, precision)
     with uninterrupted():
         return _known(name)(bundle, device, precision)
 
@@ -68,7 +68,7 @@ def choose_engine(
             has no graph for it.
     """
     if name == "auto":
-        return _fastest(bundle, device, precision)
+        return _first_able(bundle, device, precision)
     require_graphs(name, bundle, device, precision)
     if name not in installed_engines():
         raise EngineError(f"engine {name} is not installed; have {', '.join(installed_engines())}")
@@ -94,7 +94,7 @@ def _known(name: str) -> type[GraphEngine]:
     return _ENGINES[name]
 
 
-def _fastest(bundle: Bundle, device: str | None, precision: str | None = None) -> str:
+def _first_able(bundle: Bundle, device: str | None, precision: str | None) -> str:
     reasons = []
     on_ascend = device is not None and parse_device(device).kind == "ascend"
     names = sorted(installed_engines(), key=lambda name: on_ascend and name != "mslite")

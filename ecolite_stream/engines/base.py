@@ -96,11 +96,10 @@ class GraphEngine(ABC):
         bundle: the model; `name` runs its graphs of `format`, with a library that has the
             engine's name unless `library` says otherwise.
         device: as `parse_device` reads it; None is the first of `devices`.
-
         precision: what to compute in; None is the first that it has on that device.
 
     Attributes:
-        precision: what it computes in, one of `bundle.PRECISIONS`.
+        precision: what it computes in, one of `names.PRECISIONS`.
 
     Raises:
         ConfigError: there is no such device.
@@ -122,10 +121,14 @@ class GraphEngine(ABC):
         self._runs: dict[str, Run] = {}
         self._path = bundle.path
         self._start(place)
-        for part, graph in zip(PARTS, graphs, strict=True):
-            with translated(f"{self._where(part)} cannot be loaded from {graph.file}"):
-                self._runs[part] = self._load(bundle, graph)
-        warm_up(self, bundle.spec)
+        try:
+            for part, graph in zip(PARTS, graphs, strict=True):
+                with translated(f"{self._where(part)} cannot be loaded from {graph.file}"):
+                    self._runs[part] = self._load(bundle, graph)
+            warm_up(self, bundle.spec)
+        except EngineError:
+            self.close()
+            raise
 
     @classmethod
     def is_installed(cls) -> bool:

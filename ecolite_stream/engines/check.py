@@ -23,7 +23,7 @@ import ecolite_stream
 from ecolite_stream.bundle import Bundle, read_bundle
 from ecolite_stream.commands import one_line
 from ecolite_stream.engines import open_engine, require_graphs
-from ecolite_stream.engines.base import Engine
+from ecolite_stream.engines.base import GraphEngine
 from ecolite_stream.errors import EcoliteError, EngineError
 from ecolite_stream.preprocess import preprocess
 from ecolite_stream.types import FloatArray
@@ -102,7 +102,7 @@ class Outcome:
         return self.detail or f"engine {self.engine}: {self.state}"
 
 
-def check_engine(engine: Engine, bundle: Bundle) -> Check:
+def check_engine(engine: GraphEngine, bundle: Bundle) -> Check:
     """Run a bundle's golden input on an engine.
 
     Raises:
@@ -114,7 +114,7 @@ def check_engine(engine: Engine, bundle: Bundle) -> Check:
     return check
 
 
-def measure(engine: Engine, bundle: Bundle) -> Check:
+def measure(engine: GraphEngine, bundle: Bundle) -> Check:
     """What `check_engine` checks, whatever it is."""
     golden = bundle.golden()
     how = bundle.spec.preprocessing
@@ -128,7 +128,7 @@ def measure(engine: Engine, bundle: Bundle) -> Check:
         int(logits.argmax()) == int(golden.logits.argmax()),
         _median_ms(lambda: engine.encode(inputs[:1])),
         _median_ms(lambda: engine.classify(features[None])),
-        getattr(engine, "precision", "f32"),  # a yardstick says nothing, and computes in float32
+        engine.precision,
     )
 
 

@@ -95,21 +95,23 @@ class LiteRuntime:
     def _converted(self, path: Path, inputs: dict[str, list[int]] | None = None) -> Path:
         """The runtime's own form of an ONNX graph, out of the cache where it is there already.
 
-        Its name has its own hash, so that one that a power cut damaged is made anew.
+        Its name has its own hash, so that one that a power cut damaged is made anew. Several
+        processes may find it so at once.
         """
         made_from = f"{_hash(path)}\n{self._api.conversion}\n{inputs or ''}"
         key = hashlib.sha256(made_from.encode()).hexdigest()[:32]
         try:
             for kept in sorted(self._cache.glob(f"{key}.*.mindir")):
-                if kept.name == f"{key}.{_hash(kept)[:16]}.mindir":
-                    return kept
-                kept.unlink()
+                with contextlib.suppress(FileNotFoundError):  # another has removed it
+                    if kept.name == f"{key}.{_digest(kept)[:16]}.mindir":
+                        return kept
+                    kept.unlink()
             self._cache.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=str(self._cache)) as scratch:
                 made = Path(scratch) / "graph.mindir"
                 with _stdout_as_stderr():
                     self._api.convert(path, made, inputs)
-                kept = self._cache / f"{key}.{_hash(made)[:16]}.mindir"
+                kept = self._cache / f"{key}.{_digest(made)[:16]}.mindir"
                 made.replace(kept)  # whole, or not at all
         except OSError as error:
             raise LiteError(
@@ -285,9 +287,13 @@ def _broken(error: Exception) -> LiteError:
     )
 
 
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def _hash(path: Path) -> str:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return _digest(path)
     except OSError as error:
         raise LiteError(f"{path} cannot be read: {error}") from error
 

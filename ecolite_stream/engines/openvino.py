@@ -61,12 +61,14 @@ class OpenVinoEngine(GraphEngine):
 
 
 def has_bf16() -> bool:
-    """Whether OpenVINO is there and says that this processor computes in bfloat16."""
+    """Whether OpenVINO is there and says that this processor computes in bfloat16.
+
+    Raises:
+        EngineError: it is there and cannot be imported.
+    """
     if find_spec("openvino") is None:
         return False
-    import openvino
-
-    return _has_bf16(openvino.Core())
+    return _has_bf16(import_library("openvino", "ecolite-stream[openvino]").Core())
 
 
 def _has_bf16(core: Any) -> bool:

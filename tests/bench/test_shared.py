@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from ecolite_stream.bench.shared import Output, StreamClock
-from ecolite_stream.errors import ConfigError
+from ecolite_stream.bench import shared
+from ecolite_stream.bench.shared import Output, StreamClock, opened
+from ecolite_stream.bundle import Bundle
+from ecolite_stream.errors import ConfigError, EngineError
 
 
 def test_a_bar_moves_in_whole_seconds_and_never_beyond_its_stream() -> None:
@@ -33,3 +36,19 @@ def test_a_report_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> N
             Output(file, None).prepare()
     Output(tmp_path / "a.json", None).prepare()
     Output(None, None).prepare()
+
+
+def test_engines_are_closed_where_a_later_one_cannot_be_opened(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = []
+
+    def open_engine(name: str, *_: object) -> SimpleNamespace:
+        if name == "broken":
+            raise EngineError("no graph")
+        return SimpleNamespace(close=lambda: closed.append(name))
+
+    monkeypatch.setattr(shared, "open_engine", open_engine)
+    with pytest.raises(EngineError, match="no graph"), opened(bundle, ["one", "broken"]):
+        raise AssertionError
+    assert closed == ["one"]

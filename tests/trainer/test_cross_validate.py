@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ecolite_stream.errors import EcoliteError
 from tests.conftest import ROOT
-from trainer.cross_validate import FoldResult, summary
+from trainer.cross_validate import RESULT, FoldResult, read_result, summary
 from trainer.figures import write_video
 
 pytestmark = pytest.mark.timeout(300)
@@ -68,6 +69,13 @@ def test_a_fold_that_fails_names_its_log(clips: Path, tmp_path: Path) -> None:
         f"error: trainer.train ended with exit code 4; see {log}\n"
     )
     assert "none.ckpt does not exist" in log.read_text()
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"memories": []}', '{"memories": [{"clips": 4}]}'])
+def test_a_report_without_counts_is_named(text: str, tmp_path: Path) -> None:
+    (tmp_path / RESULT).write_text(text)
+    with pytest.raises(EcoliteError, match=f"{RESULT} has no counts of clips, or is .*; remove it"):
+        read_result(1, tmp_path / RESULT)
 
 
 def test_mean_and_spread_are_over_folds_the_sum_over_clips() -> None:

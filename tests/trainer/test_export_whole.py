@@ -59,14 +59,24 @@ def test_onnx_computes_the_same(checkpoint: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["--file_name", "Büro 2/eco ö.mindir"], ["--file_name", "Büro 2/eco ö.onnx"]], ids=str
+    ("name", "begins_with"), [("eco ö.mindir", b"\n"), ("eco ö.ONNX", b"\x08")], ids=str
 )
 def test_writes_the_format_of_the_suffix_into_a_folder_of_any_name(
-    checkpoint: Path, tmp_path: Path, words: list[str], monkeypatch: pytest.MonkeyPatch
+    checkpoint: Path,
+    tmp_path: Path,
+    name: str,
+    begins_with: bytes,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert call(checkpoint, *words) == 0
-    assert [path.name for path in (tmp_path / "Büro 2").iterdir()] == [Path(words[1]).name]
+    assert call(checkpoint, "--file_name", f"Büro 2/{name}") == 0
+    [written] = (tmp_path / "Büro 2").iterdir()
+    assert written.name == name and written.read_bytes().startswith(begins_with)
+
+
+def test_a_folder_is_no_file_name(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(checkpoint, "--file_name", ".") == 2
+    assert "error: . is a folder; name a file in it" in capsys.readouterr().err
 
 
 def test_writes_a_bundle_into_a_folder_of_any_name(checkpoint: Path, tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def kill_in_epoch(number: int, clips: Path, *more: str) -> None:
 
 def test_a_killed_training_goes_on_with_the_same_losses(clips: Path, tmp_path: Path) -> None:
     whole = run_to_end(clips, f"--output={tmp_path / 'whole'}")
-    killed = tmp_path / "killed"
+    killed = tmp_path / "killed😀"
     kill_in_epoch(2, clips, f"--output={killed}")
     assert load_state(killed / "last.state").epoch == 1
     # As if killed after the state and before the checkpoints, and while writing.
@@ -110,13 +110,13 @@ def test_a_killed_training_goes_on_with_the_same_losses(clips: Path, tmp_path: P
     resumed = run_alone("--resume", str(killed / "last.ckpt"))  # as it was told to begin with
     assert resumed == [line for line in whole if not line.startswith("epoch: 1 ")]
     for name in ("last.ckpt", "best.ckpt"):
-        one, other = (load_checkpoint(tmp_path / run / name) for run in ("whole", "killed"))
+        one, other = (load_checkpoint(run / name) for run in (tmp_path / "whole", killed))
         assert one.spec.training["epoch"] == other.spec.training["epoch"]
         assert all(np.array_equal(v, other.parameters[k]) for k, v in one.parameters.items())
         assert not any("mask" in name for name in one.parameters)
     assert not list(killed.glob(".*"))
     tables = [
-        list(csv.DictReader((tmp_path / run / "curves.csv").open())) for run in ("whole", "killed")
+        list(csv.DictReader((run / "curves.csv").open())) for run in (tmp_path / "whole", killed)
     ]
     for table in tables:
         for row in table:

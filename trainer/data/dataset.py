@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,18 +116,19 @@ def _read_folders(config: TrainConfig) -> tuple[list[Clip], list[Clip], tuple[st
 def _tell_of_left_out(folders: Sequence[str], files: Sequence[ClipFile]) -> None:
     """Warn of class folders that make no class, and of files that are no clips by their names."""
     taken = {file.path for file in files}
+    clips_in = Counter(path.parent for path in taken)
     suffixes = ", ".join(VIDEO_SUFFIXES)
     for folder in map(expand_folder, folders):
         for inner in sorted(folder.glob("[!.]*/")):
             left_out = [path for path in sorted(inner.glob("[!.]*")) if path not in taken]
-            if not any(path.parent == inner for path in taken):
+            if not clips_in[inner]:
                 _log.warning("%s holds no clip (%s) and makes no class", inner, suffixes)
             elif left_out:
                 _log.warning(
                     "left out of %s: %s of %s, %r the first; clips end in %s",
                     inner,
                     len(left_out),
-                    len(left_out) + sum(path.parent == inner for path in taken),
+                    len(left_out) + clips_in[inner],
                     left_out[0].name,
                     suffixes,
                 )

@@ -30,8 +30,8 @@ from ecolite_stream.errors import EngineError
 from ecolite_stream.types import FloatArray
 from trainer.deploy import TOLERANCE, export_graph
 from trainer.network import NetworkConfig, build_network
-from trainer.network.folded import trim_taps
 from trainer.network.planar import planar_head
+from trainer.network.trimmed import trim_taps
 
 FORMS = ("as trained", "trimmed", "2D")
 CLASSES = 101
@@ -55,7 +55,7 @@ def head_of(form: str, config: NetworkConfig) -> nn.Cell:
 
 def in_mindspore(head: nn.Cell, example: FloatArray, folder: Path) -> Head:
     """As engine `mindspore` runs it."""
-    ms.export(head, ms.Tensor(example), file_name=str(folder / "head"), file_format="MINDIR")
+    export_graph(head, ms.Tensor(example), folder / "head.mindir", "MINDIR")
     cell = nn.GraphCell(ms.load(str(folder / "head.mindir")))
     return lambda features: np.array(cell(ms.Tensor(features)).asnumpy())
 
