@@ -52,7 +52,9 @@ from ecolite_stream.web.page import with_page
     help="camera, camera:1, a video file, a URL, - or pattern; again for more streams.",
 )
 @click.option("--bundle", type=click.Path(path_type=Path), help="Model folder. [the embedded one]")
-@click.option("--engine", type=click.Choice(ENGINES), help="What computes. [auto: the fastest]")
+@click.option(
+    "--engine", type=click.Choice(ENGINES), help="What computes. [auto: the best installed]"
+)
 @click.option("--device", help="Where: cpu, ascend, ascend:0, gpu:0. [cpu]")
 @click.option("--precision", type=click.Choice(PRECISIONS), help="Of the numbers. [the engine's]")
 @click.option("--memory", type=click.Choice(POLICIES), help="What is remembered. [window]")

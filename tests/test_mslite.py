@@ -19,10 +19,11 @@ import pytest
 
 from ecolite_stream import engines
 from ecolite_stream.bundle import Bundle, Graph
-from ecolite_stream.engines import base, installed_engines, mslite, open_engine
+from ecolite_stream.engines import base, installed_engines, lite_process, mslite, open_engine
 from ecolite_stream.engines.lite_process import LiteProcess
 from ecolite_stream.engines.mslite import LiteError, LiteRuntime, require_ascend
 from ecolite_stream.errors import EngineError
+from tests.conftest import ROOT
 
 
 class FakeLite:
@@ -279,6 +280,32 @@ def test_a_program_that_ends_at_once(tmp_path: Path) -> None:
         LiteProcess(program(tmp_path / "end", "exit 3"), cache=tmp_path)
 
 
+NEVER_RETURNS = """
+import time
+from ecolite_stream.engines import mslite
+
+class Runtime:
+    def __init__(self, *where): pass
+    def load(self, path, sizes): time.sleep(60)
+
+mslite.LOAD_S, mslite.LiteRuntime = 1, Runtime
+mslite.serve("cpu", "0", ".")
+"""
+
+
+def test_a_runtime_that_never_returns_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "stuck.py").write_text(NEVER_RETURNS)
+    monkeypatch.setattr(lite_process, "_environment", lambda: {"PYTHONPATH": str(ROOT)})
+    python = program(tmp_path / "python", f"exec {sys.executable} {tmp_path}/stuck.py")
+    process = LiteProcess(python, cache=tmp_path)
+    with pytest.raises(
+        LiteError, match="was ended: the runtime did not run a graph in 60 s, or lo"
+    ):
+        process.load(tmp_path / "graph.onnx")
+
+
 @pytest.mark.parametrize("others", ["", "/cann/python"])
 def test_the_other_python_gets_no_libraries_of_this_one(
     others: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -366,7 +393,9 @@ def test_the_engine_prefers_what_is_converted(
     for_eight = Graph("encoder", "ms", "encoder.mindir", "f16", (8,), "0")
     graphs = (*bundle.graphs, converted, for_eight)
     open_engine("mslite", dataclasses.replace(bundle, graphs=graphs), "ascend")
-    assert opened == [("ascend", 0, ["encoder_2d.onnx", "head.mindir"])]
+    assert opened.pop() == ("ascend", 0, ["encoder_2d.onnx", "head.mindir"])
+    open_engine("mslite", dataclasses.replace(bundle, graphs=graphs), "cpu")  # it is not for a CPU
+    assert opened.pop() == ("cpu", 0, ["encoder_2d.onnx", "head_2d.onnx"])
 
 
 def test_a_bundle_without_2d_graphs(bundle: Bundle) -> None:

@@ -26,7 +26,7 @@ from trainer.config import TrainConfig, load_train_config
 from trainer.data.dataset import labelled_files
 from trainer.data.splits import split_clips
 from trainer.run import LAST
-from trainer.state import STATE, plain_config
+from trainer.state import STATE, first_difference, plain_config
 
 RESULT = "online.json"
 
@@ -83,15 +83,18 @@ def run_fold(config: TrainConfig, fold: int) -> FoldResult:
     """Train without a fold, export, and stream it; log in `OUTPUT/fold-N.log`.
 
     Raises:
+        ConfigError: the fold is there, of another recipe.
         EcoliteError: one of the commands failed; says where its log is.
     """
     folder = config.output / f"fold-{fold}"
     result = folder / RESULT
-    if not result.is_file():
+    settings = folder / "config.yaml"  # JSON is YAML
+    apart = dataclasses.replace(config.data, split="fold", fold=fold)
+    whole = dataclasses.replace(config, data=apart, output=folder)
+    if result.is_file():
+        require_same_recipe(settings, whole)
+    else:
         folder.mkdir(parents=True, exist_ok=True)
-        apart = dataclasses.replace(config.data, split="fold", fold=fold)
-        settings = folder / "config.yaml"  # JSON is YAML
-        whole = dataclasses.replace(config, data=apart, output=folder)
         text = json.dumps(plain_config(whole), indent=2, ensure_ascii=False)
         settings.write_text(text, encoding="utf-8")
         resume = ["--resume", str(folder)] if (folder / STATE).is_file() else []
@@ -106,6 +109,20 @@ def run_fold(config: TrainConfig, fold: int) -> FoldResult:
         ):
             _run_module(command, folder.with_suffix(".log"))
     return read_result(fold, result)
+
+
+def require_same_recipe(settings: Path, config: TrainConfig) -> None:
+    """Raise a ConfigError unless a finished fold is one of this configuration."""
+    try:
+        before = json.loads(settings.read_text(encoding="utf-8"))
+        difference = first_difference(before, config)
+    except (OSError, ValueError, AttributeError) as error:
+        raise ConfigError(f"{settings} cannot be read: {error}; remove its folder") from error
+    if difference:
+        key, old, now = difference
+        raise ConfigError(
+            f"{key} is {now!r}, {settings.parent} is of {old!r}; name another --output or remove it"
+        )
 
 
 def link_held_out(config: TrainConfig, folder: Path) -> Path:

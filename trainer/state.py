@@ -155,13 +155,27 @@ def plain_config(config: TrainConfig) -> dict[str, Any]:
 
 def require_same_config(where: Path, state: TrainingState, config: TrainConfig) -> None:
     """Raise a ConfigError, naming the first key that differs, unless `config` goes on with it."""
-    before, now = _flat(state.config), _flat(plain_config(config))
-    for key in now:
-        if key in before and before[key] != now[key] and key not in MAY_DIFFER:
-            raise ConfigError(
-                f"{key} is {now[key]!r}, the training in {where} began with {before[key]!r}; "
-                "resume it with that, or start another one without --resume"
-            )
+    if difference := first_difference(state.config, config):
+        key, before, now = difference
+        raise ConfigError(
+            f"{key} is {now!r}, the training in {where} began with {before!r}; "
+            "resume it with that, or start another one without --resume"
+        )
+
+
+def first_difference(
+    before: Mapping[str, Any], config: TrainConfig
+) -> tuple[str, object, object] | None:
+    """A key in which `config` is another training than `before`, as `plain_config` gave it.
+
+    Returns:
+        The key, its value before and now; None where all that matters is the same.
+    """
+    old, new = _flat(before), _flat(plain_config(config))
+    for key in new:
+        if key in old and old[key] != new[key] and key not in MAY_DIFFER:
+            return key, old[key], new[key]
+    return None
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -24,7 +24,7 @@ ENGINE = click.option(
     "--engine",
     type=click.Choice(("auto", *ENGINE_NAMES)),
     default="auto",
-    help="What computes. [auto: the fastest]",
+    help="What computes. [auto: the best installed]",
 )
 PRECISION = click.option(
     "--precision",

@@ -163,11 +163,11 @@ class GraphEngine(ABC):
                 f"engine {cls.name} computes in {' or '.join(has)} on {kind}, not in {precision}; "
                 "name another precision or another engine"
             )
-        return [cls.graph_for(bundle, part) for part in PARTS]
+        return [cls.graph_for(bundle, part, kind) for part in PARTS]
 
     @classmethod
-    def graph_for(cls, bundle: Bundle, part: str) -> Graph:
-        """The graph that this engine would run for one of `PARTS`.
+    def graph_for(cls, bundle: Bundle, part: str, kind: str = "cpu") -> Graph:
+        """The graph that this engine would run for one of `PARTS`, on a device of that kind.
 
         Raises:
             EngineError: the bundle has none.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -122,7 +123,13 @@ class LiteProcess:
 
     def _ended(self) -> LiteError:
         try:
-            how = f"ended with exit code {self._process.wait(END_S)}"
+            code = self._process.wait(END_S)
+            if code == -signal.SIGALRM:
+                return LiteError(
+                    f"the process of MindSpore Lite, {self._python}, was ended: the runtime "
+                    f"did not run a graph in {mslite.RUN_S} s, or load one in {mslite.LOAD_S} s"
+                )
+            how = f"ended with exit code {code}"
         except subprocess.TimeoutExpired:
             how = "does not answer"
         return LiteError(

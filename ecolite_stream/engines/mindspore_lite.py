@@ -28,9 +28,9 @@ class MindSporeLiteEngine(GraphEngine):
     devices = ("cpu", "ascend")
 
     @classmethod
-    def graph_for(cls, bundle: Bundle, part: str) -> Graph:
+    def graph_for(cls, bundle: Bundle, part: str, kind: str = "cpu") -> Graph:
         """See `GraphEngine`."""
-        for precision in ("f32", "f16"):
+        for precision in cls.precisions_on(kind):
             converted = bundle.graph(part, "ms", precision)
             if converted and converted.batch_sizes in ((), (1,)):
                 return converted

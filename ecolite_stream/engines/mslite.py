@@ -10,7 +10,8 @@ one process, of another Python (`lite_process.py`):
 A request is a line of JSON on stdin: `{"load": path, "batch_sizes": [1, ...]}`, answered by
 `{"loaded": number}`; or `{"run": number, "shape": [...]}` and float32 values, answered by
 `{"shape": [...]}` and values. What goes wrong is answered by `{"error": text}`. The first answer,
-`{"ready": true}`, comes unasked.
+`{"ready": true}`, comes unasked. A request that takes too long ends the process: the runtime has
+been seen never to return, and nobody else could end it then.
 
 Source: https://www.mindspore.cn/lite/api/en/r2.0/mindspore_lite.html and its later editions.
 """
@@ -22,6 +23,7 @@ import hashlib
 import json
 import os
 import re
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -30,6 +32,8 @@ from typing import Any, Callable, Iterable, Iterator, Sequence  # noqa: UP035  C
 import numpy as np
 
 OLDEST = (2, 0)
+LOAD_S, RUN_S = 1800, 60
+"""Seconds that `serve` gives the runtime to convert and load a graph, and to run one."""
 CONVERTED = (".mindir", ".ms")
 """Suffixes of what `converter_lite` writes."""
 
@@ -334,17 +338,19 @@ def serve(kind: str, index: str, cache: str) -> None:
         return
     for line in iter(sys.stdin.buffer.readline, b""):
         request = json.loads(line.decode())
+        signal.alarm(LOAD_S if "load" in request else RUN_S)  # the kernel's: no Python is needed
         try:
             if "load" in request:
                 runs.append(runtime.load(Path(request["load"]), request["batch_sizes"]))
                 _answer(answers, {"loaded": len(runs) - 1})
-                continue
-            size = 4 * int(np.prod(request["shape"]))
-            batch = np.frombuffer(sys.stdin.buffer.read(size), np.float32)
-            result = runs[request["run"]](batch.reshape(request["shape"]))
-            _answer(answers, {"shape": list(result.shape)}, result)
+            else:
+                size = 4 * int(np.prod(request["shape"]))
+                batch = np.frombuffer(sys.stdin.buffer.read(size), np.float32)
+                result = runs[request["run"]](batch.reshape(request["shape"]))
+                _answer(answers, {"shape": list(result.shape)}, result)
         except (LiteError, RuntimeError, ValueError, TypeError) as error:
             _answer(answers, {"error": str(error)})
+        signal.alarm(0)
 
 
 def _answer(answers: Any, header: Any, values: Any = None) -> None:
