@@ -258,12 +258,35 @@ class Timed(DrawnNumberEngine):
         return super().classify(features)
 
 
+class Delays(threading.Thread):
+    """How late this machine lets a thread go on that had slept: what no pipeline can help."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.longest_s = 0.0
+        self._done = threading.Event()
+
+    def __enter__(self) -> Delays:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self.join()
+
+    def run(self) -> None:
+        while not self._done.is_set():
+            began_s = time.monotonic()
+            time.sleep(0.005)
+            self.longest_s = max(self.longest_s, time.monotonic() - began_s)
+
+
 @pytest.mark.parametrize(("engine_periods", "sink_periods"), [(10, 0), (0, 10), (0, 0)])
 def test_a_label_of_a_live_stream_is_never_older_than_a_period_and_a_step(
     engine_periods: int, sink_periods: int
 ) -> None:
     """With an engine or a sink ten times too slow, by the numbers in the pictures."""
-    every_s, slack_s = 0.1, 0.3  # another process may have the processor
+    every_s, frame_s = 0.1, 1 / 25  # labels are due at frames
     spec = dataclasses.replace(spec_of(), preprocessing=Preprocessing(64, framing="whole"))
     source, engine = Paced(150, 25), Timed(spec, engine_periods * every_s)
     ages_s: list[float] = []
@@ -271,14 +294,18 @@ def test_a_label_of_a_live_stream_is_never_older_than_a_period_and_a_step(
     class Slow(ListSink):
         def send(self, prediction: Prediction) -> None:
             super().send(prediction)
-            ages_s.append(time.monotonic() - source.shown_s[prediction.frame])
+            # Behind the newest frame there is: once the source has ended there is no newer one.
+            ages_s.append(source.shown_s[-1] - source.shown_s[prediction.frame])
             time.sleep(sink_periods * every_s)
 
     sink = Slow()
-    pipeline([source], [sink], engine, spec, StreamConfig(every_s=every_s)).run()
+    with Delays() as delays:
+        pipeline([source], [sink], engine, spec, StreamConfig(every_s=every_s)).run()
     assert set(sink.frames("cam")) <= set(engine.behind)
     assert len(ages_s) >= 3
-    assert max(ages_s) <= every_s + max(engine.steps_s) + slack_s
+    # A frame goes through four threads, each of which may have to wait for the processor.
+    most_s = every_s + frame_s + max(engine.steps_s) + 4 * delays.longest_s
+    assert max(ages_s) <= most_s
 
 
 def test_overload_is_shared_and_counted() -> None:
