@@ -23,9 +23,9 @@ class ConsoleSink(Sink):
 
     Of events, when each began and ended: `   15.0 s  wave2 ended after 2.5 s, peak 97%`.
 
-    On a terminal each stream has one line, which shows its newest prediction, as many as it has
-    room for, those that began last; what is logged meanwhile stays above them. Elsewhere, and of
-    events, every line stays.
+    On a terminal each stream has one line, which shows its newest prediction; where there is no
+    room for all, those that began first have, and a line says how many more there are. What is
+    logged meanwhile stays above them. Elsewhere, and of events, every line stays.
 
     Args:
         out: where the lines go; it stays open.
@@ -68,7 +68,10 @@ class ConsoleSink(Sink):
 
     def _redrawn(self) -> str:
         """All rows, where those before stand, or below what came between."""
-        rows = [*self._rows.values()][-max(1, shutil.get_terminal_size().lines - 1) :]
+        rows, room = [*self._rows.values()], max(1, shutil.get_terminal_size().lines - 1)
+        if len(rows) > room:
+            left_out = len(rows) - room + 1
+            rows = [*rows[: room - 1], f"... and {left_out} more streams; --web shows all"]
         up = _UP.format(self._shown.rows) if self._shown.rows else ""
         self._shown.rows = len(rows)
         lines = "\n".join(f"{_CLEAR}{row}" for row in rows)
