@@ -6,7 +6,9 @@ Counting costs next to nothing, so a run always counts; `serve` lets others look
 from __future__ import annotations
 
 import contextlib
+import errno
 import re
+import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 
@@ -218,6 +220,13 @@ def parse_address(text: str) -> tuple[str, int]:
     return match[1] or match[2] or LOOPBACK, int(match[3])
 
 
+def other_address(error: Exception) -> str:
+    """What to change about an address that nothing can listen at."""
+    if isinstance(error, socket.gaierror) or getattr(error, "errno", None) == errno.EADDRNOTAVAIL:
+        return "name a host or address of this machine"
+    return "choose another port"
+
+
 @contextlib.contextmanager
 def serve(metrics: Metrics, address: str) -> Iterator[int]:
     """Serve metrics over HTTP at `[HOST:]PORT` while the block runs; gives the port.
@@ -230,7 +239,7 @@ def serve(metrics: Metrics, address: str) -> Iterator[int]:
         server, thread = start_http_server(port, host, metrics.registry)
     except (OSError, OverflowError) as error:
         raise ConfigError(
-            f"metrics cannot be served at {host}:{port}: {error}; choose another port"
+            f"metrics cannot be served at {host}:{port}: {error}; {other_address(error)}"
         ) from error
     try:
         yield int(server.server_port)

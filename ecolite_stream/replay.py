@@ -22,7 +22,7 @@ import numpy as np
 
 from ecolite_stream.bundle import Bundle, ModelSpec, demo_bundle_path, read_bundle
 from ecolite_stream.commands import one_line
-from ecolite_stream.config import StreamConfig
+from ecolite_stream.config import ENGINES, StreamConfig
 from ecolite_stream.decision import decision_for
 from ecolite_stream.engines import open_engine
 from ecolite_stream.engines.base import Engine
@@ -211,7 +211,7 @@ def _latencies_ms(path: Path) -> Iterator[float | None]:
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--bundle", type=click.Path(path_type=Path), help="Model folder. [the embedded one]")
-@click.option("--engine", help="Another engine than the one recorded.")
+@click.option("--engine", type=click.Choice(ENGINES), help="Another engine than the one recorded.")
 @click.option("--device", help="Another device than the one recorded.")
 @click.option(
     "--precision", type=click.Choice(PRECISIONS), help="Another precision than the one recorded."

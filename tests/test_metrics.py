@@ -51,6 +51,15 @@ def test_what_is_no_address(text: str) -> None:
         parse_address(text)
 
 
+@pytest.mark.parametrize("address", ["no.such.host.invalid:0", "192.0.2.1:0"])
+def test_a_host_that_is_not_this_machine(address: str) -> None:
+    with (
+        pytest.raises(ConfigError, match=r"name a host or address of this machine"),
+        serve(Metrics(), address),
+    ):
+        pass
+
+
 def test_a_port_that_is_taken() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
 import threading
 from typing import Any
 
@@ -72,6 +73,45 @@ def test_what_fails_for_good_is_lost_and_counted(caplog: pytest.LogCaptureFixtur
     assert sink.frames("s") == [3, 4]
     assert count(metrics, "dropped", cause="sink failed") == 3
     assert "works again; 3 predictions or events were lost" in caplog.text
+    assert caplog.text.count("were lost") == 1
+
+
+def test_what_is_still_lost_at_the_end_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    deliver(Flaky(100), 5, Metrics())
+    assert "ListSink: 5 predictions or events were lost" in caplog.text
+
+
+def test_those_that_had_no_room_are_among_the_lost(caplog: pytest.LogCaptureFixture) -> None:
+    go, began = threading.Event(), threading.Event()
+    sink, metrics = ListSink(before=lambda: (began.set(), go.wait(10), 1 / 0)), Metrics()
+    outlet = Outlet(sink, metrics, "ListSink", retry_after_s=())
+    outlet.send(prediction())
+    assert began.wait(10)
+    for number in range(CAPACITY + 5):
+        outlet.send(prediction(1 + number))
+    go.set()
+    outlet.end()
+    assert outlet.join(10)
+    assert count(metrics, "dropped", cause="sink too slow") == 5
+    assert f"ListSink: {1 + CAPACITY + 5} predictions or events were lost" in caplog.text
+
+
+def test_it_is_still_waited_for_after_an_interruption() -> None:
+    go = threading.Event()
+    outlet = Outlet(ListSink(before=lambda: go.wait(10)), Metrics(), "ListSink")
+    outlet.send(prediction())
+    outlet.end()
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(KeyboardInterrupt):
+            outlet.join(10)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert not outlet.join(0.05)
+    go.set()
+    assert outlet.join(10)
 
 
 @pytest.mark.parametrize(("live", "tries", "came"), [(True, 1, [2]), (False, 3, [1, 2])])

@@ -212,6 +212,7 @@ def test_the_command_records_and_replays(tmp_path: Path) -> None:
     (run / RUN).write_text(json.dumps({**facts, "precision": "f16"}))
     assert command("replay", run).returncode == 5  # no processor's engine has that
     assert command("replay", run, "--precision", "f32").stdout == said
+    assert command("replay", run, "--engine", "none").returncode == 2
 
     (run / RUN).write_text(json.dumps({**facts, "bundle": "0" * 64}))
     refused = command("replay", run)

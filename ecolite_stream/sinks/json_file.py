@@ -40,9 +40,8 @@ class JsonFileSink(Sink):
         try:
             self._open()
         except OSError as error:
-            raise ConfigError(
-                f"{path}: cannot be written: {error.strerror}; choose another file"
-            ) from error
+            advice = "choose another file" if path.parent.exists() else "make its folder"
+            raise ConfigError(f"{path}: cannot be written: {error.strerror}; {advice}") from error
 
     def send(self, output: Output) -> None:
         line = json.dumps(output.as_dict()).encode("ascii") + b"\n"

@@ -87,8 +87,10 @@ class Outlet:
         self._clock = clock
         self._waiting: deque[_Waiting] = deque()
         self._lost = 0
+        self._pushed_out = 0
         self._ending = False
         self._stopping = threading.Event()
+        self._ended = threading.Event()
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name=f"sink {self.name}", daemon=True)
         self._thread.start()
@@ -116,6 +118,7 @@ class Outlet:
                 return
             if len(self._waiting) >= self._capacity:
                 self._waiting.popleft()
+                self._pushed_out += 1
                 self._metrics.not_delivered(self.name, "sink too slow")
             self._waiting.append(_Waiting(output, self._clock(), live))
             self._changed.notify_all()
@@ -164,21 +167,29 @@ class Outlet:
         self.end()
 
     def join(self, timeout_s: float | None) -> bool:
-        """Wait for the end of the thread, and tell whether it came."""
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        """Wait for the end of the thread, and tell whether it came.
+
+        A signal may interrupt it. Before Python 3.13 `Thread.join`, interrupted, takes the thread
+        for ended, so that nobody would wait for it any more.
+        """
+        if not self._ended.wait(timeout_s):
+            return False
+        self._thread.join()
+        return True
 
     def _run(self) -> None:
         try:
             with self._sink:
                 while (waited := self._next()) is not None:
                     self._deliver(waited)
+                self._tell_lost(f"{self.name}:")
         except BaseException as error:  # raised again by whoever waits for the run
             if not self._essential:
                 self._metrics.sink_failed(self.name)
                 _log.exception("%s: opening or closing it failed", self.name)
             self.error = error
         finally:
+            self._ended.set()
             self._on_change()
 
     def _next(self) -> _Waiting | None:
@@ -228,8 +239,13 @@ class Outlet:
 
     def _delivered(self, output: Sent, delivery_s: float, age_s: float | None) -> None:
         self._metrics.delivered(self.name, output, delivery_s, age_s)
-        if self._lost:
-            _log.warning(
-                "%s works again; %d predictions or events were lost", self.name, self._lost
-            )
-            self._lost = 0
+        self._tell_lost(f"{self.name} works again;")
+
+    def _tell_lost(self, beginning: str) -> None:
+        """Say how many were lost since it failed, those included that there was no room for."""
+        if not self._lost:
+            return
+        with self._changed:
+            lost = self._lost + self._pushed_out
+            self._lost = self._pushed_out = 0
+        _log.warning("%s %d predictions or events were lost", beginning, lost)

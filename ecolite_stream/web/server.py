@@ -17,7 +17,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from ecolite_stream.config import WebConfig
 from ecolite_stream.errors import ConfigError
-from ecolite_stream.metrics import Metrics, parse_address
+from ecolite_stream.metrics import Metrics, other_address, parse_address
 from ecolite_stream.web.access import Access, access_of
 from ecolite_stream.web.board import Board
 from ecolite_stream.web.gallery import Gallery
@@ -165,7 +165,7 @@ def _listen(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(
-            f"the page cannot be served at {host}:{port}: {reason}; choose another port"
+            f"the page cannot be served at {host}:{port}: {reason}; {other_address(error)}"
         ) from error
 
 
