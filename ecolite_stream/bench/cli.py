@@ -15,7 +15,7 @@ from ecolite_stream.bench.commands.online import online
 from ecolite_stream.bench.commands.speed import speed
 from ecolite_stream.bench.commands.streams import streams
 from ecolite_stream.bench.commands.ucf101 import ucf101
-from ecolite_stream.bench.plots import Axis, Series, line_figure
+from ecolite_stream.bench.drawing.plots import Axis, Series, line_figure
 from ecolite_stream.bench.report import Report, Scope
 from ecolite_stream.bench.shared import (
     ABOVE_ZERO,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ecolite_stream.bench.plots import Bar, bar_figure
+from ecolite_stream.bench.drawing.plots import Bar, bar_figure
 from ecolite_stream.bench.report import Cell, Scope, Table
 from ecolite_stream.engines.check import AGREES, CANNOT_RUN, TOLERANCES, Outcome
 from ecolite_stream.errors import EngineError

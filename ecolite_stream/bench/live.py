@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ecolite_stream.bench.drawing.plots import Axis, Series, line_figure
 from ecolite_stream.bench.online import ClipResult, PolicyResult, Share
-from ecolite_stream.bench.plots import Axis, Series, line_figure
 from ecolite_stream.bench.reliability import (
     BIN_COLUMNS,
     NUM_BINS,

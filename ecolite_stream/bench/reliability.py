@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ecolite_stream.bench.plots import Axis, Series, line_figure
+from ecolite_stream.bench.drawing.plots import Axis, Series, line_figure
 from ecolite_stream.types import Image
 
 NUM_BINS = 15

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ecolite_stream.bench.canvas import write_figure
+from ecolite_stream.bench.drawing.canvas import write_figure
 from ecolite_stream.bench.machine import bundle_facts, machine_facts, versions
 from ecolite_stream.bundle import Bundle
 from ecolite_stream.errors import ConfigError

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ecolite_stream.bench.figures import confusion_figure
+from ecolite_stream.bench.drawing.confusion import confusion_figure
+from ecolite_stream.bench.drawing.plots import Bar, bar_figure
 from ecolite_stream.bench.offline import EARLY, Pace
-from ecolite_stream.bench.plots import Bar, bar_figure
 from ecolite_stream.bench.published import Published, published_for
 from ecolite_stream.bench.report import Cell, Table
 from ecolite_stream.bench.scores import Scores

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ecolite_stream.bench.plots import Bar, bar_figure
+from ecolite_stream.bench.drawing.plots import Bar, bar_figure
 from ecolite_stream.bench.speed import ENCODER, HEAD, LIVE_STEP, NUMPY, OWN, RECOMPUTE, Row
 from ecolite_stream.types import Image
 

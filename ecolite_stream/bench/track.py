@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ecolite_stream.bench.drawing.plots import Bar, bar_figure
 from ecolite_stream.bench.online import Metered, Moment, Share, events_of, moments_of, watch_file
 from ecolite_stream.bench.online_tables import moment_json
-from ecolite_stream.bench.plots import Bar, bar_figure
 from ecolite_stream.bench.report import Table
 from ecolite_stream.bench.same import Agreed, Recorder, agree_offline
 from ecolite_stream.bench.track_events import EventMatch, match_events

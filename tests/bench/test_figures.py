@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ecolite_stream.bench.canvas import (
+from ecolite_stream.bench.drawing.canvas import (
     COLORS,
     LINE,
     PAD,
@@ -19,8 +19,8 @@ from ecolite_stream.bench.canvas import (
     write,
     write_figure,
 )
-from ecolite_stream.bench.figures import confusion_figure
-from ecolite_stream.bench.plots import Axis, Bar, Series, bar_figure, line_figure
+from ecolite_stream.bench.drawing.confusion import confusion_figure
+from ecolite_stream.bench.drawing.plots import Axis, Bar, Series, bar_figure, line_figure
 from ecolite_stream.bench.reliability import Bin, reliability_figure
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.types import Image

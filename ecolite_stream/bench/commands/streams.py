@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from ecolite_stream.bench import streams as streams_bench
-from ecolite_stream.bench.plots import Bar, bar_figure
+from ecolite_stream.bench.drawing.plots import Bar, bar_figure
 from ecolite_stream.bench.report import Report, Scope, Table
 from ecolite_stream.bench.shared import BUNDLE, ENGINE, Output, publish, reported
 from ecolite_stream.bundle import demo_bundle_path, read_bundle

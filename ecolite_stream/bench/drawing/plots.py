@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import cv2
 
-from ecolite_stream.bench.canvas import (
+from ecolite_stream.bench.drawing.canvas import (
     COLORS,
     GRID,
     INK,

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ecolite_stream.bench.canvas import (
+from ecolite_stream.bench.drawing.canvas import (
     GRID,
     INK,
     LINE,
