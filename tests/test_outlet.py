@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import signal
 import threading
 from typing import Any
 
@@ -96,19 +95,26 @@ def test_those_that_had_no_room_are_among_the_lost(caplog: pytest.LogCaptureFixt
     assert f"ListSink: {1 + CAPACITY + 5} predictions or events were lost" in caplog.text
 
 
+class InterruptedOnce(threading.Event):
+    """Whoever waits first is interrupted, as by a signal."""
+
+    waits = 0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits += 1
+        if self.waits == 1:
+            raise KeyboardInterrupt
+        return super().wait(timeout)
+
+
 def test_it_is_still_waited_for_after_an_interruption() -> None:
     go = threading.Event()
     outlet = Outlet(ListSink(before=lambda: go.wait(10)), Metrics(), "ListSink")
+    outlet._ended = InterruptedOnce()
     outlet.send(prediction())
     outlet.end()
-    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
-    try:
-        signal.setitimer(signal.ITIMER_REAL, 0.1)
-        with pytest.raises(KeyboardInterrupt):
-            outlet.join(10)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    with pytest.raises(KeyboardInterrupt):
+        outlet.join(10)
     assert not outlet.join(0.05)
     go.set()
     assert outlet.join(10)
