@@ -40,6 +40,8 @@ class DataConfig:
             `$VARIABLES` are expanded.
         figures_per_class: drawn figures that are added to the training set, a class; 0 is none.
         figures_per_epoch: how many of them an epoch shows, a class, in turn; None shows all.
+        idle_figures: drawn figures of `idle` beyond those: people who only stand, and empty places.
+        idle_figures_per_epoch: how many of them an epoch shows, in turn; None shows all.
         idle_label: adds this class, in which nothing happens: stills and empty scenes made from
             the training clips; None adds none.
         idle_stills: how many of them there are.
@@ -62,6 +64,8 @@ class DataConfig:
     clips: tuple[str, ...] = ()
     figures_per_class: int = 0
     figures_per_epoch: int | None = None
+    idle_figures: int = 0
+    idle_figures_per_epoch: int | None = None
     idle_label: str | None = None
     idle_stills: int = 10
     idle_per_epoch: int | None = None
@@ -91,9 +95,13 @@ class DataConfig:
         check_at_least("workers", self.workers, 1)
         check_at_least("cache_mb", self.cache_mb, 0)
         check_at_least("figures_per_class", self.figures_per_class, 0)
+        check_at_least("idle_figures", self.idle_figures, 0)
         check_at_least("idle_stills", self.idle_stills, 1)
         if self.figures_per_epoch is not None and self.figures_per_class:
             check_between("figures_per_epoch", self.figures_per_epoch, 1, self.figures_per_class)
+        if self.idle_figures_per_epoch is not None and self.idle_figures:
+            shown = self.idle_figures_per_epoch
+            check_between("idle_figures_per_epoch", shown, 1, self.idle_figures)
         if self.idle_per_epoch is not None:
             check_between("idle_per_epoch", self.idle_per_epoch, 1, self.idle_stills)
 

@@ -130,14 +130,26 @@ def test_one_class_is_refused(tmp_path: Path) -> None:
 
 
 def test_draws_every_action_from_its_seed() -> None:
-    clips = draw_clips(1, 72, seed=5, workers=2)
+    clips = draw_clips([0], ACTIONS, short_side=72, seed=5, workers=2)
     assert [clip.label for clip in clips] == list(ACTIONS)
     assert all(min(clip.read([0]).shape[1:3]) == 72 for clip in clips)
-    again = draw_clips(1, 72, seed=5, workers=1)
+    again = draw_clips([0], ACTIONS, short_side=72, seed=5, workers=1)
     assert all(
         np.array_equal(a.read(range(40)), b.read(range(40)))
         for a, b in zip(clips, again, strict=True)
     )
+
+
+def test_shows_idle_figures_beyond_those_of_each_class() -> None:
+    few = ("--data.figures_per_class=1", "--data.split=none", "--lr_schedule=cosine")
+    config = load_train_config(
+        None, [*few, "--data.idle_figures=3", "--data.idle_figures_per_epoch=2"]
+    )
+    dataset = load_dataset(config)
+    shown = [[clip.name for clip in dataset.training(epoch)] for epoch in (1, 2)]
+    figures = [f"{action}/figure000" for action in ACTIONS]
+    assert shown[0] == [*figures, "idle/figure001", "idle/figure002"]
+    assert shown[1] == [*figures, "idle/figure003", "idle/figure001"]
 
 
 @pytest.fixture(scope="module")

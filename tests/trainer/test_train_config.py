@@ -56,6 +56,11 @@ def test_overrides_reach_nested_keys_and_keep_their_neighbours(tmp_path: Path) -
             ["--data.figures_per_class", "2", "--data.figures_per_epoch", "3"],
             "figures_per_epoch is 3; expected 1 to 2",
         ),
+        (["--data.idle_figures", "-1"], "idle_figures is -1; expected at least 0"),
+        (
+            ["--data.idle_figures", "2", "--data.idle_figures_per_epoch", "3"],
+            "idle_figures_per_epoch is 3; expected 1 to 2",
+        ),
         (["--data.split", "none"], "'saturate' lowers the rate by validation scores"),
         (["--epochs", "3", "--epochs=4"], "--epochs is there twice"),
         (["--data.split", "none", "--data.split", "list"], "--data.split is there twice"),

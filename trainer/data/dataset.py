@@ -12,6 +12,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import click
@@ -85,10 +86,15 @@ def load_dataset(config: TrainConfig) -> Dataset:
     if data.idle_label:
         stills = still_clips(real, data.idle_label, data.idle_stills)
         in_turn.append((stills, data.idle_per_epoch or len(stills)))
+    draw = partial(draw_clips, short_side=short_side, seed=config.seed, workers=data.workers)
     if data.figures_per_class:
-        figures = draw_clips(data.figures_per_class, short_side, config.seed, data.workers)
+        figures = draw(range(data.figures_per_class), ACTIONS)
         per_epoch = data.figures_per_epoch or data.figures_per_class
-        in_turn.append((figures, per_epoch * (len(figures) // data.figures_per_class)))
+        in_turn.append((figures, per_epoch * len(ACTIONS)))
+    if data.idle_figures:
+        first = data.figures_per_class
+        figures = draw(range(first, first + data.idle_figures), ["idle"])
+        in_turn.append((figures, data.idle_figures_per_epoch or len(figures)))
     filmed = real * config.augmentation.windows_per_clip
     everything = [*filmed, *validation, *(clip for clips, _ in in_turn for clip in clips)]
     others = sorted({clip.label for clip in everything} - set(labels))
@@ -273,15 +279,20 @@ def labelled_files(folders: Sequence[str]) -> list[ClipFile]:
         ) from error
 
 
-def draw_clips(per_class: int, short_side: int, seed: int, workers: int) -> list[Clip]:
-    """Clips of drawn figures, `per_class` of each action, for training without any download."""
+def draw_clips(
+    numbers: Sequence[int], actions: Sequence[str], *, short_side: int, seed: int, workers: int
+) -> list[Clip]:
+    """Clips of drawn figures, for training without any download.
 
-    def draw(item: tuple[int, str, int]) -> Clip:
-        position, action, number = item
-        rng = np.random.default_rng([seed, position, number])
+    Each of these `numbers` of an action is another figure, the same whatever else is drawn.
+    """
+
+    def draw(item: tuple[str, int]) -> Clip:
+        action, number = item
+        rng = np.random.default_rng([seed, ACTIONS.index(action), number])
         frames = draw_clip(action, int(rng.integers(40, 80)), rng, fps=FIGURE_FPS)
         frames = np.stack([shrink(frame, short_side) for frame in frames])
         return HeldClip(f"{action}/figure{number:03d}", action, frames, FIGURE_FPS)
 
-    items = [(i, action, n) for n in range(per_class) for i, action in enumerate(ACTIONS)]
+    items = [(action, number) for number in numbers for action in actions]
     return in_parallel(draw, items, workers, "drawing")
