@@ -132,6 +132,22 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
         sink_for(tmp_path / "file")
 
 
+@pytest.mark.parametrize("there_before", [False, True])
+def test_a_run_that_came_to_nothing_is_not_in_the_way_of_the_next(
+    tmp_path: Path, there_before: bool
+) -> None:
+    folder = tmp_path / "record"
+    if there_before:
+        folder.mkdir()
+    for _ in range(2):
+        sink = sink_for(folder)
+        assert (folder / RUN).is_file()
+        sink.close()
+        sink.close()
+        assert folder.exists() == there_before
+        assert not there_before or not any(folder.iterdir())
+
+
 def sample(number: int) -> Sample:
     image = np.zeros((3, 16, 16), np.float32)
     return Sample("a", number, number / 5, None, image, predicts=True)

@@ -34,7 +34,8 @@ class RecordSink(Sink):
     """Records rounds, predictions and events in a new folder.
 
     When `max_bytes` are reached, or the disk is full, it says so and records no more: what is
-    there can be replayed.
+    there can be replayed. A run that came to nothing, as where the engine cannot be opened, leaves
+    no folder behind that would be in the way of the next.
 
     Args:
         folder: made; it must be empty where it exists.
@@ -57,6 +58,8 @@ class RecordSink(Sink):
         self._left = max_bytes
         self._offset = 0  # in FRAMES
         self._expected = 0  # number of the next round
+        self._is_empty = True
+        self._made_folder = not folder.exists()
         try:
             folder.mkdir(parents=True, exist_ok=True)
             check_is_new(folder)
@@ -85,6 +88,11 @@ class RecordSink(Sink):
         """Close the files."""
         for file in self._files.values():
             file.close()
+        if self._files and self._is_empty:
+            for name in (RUN, *self._files):
+                (self._folder / name).unlink()
+            if self._made_folder:
+                self._folder.rmdir()
         self._files = {}
 
     def _keep(self, current: Round) -> None:
@@ -114,6 +122,7 @@ class RecordSink(Sink):
         written = 0
         while written < len(content):
             written += self._files[name].write(content[written:])
+            self._is_empty = False
         self._left -= len(content)
 
     def _give_up(self, why: str) -> None:

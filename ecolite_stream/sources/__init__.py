@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from ecolite_stream.errors import SourceError
-from ecolite_stream.sources.base import Source
+from ecolite_stream.sources.base import WAIT_S, Source
 from ecolite_stream.sources.camera import CameraSource
 from ecolite_stream.sources.container import ContainerSource
 from ecolite_stream.sources.file import FileSource, check_file
@@ -49,8 +49,8 @@ def open_source(
     name: str | None = None,
     realtime: bool = False,
     end_is_worth_a_warning: bool = True,
-    open_timeout_s: float = 10.0,
-    read_timeout_s: float = 10.0,
+    open_timeout_s: float = WAIT_S,
+    read_timeout_s: float = WAIT_S,
 ) -> Source:
     """Open whatever a user names on a command line.
 
@@ -84,7 +84,7 @@ def check_spec(spec: str) -> None:
 
 
 def _opener(
-    spec: str, name: str, open_timeout_s: float = 10.0, read_timeout_s: float = 10.0
+    spec: str, name: str, open_timeout_s: float = WAIT_S, read_timeout_s: float = WAIT_S
 ) -> Callable[[], Source]:
     if not spec:
         raise SourceError(

@@ -8,6 +8,9 @@ from typing import Protocol
 
 from ecolite_stream.types import Frame
 
+WAIT_S = 10.0
+"""How long a source may take to open, or to give more, unless it is told otherwise."""
+
 
 class Source(Protocol):
     """An iterator of frames, and a context manager that closes itself.

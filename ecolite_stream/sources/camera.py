@@ -13,6 +13,7 @@ import av
 from av.error import FFmpegError
 
 from ecolite_stream.errors import SourceError
+from ecolite_stream.sources.base import WAIT_S
 from ecolite_stream.sources.container import ContainerSource, Input, open_container
 from ecolite_stream.sources.failures import camera_problems, source_error
 
@@ -61,8 +62,8 @@ class CameraSource(ContainerSource):
         name: str | None = None,
         system: CameraSystem | None = None,
         clock: Callable[[], float] = time.monotonic,
-        open_timeout_s: float = 10.0,
-        read_timeout_s: float = 10.0,
+        open_timeout_s: float = WAIT_S,
+        read_timeout_s: float = WAIT_S,
     ) -> None:
         """Args:
         number: 0 for the first camera.

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ecolite_stream.errors import SourceError
+from ecolite_stream.sources.base import WAIT_S
 from ecolite_stream.sources.container import ContainerSource, Input, open_container
 from ecolite_stream.sources.failures import URL_PROBLEMS
 from ecolite_stream.sources.redact import redact_url
@@ -41,8 +42,8 @@ class UrlSource(ContainerSource):
         url: str,
         *,
         name: str | None = None,
-        open_timeout_s: float = 10.0,
-        read_timeout_s: float = 10.0,
+        open_timeout_s: float = WAIT_S,
+        read_timeout_s: float = WAIT_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Args:
