@@ -74,7 +74,8 @@ def _memory(config: StreamConfig, bundle: Bundle) -> str:
     if policy != "window":
         return f"{segments} frames ({policy}), {state.samples_per_prediction} of them new"
     span_s = config.memory.span_s or bundle.spec.clip_seconds
-    return f"{segments} frames over {span_s:.3g} s"
+    looks_per_s = state.samples_per_prediction / config.every_s
+    return f"{segments} frames over {span_s:.3g} s, {looks_per_s:.3g} frames/s encoded"
 
 
 def _shared(config: StreamConfig, bundle: Bundle, names: Sequence[str]) -> str:

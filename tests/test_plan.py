@@ -56,7 +56,7 @@ def test_a_line_for_each_stream_and_one_for_all(check: Check, tmp_path: Path) ->
         },
     )
     code, out, err = check("--config", path)
-    every = "a label every 0.5 s from 8 frames over 1.6 s"
+    every = "a label every 0.5 s from 8 frames over 1.6 s, 10 frames/s encoded"
     assert (code, err) == (0, [])
     assert out == [
         f"{film}: a recording; {every}",

@@ -1,10 +1,11 @@
 """How many cameras a machine sustains: one process for all of them against one process for each.
 
 A camera is a 320x240 H.264 video at 25 frames a second, decoded for real, shown at its own pace and
-treated as live: what cannot be kept up with is dropped. It is sustained if it is labelled twice a
-second all the time.
+treated as live: what cannot be kept up with is dropped. It is sustained if it is labelled as often
+as asked for, all the time.
 
-python -m ecolite_stream.bench.streams BUNDLE ENGINE VIDEO CAMERAS     one process; waits for a line
+python -m ecolite_stream.bench.streams BUNDLE ENGINE VIDEO EVERY_S CAMERAS
+                                                        one process; waits for a line
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import numpy as np
 from ecolite_stream.bench.peak import peak_mb
 from ecolite_stream.bench.process_tree import cpu_s
 from ecolite_stream.bundle import read_bundle
+from ecolite_stream.config import StreamConfig
 from ecolite_stream.engines import Engine, open_engine
 from ecolite_stream.errors import EcoliteError
 from ecolite_stream.pipeline import Pipeline
@@ -37,11 +39,34 @@ from ecolite_stream.types import Frame, Prediction
 
 SIZE = "320x240"
 FPS = 25
-EVERY_S = 0.5
 ENOUGH = 0.95
 """Share of the labels due that a sustained camera gets."""
 MOST_LATE_S = 1.0
 """How much later than it should a sustained camera's video may end: its decoding keeps up."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What each camera asks for.
+
+    Attributes:
+        bundle: the model's folder.
+        engine: its name.
+        video: what every camera sees.
+        video_s: how long it is, in seconds.
+        every_s: seconds between two labels.
+    """
+
+    bundle: Path
+    engine: str
+    video: Path
+    video_s: float
+    every_s: float = 0.5
+
+    def command(self, cameras: int) -> list[str]:
+        """What watches so many cameras in a process of its own."""
+        what = (self.bundle, self.engine, self.video, self.every_s, cameras)
+        return [sys.executable, "-m", __name__, *map(str, what)]
 
 
 @dataclass(frozen=True)
@@ -63,9 +88,9 @@ class Outcome:
     cpu_s: float = 0.0
     peak_mb: float | None = None
 
-    def sustained(self, video_s: float) -> bool:
+    def sustained(self, load: Load) -> bool:
         """Whether every camera was labelled all the time."""
-        due = int(video_s / EVERY_S) - 1
+        due = int(load.video_s / load.every_s) - 1
         return min(self.labels) >= ENOUGH * due and self.late_s <= MOST_LATE_S
 
 
@@ -151,7 +176,9 @@ class Measured:
         self._close()
 
 
-def run_cameras(bundle_path: Path, engine: str, video: Path, cameras: int) -> Outcome:
+def run_cameras(
+    bundle_path: Path, engine: str, video: Path, every_s: float, cameras: int
+) -> Outcome:
     """Watch so many cameras in this process."""
     bundle = read_bundle(bundle_path)
     start = _Start(video)
@@ -164,7 +191,8 @@ def run_cameras(bundle_path: Path, engine: str, video: Path, cameras: int) -> Ou
         opened.append(Measured(open_engine(engine, bundle)))
         return opened[0]
 
-    Pipeline(streams, open_measured, bundle.spec, [sink]).run()
+    config = StreamConfig(every_s=every_s)
+    Pipeline(streams, open_measured, bundle.spec, [sink], config).run()
     taken_s = time.monotonic() - (start.started_s or 0.0)
     with FileSource(video) as source:
         video_s = sum(1 for _ in source) / FPS
@@ -177,21 +205,18 @@ def run_cameras(bundle_path: Path, engine: str, video: Path, cameras: int) -> Ou
     )
 
 
-def run_processes(
-    bundle_path: Path, engine: str, video: Path, cameras_each: Sequence[int]
-) -> Outcome:
+def run_processes(load: Load, cameras_each: Sequence[int]) -> Outcome:
     """Watch cameras in processes of their own, which begin together.
 
     Raises:
         EcoliteError: one of them failed.
     """
-    command = [sys.executable, "-m", __name__, str(bundle_path), engine, str(video)]
     processes: list[subprocess.Popen[str]] = []
     try:
         for cameras in cameras_each:
             processes.append(
                 subprocess.Popen(
-                    [*command, str(cameras)],
+                    load.command(cameras),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     text=True,
@@ -235,20 +260,14 @@ def most_sustained(try_count: Callable[[int], bool], most: int) -> int:
 
 
 def compare(
-    bundle_path: Path,
-    engine: str,
-    video: Path,
-    video_s: float,
+    load: Load,
     most: int,
     on_trial: Callable[[str, int], object] = lambda processes, cameras: None,
 ) -> dict[str, tuple[int, Outcome]]:
     """(cameras sustained, how it went for them) in one process, and with one process each.
 
     Args:
-        bundle_path: the model.
-        engine: its name.
-        video: what every camera sees.
-        video_s: how long it is, in seconds.
+        load: what each camera asks for.
         most: cameras to try.
         on_trial: is told of each trial before it begins: `one` or `one each`, and the cameras.
 
@@ -261,8 +280,8 @@ def compare(
 
         def holds(count: int) -> bool:
             on_trial(name, count)
-            outcomes[count] = run_processes(bundle_path, engine, video, processes_for(count))
-            return outcomes[count].sustained(video_s)
+            outcomes[count] = run_processes(load, processes_for(count))
+            return outcomes[count].sustained(load)
 
         count = most_sustained(holds, most)
         return count, outcomes[max(1, count)]
@@ -281,5 +300,8 @@ def what_counts(most: int) -> str:
 
 if __name__ == "__main__":
     logging.disable(logging.WARNING)  # what is dropped under overload is what is measured
-    outcome = run_cameras(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]))
+    bundle_folder, engine_name, video_path, seconds, count = sys.argv[1:]
+    outcome = run_cameras(
+        Path(bundle_folder), engine_name, Path(video_path), float(seconds), int(count)
+    )
     print(json.dumps(asdict(outcome)))

@@ -9,6 +9,7 @@ import pytest
 
 from ecolite_stream.bench import streams
 from ecolite_stream.bench.streams import (
+    Load,
     Outcome,
     most_sustained,
     run_processes,
@@ -42,15 +43,22 @@ def test_the_search_finds_the_greatest_count(limit: int) -> None:
     ],
 )
 def test_what_is_sustained(labels: tuple[int, ...], late_s: float, expected: bool) -> None:
-    assert Outcome(labels, late_s, 100).sustained(video_s=8) is expected
+    load = Load(Path("b"), "auto", Path("v"), video_s=8)
+    assert Outcome(labels, late_s, 100).sustained(load) is expected
+
+
+def test_a_camera_may_ask_for_more_labels() -> None:
+    load = Load(Path("b"), "auto", Path("v"), video_s=8, every_s=0.25)
+    assert not Outcome((16, 16), 0.2, 100).sustained(load)
+    assert Outcome((31, 30), 0.2, 100).sustained(load)
 
 
 def test_cameras_of_two_processes(bundle: Bundle, tmp_path: Path) -> None:
     video = tmp_path / "camera.mp4"
     write_camera_video(video, 1.2)
-    outcome = run_processes(bundle.path, "auto", video, [2, 1])
+    outcome = run_processes(Load(bundle.path, "auto", video, 1.2, every_s=0.25), [2, 1])
     assert len(outcome.labels) == 3
-    assert all(1 <= labels <= 2 for labels in outcome.labels)
+    assert all(1 <= labels <= 4 for labels in outcome.labels)
     assert outcome.latency_ms > 0
     assert outcome.cpu_s > 0
     assert outcome.peak_mb is None or outcome.peak_mb > 10
@@ -67,14 +75,13 @@ def test_what_an_engine_has_in_another_process_counts(bundle: Bundle) -> None:
 def test_each_trial_is_told_before_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[object] = []
 
-    def run(path: Path, engine: str, video: Path, processes: list[int]) -> Outcome:
+    def run(load: Load, processes: list[int]) -> Outcome:
         told.append(processes)
         sustained = sum(processes) <= len(processes) + 1
         return Outcome((16,), 0.0 if sustained else 9.0, 100)
 
     monkeypatch.setattr(streams, "run_processes", run)
-    found = streams.compare(
-        Path("b"), "auto", Path("v"), 8, 2, lambda name, count: told.append((name, count))
-    )
+    load = Load(Path("b"), "auto", Path("v"), 8)
+    found = streams.compare(load, 2, lambda name, count: told.append((name, count)))
     assert {name: count for name, (count, _) in found.items()} == {"one": 2, "one each": 2}
     assert told == [("one", 1), [1], ("one", 2), [2], ("one each", 1), [1], ("one each", 2), [1, 1]]

@@ -14,6 +14,7 @@ from ecolite_stream.bench.drawing.plots import Bar, bar_figure
 from ecolite_stream.bench.report import Report, Scope, Table
 from ecolite_stream.bench.shared import BUNDLE, ENGINE, Output, publish, reported
 from ecolite_stream.bundle import demo_bundle_path, read_bundle
+from ecolite_stream.config import SHORTEST_EVERY_S
 
 
 def _tell(processes: str, cameras: int) -> None:
@@ -27,14 +28,25 @@ def _tell(processes: str, cameras: int) -> None:
 @ENGINE
 @click.option("--seconds", type=click.FloatRange(3), default=8, show_default=True, help="A trial.")
 @click.option("--most", type=click.IntRange(1), default=64, show_default=True, help="Cameras.")
+@click.option(
+    "--every",
+    "every_s",
+    type=click.FloatRange(SHORTEST_EVERY_S, 1),
+    default=0.5,
+    show_default=True,
+    help="Seconds between the labels of a camera.",
+)
 @reported
-def streams(folder: Path | None, engine: str, seconds: float, most: int, output: Output) -> None:
+def streams(
+    folder: Path | None, engine: str, seconds: float, most: int, every_s: float, output: Output
+) -> None:
     """Find how many cameras this machine sustains, in one process and with one process each."""
     bundle = read_bundle(folder or demo_bundle_path())
     with tempfile.TemporaryDirectory() as scratch:
         video = Path(scratch) / "camera.mp4"
         streams_bench.write_camera_video(video, seconds)
-        found = streams_bench.compare(bundle.path, engine, video, seconds, most, _tell)
+        load = streams_bench.Load(bundle.path, engine, video, seconds, every_s)
+        found = streams_bench.compare(load, most, _tell)
     rows = [
         (
             name,
@@ -58,14 +70,15 @@ def streams(folder: Path | None, engine: str, seconds: float, most: int, output:
         streams_bench.what_counts(most),
         "processor: time on all cores, of a process or all of them, for a second of one camera.",
     )
-    table = Table("Cameras, 320x240, 25 frames and 2 labels a second", columns, rows, notes)
+    title = f"Cameras, 320x240, 25 frames and {1 / every_s:.3g} labels a second"
+    table = Table(title, columns, rows, notes)
     results = {name: {"cameras": n, **dataclasses.asdict(o)} for name, (n, o) in found.items()}
     bars = [Bar(name, count, str(count)) for name, count, *_ in rows]
     report = Report(
         "streams",
         [bundle],
         Scope("no data set: a drawn video", len(rows), len(rows), "arrangements"),
-        {"seconds": seconds, "most": most, "engine": engine},
+        {"seconds": seconds, "every_s": every_s, "most": most, "engine": engine},
         [table],
         results,
         {"cameras.png": bar_figure("Cameras sustained, by number of processes", bars)},
