@@ -4,8 +4,7 @@ A camera is a 320x240 H.264 video at 25 frames a second, decoded for real, shown
 treated as live: what cannot be kept up with is dropped. It is sustained if it is labelled as often
 as asked for, all the time.
 
-python -m ecolite_stream.bench.streams BUNDLE ENGINE VIDEO EVERY_S CAMERAS
-                                                        one process; waits for a line
+python -m ecolite_stream.bench.streams LOAD CAMERAS     one process; LOAD is JSON; waits for a line
 """
 
 from __future__ import annotations
@@ -55,6 +54,7 @@ class Load:
         video: what every camera sees.
         video_s: how long it is, in seconds.
         every_s: seconds between two labels.
+        precision: what the engine computes in; None is its own default.
     """
 
     bundle: Path
@@ -62,11 +62,18 @@ class Load:
     video: Path
     video_s: float
     every_s: float = 0.5
+    precision: str | None = None
 
     def command(self, cameras: int) -> list[str]:
         """What watches so many cameras in a process of its own."""
-        what = (self.bundle, self.engine, self.video, self.every_s, cameras)
-        return [sys.executable, "-m", __name__, *map(str, what)]
+        words = json.dumps(asdict(self), default=str)
+        return [sys.executable, "-m", __name__, words, str(cameras)]
+
+    @classmethod
+    def from_json(cls, words: str) -> Load:
+        """The one that a `command` carries."""
+        facts = json.loads(words)
+        return cls(**{**facts, "bundle": Path(facts["bundle"]), "video": Path(facts["video"])})
 
 
 @dataclass(frozen=True)
@@ -176,29 +183,25 @@ class Measured:
         self._close()
 
 
-def run_cameras(
-    bundle_path: Path, engine: str, video: Path, every_s: float, cameras: int
-) -> Outcome:
+def run_cameras(load: Load, cameras: int) -> Outcome:
     """Watch so many cameras in this process."""
-    bundle = read_bundle(bundle_path)
-    start = _Start(video)
+    bundle = read_bundle(load.bundle)
+    start = _Start(load.video)
     names = [f"camera {number}" for number in range(cameras)]
     streams = [StreamInput(name, functools.partial(start.open, name)) for name in names]
     sink = _Collected()
     opened: list[Measured] = []
 
     def open_measured() -> Measured:
-        opened.append(Measured(open_engine(engine, bundle)))
+        opened.append(Measured(open_engine(load.engine, bundle, precision=load.precision)))
         return opened[0]
 
-    config = StreamConfig(every_s=every_s)
+    config = StreamConfig(every_s=load.every_s)
     Pipeline(streams, open_measured, bundle.spec, [sink], config).run()
     taken_s = time.monotonic() - (start.started_s or 0.0)
-    with FileSource(video) as source:
-        video_s = sum(1 for _ in source) / FPS
     return Outcome(
         tuple(sorted(sink.labels[name] for name in names)),
-        taken_s - video_s,
+        taken_s - load.video_s,
         float(np.percentile(sink.latencies_ms or [np.inf], 95)),
         opened[0].cpu_s - start.started_cpu_s,
         opened[0].peak_mb,
@@ -300,8 +303,5 @@ def what_counts(most: int) -> str:
 
 if __name__ == "__main__":
     logging.disable(logging.WARNING)  # what is dropped under overload is what is measured
-    bundle_folder, engine_name, video_path, seconds, count = sys.argv[1:]
-    outcome = run_cameras(
-        Path(bundle_folder), engine_name, Path(video_path), float(seconds), int(count)
-    )
+    outcome = run_cameras(Load.from_json(sys.argv[1]), int(sys.argv[2]))
     print(json.dumps(asdict(outcome)))

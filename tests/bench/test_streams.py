@@ -53,6 +53,11 @@ def test_a_camera_may_ask_for_more_labels() -> None:
     assert Outcome((31, 30), 0.2, 100).sustained(load)
 
 
+def test_a_process_is_told_the_whole_load() -> None:
+    load = Load(Path("b"), "openvino", Path("v"), 8, 0.25, "bf16")
+    assert Load.from_json(load.command(3)[-2]) == load
+
+
 def test_cameras_of_two_processes(bundle: Bundle, tmp_path: Path) -> None:
     video = tmp_path / "camera.mp4"
     write_camera_video(video, 1.2)

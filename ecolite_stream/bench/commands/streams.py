@@ -12,9 +12,10 @@ import click
 from ecolite_stream.bench import streams as streams_bench
 from ecolite_stream.bench.drawing.plots import Bar, bar_figure
 from ecolite_stream.bench.report import Report, Scope, Table
-from ecolite_stream.bench.shared import BUNDLE, ENGINE, Output, publish, reported
+from ecolite_stream.bench.shared import BUNDLE, ENGINE, PRECISION, Output, publish, reported
 from ecolite_stream.bundle import demo_bundle_path, read_bundle
 from ecolite_stream.config import SHORTEST_EVERY_S
+from ecolite_stream.engines import choose_engine
 
 
 def _tell(processes: str, cameras: int) -> None:
@@ -26,6 +27,7 @@ def _tell(processes: str, cameras: int) -> None:
 @click.command()
 @BUNDLE
 @ENGINE
+@PRECISION
 @click.option("--seconds", type=click.FloatRange(3), default=8, show_default=True, help="A trial.")
 @click.option("--most", type=click.IntRange(1), default=64, show_default=True, help="Cameras.")
 @click.option(
@@ -38,14 +40,21 @@ def _tell(processes: str, cameras: int) -> None:
 )
 @reported
 def streams(
-    folder: Path | None, engine: str, seconds: float, most: int, every_s: float, output: Output
+    folder: Path | None,
+    engine: str,
+    precision: str | None,
+    seconds: float,
+    most: int,
+    every_s: float,
+    output: Output,
 ) -> None:
     """Find how many cameras this machine sustains, in one process and with one process each."""
     bundle = read_bundle(folder or demo_bundle_path())
+    choose_engine(engine, bundle, precision=precision)  # or it is said here, once
     with tempfile.TemporaryDirectory() as scratch:
         video = Path(scratch) / "camera.mp4"
         streams_bench.write_camera_video(video, seconds)
-        load = streams_bench.Load(bundle.path, engine, video, seconds, every_s)
+        load = streams_bench.Load(bundle.path, engine, video, seconds, every_s, precision)
         found = streams_bench.compare(load, most, _tell)
     rows = [
         (
@@ -78,7 +87,13 @@ def streams(
         "streams",
         [bundle],
         Scope("no data set: a drawn video", len(rows), len(rows), "arrangements"),
-        {"seconds": seconds, "every_s": every_s, "most": most, "engine": engine},
+        {
+            "seconds": seconds,
+            "every_s": every_s,
+            "most": most,
+            "engine": engine,
+            "precision": precision,
+        },
         [table],
         results,
         {"cameras.png": bar_figure("Cameras sustained, by number of processes", bars)},
