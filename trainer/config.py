@@ -40,7 +40,7 @@ class DataConfig:
             `$VARIABLES` are expanded.
         figures_per_class: drawn figures that are added to the training set, a class; 0 is none.
         figures_per_epoch: how many of them an epoch shows, a class, in turn; None shows all.
-        idle_figures: drawn figures of `idle` beyond those: people who only stand, and empty places.
+        idle_figures: drawn figures of `idle` beyond those, most of them people who fidget.
         idle_figures_per_epoch: how many of them an epoch shows, in turn; None shows all.
         idle_label: adds this class, in which nothing happens: stills and empty scenes made from
             the training clips; None adds none.

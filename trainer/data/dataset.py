@@ -93,7 +93,7 @@ def load_dataset(config: TrainConfig) -> Dataset:
         in_turn.append((figures, per_epoch * len(ACTIONS)))
     if data.idle_figures:
         first = data.figures_per_class
-        figures = draw(range(first, first + data.idle_figures), ["idle"])
+        figures = draw(range(first, first + data.idle_figures), ["idle"], restless=True)
         in_turn.append((figures, data.idle_figures_per_epoch or len(figures)))
     filmed = real * config.augmentation.windows_per_clip
     everything = [*filmed, *validation, *(clip for clips, _ in in_turn for clip in clips)]
@@ -280,17 +280,25 @@ def labelled_files(folders: Sequence[str]) -> list[ClipFile]:
 
 
 def draw_clips(
-    numbers: Sequence[int], actions: Sequence[str], *, short_side: int, seed: int, workers: int
+    numbers: Sequence[int],
+    actions: Sequence[str],
+    *,
+    short_side: int,
+    seed: int,
+    workers: int,
+    restless: bool = False,
 ) -> list[Clip]:
     """Clips of drawn figures, for training without any download.
 
     Each of these `numbers` of an action is another figure, the same whatever else is drawn.
+    restless: as in `draw_clip`.
     """
 
     def draw(item: tuple[str, int]) -> Clip:
         action, number = item
         rng = np.random.default_rng([seed, ACTIONS.index(action), number])
-        frames = draw_clip(action, int(rng.integers(40, 80)), rng, fps=FIGURE_FPS)
+        length = int(rng.integers(40, 80))
+        frames = draw_clip(action, length, rng, fps=FIGURE_FPS, restless=restless)
         frames = np.stack([shrink(frame, short_side) for frame in frames])
         return HeldClip(f"{action}/figure{number:03d}", action, frames, FIGURE_FPS)
 

@@ -19,7 +19,16 @@ import numpy.typing as npt
 
 from ecolite_stream.errors import ConfigError
 from trainer.figures.bodies import Looks, Person, View, random_looks
-from trainer.figures.poses import ACTIONS, MOTIONS, Motion, Stage, odd_pose, perform, standing
+from trainer.figures.poses import (
+    ACTIONS,
+    MOTIONS,
+    Motion,
+    Stage,
+    fidgeting,
+    odd_pose,
+    perform,
+    standing,
+)
 from trainer.figures.scenes import Image, paint_scene
 
 Track = list[tuple[float, float, str]]
@@ -61,23 +70,31 @@ def draw_clip(
     *,
     fps: float = 25.0,
     size: tuple[int, int] = (180, 144),
+    restless: bool = False,
 ) -> npt.NDArray[np.uint8]:
     """One of `ACTIONS`, by a person, in a place and in a manner that chance chooses.
 
     size is (width, height) in pixels. Gives (num_frames, height, width, 3) uint8 BGR. Half of the
-    `idle` clips show a standing person, a quarter an odd still pose, a quarter nobody. The same
-    seed gives the same person and place whatever the action is.
+    `idle` clips show a standing person, a quarter an odd still pose, a quarter nobody; where they
+    are to be restless, two thirds show one who fidgets, and the others those. The same seed gives the same person and place whatever the action is.
     Raises ConfigError for an unknown action, fewer than one frame or a size below 16 pixels.
     """
     check_action(action, num_frames, fps)
     scene = _random_set(size, fps, rng)
-    motion = MOTIONS[action]
-    if action == "idle":
-        kind = rng.random()
-        if kind < 0.25:
-            return _film(scene, repeat(scene.view.background, num_frames), num_frames, rng)
-        motion = standing(rng) if kind < 0.75 else odd_pose(rng)
+    motion = _idling(restless, rng) if action == "idle" else MOTIONS[action]
+    if motion is None:
+        return _film(scene, repeat(scene.view.background, num_frames), num_frames, rng)
     return _play(scene, [(motion, num_frames)], rng)
+
+
+def _idling(restless: bool, rng: np.random.Generator) -> Motion | None:
+    """What a person does who does nothing; None if nobody is there."""
+    if restless and rng.random() < 2 / 3:
+        return fidgeting(rng)
+    kind = rng.random()
+    if kind < 0.25:
+        return None
+    return standing(rng) if kind < 0.75 else odd_pose(rng)
 
 
 def draw_sequence(

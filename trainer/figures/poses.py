@@ -228,6 +228,12 @@ def standing(rng: np.random.Generator) -> Motion:
     return replace(MOTIONS["idle"], side_view=bool(rng.random() < 0.4), unrest=unrest)
 
 
+def fidgeting(rng: np.random.Generator) -> Motion:
+    """An `idle` person who moves as much as one who does nothing ever may, and often sideways."""
+    unrest = rng.uniform(2.0, 5.0)
+    return replace(MOTIONS["idle"], side_view=bool(rng.random() < 0.6), unrest=unrest)
+
+
 @dataclass(frozen=True)
 class Stage:
     """Where a performance happens: frames a second, the borders in pixels, a person's height."""
