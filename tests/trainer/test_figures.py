@@ -38,9 +38,9 @@ def run_command(arguments: Sequence[str | Path]) -> int:
     return code
 
 
-def changed(action: str, seed: int) -> float:
+def changed(action: str, seed: int, *, restless: bool = False) -> float:
     """The share of pixels that differ clearly from those of a fifth of a second before."""
-    frames = draw_clip(action, 21, rng(seed)).mean(3)
+    frames = draw_clip(action, 21, rng(seed), restless=restless).mean(3)
     return float((np.abs(frames[5:] - frames[:-5]) > 40).mean())
 
 
@@ -71,6 +71,12 @@ def test_idle_stands_out_by_stillness() -> None:
     mean = {action: np.mean([changed(action, seed) for seed in range(5)]) for action in ACTIONS}
     busy = {action: energy for action, energy in mean.items() if action != "idle"}
     assert mean["idle"] < 0.25 * min(busy.values()), mean
+
+
+def test_restless_idling_moves_more_than_other_idling() -> None:
+    seeds = range(12)
+    idle = np.mean([changed("idle", seed) for seed in seeds])
+    assert np.mean([changed("idle", seed, restless=True) for seed in seeds]) > 1.5 * idle
 
 
 @pytest.mark.parametrize("action", ACTIONS)

@@ -76,7 +76,8 @@ def draw_clip(
 
     size is (width, height) in pixels. Gives (num_frames, height, width, 3) uint8 BGR. Half of the
     `idle` clips show a standing person, a quarter an odd still pose, a quarter nobody; where they
-    are to be restless, two thirds show one who fidgets, and the others those. The same seed gives the same person and place whatever the action is.
+    are to be restless, two thirds show one who fidgets, and the others those. The same seed gives
+    the same person and place whatever the action is.
     Raises ConfigError for an unknown action, fewer than one frame or a size below 16 pixels.
     """
     check_action(action, num_frames, fps)
