@@ -151,6 +151,20 @@ def _samples_per_prediction(num_segments: int, segment_s: float, every_s: float)
     return most
 
 
+def thrifty_every_s(num_segments: int, span_s: float, every_s: float) -> float | None:
+    """A period beside `every_s` for which a window needs no more than a frame a segment.
+
+    It is a multiple of the segment's length: predictions then share all their frames.
+
+    Returns:
+        The nearest, in seconds; None if it is more than a quarter off, or spares next to nothing.
+    """
+    segment_s = span_s / num_segments
+    thrifty_s = max(1, round(every_s / segment_s - _ROUNDING_S)) * segment_s
+    spares = segment_s / WindowMemory(num_segments, span_s, every_s).sample_period_s > 1.2
+    return thrifty_s if spares and abs(thrifty_s - every_s) <= every_s / 4 else None
+
+
 class _BlockMemory(ABC):
     """What the paper and pyramid policies share: blocks, and what they would hold without a hole.
 

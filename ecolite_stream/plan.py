@@ -10,6 +10,7 @@ from ecolite_stream.bundle import Bundle, demo_bundle_path, read_bundle
 from ecolite_stream.config import StreamConfig
 from ecolite_stream.engines import choose_engine
 from ecolite_stream.errors import ConfigError, SourceError
+from ecolite_stream.memory import thrifty_every_s
 from ecolite_stream.metrics import parse_address
 from ecolite_stream.naming import NamedSource, named_source
 from ecolite_stream.pipeline import stream_names
@@ -97,7 +98,17 @@ def _shared(config: StreamConfig, bundle: Bundle, names: Sequence[str]) -> str:
         if address is not None:
             host, port = parse_address(address)
             parts.append(f"{what} at {host}:{port}")
-    return "all streams: " + "; ".join(parts)
+    return "all streams: " + "; ".join([*parts, *_advice(config, bundle)])
+
+
+def _advice(config: StreamConfig, bundle: Bundle) -> Iterator[str]:
+    """What would cost less."""
+    segments, span_s = bundle.spec.num_segments, config.memory.span_s or bundle.spec.clip_seconds
+    if config.memory.policy != "window":
+        return
+    if thrifty_s := thrifty_every_s(segments, span_s, config.every_s):
+        fewer = segments / span_s
+        yield f"every_s {thrifty_s:.3g} would do with {fewer:.3g} frames/s encoded a stream"
 
 
 def _outputs(config: StreamConfig, names: Sequence[str]) -> Iterator[str]:

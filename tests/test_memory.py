@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecolite_stream.errors import ConfigError
-from ecolite_stream.memory import POLICIES, Memory, Remembered, make_memory, pyramid_shares
+from ecolite_stream.memory import (
+    POLICIES,
+    Memory,
+    Remembered,
+    make_memory,
+    pyramid_shares,
+    thrifty_every_s,
+)
 from ecolite_stream.sampling import Ticker, nearest, segment_times
 
 
@@ -69,6 +76,22 @@ def test_window_samples_so_that_the_newest_is_fresh() -> None:
     ]:
         memory = make_memory("window", 4, span_s, every_s)
         assert memory.sample_period_s == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("every_s", "expected"),
+    [
+        (0.5, 0.4),  # 10 frames a second are 5
+        (0.25, 0.2),
+        (0.55, 0.6),
+        (0.4, None),  # is such a period itself
+        (2.0, None),
+        (0.3, None),  # 0.2 and 0.4 are too far off
+        (0.05, None),
+    ],
+)
+def test_a_period_that_shares_all_frames(every_s: float, expected: float | None) -> None:
+    assert thrifty_every_s(8, 1.6, every_s) == (expected and pytest.approx(expected))
 
 
 def test_paper_is_algorithm_1() -> None:

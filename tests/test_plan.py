@@ -68,9 +68,16 @@ def test_a_line_for_each_stream_and_one_for_all(check: Check, tmp_path: Path) ->
         f"yard (camera:1): live, opened again when lost; {every}",
         f"all streams: bundle {demo_bundle_path()}, 11 labels; engine openvino; predictions to "
         f"stdout; all to {log}; events to https://host/hook; metrics at 127.0.0.1:9464; "
-        "page at 0.0.0.0:8080",
+        "page at 0.0.0.0:8080; every_s 0.4 would do with 5 frames/s encoded a stream",
     ]
     assert not log.exists()
+
+
+@pytest.mark.parametrize("more", ["every_s: 0.4", "every_s: 2", "memory: {policy: paper}"])
+def test_what_costs_little_already_needs_no_advice(check: Check, tmp_path: Path, more: str) -> None:
+    code, out, _ = check("--config", write(tmp_path, {"c.yaml": f"source: pattern\n{more}"}))
+    assert code == 0
+    assert "would do" not in out[1]
 
 
 def test_every_sink_is_named_and_none_is_opened(check: Check, tmp_path: Path) -> None:
@@ -85,10 +92,10 @@ def test_every_sink_is_named_and_none_is_opened(check: Check, tmp_path: Path) ->
     )
     code, out, err = check("--config", path)
     assert (code, err) == (0, [])
-    assert out[1].endswith(
+    assert (
         f"predictions to stdout; events to mqtt://broker; clips to {tmp_path}/a/clips; "
         f"videos to {tmp_path}/v.mp4; a record to {tmp_path}/record"
-    )
+    ) in out[1]
     assert [entry.name for entry in tmp_path.iterdir()] == ["c.yaml"]
 
 
