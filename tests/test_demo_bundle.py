@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+
 import pytest
 
 from ecolite_stream.bundle import demo_bundle_path, read_bundle
@@ -10,6 +13,7 @@ from ecolite_stream.engines.check import check_engine
 from tests.conftest import ROOT
 from trainer.config import load_train_config
 from trainer.figures import ACTIONS
+from trainer.state import first_difference
 
 
 def test_it_knows_ten_actions_and_idle() -> None:
@@ -19,11 +23,10 @@ def test_it_knows_ten_actions_and_idle() -> None:
 def test_it_was_trained_with_the_committed_configuration() -> None:
     trained = read_bundle(demo_bundle_path()).spec.training["config"]
     config = load_train_config(ROOT / "configs" / "train" / "demo.yaml")
-    for key in ("arch", "num_segments", "width", "epochs", "batch_size", "lr", "seed"):
-        assert trained[key] == getattr(config, key), key
-    assert trained["preprocessing"]["image_size"] == config.preprocessing.image_size
-    assert trained["augmentation"]["scales"] == list(config.augmentation.scales)
-    assert trained["data"]["figures_per_class"] == config.data.figures_per_class
+    assert trained["epochs"] == config.epochs
+    # The weights that it began with may lie anywhere.
+    anywhere = dataclasses.replace(config, init_checkpoint=Path(trained["init_checkpoint"]))
+    assert first_difference(trained, anywhere) is None
 
 
 @pytest.mark.parametrize("name", ["openvino", "mindspore"])
