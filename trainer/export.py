@@ -126,7 +126,8 @@ def add_planar(folder: Path, planar: Sequence[Graph] = PLANAR) -> Bundle:
 def shareable(facts: Any) -> Any:
     """Facts of a training without the folders of its machine: absolute paths become names."""
     if isinstance(facts, Mapping):
-        return {key: shareable(value) for key, value in facts.items()}
+        kept = ("split_pattern",)  # no path, though it may begin like one
+        return {k: value if k in kept else shareable(value) for k, value in facts.items()}
     if isinstance(facts, list | tuple):
         return [shareable(value) for value in facts]
     return Path(facts).name if isinstance(facts, str) and Path(facts).is_absolute() else facts
