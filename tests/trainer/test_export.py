@@ -13,7 +13,7 @@ from ecolite_stream.engines.check import DISAGREES, Outcome
 from ecolite_stream.errors import BundleError, ConfigError, EngineError
 from trainer import export
 from trainer.checkpoints import Checkpoint
-from trainer.export import check_engines, export_bundle, main, replace_folder, untrained
+from trainer.export import check_engines, export_bundle, main, replace_folder, shareable, untrained
 from trainer.network import NetworkConfig
 
 pytestmark = pytest.mark.timeout(300)
@@ -177,3 +177,16 @@ def test_an_unknown_device(tmp_path: Path) -> None:
     words = ["--untrained", "--device", "tpu", "--bundle", str(tmp_path / "bundle")]
     with pytest.raises(ConfigError, match="device is 'tpu'"):
         main.main(words, standalone_mode=False)
+
+
+def test_a_bundle_keeps_the_folders_of_its_maker_to_itself() -> None:
+    facts = {"output": "/home/me/run", "clips": ["/data/mine", "$DATA/clips"], "seed": 1}
+    nested = {"config": facts | {"split_pattern": "/([a-z]+)_"}}
+    assert shareable(nested) == {
+        "config": {
+            "output": "run",
+            "clips": ["mine", "$DATA/clips"],
+            "seed": 1,
+            "split_pattern": "/([a-z]+)_",
+        }
+    }
