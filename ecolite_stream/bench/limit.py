@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ecolite_stream.engines.openvino import infer, settings
+from ecolite_stream.engines.openvino import infer, settings, shared_core
 from ecolite_stream.types import FloatArray
 
 SIDE = 1536
@@ -46,7 +46,7 @@ def _openvino(precision: str) -> Product:
     left, right = _matrices()
     parameter = ops.parameter([SIDE, SIDE], np.float32)
     model = openvino.Model([ops.matmul(parameter, ops.constant(right), False, False)], [parameter])
-    compiled = openvino.Core().compile_model(model, "CPU", settings(precision))
+    compiled = shared_core(openvino).compile_model(model, "CPU", settings(precision))
     request: Any = compiled.create_infer_request()
     return lambda: infer(request, left)
 

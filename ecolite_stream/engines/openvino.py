@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from importlib.util import find_spec
 from typing import Any
 
@@ -11,6 +12,9 @@ from ecolite_stream.bundle import PLANAR_PARTS, Bundle, Graph
 from ecolite_stream.engines.base import Device, GraphEngine, Run, import_library, translated
 from ecolite_stream.errors import EngineError
 from ecolite_stream.types import FloatArray
+
+_CORES: dict[Any, Any] = {}
+_CORE_LOCK = threading.Lock()
 
 
 def settings(precision: str) -> dict[str, str]:
@@ -39,7 +43,7 @@ class OpenVinoEngine(GraphEngine):
     def _start(self, device: Device) -> None:
         openvino = import_library("openvino", "ecolite-stream[openvino]")
         with translated("engine openvino cannot start"):
-            self._core = openvino.Core()
+            self._core = shared_core(openvino)
             is_able = self.precision == "f32" or _has_bf16(self._core)
         if not is_able:  # OpenVINO would compute in float32 without a word
             raise EngineError(
@@ -68,7 +72,19 @@ def has_bf16() -> bool:
     """
     if find_spec("openvino") is None:
         return False
-    return _has_bf16(import_library("openvino", "ecolite-stream[openvino]").Core())
+    return _has_bf16(shared_core(import_library("openvino", "ecolite-stream[openvino]")))
+
+
+def shared_core(openvino: Any) -> Any:
+    """OpenVINO's core, one for as long as the process lives.
+
+    It gives the thread in which it begins a stack for signals, and where it ends, in whatever
+    thread, takes the memory of that stack away: the next signal would end the process.
+    """
+    with _CORE_LOCK:
+        if openvino not in _CORES:
+            _CORES[openvino] = openvino.Core()
+        return _CORES[openvino]
 
 
 def _has_bf16(core: Any) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import shutil
 import signal
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -101,21 +103,50 @@ def test_a_library_that_is_broken(
 def test_an_interruption_waits_until_an_engine_is_open(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done: list[Bundle] = []
+    opened: list[Engine] = []
 
     def open_slowly(bundle: Bundle, device: str | None, precision: str | None) -> Engine:
         signal.raise_signal(signal.SIGINT)
-        done.append(bundle)
-        return open_engine("auto", bundle)
+        opened.append(open_engine("auto", bundle))
+        return opened[0]
+
+    def open_and_close() -> str:
+        with contextlib.closing(open_engine("auto", bundle)) as engine:
+            return engine.name
 
     monkeypatch.setitem(engines._ENGINES, "slow", open_slowly)
     handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         open_engine("slow", bundle)
-    assert done == [bundle]
+    assert len(opened) == 1
+    opened[0].close()
     assert signal.getsignal(signal.SIGINT) is handler
     with ThreadPoolExecutor(1) as pool:  # other threads are never interrupted
-        assert pool.submit(open_engine, "auto", bundle).result().name in ENGINES
+        assert pool.submit(open_and_close).result() in ENGINES
+
+
+def test_a_signal_after_an_engine_ended_in_another_thread(bundle: Bundle) -> None:
+    """In a process of its own, which OpenVINO's core ended where it ended there itself."""
+    code = """
+import gc, signal, sys, threading
+from ecolite_stream.bundle import read_bundle
+from ecolite_stream.engines import open_engine
+
+held = [open_engine(sys.argv[1], read_bundle(sys.argv[2]))]
+
+def end():
+    held.pop().close()
+    gc.collect()
+
+thread = threading.Thread(target=end)
+thread.start()
+thread.join()
+signal.signal(signal.SIGINT, lambda *what: print("heard"))
+signal.raise_signal(signal.SIGINT)
+"""
+    words = [sys.executable, "-c", code, installed("openvino"), str(bundle.path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr
 
 
 def test_an_unknown_engine(bundle: Bundle) -> None:
