@@ -75,8 +75,8 @@ def _memory(config: StreamConfig, bundle: Bundle) -> str:
     if policy != "window":
         return f"{segments} frames ({policy}), {state.samples_per_prediction} of them new"
     span_s = config.memory.span_s or bundle.spec.clip_seconds
-    looks_per_s = state.samples_per_prediction / config.every_s
-    return f"{segments} frames over {span_s:.3g} s, {looks_per_s:.3g} frames/s encoded"
+    encoded_per_s = state.samples_per_prediction / config.every_s
+    return f"{segments} frames over {span_s:.3g} s, {encoded_per_s:.3g} frames/s encoded"
 
 
 def _shared(config: StreamConfig, bundle: Bundle, names: Sequence[str]) -> str:
@@ -103,12 +103,12 @@ def _shared(config: StreamConfig, bundle: Bundle, names: Sequence[str]) -> str:
 
 def _advice(config: StreamConfig, bundle: Bundle) -> Iterator[str]:
     """What would cost less."""
-    segments, span_s = bundle.spec.num_segments, config.memory.span_s or bundle.spec.clip_seconds
     if config.memory.policy != "window":
         return
+    segments, span_s = bundle.spec.num_segments, config.memory.span_s or bundle.spec.clip_seconds
     if thrifty_s := thrifty_every_s(segments, span_s, config.every_s):
-        fewer = segments / span_s
-        yield f"every_s {thrifty_s:.3g} would do with {fewer:.3g} frames/s encoded a stream"
+        encoded_per_s = segments / span_s
+        yield f"every_s {thrifty_s:.3g} would do with {encoded_per_s:.3g} frames/s encoded a stream"
 
 
 def _outputs(config: StreamConfig, names: Sequence[str]) -> Iterator[str]:

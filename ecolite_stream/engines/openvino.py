@@ -14,7 +14,8 @@ from ecolite_stream.errors import EngineError
 from ecolite_stream.types import FloatArray
 
 _CORES: dict[Any, Any] = {}
-_CORE_LOCK = threading.Lock()
+"""Module `openvino` -> its core: one, but for tests that put another in the module's place."""
+_CORES_LOCK = threading.Lock()
 
 
 def settings(precision: str) -> dict[str, str]:
@@ -81,7 +82,7 @@ def shared_core(openvino: Any) -> Any:
     It gives the thread in which it begins a stack for signals, and where it ends, in whatever
     thread, takes the memory of that stack away: the next signal would end the process.
     """
-    with _CORE_LOCK:
+    with _CORES_LOCK:
         if openvino not in _CORES:
             _CORES[openvino] = openvino.Core()
         return _CORES[openvino]

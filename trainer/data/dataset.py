@@ -76,25 +76,11 @@ def load_dataset(config: TrainConfig) -> Dataset:
             side empty.
         SourceError: a clip cannot be read.
     """
-    data = config.data
-    short_side = config.preprocessing.short_side
     real, validation, labels = read_lists(config) if config.train_list else _read_folders(config)
-    _tell_of_files(real + validation, data.cache_mb)
+    _tell_of_files(real + validation, config.data.cache_mb)
     if config.augmentation.window_s:  # then it is windows that it has to get right
         validation = [w for clip in validation for w in cut_windows(clip, config.clip_seconds)]
-    in_turn: list[tuple[Sequence[Clip], int]] = []
-    if data.idle_label:
-        stills = still_clips(real, data.idle_label, data.idle_stills)
-        in_turn.append((stills, data.idle_per_epoch or len(stills)))
-    draw = partial(draw_clips, short_side=short_side, seed=config.seed, workers=data.workers)
-    if data.figures_per_class:
-        figures = draw(range(data.figures_per_class), ACTIONS)
-        per_epoch = data.figures_per_epoch or data.figures_per_class
-        in_turn.append((figures, per_epoch * len(ACTIONS)))
-    if data.idle_figures:
-        first = data.figures_per_class
-        figures = draw(range(first, first + data.idle_figures), ["idle"], restless=True)
-        in_turn.append((figures, data.idle_figures_per_epoch or len(figures)))
+    in_turn = _shown_in_turn(config, real)
     filmed = real * config.augmentation.windows_per_clip
     everything = [*filmed, *validation, *(clip for clips, _ in in_turn for clip in clips)]
     others = sorted({clip.label for clip in everything} - set(labels))
@@ -105,6 +91,26 @@ def load_dataset(config: TrainConfig) -> Dataset:
             "other actions, or of none, into folders of their own beside it"
         )
     return Dataset(filmed, in_turn, validation, labels)
+
+
+def _shown_in_turn(config: TrainConfig, real: Sequence[Clip]) -> list[tuple[Sequence[Clip], int]]:
+    """What is drawn, or made from real clips: see `Dataset.in_turn`."""
+    data = config.data
+    in_turn: list[tuple[Sequence[Clip], int]] = []
+    if data.idle_label:
+        stills = still_clips(real, data.idle_label, data.idle_stills)
+        in_turn.append((stills, data.idle_per_epoch or len(stills)))
+    short_side = config.preprocessing.short_side
+    draw = partial(draw_clips, short_side=short_side, seed=config.seed, workers=data.workers)
+    if data.figures_per_class:
+        figures = draw(range(data.figures_per_class), ACTIONS)
+        per_epoch = data.figures_per_epoch or data.figures_per_class
+        in_turn.append((figures, per_epoch * len(ACTIONS)))
+    if data.idle_figures:
+        first = data.figures_per_class
+        figures = draw(range(first, first + data.idle_figures), ["idle"], restless=True)
+        in_turn.append((figures, data.idle_figures_per_epoch or len(figures)))
+    return in_turn
 
 
 def _read_folders(config: TrainConfig) -> tuple[list[Clip], list[Clip], tuple[str, ...]]:
