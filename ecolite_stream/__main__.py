@@ -13,7 +13,7 @@ def main() -> NoReturn:
     if callable(interrupted):  # not where a shell lets its background jobs ignore it
         # Libraries that are interrupted while they are imported say so at length.
         signal.signal(signal.SIGINT, lambda *what: os._exit(130))
-    from ecolite_stream.cli import main as watch
+    from ecolite_stream.app.cli import main as watch
 
     if callable(interrupted):
         signal.signal(signal.SIGINT, interrupted)

@@ -49,3 +49,8 @@ class EngineError(EcoliteError):
     """An engine is not installed, cannot open a bundle or disagrees with it."""
 
     exit_code = 5
+
+
+def one_line(error: BaseException) -> str:
+    """The message of an error without line breaks."""
+    return " ".join(str(error).split())

@@ -56,7 +56,7 @@ class Sample:
         arrived_s: when it came, on the monotonic clock; None where nobody noted it.
         image: (3, S, S) float32.
         predicts: whether a prediction is due with it.
-        starts_afresh: whether what came before it is to be forgotten.
+        reset_state: whether what came before it is to be forgotten.
         ready_s: when it began to wait for the engine, on the clock of who counts; None where
             nobody does.
     """
@@ -67,7 +67,7 @@ class Sample:
     arrived_s: float | None
     image: FloatArray = field(repr=False)
     predicts: bool
-    starts_afresh: bool = False
+    reset_state: bool = False
     ready_s: float | None = None
 
     def after(self, dropped: Sample) -> Sample:
@@ -75,7 +75,7 @@ class Sample:
         return dataclasses.replace(
             self,
             predicts=self.predicts or dropped.predicts,
-            starts_afresh=self.starts_afresh or dropped.starts_afresh,
+            reset_state=self.reset_state or dropped.reset_state,
         )
 
     def only_remembered(self) -> Sample:
@@ -84,7 +84,7 @@ class Sample:
 
 
 @dataclass(frozen=True, eq=False)
-class Round:
+class EngineBatch:
     """What the engine is given at once, of all streams; whoever has all rounds can do them again.
 
     Attributes:
@@ -183,5 +183,5 @@ class Event:
 Output = Prediction | Event
 """What a stream leads to."""
 
-Sent = Output | Round
+Sent = Output | EngineBatch
 """What sinks take: what streams lead to, and, where it is recorded, what that was made from."""

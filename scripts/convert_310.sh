@@ -14,4 +14,4 @@ case ${1:-} in
     exit 0
     ;;
 esac
-exec "${ECOLITE_PYTHON:-python3}" -m ecolite_stream.convert "$@"
+exec "${ECOLITE_PYTHON:-python3}" -m ecolite_stream.app.convert_ascend "$@"

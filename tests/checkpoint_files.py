@@ -8,8 +8,8 @@ from pathlib import Path
 import mindspore as ms
 import numpy as np
 
-from ecolite_stream.bundle import ModelSpec
-from ecolite_stream.preprocess import Preprocessing
+from ecolite_stream.model.bundle import ModelSpec
+from ecolite_stream.model.preprocess import Preprocessing
 from tests.golden_rule import golden_parameter
 from trainer.network import NetworkConfig, build_network
 

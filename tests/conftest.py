@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from ecolite_stream.bundle import Bundle
 from ecolite_stream.engines import installed_engines
 from ecolite_stream.engines.onednn import cap_cpu_isa
+from ecolite_stream.model.bundle import Bundle
 
 # A shell's background jobs ignore interruptions, and so would the tests of them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -62,11 +62,11 @@ def installed(name: str) -> str:
 def export_small_bundle(num_segments: int, folder: Path) -> Bundle:
     import mindspore as ms
 
-    from ecolite_stream.bundle import ModelSpec
-    from ecolite_stream.preprocess import Preprocessing
-    from trainer.checkpoint import Checkpoint, parameters_of
+    from ecolite_stream.model.bundle import ModelSpec
+    from ecolite_stream.model.preprocess import Preprocessing
     from trainer.export import export_bundle
     from trainer.network import NetworkConfig, build_network
+    from trainer.weights.checkpoint import Checkpoint, parameters_of
 
     ms.set_seed(num_segments)
     config = NetworkConfig("eco_lite", num_segments, 64, len(SMALL_LABELS), width=0.25)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from ecolite_stream.bundle import ModelSpec
-from ecolite_stream.preprocess import Preprocessing
+from ecolite_stream.model.bundle import ModelSpec
+from ecolite_stream.model.preprocess import Preprocessing
 from ecolite_stream.sinks import Sink
 from ecolite_stream.sources import Source
 from ecolite_stream.types import Event, FloatArray, Frame, Output, Prediction

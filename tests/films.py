@@ -9,9 +9,9 @@ from pathlib import Path
 import av
 import numpy as np
 
-from ecolite_stream.bundle import ModelSpec
-from ecolite_stream.config import ClipsConfig, EventConfig, StreamConfig
-from ecolite_stream.preprocess import Preprocessing
+from ecolite_stream.config.schema import ClipsConfig, EventConfig, StreamConfig
+from ecolite_stream.model.bundle import ModelSpec
+from ecolite_stream.model.preprocess import Preprocessing
 from ecolite_stream.types import FloatArray, Image
 from tests.fakes import MEAN, DrawnNumberEngine
 from tests.videos import read_number

@@ -25,12 +25,12 @@ from pathlib import Path
 import click
 import numpy as np
 
-from ecolite_stream.bundle import demo_bundle_path, read_bundle
-from ecolite_stream.config import StreamConfig
+from ecolite_stream.config.schema import StreamConfig
+from ecolite_stream.config.strict import load_config
 from ecolite_stream.errors import EcoliteError
-from ecolite_stream.recognizer import Recognizer
+from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
+from ecolite_stream.recognition.recognizer import Recognizer
 from ecolite_stream.sources import open_source
-from ecolite_stream.strict import load_config
 from tests.conftest import ROOT
 from tests.fakes import NumberEngine, spec_of
 from tests.videos import write_numbered_video

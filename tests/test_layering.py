@@ -32,6 +32,53 @@ def imported(path: Path) -> Iterator[str]:
             yield (node.module or "").partition(".")[0]
 
 
+ROOMS = (
+    *("errors", "types", "version", "config", "datasets", "model", "sources", "views", "engines"),
+    *("media", "observability", "recognition", "sinks", "store", "pipeline", "recording"),
+    *("web", "app", "bench"),
+)
+"""Folders and modules at the root in the order of the data: each imports only earlier ones."""
+
+
+def rooms_imported(path: Path) -> Iterator[str]:
+    """Rooms of the runtime that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        modules: list[str] = []
+        if isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module == "ecolite_stream":
+            modules = [f"ecolite_stream.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            modules = [node.module or ""]
+        for module in modules:
+            package, _, rest = module.partition(".")
+            if package == "ecolite_stream" and rest:
+                yield rest.partition(".")[0]
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(RUNTIME).parts[0].removesuffix(".py")
+
+
+FILES = sorted(path for path in RUNTIME.rglob("*.py") if path.parent != RUNTIME)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(RUNTIME)))
+def test_a_room_imports_only_earlier_rooms(path: Path) -> None:
+    own = ROOMS.index(room_of(path))
+    later = {room for room in rooms_imported(path) if ROOMS.index(room) > own}
+    assert not later, f"{room_of(path)} imports {later}, which stand after it in ROOMS"
+
+
+@pytest.mark.parametrize("module", ["config.schema", "config.includes", "config.source_names"])
+def test_importing_the_configuration_loads_no_engine_and_no_decoder(module: str) -> None:
+    loaded = python(f"import ecolite_stream.{module}, sys; print(*sys.modules)").split()
+    heavy = {*FRAMEWORKS, "cv2", "av", "numpy", "aiohttp", "paho", "prometheus_client"}
+    assert not heavy & set(loaded)
+    own = {name for name in loaded if name.startswith("ecolite_stream.")}
+    assert {name.split(".")[1] for name in own} <= {"config", "errors", "version", "types"}
+
+
 @pytest.mark.parametrize("path", sorted(RUNTIME.rglob("*.py")), ids=lambda p: p.stem)
 def test_the_runtime_never_imports_the_trainer(path: Path) -> None:
     assert "trainer" not in set(imported(path))
@@ -67,8 +114,8 @@ sys.meta_path.insert(0, Refuse())
 import importlib
 for name in sys.argv[1:]:
     importlib.import_module(name)
-from ecolite_stream.cli import stream
-from ecolite_stream.commands import run
+from ecolite_stream.app.cli import stream
+from ecolite_stream.app.entry import run
 run(stream, ["--help"])
 """
     assert "Watch a camera" in python(code, *MODULES)
@@ -81,4 +128,4 @@ def test_the_public_surface_is_there_and_lazy() -> None:
     with pytest.raises(AttributeError, match="no attribute 'recognise'"):
         ecolite_stream.recognise  # noqa: B018
     loaded = python("import ecolite_stream, sys; print(*sys.modules)").split()
-    assert not {"numpy", "av", "cv2", "ecolite_stream.pipeline"} & set(loaded)
+    assert not {"numpy", "av", "cv2", "ecolite_stream.pipeline.pipeline"} & set(loaded)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from ecolite_stream.bundle import demo_bundle_path, read_bundle
+from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
 from tests.conftest import ROOT
 
 DEMO = read_bundle(demo_bundle_path())
 NEEDED = {
-    *(f"ecolite_stream/labels/{name}.txt" for name in ("ucf101", "hmdb51", "kinetics400")),
+    *(f"ecolite_stream/datasets/labels/{name}.txt" for name in ("ucf101", "hmdb51", "kinetics400")),
     *(f"ecolite_stream/bundles/demo/{graph.file}" for graph in DEMO.graphs),
     *(f"ecolite_stream/bundles/demo/{name}" for name in ("bundle.json", *DEMO.files)),
     "ecolite_stream/py.typed",

@@ -13,13 +13,15 @@ from typing import Any
 import click
 import mindspore as ms
 
-from ecolite_stream.bundle import ModelSpec, hash_file
-from ecolite_stream.commands import run
+from ecolite_stream.app.entry import run
+from ecolite_stream.datasets.labels import KNOWN_LISTS, load_labels
 from ecolite_stream.errors import BundleError, ConfigError
-from ecolite_stream.labels import KNOWN_LISTS, load_labels
-from ecolite_stream.preprocess import Preprocessing
+from ecolite_stream.model.bundle import ModelSpec, hash_file
+from ecolite_stream.model.preprocess import Preprocessing
 from ecolite_stream.types import FloatArray
-from trainer.checkpoint import (
+from trainer.export import export_bundle
+from trainer.network import Network
+from trainer.weights.checkpoint import (
     CLIP_SECONDS,
     MODEL_SPEC,
     Checkpoint,
@@ -28,9 +30,7 @@ from trainer.checkpoint import (
     parse_spec,
     save_checkpoint,
 )
-from trainer.export import export_bundle
-from trainer.network import Network
-from trainer.published import (
+from trainer.weights.published import (
     CLASSIFIER,
     Recognized,
     as_float32,

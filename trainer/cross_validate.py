@@ -20,13 +20,13 @@ from statistics import mean, stdev
 
 import click
 
-from ecolite_stream.commands import one_line, run
-from ecolite_stream.errors import ConfigError, EcoliteError
-from trainer.config import TrainConfig, load_train_config
+from ecolite_stream.app.entry import run
+from ecolite_stream.errors import ConfigError, EcoliteError, one_line
+from trainer.config.schema import TrainConfig, load_train_config
 from trainer.data.dataset import labelled_files
 from trainer.data.splits import split_clips
-from trainer.run import LAST
-from trainer.state import STATE, first_difference, plain_config
+from trainer.loop.run import LAST
+from trainer.loop.state import STATE, first_difference, plain_config
 
 RESULT = "online.json"
 

@@ -6,98 +6,26 @@ python -m trainer.evaluate CHECKPOINT --val_list FILE --data_path DIR
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
-import mindspore as ms
-import numpy as np
 
-from ecolite_stream.bundle import ModelSpec
-from ecolite_stream.clips import ClipFile
-from ecolite_stream.commands import run
+from ecolite_stream.app.entry import run
+from ecolite_stream.config.strict import check_above_zero
+from ecolite_stream.datasets.labelled_clips import ClipFile
 from ecolite_stream.errors import ConfigError
-from ecolite_stream.strict import check_above_zero
-from ecolite_stream.types import FloatArray
-from trainer.checkpoint import Checkpoint, load_checkpoint, network_from
-from trainer.config import CACHE_MB, TrainConfig
+from ecolite_stream.model.bundle import ModelSpec
+from trainer.config.schema import CACHE_MB, TrainConfig
 from trainer.data.clips import Clip, cut_windows
 from trainer.data.dataset import labelled_files, read_items
 from trainer.data.lists import read_list
-from trainer.data.loader import Batch, test_batches
+from trainer.data.loader import test_batches
 from trainer.data.reading import Budget, Reading, read_clips
 from trainer.data.splits import split_clips
-from trainer.device import use_device
-from trainer.distributed import Group, sum_over
-from trainer.network import Network
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Mean cross entropy, and the shares of clips whose label is the best or among the best 5."""
-
-    loss: float
-    top1: float
-    top5: float
-    num_clips: int
-
-    def __str__(self) -> str:
-        return (
-            f"{{'Loss': {self.loss:.4f}, 'Top1-Acc': {self.top1:.4f}, 'Top5-Acc': {self.top5:.4f}}}"
-        )
-
-
-def evaluate(network: Network, batches: Iterable[Batch], batch_size: int) -> Scores:
-    """Score a network on batches of at most `batch_size` clips; it is left out of training mode."""
-    network.set_train(False)
-    logits, labels = [], []
-    for batch in batches:
-        logits.append(predict(network, batch.inputs, batch_size))
-        labels.append(batch.labels)
-    if not labels:
-        return Scores(0.0, 0.0, 0.0, 0)
-    return score(np.concatenate(logits), np.concatenate(labels))
-
-
-def combine(scores: Scores, group: Group) -> Scores:
-    """The scores of all clips of a group, of which each process has scored some."""
-    if group.size == 1:
-        return scores
-    own = np.array([scores.loss, scores.top1, scores.top5, 1], np.float32) * scores.num_clips
-    loss, top1, top5, clips = (float(value) for value in sum_over(group, own))
-    return Scores(loss / clips, top1 / clips, top5 / clips, round(clips))
-
-
-def predict(network: Network, inputs: FloatArray, batch_size: int) -> FloatArray:
-    """Logits (B, classes) of clips (B, N, 3, S, S), B <= batch_size.
-
-    A smaller batch is filled up: every new shape would compile the graph again.
-    """
-    missing = batch_size - len(inputs)
-    filled = np.concatenate([inputs, np.repeat(inputs[-1:], missing, axis=0)])
-    return np.asarray(network(ms.Tensor(filled)).asnumpy()[: len(inputs)], np.float32)
-
-
-def score(logits: FloatArray, labels: np.ndarray[tuple[int], np.dtype[np.int32]]) -> Scores:
-    """Scores of logits (M, classes) against labels (M,).
-
-    A label counts only where its rank is certain: equal logits stand before it, and what is no
-    number is never right.
-    """
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    log_likelihood = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    own = np.arange(len(labels))
-    of_label = logits[own, labels]
-    before = ~(logits < of_label[:, None])
-    before[own, labels] = False
-    rank = np.where(np.isnan(of_label), np.inf, before.sum(axis=1))
-    return Scores(
-        loss=float(-log_likelihood[own, labels].mean()),
-        top1=float((rank < 1).mean()),
-        top5=float((rank < 5).mean()),
-        num_clips=len(labels),
-    )
+from trainer.loop.device import use_device
+from trainer.loop.scoring import Scores, evaluate
+from trainer.weights.checkpoint import Checkpoint, load_checkpoint, network_from
 
 
 @click.command()

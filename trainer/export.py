@@ -24,7 +24,11 @@ import mindspore as ms
 import mindspore.nn as nn
 import numpy as np
 
-from ecolite_stream.bundle import (
+from ecolite_stream.app.entry import run
+from ecolite_stream.engines import installed_engines
+from ecolite_stream.engines.check import AGREES, Check, check_apart
+from ecolite_stream.errors import BundleError, EngineError
+from ecolite_stream.model.bundle import (
     DESCRIPTION,
     EXPORTED,
     GOLDEN,
@@ -35,35 +39,33 @@ from ecolite_stream.bundle import (
     read_bundle,
     write_description,
 )
-from ecolite_stream.commands import run
-from ecolite_stream.engines import installed_engines
-from ecolite_stream.engines.check import AGREES, Check, check_apart
-from ecolite_stream.errors import BundleError, EngineError
-from ecolite_stream.preprocess import Preprocessing, preprocess
-from trainer.checkpoint import (
+from ecolite_stream.model.preprocess import Preprocessing, preprocess
+from trainer.exporting.deploy import (
+    CONV2D_ONLY,
+    CONV2D_ONLY_MINDSPORE,
+    TOLERANCE,
+    export_conv2d_only,
+    export_graph,
+    with_conv2d_only,
+)
+from trainer.exporting.export_whole import FORMATS, export_whole, format_of
+from trainer.loop.device import use_device
+from trainer.network import Network, NetworkConfig, build_network
+from trainer.network.trimmed import trim_taps
+from trainer.weights.checkpoint import (
     CLIP_SECONDS,
     Checkpoint,
     load_checkpoint,
     network_from,
     parameters_of,
 )
-from trainer.deploy import (
-    PLANAR,
-    PLANAR_MINDSPORE,
-    TOLERANCE,
-    export_graph,
-    export_planar,
-    with_planar,
-)
-from trainer.device import use_device
-from trainer.export_whole import FORMATS, export_whole, format_of
-from trainer.network import Network, NetworkConfig, build_network
-from trainer.network.trimmed import trim_taps
 
 logger = logging.getLogger(__name__)
 
 
-def export_bundle(checkpoint: Checkpoint, folder: Path, planar: Sequence[Graph] = PLANAR) -> Bundle:
+def export_bundle(
+    checkpoint: Checkpoint, folder: Path, conv2d_only: Sequence[Graph] = CONV2D_ONLY
+) -> Bundle:
     """Write a bundle, run it on every engine installed, and only then put it in its place.
 
     An existing bundle of that name is replaced; anything else there is left alone.
@@ -71,7 +73,7 @@ def export_bundle(checkpoint: Checkpoint, folder: Path, planar: Sequence[Graph] 
     Args:
         checkpoint: the model.
         folder: the bundle.
-        planar: which graphs with 2D convolutions only it has.
+        conv2d_only: which graphs with 2D convolutions only it has.
 
     Raises:
         BundleError: the folder holds something other than a bundle, or cannot be written.
@@ -89,12 +91,12 @@ def export_bundle(checkpoint: Checkpoint, folder: Path, planar: Sequence[Graph] 
             draft.mkdir()
             export_graphs(network, spec, draft)
             np.savez_compressed(draft / GOLDEN, **dataclasses.asdict(golden))
-            export_planar(Checkpoint(spec, checkpoint.parameters), golden, draft, planar)
+            export_conv2d_only(Checkpoint(spec, checkpoint.parameters), golden, draft, conv2d_only)
             open_to_readers(draft)
-            ordinary = [graph for graph in EXPORTED if graph not in PLANAR]
-            if PLANAR_MINDSPORE in planar:  # beside it no engine runs the ordinary head
-                check_engines(write_description(draft, spec, [*ordinary, *PLANAR], [GOLDEN]))
-            write_description(draft, spec, [*ordinary, *planar], [GOLDEN])
+            ordinary = [graph for graph in EXPORTED if graph not in CONV2D_ONLY]
+            if CONV2D_ONLY_MINDSPORE in conv2d_only:  # beside it no engine runs the ordinary head
+                check_engines(write_description(draft, spec, [*ordinary, *CONV2D_ONLY], [GOLDEN]))
+            write_description(draft, spec, [*ordinary, *conv2d_only], [GOLDEN])
             written = read_bundle(draft)
             check_engines(written)
             replace_folder(draft, folder)
@@ -103,8 +105,8 @@ def export_bundle(checkpoint: Checkpoint, folder: Path, planar: Sequence[Graph] 
     return read_bundle(folder)
 
 
-def add_planar(folder: Path, planar: Sequence[Graph] = PLANAR) -> Bundle:
-    """Give a bundle, whole or not at all, ONNX with 2D convolutions only: `with_planar`.
+def add_conv2d_only(folder: Path, conv2d_only: Sequence[Graph] = CONV2D_ONLY) -> Bundle:
+    """Give a bundle, whole or not at all, ONNX with 2D convolutions only: `with_conv2d_only`.
 
     Raises:
         BundleError: there is no bundle, it has no weights, or cannot be written.
@@ -115,7 +117,7 @@ def add_planar(folder: Path, planar: Sequence[Graph] = PLANAR) -> Bundle:
         with tempfile.TemporaryDirectory(dir=folder.resolve().parent, prefix=".export-") as scratch:
             draft = Path(scratch) / "bundle"
             draft.mkdir()
-            check_engines(with_planar(bundle, draft, planar))
+            check_engines(with_conv2d_only(bundle, draft, conv2d_only))
             open_to_readers(draft)
             replace_folder(draft, folder)
     except OSError as error:
@@ -310,13 +312,13 @@ def main(
         written_to = export_whole(chosen, file_format or format_of(file_name), file_name)
         click.echo(f"{written_to}: {written_to.stat().st_size / 1e6:.1f} MB", err=True)
         return
-    planar = [*PLANAR, PLANAR_MINDSPORE] if mindspore_2d else PLANAR
+    conv2d_only = [*CONV2D_ONLY, CONV2D_ONLY_MINDSPORE] if mindspore_2d else CONV2D_ONLY
     if add_2d:
-        written = add_planar(bundle, planar)
+        written = add_conv2d_only(bundle, conv2d_only)
     elif checkpoint is None:
-        written = export_bundle(untrained(config), bundle, planar)
+        written = export_bundle(untrained(config), bundle, conv2d_only)
     else:
-        written = export_bundle(load_checkpoint(checkpoint), bundle, planar)
+        written = export_bundle(load_checkpoint(checkpoint), bundle, conv2d_only)
     megabytes = sum(file.stat().st_size for file in bundle.iterdir()) / 1e6
     engines = ", ".join(installed_engines())
     summary = f"{megabytes:.1f} MB, agrees on {engines}; {written.digest[:12]}"

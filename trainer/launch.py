@@ -21,7 +21,7 @@ from pathlib import Path
 
 import click
 
-from ecolite_stream.commands import run
+from ecolite_stream.app.entry import run
 from ecolite_stream.errors import ConfigError, EcoliteError
 
 POLL_S = 0.2

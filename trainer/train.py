@@ -15,19 +15,20 @@ from pathlib import Path
 import click
 import mindspore as ms
 
-from ecolite_stream.commands import run
+from ecolite_stream.app.entry import run
 from ecolite_stream.errors import ConfigError
-from trainer.checkpoint import load_checkpoint
-from trainer.config import TrainConfig, load_train_config
+from trainer.config.schema import TrainConfig, load_train_config
 from trainer.data.dataset import load_dataset
-from trainer.device import use_device
-from trainer.distributed import ALONE, Group, join_group
-from trainer.evaluate import Scores, score_kept_aside, tell
-from trainer.files import remove_left_overs
-from trainer.modelarts import copy_in, copy_out
-from trainer.run import BEST, LAST, Run
-from trainer.start import make_network
-from trainer.state import STATE, load_state, require_same_config
+from trainer.evaluate import score_kept_aside, tell
+from trainer.loop.device import use_device
+from trainer.loop.distributed import ALONE, Group, join_group
+from trainer.loop.run import BEST, LAST, Run
+from trainer.loop.scoring import Scores
+from trainer.loop.start import make_network
+from trainer.loop.state import STATE, load_state, require_same_config
+from trainer.platforms.modelarts import copy_in, copy_out
+from trainer.weights.checkpoint import load_checkpoint
+from trainer.weights.files import remove_left_overs
 
 
 def train(config: TrainConfig) -> Path:

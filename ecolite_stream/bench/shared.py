@@ -12,11 +12,11 @@ from typing import Any
 
 import click
 
-from ecolite_stream.bench.report import Report
-from ecolite_stream.bundle import Bundle
+from ecolite_stream.bench.report.report import Report
+from ecolite_stream.config.choices import PRECISIONS
 from ecolite_stream.engines import ENGINE_NAMES, Engine, open_engine
-from ecolite_stream.engines.names import PRECISIONS
 from ecolite_stream.errors import ConfigError
+from ecolite_stream.model.bundle import Bundle
 
 PATH = click.Path(path_type=Path)
 BUNDLE = click.option("--bundle", "folder", type=PATH, help="Model folder. [the embedded one]")

@@ -5,13 +5,13 @@ Importing this package imports no inference library; opening an engine imports i
 
 from __future__ import annotations
 
-from ecolite_stream.bundle import Bundle, Graph
+from ecolite_stream.config.choices import ENGINE_NAMES
 from ecolite_stream.engines.base import Engine, GraphEngine, parse_device, uninterrupted
 from ecolite_stream.engines.mindspore import MindSporeEngine
 from ecolite_stream.engines.mindspore_lite import MindSporeLiteEngine
-from ecolite_stream.engines.names import ENGINE_NAMES
 from ecolite_stream.engines.openvino import OpenVinoEngine
 from ecolite_stream.errors import EngineError
+from ecolite_stream.model.bundle import Bundle, Graph
 
 __all__ = [
     "ENGINE_NAMES",

@@ -15,8 +15,8 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from ecolite_stream.bundle import PARTS, PLANAR_PARTS, Bundle, Graph, ModelSpec
 from ecolite_stream.errors import ConfigError, EngineError
+from ecolite_stream.model.bundle import CONV2D_ONLY_PARTS, PARTS, Bundle, Graph, ModelSpec
 from ecolite_stream.types import FloatArray
 
 DEVICE_KINDS = ("cpu", "ascend", "gpu")
@@ -172,8 +172,8 @@ class GraphEngine(ABC):
         Raises:
             EngineError: the bundle has none.
         """
-        has_planar = bundle.graph(PLANAR_PARTS[part], cls.format) is not None
-        wanted = PLANAR_PARTS[part] if has_planar else part
+        has_conv2d_only = bundle.graph(CONV2D_ONLY_PARTS[part], cls.format) is not None
+        wanted = CONV2D_ONLY_PARTS[part] if has_conv2d_only else part
         return require_graph(cls.name, bundle, wanted, cls.format)
 
     def encode(self, images: FloatArray) -> FloatArray:
@@ -220,7 +220,7 @@ def require_graph(
         found = (graph.part, graph.format, graph.precision)
         if found == (part, format, precision) and takes_one:
             return graph
-    kinds = next({own, planar} for own, planar in PLANAR_PARTS.items() if part in (own, planar))
+    kinds = next({*pair} for pair in CONV2D_ONLY_PARTS.items() if part in pair)
     has = ", ".join(str(graph) for graph in bundle.graphs if graph.part in kinds) or "none at all"
     raise EngineError(
         f"engine {engine}: {bundle.path} has no {part} graph of format {format}, precision "

@@ -19,13 +19,11 @@ from typing import Any
 
 import numpy as np
 
-import ecolite_stream
-from ecolite_stream.bundle import Bundle, read_bundle
-from ecolite_stream.commands import one_line
 from ecolite_stream.engines import open_engine, require_graphs
 from ecolite_stream.engines.base import GraphEngine
-from ecolite_stream.errors import EcoliteError, EngineError
-from ecolite_stream.preprocess import preprocess
+from ecolite_stream.errors import EcoliteError, EngineError, one_line
+from ecolite_stream.model.bundle import Bundle, read_bundle
+from ecolite_stream.model.preprocess import preprocess
 from ecolite_stream.types import FloatArray
 
 TOLERANCES = {"f32": 1e-3, "f16": 1e-2, "bf16": 3e-2}
@@ -171,7 +169,7 @@ def check_apart(
 
 def run_apart(name: str, command: Sequence[str], timeout_s: float) -> Outcome:
     """Run a command whose last line on stdout is an outcome as JSON; see `check_apart`."""
-    root = str(Path(ecolite_stream.__file__).parent.parent)  # the same program as this one
+    root = str(Path(__file__).parents[2])  # the same program as this one
     paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
     try:
         done = subprocess.run(

@@ -17,7 +17,6 @@ from typing import IO, Any
 
 import numpy as np
 
-import ecolite_stream
 from ecolite_stream.engines import mslite
 from ecolite_stream.engines.base import Run
 from ecolite_stream.engines.mslite import LiteError
@@ -153,7 +152,7 @@ def _environment() -> dict[str, str]:
 
     Where the package is installed, that folder has libraries for this Python: NumPy is one.
     """
-    own = Path(ecolite_stream.__file__).parent.parent
+    own = Path(__file__).parents[2]
     environment = dict(os.environ)
     paths = environment.pop("PYTHONPATH", "").split(os.pathsep)
     others = [path for path in paths if path and Path(path).resolve() != own.resolve()]

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from ecolite_stream.bundle import Bundle, Graph
 from ecolite_stream.engines.base import Device, GraphEngine, Run, import_library, translated
 from ecolite_stream.engines.mslite import require_ascend
 from ecolite_stream.engines.onednn import cap_cpu_isa
 from ecolite_stream.engines.time_slice import ask_for_short_slices
+from ecolite_stream.model.bundle import Bundle, Graph
 from ecolite_stream.types import FloatArray
 
 TARGETS = {"cpu": "CPU", "ascend": "Ascend", "gpu": "GPU"}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
-from ecolite_stream.bundle import PLANAR_PARTS, Bundle, Graph
 from ecolite_stream.engines.base import Device, GraphEngine, Run, require_graph
 from ecolite_stream.engines.lite_process import PYTHON, LiteProcess
 from ecolite_stream.engines.mslite import LiteError, LiteRuntime
 from ecolite_stream.errors import EngineError
+from ecolite_stream.model.bundle import CONV2D_ONLY_PARTS, Bundle, Graph
 
 
 class MindSporeLiteEngine(GraphEngine):
@@ -34,7 +34,7 @@ class MindSporeLiteEngine(GraphEngine):
             converted = bundle.graph(part, "ms", precision)
             if converted and converted.batch_sizes in ((), (1,)):
                 return converted
-        return planar_graph(bundle, part)
+        return conv2d_only_graph(bundle, part)
 
     @classmethod
     def is_installed(cls) -> bool:
@@ -64,19 +64,19 @@ class MindSporeLiteEngine(GraphEngine):
 
     def _load(self, bundle: Bundle, graph: Graph) -> Run:
         sizes = {1}
-        if graph.part in ("encoder", PLANAR_PARTS["encoder"]):
+        if graph.part in ("encoder", CONV2D_ONLY_PARTS["encoder"]):
             sizes.add(max(1, bundle.spec.num_segments // 2))
         return self._runtime.load(bundle.file(graph.file), sorted(sizes))
 
 
-def planar_graph(bundle: Bundle, part: str) -> Graph:
+def conv2d_only_graph(bundle: Bundle, part: str) -> Graph:
     """The ONNX graph of one of `PARTS` that has 2D convolutions only.
 
     Raises:
         EngineError: the bundle has none; says how it gets one.
     """
     try:
-        return require_graph("mslite", bundle, PLANAR_PARTS[part], "onnx")
+        return require_graph("mslite", bundle, CONV2D_ONLY_PARTS[part], "onnx")
     except EngineError as error:
         how = f"python -m trainer.export --add-2d --bundle {bundle.path}"
         raise EngineError(f"{error}, or add them with {how}") from error

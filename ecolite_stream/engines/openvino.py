@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ecolite_stream.bundle import PLANAR_PARTS, Bundle, Graph
 from ecolite_stream.engines.base import Device, GraphEngine, Run, import_library, translated
 from ecolite_stream.errors import EngineError
+from ecolite_stream.model.bundle import CONV2D_ONLY_PARTS, Bundle, Graph
 from ecolite_stream.types import FloatArray
 
 _CORES: dict[Any, Any] = {}
@@ -54,7 +54,7 @@ class OpenVinoEngine(GraphEngine):
 
     def _load(self, bundle: Bundle, graph: Graph) -> Run:
         model = self._core.read_model(bundle.file(graph.file))
-        takes_batches = graph.part in ("encoder", PLANAR_PARTS["encoder"])
+        takes_batches = graph.part in ("encoder", CONV2D_ONLY_PARTS["encoder"])
         if takes_batches:
             size = bundle.spec.preprocessing.image_size
             model.reshape([-1, 3, size, size])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ecolite_stream.config import MqttConfig
+from ecolite_stream.config.schema import MqttConfig
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.sinks.base import FrameSink, Sink
 from ecolite_stream.sinks.console import ConsoleSink

@@ -15,7 +15,7 @@ class Sink(Protocol):
     """A context manager that takes predictions or events, one at a time, from one thread.
 
     Attributes:
-        takes: what it is sent, of `Prediction`, `Event` and `Round`; `send` may name just those.
+        takes: the types it receives, of `Prediction`, `Event` and `EngineBatch`.
         wants_all: every prediction of a live stream is of use to it, however late, and not just the
             newest one.
         retry_after_s: seconds to wait before each further try of what is of a live stream.

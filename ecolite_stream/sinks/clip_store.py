@@ -12,7 +12,7 @@ import av
 from av.error import FFmpegError
 
 from ecolite_stream.errors import ConfigError
-from ecolite_stream.web.clips import clip_name
+from ecolite_stream.media.clip_names import clip_name
 
 MARK = "ecolite-stream event clip"
 """In the comment of every clip: what has none is never deleted, whatever its name."""

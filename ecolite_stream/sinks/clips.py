@@ -11,13 +11,13 @@ from collections import deque
 import cv2
 import numpy as np
 
-from ecolite_stream.config import ClipsConfig, StreamConfig
-from ecolite_stream.sampling import Ticker
+from ecolite_stream.config.schema import ClipsConfig, StreamConfig
+from ecolite_stream.media.h264 import INDEX_FIRST, Mp4Writer, check_encoder
+from ecolite_stream.media.jpeg import to_jpeg
+from ecolite_stream.model.sampling import Ticker
 from ecolite_stream.sinks.base import FrameSink
 from ecolite_stream.sinks.clip_store import MARK, ClipStore
-from ecolite_stream.sinks.film import INDEX_FIRST, Film, check_encoder
 from ecolite_stream.types import Event, Frame, Image, Output, Prediction
-from ecolite_stream.web.gallery import to_jpeg
 
 _log = logging.getLogger(__name__)
 
@@ -53,15 +53,15 @@ class ClipSink(FrameSink):
         self._capacity = math.ceil(
             (self._back_s + _LEAD_S + 3 * config.every_s) * clips.pictures_per_s
         )
-        self._tapes: dict[str, _Tape] = {}
+        self._rings: dict[str, _FrameRing] = {}
         self._lock = threading.Lock()
 
     def show(self, frame: Frame, live: bool) -> bool:
-        self._tape(frame.stream).show(frame, live)
+        self._ring(frame.stream).show(frame, live)
         return True
 
     def send(self, output: Output) -> None:
-        tape = self._tape(output.stream)
+        tape = self._ring(output.stream)
         if isinstance(output, Prediction):
             tape.told(output.time_s, self._back_s)
         else:
@@ -74,7 +74,7 @@ class ClipSink(FrameSink):
 
     def close(self) -> None:
         """Finish the clips that are begun with the pictures there are."""
-        for tape in list(self._tapes.values()):
+        for tape in list(self._rings.values()):
             tape.close()
             for clip in list(tape.clips):
                 try:
@@ -82,13 +82,13 @@ class ClipSink(FrameSink):
                 except OSError as error:  # the others may fare better
                     _log.error("%s", error)
 
-    def _tape(self, stream: str) -> _Tape:
+    def _ring(self, stream: str) -> _FrameRing:
         with self._lock:
-            if stream not in self._tapes:
-                self._tapes[stream] = _Tape(self._config, self._capacity)
-            return self._tapes[stream]
+            if stream not in self._rings:
+                self._rings[stream] = _FrameRing(self._config, self._capacity)
+            return self._rings[stream]
 
-    def _note(self, tape: _Tape, event: Event) -> None:
+    def _note(self, tape: _FrameRing, event: Event) -> None:
         clip = next((clip for clip in tape.clips if clip.id == event.id), None)
         if clip is None and event.id != tape.newest_id:
             clip = _Clip(event, self._config, self._store, tape.restarts)
@@ -97,7 +97,7 @@ class ClipSink(FrameSink):
         if clip is not None and event.end_s is not None:
             clip.ends(event.end_s + self._config.post_s)
 
-    def _advance(self, tape: _Tape, clip: _Clip, last: bool = False) -> None:
+    def _advance(self, tape: _FrameRing, clip: _Clip, last: bool = False) -> None:
         """Add the pictures that have come; an error ends the clip, and there is none."""
         try:
             over = last or clip.restarts != tape.restarts or len(tape.clips) > _MOST_AT_ONCE
@@ -115,7 +115,7 @@ class ClipSink(FrameSink):
             raise
 
 
-class _Tape:
+class _FrameRing:
     """The pictures of a stream's last seconds, as JPEGs, and the clips that are being made."""
 
     def __init__(self, config: ClipsConfig, capacity: int) -> None:
@@ -187,7 +187,7 @@ class _Clip:
         self._zero_s: float | None = None
         self._store = store
         tags = {"comment": MARK, "title": event.label}
-        self._film = Film(store.part(event.id), INDEX_FIRST, tags)
+        self._film = Mp4Writer(store.part(event.id), INDEX_FIRST, tags)
 
     def ends(self, until_s: float) -> None:
         self.has_ended = True

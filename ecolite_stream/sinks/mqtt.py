@@ -15,11 +15,11 @@ from typing import Any
 from paho.mqtt.client import Client, MQTTMessageInfo
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
-from ecolite_stream.config import MqttConfig
+from ecolite_stream.config.redact import redact_url
+from ecolite_stream.config.schema import MqttConfig
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.sinks.base import Sink
-from ecolite_stream.sinks.dates import Dates
-from ecolite_stream.sources.redact import redact_url
+from ecolite_stream.sinks.wall_clock import WallClock
 from ecolite_stream.types import Event, Output, Prediction
 
 _log = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ class MqttSink(Sink):
         self._shown = redact_url(config.url)
         self._prefix = config.prefix
         self._predictions = config.predictions
-        self._dates = Dates(clock)
+        self._wall_clock = WallClock(clock)
         self._events: dict[str, dict[str, Any]] = {}  # as last told, by id, while they last
         self._states = {self._topic(name, "action"): _State(NO_ACTION) for name in streams}
         self._gone = threading.Event()
@@ -87,7 +87,7 @@ class MqttSink(Sink):
             if isinstance(output, Event):
                 self._send_event(output)
             else:
-                self._dates.observe(output)
+                self._wall_clock.observe(output)
                 if self._predictions:
                     self._set(output.stream, "prediction", json.dumps(output.as_dict()))
         finally:
@@ -104,7 +104,7 @@ class MqttSink(Sink):
             self._gone.wait(_LAST_WORDS_S)
 
     def _send_event(self, event: Event) -> None:
-        after = {**_as_frigate(event, self._dates.zero_unix_s(event)), **event.as_dict()}
+        after = {**_as_frigate(event, self._wall_clock.zero_unix_s(event)), **event.as_dict()}
         message = {
             "type": _TYPES[event.kind],
             "before": self._events.get(event.id, after),

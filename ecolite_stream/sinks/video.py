@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecolite_stream.errors import ConfigError, SourceError
+from ecolite_stream.media.clip_names import SUFFIX, clip_name
+from ecolite_stream.media.h264 import PIECES, Mp4Writer, check_encoder
+from ecolite_stream.media.overlay import draw
 from ecolite_stream.sinks.base import FrameSink, Sink
-from ecolite_stream.sinks.film import PIECES, Film, check_encoder
-from ecolite_stream.sinks.overlay import draw
 from ecolite_stream.types import Event, Frame, Output, Prediction
-from ecolite_stream.web.clips import SUFFIX, clip_name
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class VideoSink(FrameSink):
 
     def __init__(self, path: Path, streams: Sequence[str]) -> None:
         check_encoder("video")
-        self._reels = {name: _Reel(file) for name, file in _files(path, streams)}
+        self._videos = {name: _StreamVideo(file) for name, file in _files(path, streams)}
         self._ending = False
         self._deadline_s = math.inf
         self._changed = threading.Condition()
@@ -61,27 +61,27 @@ class VideoSink(FrameSink):
         return self
 
     def show(self, frame: Frame, live: bool) -> bool:
-        reel = self._reels[frame.stream]
+        video = self._videos[frame.stream]
         with self._changed:
-            while not live and len(reel.frames) >= CAPACITY and not self._ending:
+            while not live and len(video.frames) >= CAPACITY and not self._ending:
                 self._changed.wait(_WAIT_S)
-            if reel.failure or self._ending:
+            if video.failure or self._ending:
                 return True
-            if len(reel.frames) >= CAPACITY:
-                reel.missing += 1
+            if len(video.frames) >= CAPACITY:
+                video.missing += 1
                 return False
-            reel.frames.append(frame)
+            video.frames.append(frame)
             self._changed.notify_all()
             return True
 
     def send(self, output: Output) -> None:
-        reel = self._reels[output.stream]
+        video = self._videos[output.stream]
         with self._changed:
-            reel.tell(output)
+            video.tell(output)
             self._changed.notify_all()
-        if reel.failure and not reel.complained:
-            reel.complained = True
-            raise OSError(f"{reel.failure}; the video ends there")
+        if video.failure and not video.complained:
+            video.complained = True
+            raise OSError(f"{video.failure}; the video ends there")
 
     def hurry(self) -> None:
         self._deadline_s = time.monotonic() + _HURRY_S
@@ -96,22 +96,22 @@ class VideoSink(FrameSink):
 
     def _run(self) -> None:
         while (ready := self._next()) is not None:
-            reel, scene = ready
-            reel.write(scene)
-        for reel in self._reels.values():
-            reel.close()
+            video, scene = ready
+            video.write(scene)
+        for video in self._videos.values():
+            video.close()
 
-    def _next(self) -> tuple[_Reel, _Scene] | None:
+    def _next(self) -> tuple[_StreamVideo, _Scene] | None:
         """What can be drawn next, of the stream that has most of it; nothing at the end."""
         with self._changed:
             while True:
-                ready = [r for r in self._reels.values() if r.is_ready(self._ending)]
+                ready = [r for r in self._videos.values() if r.is_ready(self._ending)]
                 if ready and self._ending and time.monotonic() > self._deadline_s:
                     return None
                 if ready:
                     self._changed.notify_all()
-                    reel = max(ready, key=lambda reel: len(reel.frames))
-                    return reel, reel.take()
+                    video = max(ready, key=lambda video: len(video.frames))
+                    return video, video.pop_scene()
                 if self._ending:
                     return None
                 self._changed.wait(_WAIT_S)
@@ -126,7 +126,7 @@ class _Scene:
     event: Event | None
 
 
-class _Reel:
+class _StreamVideo:
     """A stream's video: the frames that wait, and what is known of them."""
 
     def __init__(self, path: Path) -> None:
@@ -135,7 +135,7 @@ class _Reel:
         self.failure = ""
         self.complained = False
         self._path = path
-        self._film = Film(path, PIECES)
+        self._film = Mp4Writer(path, PIECES)
         self._told: deque[tuple[float, Output]] = deque()
         self._told_s = -math.inf
         self._prediction: Prediction | None = None
@@ -157,7 +157,7 @@ class _Reel:
             ending or self.frames[0].time_s < self._told_s or len(self.frames) > HELD
         )
 
-    def take(self) -> _Scene:
+    def pop_scene(self) -> _Scene:
         """The next frame; it must be ready."""
         frame = self.frames.popleft()
         while self._told and self._told[0][0] <= frame.time_s:

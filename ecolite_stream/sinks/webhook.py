@@ -12,9 +12,9 @@ from email.message import Message
 from http.client import HTTPException
 from typing import IO
 
+from ecolite_stream.config.redact import redact_url
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.sinks.base import Sink
-from ecolite_stream.sources.redact import redact_url
 from ecolite_stream.types import Event
 
 

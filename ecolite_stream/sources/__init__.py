@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from ecolite_stream.config.redact import redact_url
 from ecolite_stream.errors import SourceError
 from ecolite_stream.sources.base import WAIT_S, Source
 from ecolite_stream.sources.camera import CameraSource
@@ -15,7 +16,6 @@ from ecolite_stream.sources.file import FileSource, check_file
 from ecolite_stream.sources.pacing import Paced
 from ecolite_stream.sources.pattern import Pattern, PatternSource
 from ecolite_stream.sources.pipe import NAME, STDIN, PipeSource
-from ecolite_stream.sources.redact import redact_url
 from ecolite_stream.sources.url import UrlSource, check_url
 
 __all__ = [

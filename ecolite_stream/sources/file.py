@@ -10,10 +10,10 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 
+from ecolite_stream.config.redact import redact_url
 from ecolite_stream.errors import SourceError
 from ecolite_stream.sources.container import ContainerSource, Input, open_container
 from ecolite_stream.sources.failures import FILE_PROBLEMS, source_error
-from ecolite_stream.sources.redact import redact_url
 
 
 class FileSource(ContainerSource):

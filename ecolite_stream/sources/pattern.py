@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 
+from ecolite_stream.config.redact import redact_url
 from ecolite_stream.errors import SourceError
 from ecolite_stream.sources.container import ContainerSource, Input, open_container
 from ecolite_stream.sources.failures import FILE_PROBLEMS
-from ecolite_stream.sources.redact import redact_url
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from ecolite_stream.config import ReconnectConfig
+from ecolite_stream.config.schema import ReconnectConfig
 from ecolite_stream.errors import SourceError
 from ecolite_stream.sources.base import Source
 from ecolite_stream.sources.timing import Ascending
@@ -142,7 +142,7 @@ class Reconnecting(Source):
         start_s, silent_s = self._clock(), self._config.silent_s
         while not self._closing.is_set():
             try:
-                frame = connection.take(_POLL_S)
+                frame = connection.next_frame(_POLL_S)
             except EOFError:
                 if not self._live:
                     return None
@@ -213,7 +213,7 @@ class _Connection:
                 raise self._error
             return self._source is not None
 
-    def take(self, timeout_s: float) -> Frame | None:
+    def next_frame(self, timeout_s: float) -> Frame | None:
         """The next frame, if one comes in time; raises what ended it, EOFError for a mere end."""
         with self._changed:
             self._changed.wait_for(lambda: self._frames or self._error or self._closed, timeout_s)

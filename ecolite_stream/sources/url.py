@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from ecolite_stream.config.redact import redact_url
 from ecolite_stream.errors import SourceError
 from ecolite_stream.sources.base import WAIT_S
 from ecolite_stream.sources.container import ContainerSource, Input, open_container
 from ecolite_stream.sources.failures import URL_PROBLEMS
-from ecolite_stream.sources.redact import redact_url
 
 SCHEMES = ("rtsp", "rtspu", "rtsps", "http", "https", "rtmp", "rtmps", "rtp", "tcp", "udp")
 """What URLs may begin with."""

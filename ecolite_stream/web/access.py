@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from ecolite_stream.config import WebConfig
+from ecolite_stream.config.schema import WebConfig
 from ecolite_stream.errors import ConfigError
 
 TOKEN_VARIABLE = "ECOLITE_WEB_TOKEN"

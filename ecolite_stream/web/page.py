@@ -8,16 +8,16 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from ecolite_stream import __version__
-from ecolite_stream.config import StreamConfig, WebConfig
+from ecolite_stream.config.schema import StreamConfig, WebConfig
 from ecolite_stream.errors import ConfigError
-from ecolite_stream.metrics import Metrics
-from ecolite_stream.reader import StreamInput
+from ecolite_stream.observability.metrics import Metrics
+from ecolite_stream.pipeline.reader import StreamInput
 from ecolite_stream.sinks import Sink
 from ecolite_stream.types import Frame
+from ecolite_stream.version import __version__
 from ecolite_stream.web.access import given_token
-from ecolite_stream.web.board import Board
-from ecolite_stream.web.gallery import Gallery
+from ecolite_stream.web.latest_frames import LatestFrames
+from ecolite_stream.web.page_state import PageState
 
 
 @contextlib.contextmanager
@@ -48,7 +48,7 @@ def with_page(
     from ecolite_stream.web.server import serve_page
 
     names = [stream.name for stream in streams]
-    board, gallery = Board(names), Gallery(names)
+    board, gallery = PageState(names), LatestFrames(names)
 
     def sampled(frame: Frame, live: bool) -> None:
         board.note_live(frame.stream, live)

@@ -15,14 +15,15 @@ from typing import Any, TypeVar
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from ecolite_stream.config import WebConfig
+from ecolite_stream.config.address import other_address, parse_address
+from ecolite_stream.config.schema import WebConfig
 from ecolite_stream.errors import ConfigError
-from ecolite_stream.metrics import Metrics, other_address, parse_address
+from ecolite_stream.observability.metrics import Metrics
+from ecolite_stream.observability.sink_health import SinkHealthReader
+from ecolite_stream.observability.stream_health import HealthReader
 from ecolite_stream.web.access import Access, access_of
-from ecolite_stream.web.board import Board
-from ecolite_stream.web.gallery import Gallery
-from ecolite_stream.web.health import HealthReader
-from ecolite_stream.web.sink_health import SinkHealthReader
+from ecolite_stream.web.latest_frames import LatestFrames
+from ecolite_stream.web.page_state import PageState
 from ecolite_stream.web.site import MAX_CONNECTIONS, Site
 from ecolite_stream.web.viewer import Show
 
@@ -45,8 +46,8 @@ _log.addFilter(_is_ours)
 
 @contextlib.contextmanager
 def serve_page(
-    board: Board,
-    gallery: Gallery,
+    board: PageState,
+    gallery: LatestFrames,
     metrics: Metrics,
     config: WebConfig,
     about: dict[str, Any],
@@ -77,7 +78,7 @@ def serve_page(
             return await loop.run_in_executor(executor, gallery.jpeg, number, width_px)
 
         health = HealthReader(metrics.registry, board.streams)
-        sinks = SinkHealthReader(metrics.registry)
+        sinks = SinkHealthReader(metrics.registry, except_for=PageState.__name__)
         period_s = 1 / config.pictures_per_s
         show = Show(board, gallery, encode, about, period_s, health.read(), sinks.read())
         site = Site(show, health, sinks, config, access, executor)

@@ -10,11 +10,11 @@ from importlib import resources
 
 from aiohttp import WSCloseCode, hdrs, web
 
-from ecolite_stream.config import WebConfig
+from ecolite_stream.config.schema import WebConfig
+from ecolite_stream.observability.sink_health import SinkHealthReader
+from ecolite_stream.observability.stream_health import HealthReader
 from ecolite_stream.web.access import Access
 from ecolite_stream.web.clips import ClipFolder
-from ecolite_stream.web.health import HealthReader
-from ecolite_stream.web.sink_health import SinkHealthReader
 from ecolite_stream.web.viewer import Show, Viewer
 
 MAX_CONNECTIONS = 128

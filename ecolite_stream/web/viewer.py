@@ -12,11 +12,11 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
+from ecolite_stream.observability.sink_health import SinkHealth
+from ecolite_stream.observability.stream_health import Health
 from ecolite_stream.types import Frame
-from ecolite_stream.web.board import Board
-from ecolite_stream.web.gallery import LARGE_PX, SMALL_PX, Gallery
-from ecolite_stream.web.health import Health
-from ecolite_stream.web.sink_health import SinkHealth
+from ecolite_stream.web.latest_frames import LARGE_PX, SMALL_PX, LatestFrames
+from ecolite_stream.web.page_state import PageState
 
 TICK_S = 0.1
 SLOW_S = 5.0
@@ -38,8 +38,8 @@ class Show:
         period_s: seconds between two pictures of a stream, at least.
     """
 
-    board: Board
-    gallery: Gallery
+    board: PageState
+    gallery: LatestFrames
     encode: Callable[[int, int], Awaitable[bytes]]
     about: dict[str, Any]
     period_s: float

@@ -11,11 +11,12 @@ from pathlib import Path
 import cv2
 import pytest
 
+from ecolite_stream.app.entry import run
 from ecolite_stream.bench import cli
 from ecolite_stream.bench.cli import bench
-from ecolite_stream.bundle import Bundle
-from ecolite_stream.commands import run
+from ecolite_stream.bench.commands import engines
 from ecolite_stream.engines.check import Check, Outcome
+from ecolite_stream.model.bundle import Bundle
 from tests.videos import write_numbered_video
 
 ENGINE = "openvino" if find_spec("openvino") else "mindspore"
@@ -151,8 +152,8 @@ def test_engines(
     monkeypatch: pytest.MonkeyPatch,
     capfd,
 ):
-    monkeypatch.setattr(cli, "installed_engines", lambda: list(names))
-    monkeypatch.setattr(cli, "check_apart", lambda name, bundle, *where: OUTCOMES[name])
+    monkeypatch.setattr(engines, "installed_engines", lambda: list(names))
+    monkeypatch.setattr(engines, "check_apart", lambda name, bundle, *where: OUTCOMES[name])
     file = tmp_path / "report.json"
     assert exit_code("engines", "--bundle", bundle.path, "--json", file) == code
     out, err = capfd.readouterr()

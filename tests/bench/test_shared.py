@@ -9,8 +9,8 @@ import pytest
 
 from ecolite_stream.bench import shared
 from ecolite_stream.bench.shared import Output, StreamClock, opened
-from ecolite_stream.bundle import Bundle
 from ecolite_stream.errors import ConfigError, EngineError
+from ecolite_stream.model.bundle import Bundle
 
 
 def test_a_bar_moves_in_whole_seconds_and_never_beyond_its_stream() -> None:

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from ecolite_stream.bundle import Bundle
 from ecolite_stream.engines import Engine, open_engine
+from ecolite_stream.model.bundle import Bundle
 from tests.conftest import installed
 from tests.engines.expected import ENGINES
 

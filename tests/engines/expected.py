@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ecolite_stream.bundle import GOLDEN, Bundle, write_description
-from ecolite_stream.preprocess import preprocess
+from ecolite_stream.model.bundle import GOLDEN, Bundle, write_description
+from ecolite_stream.model.preprocess import preprocess
 
 ENGINES = ("mindspore", "openvino")
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ecolite_stream.bundle import Bundle
 from ecolite_stream.engines import Engine, check
 from ecolite_stream.errors import EngineError
+from ecolite_stream.model.bundle import Bundle
 from tests.conftest import installed
 from tests.engines.expected import ENGINES, only, scaled
 

@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ecolite_stream.bundle import Bundle
 from ecolite_stream.engines import base, mindspore, open_engine
 from ecolite_stream.errors import EngineError
+from ecolite_stream.model.bundle import Bundle
 from tests.conftest import installed
 from tests.engines.expected import ENGINES
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ecolite_stream.bundle import Bundle
 from ecolite_stream.engines import Engine, open_engine
 from ecolite_stream.errors import EngineError
+from ecolite_stream.model.bundle import Bundle
 from tests.conftest import installed
 from tests.engines.expected import ENGINES, assert_close, golden_inputs
 

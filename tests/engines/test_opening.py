@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 
 from ecolite_stream import engines
-from ecolite_stream.bundle import Bundle, Graph, write_description
 from ecolite_stream.engines import (
     Engine,
     base,
@@ -27,6 +26,7 @@ from ecolite_stream.engines import (
 )
 from ecolite_stream.engines.check import AGREES, CANNOT_RUN, TOLERANCES, check_apart
 from ecolite_stream.errors import ConfigError, EngineError
+from ecolite_stream.model.bundle import Bundle, Graph, write_description
 from tests.conftest import installed
 from tests.engines.expected import ENGINES, only
 
@@ -129,7 +129,7 @@ def test_a_signal_after_an_engine_ended_in_another_thread(bundle: Bundle) -> Non
     """In a process of its own, which OpenVINO's core ended where it ended there itself."""
     code = """
 import gc, signal, sys, threading
-from ecolite_stream.bundle import read_bundle
+from ecolite_stream.model.bundle import read_bundle
 from ecolite_stream.engines import open_engine
 
 held = [open_engine(sys.argv[1], read_bundle(sys.argv[2]))]

@@ -6,12 +6,12 @@ import itertools
 import threading
 from collections.abc import Iterator, Sequence
 
-from ecolite_stream.bundle import ModelSpec
-from ecolite_stream.config import EventConfig, StreamConfig
+from ecolite_stream.config.schema import EventConfig, StreamConfig
 from ecolite_stream.engines import Engine
-from ecolite_stream.metrics import Metrics
-from ecolite_stream.pipeline import Pipeline
-from ecolite_stream.reader import opened
+from ecolite_stream.model.bundle import ModelSpec
+from ecolite_stream.observability.metrics import Metrics
+from ecolite_stream.pipeline.pipeline import Pipeline
+from ecolite_stream.pipeline.reader import opened
 from ecolite_stream.sinks import Sink
 from ecolite_stream.sources import Source
 from ecolite_stream.types import FloatArray, Frame

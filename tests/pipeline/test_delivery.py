@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ecolite_stream.bundle import ModelSpec
-from ecolite_stream.config import StreamConfig
-from ecolite_stream.metrics import Metrics
-from ecolite_stream.preprocess import Preprocessing
+from ecolite_stream.config.schema import StreamConfig
+from ecolite_stream.model.bundle import ModelSpec
+from ecolite_stream.model.preprocess import Preprocessing
+from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.sources import FileSource, Source
 from ecolite_stream.types import FloatArray, Frame, Prediction
 from tests.fakes import (
@@ -142,7 +142,7 @@ def test_many_recordings_lose_nothing_where_a_sink_is_slow() -> None:
 
 def test_a_sink_that_is_stuck_keeps_no_other_from_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """As a webhook whose server does not answer must not spoil a clip."""
-    monkeypatch.setattr("ecolite_stream.pipeline.SHUTDOWN_S", 1.0)
+    monkeypatch.setattr("ecolite_stream.pipeline.pipeline.SHUTDOWN_S", 1.0)
     released, stuck, closed = threading.Event(), threading.Event(), threading.Event()
 
     class Closing(OutputSink):

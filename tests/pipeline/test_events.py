@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from ecolite_stream.errors import EngineError
-from ecolite_stream.metrics import Metrics
+from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.types import Event
 from tests.fakes import ListSink, ListSource, NumberEngine, OutputSink, frames
 from tests.pipeline.runs import ALWAYS, FailingEngine, endless, pipeline

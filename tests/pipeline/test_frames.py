@@ -6,7 +6,7 @@ from collections.abc import Container
 
 import pytest
 
-from ecolite_stream.metrics import Metrics
+from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.sinks import FrameSink
 from ecolite_stream.types import Frame
 from tests.fakes import ListSink, ListSource, OutputSink, frames

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from ecolite_stream.app.build import distinct_names, stream_inputs
 from ecolite_stream.engines import Engine
 from ecolite_stream.errors import EngineError, SourceError
-from ecolite_stream.pipeline import Pipeline, distinct_names, stream_inputs
-from ecolite_stream.preprocess import Preprocessing
-from ecolite_stream.reader import Reader, StreamInput
+from ecolite_stream.model.preprocess import Preprocessing
+from ecolite_stream.pipeline.pipeline import Pipeline
+from ecolite_stream.pipeline.reader import Reader, StreamInput
 from ecolite_stream.sources import Source
 from tests.fakes import DrawnNumberEngine, ListSink, ListSource, NumberEngine, frames, spec_of
 from tests.pipeline.runs import FailingEngine, endless, pipeline, run, threads_of
@@ -61,7 +62,7 @@ def test_stuck_reads_share_one_deadline(
         ListSource(name, [], live=True, at_end=lambda: released.wait(20)) for name in "abcde"
     ]
     waits_s: list[float] = []
-    monkeypatch.setattr("ecolite_stream.pipeline.SHUTDOWN_S", 0.2)
+    monkeypatch.setattr("ecolite_stream.pipeline.pipeline.SHUTDOWN_S", 0.2)
     join = Reader.join
 
     def noted(reader: Reader, timeout_s: float) -> bool:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from ecolite_stream.app.build import stream_inputs
 from ecolite_stream.errors import ConfigError
-from ecolite_stream.pipeline import stream_inputs
 from tests.videos import write_numbered_video
 
 pytestmark = pytest.mark.timeout(120)

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from ecolite_stream import pipeline
-from ecolite_stream.config import ReconnectConfig, StreamConfig
+from ecolite_stream.app import build
+from ecolite_stream.app.build import stream_inputs
+from ecolite_stream.config.schema import ReconnectConfig, StreamConfig
 from ecolite_stream.errors import ConfigError, SourceError
-from ecolite_stream.metrics import Metrics
-from ecolite_stream.pipeline import Pipeline, stream_inputs
-from ecolite_stream.reader import StreamInput
+from ecolite_stream.observability.metrics import Metrics
+from ecolite_stream.pipeline.pipeline import Pipeline
+from ecolite_stream.pipeline.reader import StreamInput
 from ecolite_stream.sources import CameraSource, FileSource, Source, UrlSource, open_source
 from ecolite_stream.sources.reconnect import Reconnecting
 from ecolite_stream.types import Frame
@@ -404,7 +405,7 @@ def test_which_sources_are_opened_again(spec: str, again: bool) -> None:
 def test_a_stream_that_may_take_longer(again: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is configured reaches the source, whether it is opened again or not."""
     found = {}
-    monkeypatch.setattr(pipeline, "open_source", lambda spec, **how: found.update(how))
+    monkeypatch.setattr(build, "open_source", lambda spec, **how: found.update(how))
     config = ReconnectConfig(enabled=again, open_s=30, silent_s=20)
     (stream,) = stream_inputs(["rtsp://host/a"], reconnect=config)
     stream.open()

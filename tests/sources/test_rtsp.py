@@ -18,7 +18,7 @@ from typing import cast
 
 import pytest
 
-from ecolite_stream.config import ReconnectConfig
+from ecolite_stream.config.schema import ReconnectConfig
 from ecolite_stream.errors import SourceError
 from ecolite_stream.sources import open_source
 from ecolite_stream.sources.container import ContainerSource
@@ -26,8 +26,8 @@ from ecolite_stream.sources.probe import Probe
 from ecolite_stream.sources.reconnect import Reconnecting
 from ecolite_stream.types import Frame
 from tests.conftest import installed
+from tests.observability.test_monitoring import free_port
 from tests.rtsp import RtspServer, skip_without_rtsp
-from tests.test_monitoring import free_port
 
 pytestmark = pytest.mark.timeout(120)
 

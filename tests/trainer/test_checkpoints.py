@@ -10,7 +10,7 @@ import mindspore as ms
 import numpy as np
 import pytest
 
-from ecolite_stream.commands import run
+from ecolite_stream.app.entry import run
 from ecolite_stream.errors import BundleError, ConfigError
 from tests.checkpoint_files import (
     CLASSES,
@@ -23,7 +23,8 @@ from tests.checkpoint_files import (
     spec_of,
 )
 from trainer import checkpoints
-from trainer.checkpoint import (
+from trainer.checkpoints import ImportOptions, import_checkpoint
+from trainer.weights.checkpoint import (
     MODEL_SPEC,
     SCHEMA_VERSION,
     Checkpoint,
@@ -33,8 +34,7 @@ from trainer.checkpoint import (
     parameters_of,
     save_checkpoint,
 )
-from trainer.checkpoints import ImportOptions, import_checkpoint
-from trainer.published import modelzoo_name, pytorch_name
+from trainer.weights.published import modelzoo_name, pytorch_name
 
 
 @pytest.fixture(scope="module")

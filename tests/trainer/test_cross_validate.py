@@ -12,7 +12,7 @@ import pytest
 from ecolite_stream.errors import EcoliteError
 from tests.conftest import ROOT
 from trainer.cross_validate import RESULT, FoldResult, read_result, summary
-from trainer.figures import write_video
+from trainer.synthetic import write_video
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from ecolite_stream.bundle import EXPORTED, read_bundle
 from ecolite_stream.engines import installed_engines
 from ecolite_stream.engines.check import DISAGREES, Outcome
 from ecolite_stream.errors import BundleError, ConfigError, EngineError
+from ecolite_stream.model.bundle import EXPORTED, read_bundle
 from trainer import export
 from trainer.checkpoints import Checkpoint
 from trainer.export import check_engines, export_bundle, main, replace_folder, shareable, untrained

@@ -52,7 +52,7 @@ def script(name: str, folder: Path, *words: object) -> subprocess.CompletedProce
         capture_output=True,
         text=True,
         cwd=folder,
-        env={**os.environ, "ECOLITE_VENV": sys.prefix},
+        env={**os.environ, "ECOLITE_VENV": sys.prefix, "ECOLITE_VENV_READY": "1"},
         timeout=LIMIT_S,
         check=False,
     )

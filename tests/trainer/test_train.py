@@ -10,18 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ecolite_stream.bundle import read_bundle
-from ecolite_stream.commands import run
+from ecolite_stream.app.entry import run
 from ecolite_stream.errors import ConfigError, EcoliteError
+from ecolite_stream.model.bundle import read_bundle
 from tests.conftest import ROOT
 from trainer import evaluate
 from trainer import train as train_module
-from trainer.checkpoint import load_checkpoint
-from trainer.config import TrainConfig, load_train_config
-from trainer.evaluate import score
-from trainer.figures import write_video
-from trainer.schedule import Schedule
+from trainer.config.schema import TrainConfig, load_train_config
+from trainer.loop.schedule import Schedule
+from trainer.loop.scoring import score
+from trainer.synthetic import write_video
 from trainer.train import train
+from trainer.weights.checkpoint import load_checkpoint
 
 COLOURS = {"blue": (200, 60, 60), "red": (60, 60, 200)}
 LOG_LINE = re.compile(r"epoch: \d+ step: \d+, loss is \d+\.\d{7}")

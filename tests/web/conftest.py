@@ -13,12 +13,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ecolite_stream.bundle import Bundle
-from ecolite_stream.config import WebConfig
-from ecolite_stream.metrics import Metrics
+from ecolite_stream.config.schema import WebConfig
+from ecolite_stream.model.bundle import Bundle
+from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.types import Event, Frame, Prediction
-from ecolite_stream.web.board import Board
-from ecolite_stream.web.gallery import Gallery
+from ecolite_stream.web.latest_frames import LatestFrames
+from ecolite_stream.web.page_state import PageState
 from tests.conftest import ROOT
 from tests.videos import numbered_image
 
@@ -34,8 +34,8 @@ class Page:
     metrics: Metrics = field(default_factory=Metrics)
 
     def __post_init__(self) -> None:
-        self.board = Board(self.streams)
-        self.gallery = Gallery(self.streams)
+        self.board = PageState(self.streams)
+        self.gallery = LatestFrames(self.streams)
 
     @property
     def port(self) -> int:

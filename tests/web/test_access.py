@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from ecolite_stream.config import WebConfig
+from ecolite_stream.config.schema import WebConfig
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.web.access import Access, access_of, check_token, host_name
 

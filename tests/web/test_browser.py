@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ecolite_stream.bundle import Bundle
+from ecolite_stream.media.clip_names import clip_name
+from ecolite_stream.model.bundle import Bundle
 from ecolite_stream.types import Event, Prediction
-from ecolite_stream.web.clips import clip_name
 from tests.videos import read_number, write_numbered_video
 from tests.web.browser import Browser, started, wait_for
 from tests.web.conftest import Page, page_of, served, start

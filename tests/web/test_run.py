@@ -14,15 +14,15 @@ pytest.importorskip("aiohttp", reason="the extra `web` is not installed")
 
 import aiohttp
 
-from ecolite_stream import cli
-from ecolite_stream.bundle import Bundle
-from ecolite_stream.commands import run
-from ecolite_stream.config import StreamConfig, WebConfig
-from ecolite_stream.metrics import Metrics
-from ecolite_stream.reader import StreamInput, opened
+from ecolite_stream.app import cli
+from ecolite_stream.app.entry import run
+from ecolite_stream.config.schema import StreamConfig, WebConfig
+from ecolite_stream.model.bundle import Bundle
+from ecolite_stream.observability.metrics import Metrics
+from ecolite_stream.pipeline.reader import StreamInput, opened
 from ecolite_stream.types import Event
-from ecolite_stream.web.board import Board
 from ecolite_stream.web.page import with_page
+from ecolite_stream.web.page_state import PageState
 from tests.fakes import ListSource, frame
 from tests.web.asking import ask, connected, next_json, upgrade
 from tests.web.conftest import page_of, start
@@ -72,7 +72,7 @@ def test_the_page_knows_which_streams_are_live() -> None:
     streams = [StreamInput("door", lambda: ListSource("door", [])), opened(ListSource("film", []))]
     config = StreamConfig(web=WebConfig("0"))
     with with_page(streams, ["walk"], Metrics(), config) as (shown, (board,)):
-        assert isinstance(board, Board)
+        assert isinstance(board, PageState)
         for stream, live in zip(shown, (True, False), strict=True):
             stream.on_sampled(frame(1, 0.1, stream.name), live)
             board.send(Event(stream.name, stream.name, "walk", 0.0, None, 0.9, 0.8, "start"))

@@ -17,7 +17,7 @@ pytest.importorskip("aiohttp", reason="the extra `web` is not installed")
 import aiohttp
 
 from ecolite_stream.errors import ConfigError
-from ecolite_stream.web.clips import clip_name
+from ecolite_stream.media.clip_names import clip_name
 from tests.web.asking import ask, connected, next_json, next_number, status, upgrade
 from tests.web.conftest import Page, served
 

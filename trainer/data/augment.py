@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ecolite_stream.preprocess import Preprocessing, normalize, preprocess, resize
-from ecolite_stream.sampling import nearest, segment_frames, segment_times
+from ecolite_stream.model.preprocess import Preprocessing, normalize, preprocess, resize
+from ecolite_stream.model.sampling import nearest, segment_frames, segment_times
 from ecolite_stream.types import FloatArray
-from trainer.config import AugmentationConfig
+from trainer.config.schema import AugmentationConfig
 from trainer.data.clips import Clip, Frames
 
 MOST_BEFORE_THE_CLIP = 0.8

@@ -18,10 +18,10 @@ from pathlib import Path
 import click
 import numpy as np
 
-from ecolite_stream.clips import VIDEO_SUFFIXES, ClipFile, find_clips
+from ecolite_stream.datasets.labelled_clips import VIDEO_SUFFIXES, ClipFile, find_clips
+from ecolite_stream.datasets.labels import load_labels
 from ecolite_stream.errors import ConfigError
-from ecolite_stream.labels import load_labels
-from trainer.config import TrainConfig
+from trainer.config.schema import TrainConfig
 from trainer.data.clips import Clip, HeldClip, cut_windows, still_clips
 from trainer.data.folders import DATA_VARIABLE, DEFAULT_DATA, expand_folder
 from trainer.data.lists import Item, frame_files, read_list
@@ -36,7 +36,7 @@ from trainer.data.reading import (
     shrink,
 )
 from trainer.data.splits import split_clips
-from trainer.figures import ACTIONS, draw_clip
+from trainer.synthetic import ACTIONS, draw_clip
 
 FIGURE_FPS = 25.0
 

@@ -18,9 +18,9 @@ from pathlib import Path
 import click
 import cv2
 
-from ecolite_stream.clips import VIDEO_SUFFIXES
-from ecolite_stream.commands import one_line, run
-from ecolite_stream.errors import ConfigError, EcoliteError, SourceError
+from ecolite_stream.app.entry import run
+from ecolite_stream.datasets.labelled_clips import VIDEO_SUFFIXES
+from ecolite_stream.errors import ConfigError, EcoliteError, SourceError, one_line
 from ecolite_stream.sources import damage, open_source
 from trainer.data.parallel import in_parallel
 from trainer.data.reading import shrink

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import click
 
-from ecolite_stream.clips import VIDEO_SUFFIXES, ClipFile, find_clips
-from ecolite_stream.commands import one_line, run
-from ecolite_stream.errors import ConfigError, EcoliteError, SourceError
+from ecolite_stream.app.entry import run
+from ecolite_stream.datasets.labelled_clips import VIDEO_SUFFIXES, ClipFile, find_clips
+from ecolite_stream.errors import ConfigError, EcoliteError, SourceError, one_line
 from ecolite_stream.sources import open_source
 from trainer.data.lists import Item, frame_files, read_list, write_list
 from trainer.data.parallel import in_parallel

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecolite_stream.errors import ConfigError, SourceError
-from trainer.files import write_whole
+from trainer.weights.files import write_whole
 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
 

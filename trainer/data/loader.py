@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ecolite_stream.preprocess import Preprocessing
+from ecolite_stream.model.preprocess import Preprocessing
 from ecolite_stream.types import FloatArray
-from trainer.config import AugmentationConfig
+from trainer.config.schema import AugmentationConfig
 from trainer.data.augment import test_sample, training_sample
 from trainer.data.clips import Clip
 

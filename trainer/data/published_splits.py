@@ -20,9 +20,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ecolite_stream.commands import one_line
-from ecolite_stream.errors import ConfigError
-from ecolite_stream.labels import load_labels
+from ecolite_stream.datasets.labels import load_labels
+from ecolite_stream.errors import ConfigError, one_line
 
 Listing = tuple[str, list[tuple[str, int]]]
 OFFICIAL = Path("data/ucf101_splits")

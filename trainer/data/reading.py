@@ -16,9 +16,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ecolite_stream.clips import ClipFile
+from ecolite_stream.datasets.labelled_clips import ClipFile
 from ecolite_stream.errors import SourceError
-from ecolite_stream.preprocess import resize_short_side
+from ecolite_stream.model.preprocess import resize_short_side
 from ecolite_stream.sources import open_source
 from ecolite_stream.types import Image
 from trainer.data.clips import Clip, Frames, HeldClip, Indices, check_indices
@@ -36,7 +36,7 @@ class Budget:
         self._left = megabytes * 1e6
         self._lock = threading.Lock()
 
-    def take(self, num_bytes: int) -> bool:
+    def reserve(self, num_bytes: int) -> bool:
         """Whether so many were left; then they are taken."""
         with self._lock:
             if num_bytes > self._left:
@@ -159,7 +159,7 @@ def read_clip(file: ClipFile, short_side: int, budget: Budget) -> Clip:
             sizes[image.shape] = small.shape
             if len(set(sizes.values())) > 1:
                 raise SourceError(f"{file.path} changes its size; trim it or leave it out")
-            if held is not None and budget.take(small.nbytes):
+            if held is not None and budget.reserve(small.nbytes):
                 held.append(small)
             elif held is not None:
                 budget.give_back(sum(one.nbytes for one in held))

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ecolite_stream.clips import ClipFile
+from ecolite_stream.datasets.labelled_clips import ClipFile
 from ecolite_stream.errors import ConfigError
-from trainer.config import DataConfig
+from trainer.config.schema import DataConfig
 from trainer.data.folders import expand_folder
 
 

@@ -12,12 +12,12 @@ from concurrent.futures import ProcessPoolExecutor
 from importlib.util import find_spec
 
 from ecolite_stream.bench import cli
-from ecolite_stream.bench.references import REFERENCES
-from ecolite_stream.bundle import Bundle
+from ecolite_stream.bench.speed.references import REFERENCES
 from ecolite_stream.engines.check import TOLERANCES, relative_error
 from ecolite_stream.errors import EngineError
+from ecolite_stream.model.bundle import Bundle
 from ecolite_stream.types import FloatArray
-from trainer.published import pytorch_name
+from trainer.weights.published import pytorch_name
 
 
 class TorchReference:
@@ -65,7 +65,7 @@ def published_apart(bundle: Bundle) -> dict[str, FloatArray]:
 
 def published(bundle: Bundle) -> dict[str, FloatArray]:
     """The weights in a bundle's graphs, under the published names."""
-    from trainer.checkpoint import checkpoint_of
+    from trainer.weights.checkpoint import checkpoint_of
 
     parameters = checkpoint_of(bundle).parameters
     return {pytorch_name(name): value for name, value in parameters.items()}

@@ -18,8 +18,8 @@ from statistics import median
 
 import click
 
-from ecolite_stream.bench.machine import machine_facts, versions
-from ecolite_stream.commands import run
+from ecolite_stream.app.entry import run
+from ecolite_stream.bench.measuring.machine import machine_facts, versions
 from ecolite_stream.engines.time_slice import SLICE_S
 from ecolite_stream.errors import EcoliteError
 

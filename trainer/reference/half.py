@@ -14,20 +14,20 @@ import click
 import mindspore as ms
 import numpy as np
 
-from ecolite_stream.bundle import Bundle, demo_bundle_path, read_bundle
-from ecolite_stream.commands import run
+from ecolite_stream.app.entry import run
 from ecolite_stream.engines.check import TOLERANCES, relative_error
-from ecolite_stream.preprocess import preprocess
-from trainer.checkpoint import checkpoint_of, network_from
+from ecolite_stream.model.bundle import Bundle, demo_bundle_path, read_bundle
+from ecolite_stream.model.preprocess import preprocess
+from trainer.network.conv2d_only import conv2d_only_head
 from trainer.network.folded import fold_encoder
-from trainer.network.planar import planar_head
+from trainer.weights.checkpoint import checkpoint_of, network_from
 
 
 def errors_in_half(bundle: Bundle) -> tuple[float, float]:
     """Relative errors of the golden features and logits, in float16."""
     spec, golden = bundle.spec, bundle.golden()
     network = network_from(checkpoint_of(bundle))
-    head = planar_head(network, spec.num_segments).to_float(ms.float16)
+    head = conv2d_only_head(network, spec.num_segments).to_float(ms.float16)
     encoder = fold_encoder(network).to_float(ms.float16)
     images = np.stack([preprocess(image, spec.preprocessing) for image in golden.images])
     features = encoder(ms.Tensor(images)).asnumpy().astype(np.float32)

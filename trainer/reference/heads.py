@@ -20,17 +20,17 @@ import mindspore as ms
 import mindspore.nn as nn
 import numpy as np
 
-from ecolite_stream.bench.machine import machine_facts, versions
-from ecolite_stream.bench.timing import time_in_turns
-from ecolite_stream.commands import run
+from ecolite_stream.app.entry import run
+from ecolite_stream.bench.measuring.machine import machine_facts, versions
+from ecolite_stream.bench.measuring.timing import time_in_turns
 from ecolite_stream.engines.base import import_library
 from ecolite_stream.engines.check import relative_error
 from ecolite_stream.engines.openvino import infer, settings, shared_core
 from ecolite_stream.errors import EngineError
 from ecolite_stream.types import FloatArray
-from trainer.deploy import TOLERANCE, export_graph
+from trainer.exporting.deploy import TOLERANCE, export_graph
 from trainer.network import NetworkConfig, build_network
-from trainer.network.planar import planar_head
+from trainer.network.conv2d_only import conv2d_only_head
 from trainer.network.trimmed import trim_taps
 
 FORMS = ("as trained", "trimmed", "2D")
@@ -45,7 +45,7 @@ def head_of(form: str, config: NetworkConfig) -> nn.Cell:
     network = build_network(config)
     network.set_train(False)
     if form == "2D":
-        return planar_head(network, config.num_segments)
+        return conv2d_only_head(network, config.num_segments)
     if form == "trimmed":
         trim_taps(network, config.num_segments)
     head: nn.Cell = network.head

@@ -16,11 +16,11 @@ from concurrent.futures import ProcessPoolExecutor
 import click
 import numpy as np
 
-from ecolite_stream.bench.machine import machine_facts
-from ecolite_stream.commands import run
-from ecolite_stream.preprocess import Preprocessing
+from ecolite_stream.app.entry import run
+from ecolite_stream.bench.measuring.machine import machine_facts
+from ecolite_stream.model.preprocess import Preprocessing
 from ecolite_stream.types import FloatArray
-from trainer.config import AugmentationConfig
+from trainer.config.schema import AugmentationConfig
 from trainer.data.augment import training_sample
 from trainer.data.clips import Clip, HeldClip
 from trainer.data.loader import training_batches

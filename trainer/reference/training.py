@@ -20,13 +20,13 @@ import click
 import mindspore as ms
 import numpy as np
 
-from ecolite_stream.bench.machine import machine_facts, versions
-from ecolite_stream.commands import run
+from ecolite_stream.app.entry import run
+from ecolite_stream.bench.measuring.machine import machine_facts, versions
 from ecolite_stream.errors import EngineError
+from trainer.loop.optimizer import build_optimizer
+from trainer.loop.step import Rules, make_step
 from trainer.network import NetworkConfig, build_network
-from trainer.optimizer import build_optimizer
 from trainer.reference.variants import VARIANTS, blocks_of
-from trainer.step import Rules, make_step
 
 NUM_CLASSES = 11
 CLIP_NORM = 40.0

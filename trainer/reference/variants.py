@@ -16,9 +16,9 @@ import mindspore.ops as ops
 from trainer.network import eco_lite
 from trainer.network.blocks import Conv3d, ConvBN
 
-VARIANTS = ("as it is", "space to depth", "planar", "no clipping")
+VARIANTS = ("as it is", "space to depth", "conv2d_only", "no clipping")
 """`space to depth`: the first convolution, 7x7 with stride 2, as 4x4 on four times the channels.
-`planar`: 3D convolutions as sums of 2D ones. `no clipping`: what clipping gradients costs."""
+`conv2d_only`: 3D convolutions as sums of 2D ones. `no clipping`: what clipping gradients costs."""
 
 
 def blocks_of(variant: str) -> AbstractContextManager[object]:
@@ -26,7 +26,7 @@ def blocks_of(variant: str) -> AbstractContextManager[object]:
     parts: dict[str, Any] = {}
     if variant == "space to depth":
         parts["ConvBN"] = conv_bn
-    if variant == "planar":
+    if variant == "conv2d_only":
         parts["Conv3d"] = PlanarConv3d
     return patch.multiple(eco_lite, **parts) if parts else nullcontext()
 

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import click
 
-from ecolite_stream.bench.machine import machine_facts, versions
-from ecolite_stream.commands import run
+from ecolite_stream.app.entry import run
+from ecolite_stream.bench.measuring.machine import machine_facts, versions
 from ecolite_stream.errors import EcoliteError
 
 BATCH, SEGMENTS, IMAGE_SIZE, WIDTH = 8, 8, 112, 0.25

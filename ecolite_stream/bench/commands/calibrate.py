@@ -7,16 +7,16 @@ from typing import Any
 
 import click
 
-from ecolite_stream.bench import calibrate as calibrate_bench
-from ecolite_stream.bench import online as online_bench
-from ecolite_stream.bench import samples
-from ecolite_stream.bench.calibrate_report import calibration_figures, calibration_tables
-from ecolite_stream.bench.redescribe import redescribe
-from ecolite_stream.bench.report import Report, Scope
+from ecolite_stream.bench.accuracy import calibrate as calibrate_bench
+from ecolite_stream.bench.accuracy import online as online_bench
+from ecolite_stream.bench.accuracy import samples
+from ecolite_stream.bench.accuracy.calibrate_report import calibration_figures, calibration_tables
+from ecolite_stream.bench.accuracy.redescribe import redescribe
+from ecolite_stream.bench.report.report import Report, Scope
 from ecolite_stream.bench.shared import ENGINE, PATH, Output, opened, progress, publish, reported
-from ecolite_stream.bundle import Bundle, read_bundle
-from ecolite_stream.config import StreamConfig
+from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.errors import BundleError, SourceError
+from ecolite_stream.model.bundle import Bundle, read_bundle
 
 
 @click.command()

@@ -11,12 +11,13 @@ from typing import Any, cast
 
 import click
 
-from ecolite_stream.bench import online as online_bench
-from ecolite_stream.bench import track as track_bench
-from ecolite_stream.bench.live import live_figures, live_json, live_tables
-from ecolite_stream.bench.online_tables import online_tables, policy_json
-from ecolite_stream.bench.report import Report, Scope
-from ecolite_stream.bench.same import Agreed, same_table
+from ecolite_stream.bench.accuracy import online as online_bench
+from ecolite_stream.bench.accuracy import track as track_bench
+from ecolite_stream.bench.accuracy.live import live_figures, live_json, live_tables
+from ecolite_stream.bench.accuracy.online_tables import online_tables, policy_json
+from ecolite_stream.bench.accuracy.same import Agreed, same_table
+from ecolite_stream.bench.accuracy.track_actions import action_figures, action_tables
+from ecolite_stream.bench.report.report import Report, Scope
 from ecolite_stream.bench.shared import (
     ABOVE_ZERO,
     BUNDLE,
@@ -30,12 +31,11 @@ from ecolite_stream.bench.shared import (
     publish,
     reported,
 )
-from ecolite_stream.bench.track_actions import action_figures, action_tables
-from ecolite_stream.bundle import Bundle, ModelSpec, demo_bundle_path, read_bundle
-from ecolite_stream.config import MemoryConfig, StreamConfig
+from ecolite_stream.config.choices import POLICIES
+from ecolite_stream.config.schema import MemoryConfig, StreamConfig
 from ecolite_stream.engines import Engine
 from ecolite_stream.errors import ConfigError, SourceError
-from ecolite_stream.memory import POLICIES
+from ecolite_stream.model.bundle import Bundle, ModelSpec, demo_bundle_path, read_bundle
 
 
 @dataclass(frozen=True)

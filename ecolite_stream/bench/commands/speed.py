@@ -11,11 +11,9 @@ from typing import Any
 
 import click
 
-from ecolite_stream.bench import speed as speed_bench
-from ecolite_stream.bench.contestants import PRECISIONS, Contestant, contestants
-from ecolite_stream.bench.frames import FrameCosts, frame_table, measure_frames
-from ecolite_stream.bench.peak import Peak, peak_apart
-from ecolite_stream.bench.report import Report, Scope, bundle_name
+from ecolite_stream.bench.measuring.peak import Peak, peak_apart
+from ecolite_stream.bench.measuring.timing import TURNS
+from ecolite_stream.bench.report.report import Report, Scope, bundle_name
 from ecolite_stream.bench.shared import (
     ABOVE_ZERO,
     PATH,
@@ -25,13 +23,15 @@ from ecolite_stream.bench.shared import (
     publish,
     reported,
 )
-from ecolite_stream.bench.speed_figures import speed_figures
-from ecolite_stream.bench.speed_tables import speed_tables, stream_table
-from ecolite_stream.bench.streams import write_camera_video
-from ecolite_stream.bench.timing import TURNS
-from ecolite_stream.bundle import Bundle, demo_bundle_path, read_bundle
+from ecolite_stream.bench.speed import speed as speed_bench
+from ecolite_stream.bench.speed.backends import PRECISIONS, Backend, backends
+from ecolite_stream.bench.speed.frames import FrameCosts, frame_table, measure_frames
+from ecolite_stream.bench.speed.speed_figures import speed_figures
+from ecolite_stream.bench.speed.speed_tables import speed_tables, stream_table
+from ecolite_stream.bench.speed.streams import write_camera_video
 from ecolite_stream.engines import ENGINE_NAMES, Engine, installed_engines
 from ecolite_stream.errors import ConfigError, EngineError
+from ecolite_stream.model.bundle import Bundle, demo_bundle_path, read_bundle
 from ecolite_stream.sources import open_source
 
 DRAWN_S = 4
@@ -85,7 +85,7 @@ def speed(**options: Any) -> None:
         raise EngineError(
             "no inference engine is installed; run pip install 'ecolite-stream[openvino]'"
         )
-    who, notes = contestants(names, asked.precisions or PRECISIONS)
+    who, notes = backends(names, asked.precisions or PRECISIONS)
     if asked.video:
         open_source(str(asked.video)).close()  # a wrong name is found out before all else
     rows: list[speed_bench.Row] = []
@@ -129,7 +129,7 @@ def _report(
 
 
 def _streams(
-    video: Path, bundle: Bundle, engines: dict[Contestant, Engine]
+    video: Path, bundle: Bundle, engines: dict[Backend, Engine]
 ) -> list[speed_bench.StreamRow]:
     runs = speed_bench.STREAM_RUNS * len(engines)
     with progress(f"watching {video.name}", runs) as step:
@@ -158,26 +158,26 @@ def _frame_costs(asked: Asked, bundles: Sequence[Bundle]) -> tuple[list[FrameCos
 
 
 @contextmanager
-def _opened(bundle: Bundle, who: Sequence[Contestant]) -> Iterator[dict[Contestant, Engine]]:
+def _opened(bundle: Bundle, who: Sequence[Backend]) -> Iterator[dict[Backend, Engine]]:
     engines: list[Engine] = []
     with closing_all(engines):
-        engines += [contestant.open(bundle) for contestant in who]
+        engines += [backend.open(bundle) for backend in who]
         yield dict(zip(who, engines, strict=True))
 
 
-def _peaks(bundle: Bundle, who: Sequence[Contestant]) -> dict[Contestant, Peak | None]:
+def _peaks(bundle: Bundle, who: Sequence[Backend]) -> dict[Backend, Peak | None]:
     peaks = {}
     with progress(f"memory of {bundle_name(bundle)}", len(who)) as step:
-        for contestant in who:
-            peaks[contestant] = peak_apart(contestant.open, bundle)
+        for backend in who:
+            peaks[backend] = peak_apart(backend.open, bundle)
             step(1)
     return peaks
 
 
 def _rows(
     bundle: Bundle,
-    engines: dict[Contestant, Engine],
-    peaks: dict[Contestant, Peak | None],
+    engines: dict[Backend, Engine],
+    peaks: dict[Backend, Peak | None],
     new_frames: int,
     seconds: float,
 ) -> list[speed_bench.Row]:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import click
 
-from ecolite_stream.bench import streams as streams_bench
-from ecolite_stream.bench.drawing.plots import Bar, bar_figure
-from ecolite_stream.bench.report import Report, Scope, Table
+from ecolite_stream.bench.report.drawing.plots import Bar, bar_figure
+from ecolite_stream.bench.report.report import Report, Scope, Table
 from ecolite_stream.bench.shared import BUNDLE, ENGINE, PRECISION, Output, publish, reported
-from ecolite_stream.bundle import demo_bundle_path, read_bundle
-from ecolite_stream.config import SHORTEST_EVERY_S
+from ecolite_stream.bench.speed import streams as streams_bench
+from ecolite_stream.config.schema import SHORTEST_EVERY_S
 from ecolite_stream.engines import choose_engine
+from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
 
 
 def _tell(processes: str, cameras: int) -> None:

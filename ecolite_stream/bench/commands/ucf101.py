@@ -9,20 +9,12 @@ from typing import Any
 
 import click
 
-from ecolite_stream.bench import ucf101 as ucf101_bench
-from ecolite_stream.bench.against import (
-    TURNS,
-    Against,
-    check_against,
-    measure_against,
-    open_reference,
-    video_files,
-    with_against,
-)
-from ecolite_stream.bench.checkpoint import exported
-from ecolite_stream.bench.offline import CROPS, check_crops
-from ecolite_stream.bench.report import Report
-from ecolite_stream.bench.scores import Scores
+from ecolite_stream.bench.accuracy import ucf101 as ucf101_bench
+from ecolite_stream.bench.accuracy.checkpoint import exported
+from ecolite_stream.bench.accuracy.offline import CROPS, check_crops
+from ecolite_stream.bench.accuracy.scores import Scores
+from ecolite_stream.bench.accuracy.splits import SPLITS, Selection
+from ecolite_stream.bench.report.report import Report
 from ecolite_stream.bench.shared import (
     BUNDLE,
     ENGINE,
@@ -35,11 +27,19 @@ from ecolite_stream.bench.shared import (
     publish,
     reported,
 )
-from ecolite_stream.bench.splits import SPLITS, Selection
-from ecolite_stream.bundle import Bundle, demo_bundle_path, hash_file, read_bundle
-from ecolite_stream.clips import ClipFile
+from ecolite_stream.bench.speed.against import (
+    TURNS,
+    Against,
+    check_against,
+    measure_against,
+    open_reference,
+    video_files,
+    with_against,
+)
+from ecolite_stream.datasets.labelled_clips import ClipFile
 from ecolite_stream.engines import Engine
 from ecolite_stream.errors import ConfigError, SourceError
+from ecolite_stream.model.bundle import Bundle, demo_bundle_path, hash_file, read_bundle
 
 
 @click.command()

@@ -1,0 +1,1 @@
+"""The command line `ecolite-stream`, and what puts a run together."""

@@ -1,0 +1,163 @@
+"""Build streams and sinks from a configuration and run them."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import sys
+from collections.abc import Iterable, Sequence
+
+from ecolite_stream.app.systemd import notify_systemd
+from ecolite_stream.config.schema import ReconnectConfig, StreamConfig
+from ecolite_stream.config.source_names import NamedSource, named_source
+from ecolite_stream.engines import choose_engine, open_engine
+from ecolite_stream.errors import ConfigError
+from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
+from ecolite_stream.observability.metrics import Metrics, serve
+from ecolite_stream.pipeline.pipeline import Pipeline
+from ecolite_stream.pipeline.reader import StreamInput
+from ecolite_stream.recording.recording import recorder
+from ecolite_stream.sinks import (
+    ConsoleSink,
+    JsonFileSink,
+    JsonLinesSink,
+    Sink,
+    WebhookSink,
+    mqtt_sink,
+)
+from ecolite_stream.sinks.clips import ClipSink
+from ecolite_stream.sinks.video import VideoSink
+from ecolite_stream.sources import may_be_live, open_source, redact_url
+from ecolite_stream.sources.pipe import NAME, STDIN
+from ecolite_stream.web.page import with_page
+
+
+def watch(config: StreamConfig) -> None:
+    """Open what a configuration names and run it to its end.
+
+    Raises:
+        EcoliteError: a source, the bundle or the engine cannot be used.
+    """
+    if not config.source:
+        raise ConfigError("no source; try --source camera, --source FILE or --source pattern")
+    bundle = read_bundle(config.bundle or demo_bundle_path())
+    metrics = Metrics()
+    streams = stream_inputs(config.source, realtime=config.realtime, reconnect=config.reconnect)
+    names = [one.name for one in streams]
+    engine = config.engine
+    if config.record.folder is not None:
+        engine = choose_engine(config.engine, bundle, config.device, config.precision)
+    with (
+        serve(metrics, config.metrics) if config.metrics else contextlib.nullcontext(),
+        with_page(streams, bundle.spec.labels, metrics, config) as (shown_streams, page),
+    ):
+        # Behind the ports: where one is taken, no file and no folder is left behind.
+        sinks = _sinks(config, names, bundle.spec.labels)
+        if config.record.folder is not None:
+            sinks.append(recorder(config, bundle, names, engine))
+        pipeline = Pipeline(
+            shown_streams,
+            lambda: open_engine(engine, bundle, config.device, config.precision),
+            bundle.spec,
+            [*sinks, *page],
+            config,
+            metrics,
+        )
+        with notify_systemd(pipeline.heartbeat):
+            pipeline.run()
+
+
+def _sinks(config: StreamConfig, streams: Sequence[str], labels: Sequence[str]) -> list[Sink]:
+    """Stdout first, for its end is the end of the run."""
+    several, events = len(config.source) > 1, config.events.show
+    sinks: list[Sink] = [
+        JsonLinesSink(sys.stdout, events)
+        if config.json
+        else ConsoleSink(sys.stdout, max(map(len, labels)), several, events)
+    ]
+    file, webhook = config.json_file, config.webhook
+    if webhook.url is not None:
+        sinks.append(WebhookSink(webhook.url, webhook.timeout_s, webhook.retry_for_s))
+    if file.path is not None:
+        sinks.append(JsonFileSink(file.path, file.max_bytes, file.kept))
+    if config.clips.folder is not None:
+        sinks.append(ClipSink(config))
+    if config.video.path is not None:
+        sinks.append(VideoSink(config.video.path, streams))
+    if config.mqtt.url is not None:
+        sinks.append(mqtt_sink(config.mqtt, streams))
+    return sinks
+
+
+def stream_inputs(
+    specs: Sequence[str | NamedSource],
+    *,
+    realtime: bool = False,
+    reconnect: ReconnectConfig | None = None,
+) -> list[StreamInput]:
+    """What a user names, ready to be opened.
+
+    Args:
+        specs: as `open_source` takes them, each with `NAME=` before it where it has a name.
+        realtime: show recordings at their own speed.
+        reconnect: how live sources that are lost are opened again; None if never.
+
+    Raises:
+        ConfigError: a name cannot be one, or is there twice; so is standard input.
+    """
+    waits = reconnect or ReconnectConfig()
+    if not waits.enabled:
+        reconnect = None
+
+    def stream_input(spec: str, name: str) -> StreamInput:
+        again = reconnect if may_be_live(spec) else None
+        return StreamInput(
+            name,
+            functools.partial(
+                open_source,
+                spec,
+                name=name,
+                realtime=realtime,
+                end_is_worth_a_warning=not again,
+                open_timeout_s=waits.open_s,
+                read_timeout_s=waits.silent_s,
+            ),
+            again,
+        )
+
+    sources = [named_source(spec) for spec in specs]
+    names = stream_names(sources)
+    return [stream_input(one.url, name) for one, name in zip(sources, names, strict=True)]
+
+
+def stream_names(sources: Sequence[NamedSource]) -> list[str]:
+    """How streams are called, everywhere: by their names, or as the source without credentials.
+
+    Raises:
+        ConfigError: two have the same name, or standard input is there twice.
+    """
+    if [source.url for source in sources].count(STDIN) > 1:
+        raise ConfigError("standard input, -, is named twice as a source; it can be read once")
+    unnamed = distinct_names(
+        NAME if source.url == STDIN else redact_url(source.url)
+        for source in sources
+        if source.name is None
+    )
+    others = iter(unnamed)
+    names = [next(others) if source.name is None else source.name for source in sources]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"two streams are called {name!r}; give each a name of its own")
+    return names
+
+
+def distinct_names(specs: Iterable[str]) -> list[str]:
+    """Stream names for sources as the user wrote them; repeated ones get a number."""
+    names: list[str] = []
+    for spec in specs:
+        name, number = spec, 1
+        while name in names:
+            number += 1
+            name = f"{spec}#{number}"
+        names.append(name)
+    return names

@@ -1,0 +1,148 @@
+"""`--check-config`: what a configuration would run, found out without running it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ecolite_stream.app.build import stream_names
+from ecolite_stream.config.address import parse_address
+from ecolite_stream.config.schema import StreamConfig
+from ecolite_stream.config.source_names import NamedSource, named_source
+from ecolite_stream.engines import choose_engine
+from ecolite_stream.errors import ConfigError, SourceError
+from ecolite_stream.model.bundle import Bundle, demo_bundle_path, read_bundle
+from ecolite_stream.recognition.memory import cheaper_period_s
+from ecolite_stream.recognition.recognizer import check_fits
+from ecolite_stream.recognition.stream_state import StreamState
+from ecolite_stream.recording.sink import check_is_new
+from ecolite_stream.sinks import WebhookSink, mqtt_sink
+from ecolite_stream.sinks.video import check_video_path
+from ecolite_stream.sources import check_spec, may_be_live, redact_url
+from ecolite_stream.web.page import check_page
+
+
+def describe_run(config: StreamConfig) -> Iterator[str]:
+    """What would run, a line for each stream and one for what they share.
+
+    Nothing is opened but the bundle: no source, no engine, no port, no file that is written.
+
+    Raises:
+        ConfigError: the configuration cannot run, or contradicts the bundle; of sources that can
+            never be opened all are named.
+        BundleError: the bundle is missing or damaged.
+        EngineError: the engine is not installed, or cannot run the bundle.
+    """
+    if not config.source:
+        raise ConfigError("no source; name one under source or in an included file")
+    sources = [named_source(source) for source in config.source]
+    names = stream_names(sources)
+    _check_sources(sources)
+    bundle = read_bundle(config.bundle or demo_bundle_path())
+    check_fits(config, bundle.spec)
+    shared = _shared(config, bundle, names)
+    every = f"a label every {config.every_s:g} s from {_memory(config, bundle)}"
+    for name, source in zip(names, sources, strict=True):
+        shown = name if source.name is None else f"{name} ({redact_url(source.url)})"
+        yield f"{shown}: {_kind(config, source.url)}; {every}"
+    yield shared
+
+
+def _check_sources(sources: Sequence[NamedSource]) -> None:
+    wrong = []
+    for source in sources:
+        try:
+            check_spec(source.url)
+        except SourceError as error:
+            wrong.append(str(error) if source.name is None else f"{source.name}: {error}")
+    if wrong:
+        raise ConfigError(" | ".join(wrong))
+
+
+def _kind(config: StreamConfig, spec: str) -> str:
+    if not may_be_live(spec):
+        return "a recording, at its own speed" if config.realtime else "a recording"
+    if not config.reconnect.enabled:
+        return "live, not opened again when lost"
+    limit = config.reconnect.limit
+    return "live, opened again when lost" + (f", {limit} times in a row" if limit else "")
+
+
+def _memory(config: StreamConfig, bundle: Bundle) -> str:
+    state = StreamState(bundle.spec, config)  # it knows what contradicts the memory
+    segments, policy = bundle.spec.num_segments, config.memory.policy
+    if policy != "window":
+        return f"{segments} frames ({policy}), {state.samples_per_prediction} of them new"
+    span_s = config.memory.span_s or bundle.spec.clip_seconds
+    encoded_per_s = state.samples_per_prediction / config.every_s
+    return f"{segments} frames over {span_s:.3g} s, {encoded_per_s:.3g} frames/s encoded"
+
+
+def _shared(config: StreamConfig, bundle: Bundle, names: Sequence[str]) -> str:
+    """The line about what all streams share; raises what is wrong with it."""
+    engine = choose_engine(config.engine, bundle, config.device, config.precision)
+    parts = [
+        f"bundle {bundle.path}, {len(bundle.spec.labels)} labels",
+        " ".join(
+            [f"engine {engine}"]
+            + ([f"on {config.device}"] if config.device else [])
+            + ([f"in {config.precision}"] if config.precision else [])
+        ),
+        f"{'events' if config.events.show else 'predictions'} to stdout",
+    ]
+    parts += [*_outputs(config, names)]
+    if config.web.address is not None:
+        check_page(config.web)
+    for what, address in (("metrics", config.metrics), ("page", config.web.address)):
+        if address is not None:
+            host, port = parse_address(address)
+            parts.append(f"{what} at {host}:{port}")
+    return "all streams: " + "; ".join([*parts, *_advice(config, bundle)])
+
+
+def _advice(config: StreamConfig, bundle: Bundle) -> Iterator[str]:
+    """What would cost less."""
+    if config.memory.policy != "window":
+        return
+    segments, span_s = bundle.spec.num_segments, config.memory.span_s or bundle.spec.clip_seconds
+    if thrifty_s := cheaper_period_s(segments, span_s, config.every_s):
+        encoded_per_s = segments / span_s
+        yield f"every_s {thrifty_s:.3g} would do with {encoded_per_s:.3g} frames/s encoded a stream"
+
+
+def _outputs(config: StreamConfig, names: Sequence[str]) -> Iterator[str]:
+    """Where else predictions and events go; raises what is wrong with it."""
+    if config.json_file.path is not None:
+        if not config.json_file.path.parent.is_dir():
+            raise ConfigError(f"{config.json_file.path}: cannot be written; make its folder")
+        yield f"all to {_writable(config.json_file.path)}"
+    if config.webhook.url is not None:
+        WebhookSink(config.webhook.url, config.webhook.timeout_s)
+        yield f"events to {redact_url(config.webhook.url)}"
+    if config.mqtt.url is not None:
+        mqtt_sink(config.mqtt, names)
+        yield f"events to {redact_url(config.mqtt.url)}"
+    for what, path in (
+        ("clips", config.clips.folder),
+        ("videos", config.video.path),
+        ("a record", config.record.folder),
+    ):
+        if path is not None:
+            yield f"{what} to {_writable(path)}"
+    if config.video.path is not None:
+        check_video_path(config.video.path, names)
+    if config.record.folder is not None:
+        check_is_new(config.record.folder)
+
+
+def _writable(path: Path) -> Path:
+    """A file or folder that can be written or made, of which nothing is touched to find out."""
+    try:
+        there = next(place for place in (path, *path.parents) if place.exists())
+        can = os.access(there, os.W_OK) and (there == path or there.is_dir())
+    except OSError:  # a folder on the way may not be entered
+        can = False
+    if not can:
+        raise ConfigError(f"{path}: cannot be written; choose another place, or change its rights")
+    return path

@@ -1,0 +1,154 @@
+"""`ecolite-stream check`: whether a source is usable, and what to change about it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from typing import Any, cast
+
+import click
+
+from ecolite_stream.config.source_names import named_source
+from ecolite_stream.errors import SourceError
+from ecolite_stream.sources import open_source, redact_url
+from ecolite_stream.sources.container import ContainerSource
+from ecolite_stream.sources.probe import Measured, Probe
+
+_LONGEST_KEYFRAME_S = 4.0
+_GOOD_KEYFRAME_S = 2.0
+_LOWEST_FPS = 8.0
+"""Below it, quick actions fall between two frames."""
+_FPS_OFF = 0.2
+_CLOCK_OFF = 0.03
+_SILENCE_S = 2.0
+_MANY_CORES = 0.25
+
+
+@click.command()
+@click.option(
+    "--source",
+    metavar="[NAME=]SOURCE",
+    required=True,
+    help="camera, camera:1, a video file, a URL, or pattern.",
+)
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
+def check(source: str, as_json: bool) -> None:
+    """Tell within ten seconds whether a source is usable, and what to change about it.
+
+    Exit codes: 0 it is usable, 3 it is not.
+    """
+    named = named_source(source)
+    name = named.name or redact_url(named.url)
+    probe = Probe(
+        name,
+        lambda: cast(
+            ContainerSource, open_source(named.url, name=name, end_is_worth_a_warning=False)
+        ),
+    )
+    try:
+        measured = probe.measure()
+    except SourceError as error:
+        if as_json:
+            click.echo(json.dumps({"source": name, "usable": False, "error": str(error)}))
+        raise
+    click.echo(json.dumps(as_dict(measured)) if as_json else "\n".join(as_lines(measured)))
+
+
+def advice(measured: Measured) -> Iterator[str]:
+    """What to change about a source, each in one line."""
+    if measured.live:
+        yield from _advice_for_live(measured)
+    if measured.fps is not None and measured.fps < _LOWEST_FPS:
+        yield (
+            f"{measured.fps:.2g} frames a second: quick actions fall between them; "
+            f"set the source to {_LOWEST_FPS:g} or more"
+        )
+    if measured.decode_cores is not None and measured.decode_cores > _MANY_CORES:
+        yield (
+            f"decoding takes {measured.decode_cores:.0%} of a core; set the camera to a smaller "
+            "picture or fewer frames a second, or use its second stream"
+        )
+    if measured.damaged:
+        yield (
+            f"{measured.damaged} packets were damaged; see the cable and the network, and read "
+            "RTSP over TCP"
+        )
+    if measured.broke is not None:
+        yield f"it broke off: {measured.broke}"
+
+
+def _advice_for_live(measured: Measured) -> Iterator[str]:
+    keyframe_s, rate = measured.keyframe_s, measured.clock_rate
+    good = f"set the camera to one every {_GOOD_KEYFRAME_S:g} s"
+    if keyframe_s is not None and keyframe_s > _LONGEST_KEYFRAME_S:
+        yield f"a keyframe every {keyframe_s:.0f} s: a reconnect shows nothing for so long; {good}"
+    elif keyframe_s is None and measured.watched_s > _LONGEST_KEYFRAME_S:
+        yield (
+            f"no second keyframe in {measured.watched_s:.0f} s: a reconnect shows nothing for "
+            f"longer than that; {good}"
+        )
+    stated, fps = measured.fps_stated, measured.fps
+    if stated and fps is not None and measured.has_times and abs(fps / stated - 1) > _FPS_OFF:
+        yield (
+            f"it says {stated:.3g} frames a second and sends {fps:.3g}; see whether the network "
+            "loses some, or the camera's exposure is longer than a frame"
+        )
+    if not measured.has_times:
+        yield "it has no timestamps: times are those of arrival; use its RTSP stream if it has one"
+    if measured.jumps:
+        yield f"its timestamps jump ({measured.jumps} times); set the camera's clock, or update it"
+    if rate is not None and abs(rate - 1) > _CLOCK_OFF:
+        yield (
+            f"its timestamps run at {rate:.2f} of this machine's clock; see the camera's frame "
+            "rate, and whether the network keeps up"
+        )
+    if measured.longest_silence_s > _SILENCE_S:
+        yield (
+            f"nothing came for {measured.longest_silence_s:.1f} s; see the network, "
+            "or shorten the pieces of an HLS stream"
+        )
+    if measured.is_reordered:
+        yield "it has B-frames, which delay every picture; switch them off (profile baseline)"
+
+
+def as_dict(measured: Measured) -> dict[str, Any]:
+    """What is told of a usable source, as JSON."""
+    facts = {
+        key: round(value, 4) if isinstance(value, float) else value
+        for key, value in dataclasses.asdict(measured).items()
+    }
+    return {"source": facts.pop("source"), "usable": True, **facts, "change": [*advice(measured)]}
+
+
+def as_lines(measured: Measured) -> Iterator[str]:
+    """The same for people."""
+    kind = "live" if measured.live else "a recording"
+    yield f"{measured.source}: usable, {kind}"
+    sends = "" if measured.fps is None else f", sends {measured.fps:.3g}"
+    says = "" if measured.fps_stated is None else f", says {measured.fps_stated:.3g} frames/s"
+    yield f"  video      {measured.codec}, {measured.width}x{measured.height}{says}{sends}"
+    yield f"  begins     first picture after {measured.first_picture_s:.1f} s"
+    key_s = measured.keyframe_s
+    shown = "fewer than two" if key_s is None else f"every {key_s:.2g} s at most"
+    if measured.live or key_s is not None:
+        yield f"  keyframes  {shown}, in {measured.watched_s:.1f} s"
+    yield f"  clock      {_clock(measured)}"
+    if measured.decode_cores is not None:
+        yield f"  decoding   {measured.decode_cores:.1%} of a core"
+    changes = list(advice(measured))
+    for number, line in enumerate(changes or ["nothing"]):
+        yield f"  {'change' if number == 0 else '':9}  {line}"
+
+
+def _clock(measured: Measured) -> str:
+    if not measured.has_times:
+        return "no timestamps"
+    if measured.jumps:
+        return f"jumps, {measured.jumps} times"
+    if measured.clock_rate is not None:
+        even = "runs evenly" if abs(measured.clock_rate - 1) <= _CLOCK_OFF else "runs off"
+        return f"{even}, {measured.clock_rate:.3f} s a second"
+    if measured.live:
+        return "comes in pieces; not compared with this machine's"
+    return "timestamps are in order"

@@ -1,0 +1,151 @@
+"""The command line `ecolite-stream`."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from ecolite_stream.app.build import watch
+from ecolite_stream.app.check_config import describe_run
+from ecolite_stream.app.check_source import check
+from ecolite_stream.app.entry import run_and_leave
+from ecolite_stream.app.replay_command import replay
+from ecolite_stream.config.choices import POLICIES, PRECISIONS
+from ecolite_stream.config.includes import load_stream_config
+from ecolite_stream.config.schema import ENGINES, StreamConfig
+from ecolite_stream.version import __version__
+
+
+@click.group(
+    invoke_without_command=True,
+    subcommand_metavar="[COMMAND ...]",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.option(
+    "--source",
+    multiple=True,
+    metavar="[NAME=]SOURCE",
+    help="camera, camera:1, a video file, a URL, - or pattern; again for more streams.",
+)
+@click.option("--bundle", type=click.Path(path_type=Path), help="Model folder. [the embedded one]")
+@click.option(
+    "--engine", type=click.Choice(ENGINES), help="What computes. [auto: the best installed]"
+)
+@click.option("--device", help="Where: cpu, ascend, ascend:0, gpu:0. [cpu]")
+@click.option("--precision", type=click.Choice(PRECISIONS), help="Of the numbers. [the engine's]")
+@click.option("--memory", type=click.Choice(POLICIES), help="What is remembered. [window]")
+@click.option("--span", type=float, help="Seconds the window spans. [the bundle's clip length]")
+@click.option("--every", type=float, help="Seconds between two labels. [0.5]")
+@click.option("--smoothing", type=float, help="Share of earlier answers in each, 0 to 1.")
+@click.option("--top", type=int, help="How many labels to list. [5]")
+@click.option("--realtime", is_flag=True, default=None, help="Play files at their own speed.")
+@click.option(
+    "--no-reconnect", is_flag=True, default=None, help="Do not open lost live sources again."
+)
+@click.option("--json", is_flag=True, default=None, help="JSON Lines instead of text.")
+@click.option("--events", is_flag=True, default=None, help="Events instead of predictions.")
+@click.option(
+    "--json-file",
+    type=click.Path(path_type=Path),
+    help="Write predictions and events as JSON Lines, too.",
+)
+@click.option("--webhook", metavar="URL", help="Post events as JSON to a web server, too.")
+@click.option("--mqtt", metavar="URL", help="Publish events and states at an MQTT broker, too.")
+@click.option(
+    "--clips", type=click.Path(path_type=Path), help="Write a video of each event to a folder, too."
+)
+@click.option(
+    "--video",
+    type=click.Path(path_type=Path),
+    help="Write the stream with its labels to FILE.mp4, or several to a folder, too.",
+)
+@click.option(
+    "--record", type=click.Path(path_type=Path), help="Keep the run in a folder, for replay, too."
+)
+@click.option(
+    "--metrics", metavar="[HOST:]PORT", help="Serve metrics for Prometheus, to this machine only."
+)
+@click.option(
+    "--web", metavar="[HOST:]PORT", help="Serve a page to watch the run with, to this machine only."
+)
+@click.option("--config", type=click.Path(path_type=Path), help="YAML file; options override it.")
+@click.option(
+    "--check-config", is_flag=True, help="Say what would run, or what is wrong, and run nothing."
+)
+@click.option("-v", "--verbose", is_flag=True, help="Log every change of a stream's state, too.")
+@click.version_option(__version__, package_name="ecolite-stream")
+@click.pass_context
+def stream(
+    context: click.Context,
+    /,
+    config: Path | None,
+    check_config: bool,
+    verbose: bool,
+    **options: Any,
+) -> None:
+    """Watch a camera, a file or a stream and say, live, which action it shows.
+
+    Labels go to stdout, everything else to stderr. Exit codes: 0 done, 2 usage or configuration,
+    3 source, 4 bundle, 5 engine, 130 interrupted.
+    """
+    if context.invoked_subcommand is not None:
+        flags = (config, check_config, verbose)
+        if any(flags) or any(value not in (None, ()) for value in options.values()):
+            raise click.UsageError(f"options go behind the word {context.invoked_subcommand}")
+        return
+    if verbose:
+        logging.getLogger("ecolite_stream").setLevel(logging.INFO)
+    settings = merge(load_stream_config(config) if config else StreamConfig(), options)
+    if check_config:
+        click.echo("\n".join(describe_run(settings)))
+    else:
+        watch(settings)
+
+
+stream.add_command(check)
+stream.add_command(replay)
+
+
+def merge(config: StreamConfig, options: dict[str, Any]) -> StreamConfig:
+    """A configuration with the options laid over it that were given."""
+    given = {key: value for key, value in options.items() if value not in (None, ())}
+    if "every" in given:
+        given["every_s"] = given.pop("every")
+    if given.pop("no_reconnect", False):
+        given["reconnect"] = False
+    sections: dict[str, dict[str, Any]] = {}
+    for option, (section, key) in _SECTIONS.items():
+        if option in given:
+            sections.setdefault(section, {})[key] = given.pop(option)
+    for section, values in sections.items():
+        given[section] = dataclasses.replace(getattr(config, section), **values)
+    return dataclasses.replace(config, **given)
+
+
+_SECTIONS = {
+    "memory": ("memory", "policy"),
+    "span": ("memory", "span_s"),
+    "events": ("events", "show"),
+    "reconnect": ("reconnect", "enabled"),
+    "json_file": ("json_file", "path"),
+    "webhook": ("webhook", "url"),
+    "mqtt": ("mqtt", "url"),
+    "clips": ("clips", "folder"),
+    "video": ("video", "path"),
+    "record": ("record", "folder"),
+    "web": ("web", "address"),
+}
+"""Options that are a key of a section."""
+
+
+def main() -> NoReturn:
+    """Entry point of `ecolite-stream`."""
+    run_and_leave(stream)
+
+
+if __name__ == "__main__":
+    main()

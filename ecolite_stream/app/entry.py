@@ -1,0 +1,112 @@
+"""What every command line of the project shares: errors for people, exit codes, logging."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from ecolite_stream.errors import EcoliteError, one_line
+
+INTERRUPTED = 130
+
+
+def run(command: click.Command, args: Sequence[str] | None = None) -> NoReturn:
+    """Run a click command and leave the process with the right exit code.
+
+    An `EcoliteError` becomes one line on stderr and its own exit code, an interruption 130. Being
+    told to terminate is an interruption too, and MindSpore makes every interruption that: while
+    it computes it answers SIGINT by sending its own process SIGTERM.
+    """
+    handler = logging.StreamHandler()
+    handler.setFormatter(_LowerCase("%(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # labels and file names that it cannot encode
+        sys.stdout.reconfigure(errors="backslashreplace")
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        sys.exit(_exit_code(command, args))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def run_and_leave(command: click.Command) -> NoReturn:
+    """`run`, for a program whose threads may be left behind.
+
+    One that is in the middle of a library, MindSpore that is being imported above all, would
+    bring the process down while Python cleans up after itself: so it does not.
+    """
+    try:
+        run(command)
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 0
+        if code == INTERRUPTED or threading.active_count() > 1:
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(OSError, ValueError):
+                    stream.flush()
+            os._exit(code)
+        raise
+
+
+def _exit_code(command: click.Command, args: Sequence[str] | None) -> int:
+    try:
+        _invoke(command, args)
+        sys.stdout.flush()
+        return 0
+    except click.exceptions.Exit as request:  # --help and --version
+        return request.exit_code
+    except EcoliteError as error:
+        click.echo(f"error: {one_line(error)}", err=True)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output went away: `... | head`
+        _discard_output()
+        return 0
+    except OSError as error:  # a full disk
+        _discard_output()
+        click.echo(f"error: {one_line(error)}", err=True)
+        return EcoliteError.exit_code
+
+
+def _discard_output() -> None:
+    """Keep Python from flushing at its exit what cannot be written."""
+    with contextlib.suppress(OSError):  # where stdout is no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _invoke(command: click.Command, args: Sequence[str] | None) -> None:
+    """What `command.main` does, but for its own way with errors: a closed pipe is none here."""
+    words = list(sys.argv[1:] if args is None else args)
+    with command.make_context(_program(), words) as context:
+        command.invoke(context)
+
+
+def _program() -> str:
+    """As it was called: `ecolite-stream` or `python -m trainer.train`."""
+    module = getattr(sys.modules["__main__"], "__spec__", None)
+    if module is None:
+        return Path(sys.argv[0]).name
+    return f"python -m {module.name.removesuffix('.__main__')}"
+
+
+class _LowerCase(logging.Formatter):
+    """`warning: ...`, as the errors of command lines look."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        record = copy.copy(record)  # other handlers get to see it too
+        record.levelname = record.levelname.lower()
+        return super().format(record)

@@ -1,0 +1,81 @@
+"""`ecolite-stream replay`: run a recording again and compare."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from ecolite_stream.config.choices import PRECISIONS
+from ecolite_stream.config.schema import ENGINES
+from ecolite_stream.engines import open_engine
+from ecolite_stream.errors import BundleError, EcoliteError
+from ecolite_stream.model.bundle import Bundle, demo_bundle_path, read_bundle
+from ecolite_stream.recording.recording import Recording, _whole_lines, read_recording, replayed
+from ecolite_stream.recording.sink import SAID
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--bundle", type=click.Path(path_type=Path), help="Model folder. [the embedded one]")
+@click.option("--engine", type=click.Choice(ENGINES), help="Another engine than the one recorded.")
+@click.option("--device", help="Another device than the one recorded.")
+@click.option(
+    "--precision", type=click.Choice(PRECISIONS), help="Another precision than the one recorded."
+)
+def replay(
+    folder: Path,
+    bundle: Path | None,
+    engine: str | None,
+    device: str | None,
+    precision: str | None,
+) -> None:
+    """Do the run recorded in FOLDER again: its JSON Lines come out on stdout.
+
+    They are held against what was said; exit code 1 where they differ.
+    """
+    recording = read_recording(folder)
+    model = _model(recording, bundle)
+    runs = open_engine(
+        engine or recording.engine,
+        model,
+        device or recording.device,
+        precision or recording.precision,
+    )
+    try:
+        lines = _emitted(replayed(recording, runs, model.spec))
+        _compare(folder, lines)
+    finally:
+        runs.close()
+
+
+def _model(recording: Recording, path: Path | None) -> Bundle:
+    bundle = read_bundle(path or demo_bundle_path())
+    if bundle.digest != recording.bundle:
+        raise BundleError(
+            f"{recording.folder} was recorded with another bundle, {recording.bundle[:12]}..., "
+            f"{bundle.path} is {bundle.digest[:12]}...; name the one with --bundle"
+        )
+    return bundle
+
+
+def _emitted(lines: Iterator[str]) -> Iterator[str]:
+    for line in lines:
+        print(line, file=sys.stdout, flush=True)
+        yield line
+
+
+def _compare(folder: Path, lines: Iterator[str]) -> None:
+    """Take all lines; then raise an EcoliteError, naming the first that is not as it was said."""
+    said = list(_whole_lines(folder / SAID))
+    count, differs = 0, None
+    for count, line in enumerate(lines, start=1):
+        if differs is None and count <= len(said) and said[count - 1] != line + "\n":
+            differs = count
+    if differs is not None:
+        raise EcoliteError(f"line {differs} is not what {folder / SAID} has")
+    if count < len(said):
+        raise EcoliteError(f"{count} lines came out, {folder / SAID} has {len(said)}")
+    click.echo(f"{min(count, len(said))} lines, all as they were said", err=True)

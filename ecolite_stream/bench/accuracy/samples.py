@@ -1,0 +1,125 @@
+"""Live predictions of labelled clips, as logits: what a calibration is fitted to.
+
+Only predictions made with a full memory count: a score at the start of a stream says as much about
+what has not been seen as about the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ecolite_stream.bench.measuring.watch import watch
+from ecolite_stream.config.schema import StreamConfig
+from ecolite_stream.datasets.labelled_clips import ClipFile
+from ecolite_stream.engines import Engine
+from ecolite_stream.errors import ConfigError, SourceError, one_line
+from ecolite_stream.model.bundle import ModelSpec
+from ecolite_stream.recognition.recognizer import Recognizer
+from ecolite_stream.sources import open_source
+from ecolite_stream.types import FloatArray, Prediction
+
+Doubles = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Live predictions of labelled clips.
+
+    Attributes:
+        logits: (K, classes) float64, without any temperature.
+        right: (K,) int64, the label of each.
+        clips: (K,) int64, the number of the clip that each is of.
+    """
+
+    logits: Doubles
+    right: npt.NDArray[np.int64]
+    clips: npt.NDArray[np.int64]
+
+    def of(self, chosen: npt.NDArray[np.bool_]) -> Samples:
+        """Some of them; `chosen` is (K,)."""
+        return Samples(self.logits[chosen], self.right[chosen], self.clips[chosen])
+
+
+class _Recording:
+    """An engine that keeps the logits of each clip it classifies, in order."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.name = engine.name
+        self.encode = engine.encode
+        self.close = engine.close
+        self.logits: list[FloatArray] = []
+        self._classify = engine.classify
+
+    def classify(self, features: FloatArray) -> FloatArray:
+        logits = self._classify(features)
+        self.logits += list(logits)
+        return logits
+
+
+@dataclass(frozen=True)
+class Collected:
+    """Samples, and the clips that gave none.
+
+    Attributes:
+        samples: with a full memory.
+        clips: how many clips they are of.
+        too_short: names of clips that never filled the memory.
+        unreadable: names and reasons.
+    """
+
+    samples: Samples
+    clips: int
+    too_short: tuple[str, ...]
+    unreadable: Mapping[str, str]
+
+
+def collect(
+    clips: Sequence[ClipFile],
+    engine: Engine,
+    spec: ModelSpec,
+    config: StreamConfig,
+    on_clip: Callable[[], None] = lambda: None,
+) -> Collected:
+    """Stream clips through the pipeline of `ecolite-stream` and keep their logits.
+
+    Raises:
+        ConfigError: no clip fills the memory.
+        EngineError: the engine failed.
+    """
+    logits: list[FloatArray] = []
+    right: list[int] = []
+    numbers: list[int] = []
+    too_short, unreadable = [], {}
+    for number, clip in enumerate(clips):
+        try:
+            full = list(_full_logits(clip, engine, spec, config))
+        except SourceError as error:
+            unreadable[clip.name] = one_line(error)
+        else:
+            logits += full
+            right += len(full) * [spec.labels.index(clip.label)]
+            numbers += len(full) * [number]
+            too_short += [] if full else [clip.name]
+        on_clip()
+    if not logits:
+        raise ConfigError(
+            f"none of {len(clips)} clips fills the memory of {spec.clip_seconds:g} s; name longer "
+            "ones to calibrate on"
+        )
+    samples = Samples(np.array(logits, np.float64), np.array(right), np.array(numbers))
+    return Collected(samples, len(set(numbers)), tuple(too_short), unreadable)
+
+
+def _full_logits(
+    clip: ClipFile, engine: Engine, spec: ModelSpec, config: StreamConfig
+) -> Iterator[FloatArray]:
+    recording = _Recording(engine)
+    predictions: list[Prediction] = []
+    watch(open_source(str(clip.path)), Recognizer(recording, spec, config), predictions.append)
+    for prediction, logits in zip(predictions, recording.logits, strict=True):
+        if prediction.memory_fill == 1:
+            yield logits

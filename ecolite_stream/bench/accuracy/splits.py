@@ -1,0 +1,268 @@
+"""Which videos UCF101 tests, and what of them is on disk.
+
+The data set lies as published, `<class>/v_<class>_gNN_cNN.avi`, or as extracted frames,
+`<class>/<video>/*.jpg`. Any other tree of class folders serves too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ecolite_stream.datasets.labelled_clips import VIDEO_SUFFIXES, ClipFile
+from ecolite_stream.errors import ConfigError
+from ecolite_stream.model.sampling import evenly
+
+NUM_CLASSES = 101
+TEST_GROUPS: Mapping[str, range] = {"1": range(1, 8), "2": range(8, 15), "3": range(15, 22)}
+PUBLISHED_COUNTS: Mapping[str, int] = {"1": 3783, "2": 3734, "3": 3696, "all": 13320}
+SPLITS = tuple(PUBLISHED_COUNTS)
+FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
+LIST_FOLDERS = ("ucf101_splits", "ucfTrainTestlist")
+"""Where official lists are looked for beside the classes; the second is the archive's name."""
+
+DOWNLOAD = (
+    "download UCF101.rar from https://www.crcv.ucf.edu/data/UCF101.php and unpack it so that {} "
+    "holds <class>/v_<class>_gNN_cNN.avi, or name any folder of <class>/<clip> with --split all"
+)
+_NAME = re.compile(r"v_(.+)_g([0-9]{2})_c([0-9]{2})")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The clips to evaluate, and what is not as it should be.
+
+    Attributes:
+        clips: sorted by name.
+        missing: names that belong to the split and are not on disk; they count as wrong.
+        unnamed: how many more are missing, by the published count, that cannot be named.
+        extra: names of what is on disk and does not belong there; not evaluated.
+        of: how many the split has.
+        note: how the split was made.
+    """
+
+    clips: tuple[ClipFile, ...]
+    missing: tuple[str, ...] = ()
+    unnamed: int = 0
+    extra: tuple[str, ...] = ()
+    of: int = 0
+    note: str = ""
+
+    def limited(self, limit: int | None) -> Selection:
+        """At most `limit` clips, spread evenly; nothing is called missing then."""
+        if limit is None or limit >= len(self.clips):
+            return self
+        chosen = tuple(self.clips[place] for place in evenly(len(self.clips), limit))
+        note = f"{self.note}; limited to {limit} of {self.of}"
+        return Selection(chosen, extra=self.extra, of=self.of, note=note)
+
+
+def find_videos(folder: Path) -> list[ClipFile]:
+    """Video files and folders of frames in `<folder>/<class>/`, sorted by class and name.
+
+    Raises:
+        ConfigError: there is none; says what to download.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"data folder {folder} does not exist; {DOWNLOAD.format(folder)}")
+    clips = [
+        ClipFile(path, path.parent.name)
+        for path in folder.glob("*/*")
+        if not (path.name.startswith(".") or path.parent.name.startswith(".")) and _is_video(path)
+    ]
+    if not clips:
+        raise ConfigError(f"{folder} holds no <class>/<clip>; {DOWNLOAD.format(folder)}")
+    return sorted(clips, key=lambda clip: clip.name)
+
+
+def frame_files(folder: Path) -> list[Path]:
+    """The pictures of a folder of extracted frames, in the order of the numbers in their names."""
+    return sorted(
+        (path for path in folder.iterdir() if _is_picture(path)),
+        key=lambda path: ([int(number) for number in re.findall("[0-9]+", path.stem)], path.name),
+    )
+
+
+def _is_video(path: Path) -> bool:
+    if path.is_dir():  # one named as a video is one, though its frames are missing
+        return bool(_NAME.fullmatch(path.name)) or any(map(_is_picture, path.iterdir()))
+    return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in FRAME_SUFFIXES and not path.name.startswith(".")
+
+
+def stem_of(clip: ClipFile) -> str:
+    """`v_<class>_gNN_cNN` of a file or of a folder of frames."""
+    return clip.path.stem if clip.path.suffix.lower() in VIDEO_SUFFIXES else clip.path.name
+
+
+def group_of(clip: ClipFile) -> int | None:
+    """The group in a UCF101 name; None where the name is none, or of another class."""
+    match = _NAME.fullmatch(stem_of(clip))
+    # v_HandStandPushups_g01_c01.avi lies in HandstandPushups.
+    if match is None or match[1].casefold() != clip.label.casefold():
+        return None
+    return int(match[2])
+
+
+def select_by_groups(clips: Sequence[ClipFile], split: str) -> Selection:
+    """A split as it follows from the group numbers in the names.
+
+    Args:
+        clips: all on disk.
+        split: one of `SPLITS`; `all` takes every clip of any tree.
+
+    Raises:
+        ConfigError: no name carries a group.
+    """
+    groups = {clip: group_of(clip) for clip in clips}
+    named = [clip for clip, group in groups.items() if group is not None]
+    if split == "all" and not named:
+        return Selection(tuple(clips), of=len(clips), note="every clip")
+    if not named:
+        raise ConfigError(
+            f"no clip is named v_<class>_gNN_cNN, as {clips[0].name} is not: split {split} cannot "
+            "be told; use --split all, or --split-by REGEX with --test-groups"
+        )
+    wanted = range(1, 26) if split == "all" else TEST_GROUPS[split]
+    chosen, doubled = _once(clip for clip in named if groups[clip] in wanted)
+    odd = [clip.name for clip, group in groups.items() if group is None or group > 25]
+    expected = PUBLISHED_COUNTS[split]
+    whole = len({clip.label for clip in named}) >= NUM_CLASSES
+    short = max(0, expected - len(chosen)) if whole else 0
+    gaps = _gaps(chosen, wanted)[:short] if short else []
+    note = f"UCF101 split {split}, from the group numbers in the names"
+    if not whole:
+        note += f"; {len({clip.label for clip in named})} of {NUM_CLASSES} classes are here"
+    return Selection(
+        tuple(chosen),
+        tuple(gaps),
+        short - len(gaps),
+        (*odd, *doubled, *_surplus(len(chosen) - expected)),
+        len(chosen) + short,
+        note,
+    )
+
+
+def _once(clips: Iterable[ClipFile]) -> tuple[list[ClipFile], list[str]]:
+    """The first of each video, and the names of what is there a second time."""
+    chosen: dict[str, ClipFile] = {}
+    doubled = []
+    for clip in clips:
+        if chosen.setdefault(f"{clip.label}/{stem_of(clip)}", clip) is not clip:
+            doubled.append(clip.name)
+    return list(chosen.values()), doubled
+
+
+def _gaps(clips: Iterable[ClipFile], groups: Iterable[int]) -> list[str]:
+    """Names that the numbering leaves out: before the last of a group, or its first."""
+    seen: dict[tuple[str, int], set[int]] = {}
+    stems: dict[str, str] = {}
+    for clip in clips:
+        match = _NAME.fullmatch(stem_of(clip))
+        assert match is not None  # group_of() found one
+        stems[clip.label] = match[1]
+        seen.setdefault((clip.label, int(match[2])), set()).add(int(match[3]))
+    return [
+        f"{label}/v_{stem}_g{group:02}_c{number:02}"
+        for label, stem in stems.items()
+        for group in groups
+        for number in range(1, max(seen.get((label, group), {1})) + 1)
+        if number not in seen.get((label, group), ())
+    ]
+
+
+def _surplus(count: int) -> list[str]:
+    return [f"{count} clips more than were published"] if count > 0 else []
+
+
+def find_lists(folder: Path, split_files: Path | None) -> Path | None:
+    """The folder of the official lists; None where there is none and nobody named one.
+
+    Raises:
+        ConfigError: the one that was named does not exist.
+    """
+    if split_files is not None:
+        if not split_files.is_dir():
+            raise ConfigError(
+                f"split folder {split_files} does not exist; it should hold testlist01.txt"
+            )
+        return split_files
+    return next((folder / name for name in LIST_FOLDERS if (folder / name).is_dir()), None)
+
+
+def select_by_lists(clips: Sequence[ClipFile], lists: Path, split: str) -> Selection:
+    """A split as the official lists name it.
+
+    Raises:
+        ConfigError: a list is missing or is none.
+    """
+    files = ["testlist01.txt", "trainlist01.txt"] if split == "all" else [f"testlist0{split}.txt"]
+    wanted = {_without_suffix(line) for name in files for line in _read_list(lists / name)}
+    by_name: dict[str, ClipFile] = {}
+    doubled = []
+    for clip in clips:
+        if by_name.setdefault(f"{clip.label}/{stem_of(clip)}", clip) is not clip:
+            doubled.append(clip.name)
+    chosen = tuple(clip for name, clip in by_name.items() if name in wanted)
+    in_split = range(1, 26) if split == "all" else TEST_GROUPS[split]
+    extra = [
+        clip.name
+        for name, clip in by_name.items()
+        if name not in wanted and (group_of(clip) is None or group_of(clip) in in_split)
+    ]
+    missing = tuple(sorted(wanted - set(by_name)))
+    note = f"split {split}, from {', '.join(files)}"
+    return Selection(chosen, missing, 0, (*extra, *doubled), len(wanted), note)
+
+
+def _read_list(path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"split file {path} cannot be read: {error}; it comes with UCF101TrainTestSplits"
+        ) from error
+    names = [line.split()[0] for line in lines if line.strip()]
+    if wrong := [name for name in names if name.count("/") != 1]:
+        raise ConfigError(f"split file {path}: expected <class>/<video> a line, got {wrong[0]!r}")
+    if not names:
+        raise ConfigError(f"split file {path} is empty; expected <class>/<video> a line")
+    return names
+
+
+def _without_suffix(name: str) -> str:
+    suffix = Path(name).suffix
+    return name.removesuffix(suffix) if suffix.lower() in VIDEO_SUFFIXES else name
+
+
+def select_by_pattern(
+    clips: Sequence[ClipFile], pattern: str, test_groups: Sequence[str]
+) -> Selection:
+    """Clips whose group, the first of a regular expression in `<class>/<file>`, is tested.
+
+    Raises:
+        ConfigError: the expression is none or has no group, a name has no group, or a group that
+            is to be tested has no clip.
+    """
+    try:
+        regex = re.compile(pattern)
+    except re.error as error:
+        raise ConfigError(f"--split-by {pattern!r} is no regular expression: {error}") from error
+    if not regex.groups:
+        raise ConfigError(f"--split-by {pattern!r} has no group; write (...) around what tells")
+    found = {clip: regex.search(clip.name) for clip in clips}
+    if odd := [clip.name for clip, match in found.items() if match is None]:
+        raise ConfigError(f"--split-by {pattern!r} finds no group in {odd[0]!r}")
+    groups = {clip: match[1] for clip, match in found.items() if match}
+    if unknown := [group for group in test_groups if group not in groups.values()]:
+        there = ", ".join(sorted(Counter(map(str, groups.values()))))
+        raise ConfigError(f"--test-groups: no clip has {', '.join(unknown)}; there are {there}")
+    chosen = tuple(clip for clip, group in groups.items() if group in test_groups)
+    note = f"groups {', '.join(test_groups)} of {pattern}"
+    return Selection(chosen, of=len(chosen), note=note)

@@ -1,0 +1,286 @@
+"""Long recordings with a label track: FILE.csv beside FILE, with start_s, end_s and label."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ecolite_stream.bench.accuracy.online import (
+    Metered,
+    Moment,
+    Share,
+    events_of,
+    moments_of,
+    watch_file,
+)
+from ecolite_stream.bench.accuracy.online_tables import moment_json
+from ecolite_stream.bench.accuracy.same import Agreed, Recorder, agree_offline
+from ecolite_stream.bench.accuracy.track_events import EventMatch, match_events
+from ecolite_stream.bench.report.drawing.plots import Bar, bar_figure
+from ecolite_stream.bench.report.report import Table
+from ecolite_stream.config.schema import StreamConfig
+from ecolite_stream.engines import Engine
+from ecolite_stream.errors import ConfigError
+from ecolite_stream.model.bundle import ModelSpec
+from ecolite_stream.types import Event, Image
+
+COLUMNS = ("start_s", "end_s", "label")
+
+
+@dataclass(frozen=True)
+class Action:
+    """What is shown from `start_s` to `end_s`, in seconds of stream time."""
+
+    start_s: float
+    end_s: float
+    label: str
+
+
+def read_track(video: Path, labels: Sequence[str]) -> list[Action]:
+    """The label track of a video.
+
+    Raises:
+        ConfigError: it is missing, is no track, or has a label that is none of `labels`.
+    """
+    path = video.with_suffix(".csv")
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        actions = [Action(float(r["start_s"]), float(r["end_s"]), r["label"]) for r in rows]
+    except OSError as error:
+        raise ConfigError(f"label track {path} cannot be read: {error.strerror}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f"{path} is no label track; expected {', '.join(COLUMNS)}") from error
+    if not actions:
+        raise ConfigError(f"label track {path} is empty")
+    for action in actions:
+        if not 0 <= action.start_s < action.end_s:
+            raise ConfigError(
+                f"{path}: {action.label} from {action.start_s:g} to {action.end_s:g} s; expected "
+                "an end after its start, and neither before 0"
+            )
+    if unknown := sorted({action.label for action in actions} - set(labels)):
+        raise ConfigError(f"{path}: the bundle has no label {', '.join(unknown)}")
+    return sorted(actions, key=lambda action: action.start_s)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far the predictions of one video follow its track.
+
+    Attributes:
+        video: its name.
+        policy: of the memory.
+        settled: predictions at least the memory's span after the change to the action shown.
+        all: predictions at any time that the track covers.
+        delays_s: of each action but the first, how long after its start it was first the label;
+            None where it never was, before it ended.
+        switches: changes of the label between predictions that the track covers.
+        covered_s: stream time that the track covers.
+        idle_s: of that, where nothing is to be told, but for the memory's span after an action.
+        false_events: events that began in that time.
+        moments: its live predictions, in order.
+        track: what it shows.
+        encoded: how many of its frames were encoded.
+        engine_ms: wall-clock time that encoding and classifying took.
+        events: how far the events are the actions of the track; None where nobody counted.
+        agreed: how far the offline path agrees; None where nobody asked.
+    """
+
+    video: str
+    policy: str
+    settled: Share
+    all: Share
+    delays_s: tuple[float | None, ...] = ()
+    switches: int = 0
+    covered_s: float = 0.0
+    idle_s: float = 0.0
+    false_events: int = 0
+    moments: tuple[Moment, ...] = ()
+    track: tuple[Action, ...] = ()
+    encoded: int = 0
+    engine_ms: float = 0.0
+    events: EventMatch | None = None
+    agreed: Agreed | None = None
+
+    @property
+    def delay_s(self) -> float | None:
+        """The median delay of the actions that were noticed; None where none was."""
+        found = [delay_s for delay_s in self.delays_s if delay_s is not None]
+        return statistics.median(found) if found else None
+
+    @property
+    def switches_per_minute(self) -> float:
+        return 60 * self.switches / self.covered_s
+
+    @property
+    def false_events_per_hour(self) -> float | None:
+        """None where there is no idle footage."""
+        return 3600 * self.false_events / self.idle_s if self.idle_s > 0 else None
+
+
+def watch_track(
+    video: Path,
+    track: Sequence[Action],
+    engine: Engine,
+    spec: ModelSpec,
+    config: StreamConfig,
+    offline: bool = False,
+    on_time: Callable[[float], None] = lambda time_s: None,
+) -> Agreement:
+    """Stream a video and hold its predictions against its track.
+
+    Args:
+        video: the file.
+        track: what it shows.
+        engine: of the bundle.
+        spec: of the bundle.
+        config: `top` is the number of labels.
+        offline: whether to recognize each prediction's segments by the offline path, too.
+        on_time: called with the stream time of each prediction, in seconds.
+
+    Raises:
+        SourceError: the video cannot be read.
+    """
+    metered = Metered(engine)
+    recorder = Recorder(metered) if offline else None
+    _, predictions = watch_file(
+        video, recorder or metered, spec, config, lambda prediction: on_time(prediction.time_s)
+    )
+    found = agreement(
+        video.name, config.memory.policy, moments_of(predictions), track, spec.clip_seconds
+    )
+    found = _with_events(found, events_of(predictions, spec, config), config, spec)
+    agreed = agree_offline(video, recorder.clips, engine, spec) if recorder else None
+    return replace(found, encoded=metered.encoded, engine_ms=metered.engine_ms, agreed=agreed)
+
+
+def _with_events(
+    found: Agreement, events: Sequence[Event], config: StreamConfig, spec: ModelSpec
+) -> Agreement:
+    ignore, span_s = config.events.ignore, spec.clip_seconds
+    idle = idle_stretches(found.track, ignore, span_s)
+    return replace(
+        found,
+        idle_s=sum(end_s - start_s for start_s, end_s in idle),
+        false_events=sum(a <= event.start_s < b for a, b in idle for event in events),
+        events=match_events(events, found.track, ignore, span_s),
+    )
+
+
+def agreement(
+    video: str, policy: str, moments: Sequence[Moment], track: Sequence[Action], span_s: float
+) -> Agreement:
+    """Hold live predictions against a track; times it does not cover are left out.
+
+    Args:
+        video: its name.
+        policy: of the memory.
+        moments: live predictions.
+        track: what is shown when.
+        span_s: for how long after a change the memory holds the action before, in seconds.
+    """
+    covered = [(m, a) for m in moments for a in track if a.start_s <= m.time_s < a.end_s]
+    settled = [(m, a) for m, a in covered if m.time_s - a.start_s >= span_s]
+    labels = [moment.label for moment, _ in covered]
+    return Agreement(
+        video,
+        policy,
+        _right(settled),
+        _right(covered),
+        delays_s=tuple(_delay_s(action, moments) for action in track[1:]),
+        switches=sum(a != b for a, b in itertools.pairwise(labels)),
+        covered_s=sum(action.end_s - action.start_s for action in track),
+        moments=tuple(moments),
+        track=tuple(track),
+    )
+
+
+def idle_stretches(
+    track: Sequence[Action], ignore: Sequence[str], span_s: float
+) -> list[tuple[float, float]]:
+    """(from, to) in seconds: where a label that is no event is shown, and nothing else remembered.
+
+    Args:
+        track: what is shown when, in order.
+        ignore: labels that are no event.
+        span_s: for how long after an action the memory holds it; an event there is late, not false.
+    """
+    stretches = []
+    shown_until_s = 0.0  # when the memory has forgotten the last action
+    for action in track:
+        if action.label not in ignore:
+            shown_until_s = action.end_s + span_s
+        elif (start_s := max(action.start_s, shown_until_s)) < action.end_s:
+            stretches.append((start_s, action.end_s))
+    return stretches
+
+
+def _delay_s(action: Action, moments: Sequence[Moment]) -> float | None:
+    delays_s = (
+        moment.time_s - action.start_s
+        for moment in moments
+        if moment.label == action.label and action.start_s <= moment.time_s < action.end_s
+    )
+    return next(delays_s, None)
+
+
+def _right(pairs: Sequence[tuple[Moment, Action]]) -> Share:
+    return Share(sum(moment.label == action.label for moment, action in pairs), len(pairs))
+
+
+def track_table(agreements: Sequence[Agreement], span_s: float) -> Table:
+    """Videos and policies below each other."""
+    return Table(
+        "Recordings with a label track, streamed",
+        (
+            *("video", "memory", "live right, settled", "live right, all", "delay s", "unnoticed"),
+            *("switches/min", "events told", "false events/h", "idle s"),
+        ),
+        [
+            (
+                *(a.video, a.policy, str(a.settled), str(a.all)),
+                None if a.delay_s is None else f"{a.delay_s:.2f}",
+                f"{a.delays_s.count(None)} of {len(a.delays_s)}",
+                f"{a.switches_per_minute:.1f}",
+                None if a.events is None else str(a.events),
+                None if a.false_events_per_hour is None else f"{a.false_events_per_hour:.1f}",
+                f"{a.idle_s:.0f}",
+            )
+            for a in agreements
+        ],
+        notes=(
+            f"settled: {span_s:g} s or more after the action changed. delay: from the change to "
+            "the first right label, the median. unnoticed: changes without one.",
+            "events told: actions with an event of their label; extra: events of none, or doubled.",
+            "false events: that begin in idle footage, as ecolite-stream --events tells them; the "
+            f"first {span_s:g} s after an action are left out, for the memory still holds it.",
+        ),
+    )
+
+
+def track_figures(agreements: Sequence[Agreement]) -> dict[str, Image]:
+    """How many predictions are right, of each recording and policy."""
+    bars = [
+        Bar(f"{a.video}, {a.policy}, {what}", share.share, str(share), kind)
+        for a in agreements
+        for kind, (what, share) in enumerate({"settled": a.settled, "all": a.all}.items())
+    ]
+    title = "Recordings with a label track: predictions that are right"
+    return {"tracks.png": bar_figure(title, bars, full=1)} if bars else {}
+
+
+def track_json(agreement: Agreement) -> dict[str, Any]:
+    """All of it in plain containers."""
+    return {
+        **asdict(replace(agreement, moments=())),
+        "moments": [moment_json(moment) for moment in agreement.moments],
+        "delay_s": agreement.delay_s,
+        "switches_per_minute": round(agreement.switches_per_minute, 3),
+        "false_events_per_hour": agreement.false_events_per_hour,
+    }

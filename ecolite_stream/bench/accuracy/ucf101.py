@@ -1,0 +1,215 @@
+"""`ecolite-bench ucf101`: every video of a split, recognized as published."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ecolite_stream.bench.accuracy.offline import Outcome, Pace, evaluate
+from ecolite_stream.bench.accuracy.published import published_for
+from ecolite_stream.bench.accuracy.results import Results
+from ecolite_stream.bench.accuracy.score_report import score_figures, score_tables
+from ecolite_stream.bench.accuracy.scores import Scores
+from ecolite_stream.bench.accuracy.splits import (
+    Selection,
+    find_lists,
+    find_videos,
+    select_by_groups,
+    select_by_lists,
+    select_by_pattern,
+)
+from ecolite_stream.bench.report.report import Report, Scope
+from ecolite_stream.engines import Engine
+from ecolite_stream.errors import ConfigError
+from ecolite_stream.model.bundle import Bundle
+
+PROTOCOL = "N frames at floor(F/N/2 + i*F/N), softmax of the mean logits over the crops"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What `ecolite-bench ucf101` is asked for.
+
+    Attributes:
+        data: folder of the data set.
+        split: 1, 2, 3, all, or None where `split_by` tells.
+        split_files: folder of official lists.
+        split_by: regular expression on `<class>/<file>`.
+        test_groups: what its first group is to be.
+        crops: 1 or 10.
+        workers: threads that decode.
+        limit: at most so many videos.
+        report: folder for the results.
+        against: a reference to recognize some of the clips with, too.
+        against_clips: how many, at most.
+    """
+
+    data: Path
+    split: str | None = None
+    split_files: Path | None = None
+    split_by: str | None = None
+    test_groups: tuple[str, ...] = ()
+    crops: int = 1
+    workers: int = 2
+    limit: int | None = None
+    report: Path | None = None
+    against: str | None = None
+    against_clips: int = 10
+
+    def __post_init__(self) -> None:
+        if (self.split_by is None) != (not self.test_groups):
+            raise ConfigError("--split-by and --test-groups go together; one of them is missing")
+        if (self.split is None) == (self.split_by is None):
+            raise ConfigError("name one of --split 1|2|3|all and --split-by REGEX")
+        if self.split_by is not None and self.split_files is not None:
+            raise ConfigError("--split-files belongs to --split, not to --split-by")
+
+
+def select(asked: Asked, labels: tuple[str, ...]) -> Selection:
+    """The clips to evaluate.
+
+    Raises:
+        ConfigError: there are none, the split cannot be told, or a class is none of `labels`.
+    """
+    clips = find_videos(asked.data)
+    if asked.split_by is not None:
+        selection = select_by_pattern(clips, asked.split_by, asked.test_groups)
+    elif lists := find_lists(asked.data, asked.split_files):
+        selection = select_by_lists(clips, lists, str(asked.split))
+    else:
+        selection = select_by_groups(clips, str(asked.split))
+    if not selection.clips:
+        raise ConfigError(
+            f"{asked.data} has {len(clips)} clips, none of which is in {selection.note}"
+        )
+    if unknown := sorted({clip.label for clip in selection.clips} - set(labels)):
+        raise ConfigError(
+            f"the bundle has no label {', '.join(unknown)}; name a --bundle that was trained on "
+            f"the classes of {asked.data}; its labels: {', '.join(labels)}"
+        )
+    return selection.limited(asked.limit)
+
+
+@dataclass(frozen=True)
+class Model:
+    """What recognizes the videos.
+
+    Attributes:
+        bundle: whose labels they have.
+        engine: of the bundle.
+        device: that was asked for.
+        checkpoint: the file that the bundle was made from, if any.
+        digest: SHA-256 of that checkpoint; empty without one.
+        precision: that was asked for.
+    """
+
+    bundle: Bundle
+    engine: Engine
+    device: str | None = None
+    checkpoint: Path | None = None
+    digest: str = ""
+    precision: str | None = None
+
+
+def run_evaluation(
+    asked: Asked,
+    selection: Selection,
+    model: Model,
+    on_clip: Callable[[], None] = lambda: None,
+) -> tuple[Scores, Pace]:
+    """Evaluate a selection, or what an earlier run into the same report folder left of it.
+
+    Args:
+        asked: crops, workers and the report folder.
+        selection: clips.
+        model: what recognizes them.
+        on_clip: called after each clip, kept ones too.
+
+    Raises:
+        ConfigError: the report folder has results of something else, or cannot be written.
+        EngineError: the engine failed.
+    """
+    pace = Pace()
+    with ExitStack() as stack:
+        results = None
+        if asked.report is not None:
+            results = stack.enter_context(Results(asked.report, results_key(asked, model)))
+        known = dict(results.known) if results else {}
+        todo = [clip for clip in selection.clips if clip.name not in known]
+        for _ in range(len(selection.clips) - len(todo)):
+            on_clip()
+        spec = model.bundle.spec
+        for outcome in evaluate(todo, model.engine, spec, asked.crops, asked.workers, pace):
+            known[outcome.clip] = outcome
+            if results:
+                results.add(outcome)
+            on_clip()
+        if results:
+            results.finish()
+    outcomes: list[Outcome] = [known[clip.name] for clip in selection.clips]
+    return Scores(outcomes, selection.missing, selection.unnamed), pace
+
+
+def results_key(asked: Asked, model: Model) -> dict[str, Any]:
+    """What must be the same for results to go together; plain containers."""
+    return {
+        "bundle": model.digest or model.bundle.digest,
+        "crops": asked.crops,
+        "protocol": PROTOCOL,
+        "engine": model.engine.name,
+        "device": model.device,
+        **({"precision": model.precision} if model.precision else {}),
+        "data": str(asked.data.resolve()),
+    }
+
+
+def make_report(
+    asked: Asked, selection: Selection, model: Model, scores: Scores, pace: Pace
+) -> Report:
+    """Tables for people, the same and all else for programs."""
+    spec = model.bundle.spec
+    return Report(
+        "ucf101",
+        [model.bundle],
+        Scope(selection.note, len(scores.read), selection.of, "videos", asked.crops),
+        _settings(asked, model),
+        score_tables(scores, selection, spec, pace),
+        {
+            **scores.to_json(),
+            "of_split": selection.of,
+            "missing": list(selection.missing),
+            "missing_unnamed": selection.unnamed,
+            "extra": list(selection.extra),
+            "speed": pace.to_json(),
+            "published": [vars(other) for other in published_for(spec)],
+        },
+        score_figures(scores),
+    )
+
+
+def _settings(asked: Asked, model: Model) -> dict[str, Any]:
+    made_from = {}
+    if model.checkpoint is not None:
+        made_from = {"checkpoint": f"{model.checkpoint}, SHA-256 {model.digest}"}
+    return {
+        "data": str(asked.data),
+        **made_from,
+        "limit": asked.limit,
+        "engine": model.engine.name,
+        "device": model.device,
+        "precision": model.precision,
+        "workers": asked.workers,
+        "protocol": PROTOCOL,
+    }
+
+
+def problems(scores: Scores, selection: Selection) -> list[str]:
+    """A line for each video that is unreadable, missing or extra."""
+    lines = [f"unreadable: {outcome.clip}: {outcome.error}" for outcome in scores.unreadable]
+    lines += [f"missing: {name}" for name in selection.missing]
+    if selection.unnamed:
+        lines.append(f"missing: {selection.unnamed} more, by the published count")
+    return lines + [f"extra: {name}" for name in selection.extra]

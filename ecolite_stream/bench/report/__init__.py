@@ -1,0 +1,1 @@
+"""Reports of benchmarks as text, JSON and figures."""

@@ -1,0 +1,64 @@
+"""Who is timed: the engines, in each precision that they have, and the yardsticks beside them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from ecolite_stream.bench.speed.references import REFERENCES
+from ecolite_stream.engines import Engine, open_engine
+from ecolite_stream.engines.openvino import has_bf16
+from ecolite_stream.errors import ConfigError
+from ecolite_stream.model.bundle import Bundle
+
+PRECISIONS = ("f32", "bf16")
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A library that runs a bundle's graphs.
+
+    Attributes:
+        library: its name: an engine's, or a reference's.
+        precision: one of `PRECISIONS`.
+        open: makes it, warm; can be sent to another process.
+    """
+
+    library: str
+    precision: str
+    open: Callable[[Bundle], Engine]
+
+    def __str__(self) -> str:
+        return self.library if self.precision == "f32" else f"{self.library} {self.precision}"
+
+
+def backends(engines: Iterable[str], precisions: Sequence[str]) -> tuple[list[Backend], list[str]]:
+    """The engines of those names, then every reference whose library is installed, in float32.
+
+    Returns:
+        Them, and a line for each precision that an engine has not.
+
+    Raises:
+        ConfigError: no engine has any of the precisions.
+    """
+    found, lacking = [], []
+    for name in dict.fromkeys(engines):
+        for precision in dict.fromkeys(precisions):
+            if precision == "f32":
+                found.append(Backend(name, precision, functools.partial(open_engine, name)))
+            elif name == "openvino" and has_bf16():
+                opener = functools.partial(open_engine, name, precision=precision)
+                found.append(Backend(name, precision, opener))
+            else:
+                lacking.append(f"{name} computes in float32 only, here: not in {precision}.")
+    if not found:
+        raise ConfigError(f"--precision {precisions[0]}: {' '.join(lacking)}")
+    there = {(backend.library, backend.precision) for backend in found}
+    found += [
+        Backend(name, "f32", reference)
+        for name, reference in REFERENCES.items()
+        if (name, "f32") not in there and find_spec(name) is not None
+    ]
+    return found, lacking

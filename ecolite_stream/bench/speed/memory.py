@@ -1,0 +1,135 @@
+"""Whether a long stream makes the process grow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ecolite_stream.bench.measuring.process_tree import PROC, read_mb
+from ecolite_stream.bench.measuring.watch import watch
+from ecolite_stream.bench.report.report import Table
+from ecolite_stream.errors import ConfigError
+from ecolite_stream.recognition.recognizer import Recognizer
+from ecolite_stream.sources import Pattern, PatternSource
+from ecolite_stream.types import Prediction
+
+SETTLED_S = 60.0
+"""Stream time after which a process should have all that it needs, in seconds."""
+
+LIMIT_MB = 20.0
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the process holds at one moment.
+
+    Attributes:
+        stream_s: stream time, in seconds.
+        resident_mb: resident memory, in 10^6 bytes, of processes that an engine starts, too.
+        threads: how many there are, those of libraries included.
+        descriptors: how many files, sockets and the like are open.
+    """
+
+    stream_s: float
+    resident_mb: float
+    threads: int
+    descriptors: int
+
+
+def read_process(stream_s: float, proc: Path = PROC, pid: int | None = None) -> Reading:
+    """Ask the system what a process holds now, this one if None.
+
+    Raises:
+        ConfigError: the system has no /proc.
+    """
+    number = os.getpid() if pid is None else pid
+    resident_mb, folder = read_mb("VmRSS", proc, number), proc / str(number)
+    try:
+        threads, descriptors = (len(list((folder / what).iterdir())) for what in ("task", "fd"))
+    except OSError:
+        resident_mb = None
+    if resident_mb is None:
+        raise ConfigError(f"memory can be measured on Linux only: {folder} does not tell")
+    return Reading(stream_s, resident_mb, threads, descriptors)
+
+
+class Gauge:
+    """Takes a reading at `SETTLED_S`, or half-way through a shorter stream, and each minute on.
+
+    Args:
+        total_s: stream time to come, in seconds.
+        read: takes a reading; its argument is the stream time.
+        on_progress: called with the whole seconds of stream time that have passed since.
+    """
+
+    def __init__(
+        self,
+        total_s: float,
+        read: Callable[[float], Reading] = read_process,
+        on_progress: Callable[[int], None] = lambda seconds: None,
+    ) -> None:
+        self.readings: list[Reading] = []
+        self._next_s = min(SETTLED_S, total_s / 2)
+        self._read = read
+        self._on_progress = on_progress
+        self._told_s = 0
+
+    def send(self, prediction: Prediction) -> None:
+        """Take a prediction."""
+        self._tell(int(prediction.time_s))
+        if prediction.time_s >= self._next_s:
+            self.readings.append(self._read(prediction.time_s))
+            self._next_s += SETTLED_S
+
+    def end(self, stream_s: float) -> None:
+        """Take the last reading."""
+        self.readings.append(self._read(stream_s))
+
+    def _tell(self, now_s: int) -> None:
+        if now_s > self._told_s:
+            self._on_progress(now_s - self._told_s)
+            self._told_s = now_s
+
+    @property
+    def growth_mb(self) -> float:
+        """Resident memory at the end less that of the first reading, in 10^6 bytes."""
+        return self.readings[-1].resident_mb - self.readings[0].resident_mb
+
+
+def measure_memory(
+    recognizer: Recognizer,
+    seconds: float,
+    on_progress: Callable[[int], None] = lambda seconds: None,
+) -> Gauge:
+    """Watch a test pattern of so many seconds of stream time as fast as it goes."""
+    gauge = Gauge(seconds, on_progress=on_progress)
+    source = PatternSource(Pattern(seconds=seconds))
+    gauge.end(watch(source, recognizer, gauge.send).stream_s)
+    return gauge
+
+
+def memory_table(engine: str, gauge: Gauge, limit_mb: float) -> Table:
+    """Readings over stream time."""
+    return Table(
+        f"Memory of a long stream, engine {engine}",
+        ("stream s", "resident MB", "threads", "descriptors"),
+        [
+            (f"{r.stream_s:.0f}", f"{r.resident_mb:.1f}", r.threads, r.descriptors)
+            for r in gauge.readings
+        ],
+        notes=(
+            f"growth {gauge.growth_mb:+.1f} MB from the first reading to the end; "
+            f"at most {limit_mb:g} MB is taken for flat",
+        ),
+    )
+
+
+def memory_json(gauge: Gauge) -> dict[str, Any]:
+    """Readings in plain containers."""
+    return {
+        "growth_mb": round(gauge.growth_mb, 3),
+        "readings": [asdict(reading) for reading in gauge.readings],
+    }

@@ -1,0 +1,217 @@
+"""How fast engines are: each part, a live step with the memory, and the same without it."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ecolite_stream.bench.measuring.peak import Peak
+from ecolite_stream.bench.measuring.timing import Calls, Timing, time_in_turns
+from ecolite_stream.bench.measuring.watch import Watched, watch
+from ecolite_stream.bench.report.report import bundle_name
+from ecolite_stream.bench.speed.arithmetic import MultiplyAdds, multiply_adds
+from ecolite_stream.bench.speed.backends import Backend
+from ecolite_stream.bench.speed.limit import PRODUCT_MULTIPLY_ADDS, library_product, numpy_product
+from ecolite_stream.engines import Engine
+from ecolite_stream.model.bundle import Bundle, ModelSpec
+from ecolite_stream.recognition.recognizer import Recognizer
+from ecolite_stream.sources import open_source
+
+STREAM_RUNS = 3
+ENCODER, HEAD, LIVE_STEP, RECOMPUTE = "encoder", "head", "live_step", "recompute"
+QUANTITIES = (ENCODER, HEAD, LIVE_STEP, RECOMPUTE)
+PRODUCT = "product"
+NUMPY, OWN = "numpy", "own"
+
+
+@dataclass(frozen=True)
+class Row:
+    """How fast one engine runs one bundle.
+
+    Attributes:
+        bundle: its name.
+        num_segments: N.
+        new_frames: K, frames that a live step encodes.
+        engine: its name.
+        timings: by quantity: one frame through the encoder; the head; K frames one after the
+            other and the head; all N frames and the head.
+        precision: what it computes in.
+        work: multiply-adds of encoder and head; None where nobody counted them.
+        limits: a large matrix product, timed in the same turns, by whose it is: `NUMPY`'s BLAS, in
+            float32, and the library's `OWN` in the row's precision, if that is known.
+        peak: resident memory of a process with this engine alone.
+    """
+
+    bundle: str
+    num_segments: int
+    new_frames: int
+    engine: str
+    timings: Mapping[str, Timing]
+    precision: str = "f32"
+    work: MultiplyAdds | None = None
+    limits: Mapping[str, Timing] = field(default_factory=dict)
+    peak: Peak | None = None
+
+    @property
+    def gain(self) -> float:
+        """What the memory saves: recomputing all N frames over a live step."""
+        return self.timings[RECOMPUTE].p50_ms / self.timings[LIVE_STEP].p50_ms
+
+    def gain_over(self, reference: Row) -> float:
+        """How many of this row's live steps one recomputing of the reference takes."""
+        return reference.timings[RECOMPUTE].p50_ms / self.timings[LIVE_STEP].p50_ms
+
+    def rate(self, part: str) -> float | None:
+        """10^9 multiply-adds a second of `ENCODER` or `HEAD`; None where they are not counted."""
+        if self.work is None:
+            return None
+        work = self.work.encoder if part == ENCODER else self.work.head
+        return work / self.timings[part].p50_ms / 1e6
+
+    def limit(self, whose: str) -> float | None:
+        """10^9 multiply-adds a second of a large matrix product."""
+        timing = self.limits.get(whose)
+        return None if timing is None else PRODUCT_MULTIPLY_ADDS / timing.p50_ms / 1e6
+
+    def share(self, part: str, whose: str) -> float | None:
+        """`rate` over `limit`."""
+        rate, limit = self.rate(part), self.limit(whose)
+        return None if rate is None or limit is None else rate / limit
+
+
+def speed_calls(engine: Engine, spec: ModelSpec, new_frames: int) -> Calls:
+    """What is timed of an engine; random inputs, for speed does not depend on them."""
+    size = spec.preprocessing.image_size
+    rng = np.random.default_rng(0)
+    images = rng.normal(0, 50, (spec.num_segments, 3, size, size)).astype(np.float32)
+    features = engine.encode(images)
+
+    def live_step() -> None:
+        # A recognizer encodes frames as they come. Which of the remembered ones they replace does
+        # not matter here, copying the N of them together does.
+        new = [engine.encode(image[None])[0] for image in images[:new_frames]]
+        engine.classify(np.stack([*features[new_frames:], *new])[None])
+
+    return {
+        ENCODER: lambda: engine.encode(images[:1]),
+        HEAD: lambda: engine.classify(features[None]),
+        LIVE_STEP: live_step,
+        RECOMPUTE: lambda: engine.classify(engine.encode(images)[None]),
+    }
+
+
+def all_calls(
+    bundle: Bundle, engines: Mapping[Backend, Engine], new_frames: int
+) -> dict[str, Calls]:
+    """What is timed of all engines of a bundle, and numpy's matrix product beside them."""
+    calls: dict[str, Calls] = {}
+    for backend, engine in engines.items():
+        own = dict(speed_calls(engine, bundle.spec, new_frames))
+        if product := library_product(backend.library, backend.precision):
+            own[PRODUCT] = product
+        calls[str(backend)] = own
+    return {**calls, NUMPY: {PRODUCT: numpy_product()}}
+
+
+def measure_speed(
+    bundle: Bundle,
+    calls: Mapping[str, Calls],
+    backends: Mapping[Backend, Peak | None],
+    new_frames: int,
+    seconds: float,
+    on_turn: Callable[[], None] = lambda: None,
+) -> list[Row]:
+    """A row for each engine of one bundle.
+
+    Args:
+        bundle: what they have opened.
+        calls: of `all_calls`.
+        backends: the engines, with the memory they take.
+        new_frames: K, at most N; as in the calls.
+        seconds: of measuring each quantity of each engine.
+        on_turn: called `TURNS` times for each of the calls.
+    """
+    timings = time_in_turns(calls, seconds, on_turn=on_turn)
+    name, spec = bundle_name(bundle), bundle.spec
+    rows = []
+    for who, peak in backends.items():
+        own = timings[str(who)]
+        limits = {NUMPY: timings[NUMPY][PRODUCT]}
+        if PRODUCT in own:
+            limits[OWN] = own[PRODUCT]
+        parts = {what: own[what] for what in QUANTITIES}
+        settings = (name, spec.num_segments, new_frames, who.library, parts, who.precision)
+        rows.append(Row(*settings, work=multiply_adds(spec), limits=limits, peak=peak))
+    return rows
+
+
+def row_json(row: Row) -> dict[str, Any]:
+    """A row in plain containers."""
+    return {
+        "bundle": row.bundle,
+        "num_segments": row.num_segments,
+        "new_frames": row.new_frames,
+        "engine": row.engine,
+        "precision": row.precision,
+        "recompute_over_live": round(row.gain, 3),
+        **{what: timing.to_json() for what, timing in row.timings.items()},
+        "multiply_adds": row.work and vars(row.work),
+        "matrix_product": {
+            "multiply_adds": PRODUCT_MULTIPLY_ADDS,
+            **{whose: timing.to_json() for whose, timing in row.limits.items()},
+        },
+        "memory": row.peak and vars(row.peak),
+    }
+
+
+@dataclass(frozen=True)
+class StreamRow:
+    """How fast one engine watches a file with one bundle, in several runs."""
+
+    bundle: str
+    engine: str
+    runs: Sequence[Watched]
+
+    @property
+    def realtime_factor(self) -> float:
+        """Stream seconds watched in a second; of the median run."""
+        return statistics.median(run.realtime_factor for run in self.runs)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain containers."""
+        return {
+            "bundle": self.bundle,
+            "engine": self.engine,
+            "frames": self.runs[0].frames,
+            "stream_s": round(self.runs[0].stream_s, 3),
+            "wall_s": [round(run.wall_s, 4) for run in self.runs],
+            "realtime_factor": round(self.realtime_factor, 3),
+        }
+
+
+def measure_stream(
+    video: Path,
+    bundle: Bundle,
+    engines: Mapping[Backend, Engine],
+    on_run: Callable[[], None] = lambda: None,
+) -> list[StreamRow]:
+    """Watch a file with each engine, in turns, as fast as it goes, with default settings.
+
+    Each engine has `STREAM_RUNS` turns; `on_run` is called after each.
+
+    Raises:
+        SourceError: the file cannot be watched.
+    """
+    runs: dict[Backend, list[Watched]] = {backend: [] for backend in engines}
+    for _ in range(STREAM_RUNS):
+        for backend, engine in engines.items():
+            recognizer = Recognizer(engine, bundle.spec)
+            source = open_source(str(video))
+            runs[backend].append(watch(source, recognizer, lambda prediction: None))
+            on_run()
+    return [StreamRow(bundle_name(bundle), str(who), own) for who, own in runs.items()]

@@ -1,0 +1,307 @@
+"""How many cameras a machine sustains: one process for all of them against one process for each.
+
+A camera is a 320x240 H.264 video at 25 frames a second, decoded for real, shown at its own pace and
+treated as live: what cannot be kept up with is dropped. It is sustained if it is labelled as often
+as asked for, all the time.
+
+python -m ecolite_stream.bench.speed.streams LOAD CAMERAS     one process; waits for a line
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+
+from ecolite_stream.bench.measuring.peak import peak_mb
+from ecolite_stream.bench.measuring.process_tree import cpu_s
+from ecolite_stream.config.schema import StreamConfig
+from ecolite_stream.engines import Engine, open_engine
+from ecolite_stream.errors import EcoliteError
+from ecolite_stream.model.bundle import read_bundle
+from ecolite_stream.pipeline.pipeline import Pipeline
+from ecolite_stream.pipeline.reader import StreamInput
+from ecolite_stream.sinks import Sink
+from ecolite_stream.sources import FileSource, Paced, Source
+from ecolite_stream.types import Frame, Prediction
+
+SIZE = "320x240"
+FPS = 25
+ENOUGH = 0.95
+"""Share of the labels due that a sustained camera gets."""
+MOST_LATE_S = 1.0
+"""How much later than it should a sustained camera's video may end: its decoding keeps up."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What each camera asks for.
+
+    Attributes:
+        bundle: the model's folder.
+        engine: its name.
+        video: what every camera sees.
+        video_s: how long it is, in seconds.
+        every_s: seconds between two labels.
+        precision: what the engine computes in; None is its own default.
+    """
+
+    bundle: Path
+    engine: str
+    video: Path
+    video_s: float
+    every_s: float = 0.5
+    precision: str | None = None
+
+    def command(self, cameras: int) -> list[str]:
+        """What watches so many cameras in a process of its own."""
+        words = json.dumps(asdict(self), default=str)
+        return [sys.executable, "-m", __name__, words, str(cameras)]
+
+    @classmethod
+    def from_json(cls, words: str) -> Load:
+        """The one that a `command` carries."""
+        facts = json.loads(words)
+        return cls(**{**facts, "bundle": Path(facts["bundle"]), "video": Path(facts["video"])})
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How it went for the cameras of one process, or of several together.
+
+    Attributes:
+        labels: of each camera, fewest first.
+        late_s: how much later than it should the last video ended.
+        latency_ms: age of the frame behind a label, 95th percentile.
+        cpu_s: time of the processor, on all cores, from the first frames to the end.
+        peak_mb: the most that was resident, in 10^6 bytes; None where the system does not tell.
+            Of processes that an engine starts, too, both.
+    """
+
+    labels: tuple[int, ...]
+    late_s: float
+    latency_ms: float
+    cpu_s: float = 0.0
+    peak_mb: float | None = None
+
+    def sustained(self, load: Load) -> bool:
+        """Whether every camera was labelled all the time."""
+        due = int(load.video_s / load.every_s) - 1
+        return min(self.labels) >= ENOUGH * due and self.late_s <= MOST_LATE_S
+
+
+def write_camera_video(path: Path, seconds: float) -> None:
+    """What the cameras see: FFmpeg's test picture as H.264."""
+    picture = f"testsrc2=size={SIZE}:rate={FPS}:duration={seconds}"
+    with av.open(picture, format="lavfi") as source, av.open(str(path), "w") as target:
+        stream = target.add_stream("libx264", rate=FPS, options={"preset": "veryfast"})
+        stream.width, stream.height = map(int, SIZE.split("x"))
+        stream.pix_fmt = "yuv420p"
+        for frame in source.decode(video=0):
+            target.mux(stream.encode(frame))
+        target.mux(stream.encode())
+
+
+class Camera(Source):
+    """A video at its own pace, that is live: it waits for nobody."""
+
+    live = True
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.name = name
+        self._source = Paced(FileSource(path, name=name))
+
+    def __next__(self) -> Frame:
+        return next(self._source)
+
+    def close(self) -> None:
+        self._source.close()
+
+
+class _Collected(Sink):
+    """Counts labels, and keeps how old they were."""
+
+    def __init__(self) -> None:
+        self.labels: Counter[str] = Counter()
+        self.latencies_ms: list[float] = []
+
+    def send(self, prediction: Prediction) -> None:
+        self.labels[prediction.stream] += 1
+        self.latencies_ms.append(prediction.latency_ms or 0.0)
+
+    def close(self) -> None:
+        pass
+
+
+class _Start:
+    """Lets all cameras begin when the line comes that says so; notes when they did."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._asked = threading.Lock()
+        self.started_s: float | None = None
+        self.started_cpu_s = 0.0
+
+    def open(self, name: str) -> Source:
+        with self._asked:
+            if self.started_s is None:  # the engine is open
+                print("ready", flush=True)
+                sys.stdin.readline()
+                self.started_s, self.started_cpu_s = time.monotonic(), cpu_s()
+        return Camera(self._path, name)
+
+
+class Measured:
+    """An engine that notes, before it is closed, what it has cost: its own process ends with it.
+
+    Attributes:
+        cpu_s: time of the processor so far, in seconds; 0 until it is closed.
+        peak_mb: the most that was resident so far, in 10^6 bytes; None until it is closed.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.name = engine.name
+        self.encode = engine.encode
+        self.classify = engine.classify
+        self.cpu_s = 0.0
+        self.peak_mb: float | None = None
+        self._close = engine.close
+
+    def close(self) -> None:
+        self.cpu_s, self.peak_mb = cpu_s(), peak_mb()
+        self._close()
+
+
+def run_cameras(load: Load, cameras: int) -> Outcome:
+    """Watch so many cameras in this process."""
+    bundle = read_bundle(load.bundle)
+    start = _Start(load.video)
+    names = [f"camera {number}" for number in range(cameras)]
+    streams = [StreamInput(name, functools.partial(start.open, name)) for name in names]
+    sink = _Collected()
+    opened: list[Measured] = []
+
+    def open_measured() -> Measured:
+        opened.append(Measured(open_engine(load.engine, bundle, precision=load.precision)))
+        return opened[0]
+
+    config = StreamConfig(every_s=load.every_s)
+    Pipeline(streams, open_measured, bundle.spec, [sink], config).run()
+    taken_s = time.monotonic() - (start.started_s or 0.0)
+    return Outcome(
+        tuple(sorted(sink.labels[name] for name in names)),
+        taken_s - load.video_s,
+        float(np.percentile(sink.latencies_ms or [np.inf], 95)),
+        opened[0].cpu_s - start.started_cpu_s,
+        opened[0].peak_mb,
+    )
+
+
+def run_processes(load: Load, cameras_each: Sequence[int]) -> Outcome:
+    """Watch cameras in processes of their own, which begin together.
+
+    Raises:
+        EcoliteError: one of them failed.
+    """
+    processes: list[subprocess.Popen[str]] = []
+    try:
+        for cameras in cameras_each:
+            processes.append(
+                subprocess.Popen(
+                    load.command(cameras),
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+        for process in processes:
+            if process.stdout is None or process.stdout.readline() != "ready\n":
+                raise EcoliteError("a process of the benchmark did not start; see above why")
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        outcomes = [Outcome(**json.loads(process.communicate()[0])) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    peaks = [outcome.peak_mb for outcome in outcomes]
+    return Outcome(
+        tuple(sorted(labels for outcome in outcomes for labels in outcome.labels)),
+        max(outcome.late_s for outcome in outcomes),
+        max(outcome.latency_ms for outcome in outcomes),
+        sum(outcome.cpu_s for outcome in outcomes),
+        None if None in peaks else sum(filter(None, peaks)),
+    )
+
+
+def most_sustained(try_count: Callable[[int], bool], most: int) -> int:
+    """The greatest count up to `most` that holds, found by doubling and then halving the gap."""
+    good, bad = 0, 1
+    while bad <= most and try_count(bad):
+        good, bad = bad, 2 * bad
+    bad = min(bad, most + 1)
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        if try_count(middle):
+            good = middle
+        else:
+            bad = middle
+    return good
+
+
+def compare(
+    load: Load,
+    most: int,
+    on_trial: Callable[[str, int], object] = lambda processes, cameras: None,
+) -> dict[str, tuple[int, Outcome]]:
+    """(cameras sustained, how it went for them) in one process, and with one process each.
+
+    Args:
+        load: what each camera asks for.
+        most: cameras to try.
+        on_trial: is told of each trial before it begins: `one` or `one each`, and the cameras.
+
+    Raises:
+        EcoliteError: a process failed.
+    """
+
+    def search(name: str, processes_for: Callable[[int], list[int]]) -> tuple[int, Outcome]:
+        outcomes: dict[int, Outcome] = {}
+
+        def holds(count: int) -> bool:
+            on_trial(name, count)
+            outcomes[count] = run_processes(load, processes_for(count))
+            return outcomes[count].sustained(load)
+
+        count = most_sustained(holds, most)
+        return count, outcomes[max(1, count)]
+
+    arrangements = {"one": lambda count: [count], "one each": lambda count: [1] * count}
+    return {name: search(name, processes_for) for name, processes_for in arrangements.items()}
+
+
+def what_counts(most: int) -> str:
+    """The rule, as a line below the table."""
+    return (
+        f"sustained: every camera gets {ENOUGH:.0%} of the labels due and its video ends at most "
+        f"{MOST_LATE_S:g} s late; up to {most} cameras were tried."
+    )
+
+
+if __name__ == "__main__":
+    logging.disable(logging.WARNING)  # what is dropped under overload is what is measured
+    outcome = run_cameras(Load.from_json(sys.argv[1]), int(sys.argv[2]))
+    print(json.dumps(asdict(outcome)))

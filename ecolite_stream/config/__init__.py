@@ -1,0 +1,1 @@
+"""Settings: schema, strict reading of YAML, included files, names of sources, redaction."""

@@ -1,0 +1,77 @@
+"""A configuration that includes others: each of those names cameras, and nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from ecolite_stream.config.schema import StreamConfig
+from ecolite_stream.config.source_names import NamedSource
+from ecolite_stream.config.strict import load_config
+from ecolite_stream.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class CameraFile:
+    """What an included file may say.
+
+    Attributes:
+        source: what to watch, as in `StreamConfig`.
+        include: more such files.
+    """
+
+    source: tuple[str | NamedSource, ...] = ()
+    include: tuple[str, ...] = ()
+
+
+def load_stream_config(path: Path) -> StreamConfig:
+    """Read a configuration and what it includes: its own sources first, then theirs, in order.
+
+    An `include` is a path relative to the file it stands in, in which `*`, `?` and `**` stand for
+    anything; what they find comes by name.
+
+    Raises:
+        ConfigError: a file cannot be read, says what it must not, includes what is not there, or
+            is included twice, maybe by itself; the message names the file.
+    """
+    config = load_config(path, StreamConfig)
+    found = _included(config.include, path, [path.resolve()])
+    return dataclasses.replace(config, source=config.source + found)
+
+
+def _included(
+    patterns: tuple[str, ...], path: Path, seen: list[Path]
+) -> tuple[str | NamedSource, ...]:
+    """Sources of the files that a file includes.
+
+    Args:
+        patterns: what it includes.
+        path: the file.
+        seen: every file read so far; these are added.
+    """
+    sources: list[str | NamedSource] = []
+    for pattern in patterns:
+        for file in _files(pattern, path):
+            if file.resolve() in seen:
+                raise ConfigError(
+                    f"{path}: includes {file}, which has been read already; "
+                    "include every file once, and none from itself"
+                )
+            seen.append(file.resolve())
+            cameras = load_config(file, CameraFile)
+            sources += [*cameras.source, *_included(cameras.include, file, seen)]
+    return tuple(sources)
+
+
+def _files(pattern: str, path: Path) -> list[Path]:
+    folder, relative = path.parent, Path(pattern).expanduser()
+    if relative.is_absolute():
+        folder, relative = Path(relative.anchor), relative.relative_to(relative.anchor)
+    try:
+        files = sorted(file for file in folder.glob(str(relative)) if file.is_file())
+    except (ValueError, NotImplementedError, IndexError) as error:
+        raise ConfigError(f"{path}: include {pattern!r} is no path: {error}") from error
+    if not files:
+        raise ConfigError(f"{path}: include {pattern!r} finds no file in {folder}")
+    return files

@@ -1,0 +1,1 @@
+"""Metrics and health of streams and sinks."""

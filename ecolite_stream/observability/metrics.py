@@ -1,0 +1,227 @@
+"""What a run counts, for Prometheus. The registry is injected; names and units by its conventions.
+
+Counting costs next to nothing, so a run always counts; `serve` lets others look.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Enum,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    start_http_server,
+)
+
+from ecolite_stream.config.address import other_address, parse_address
+from ecolite_stream.errors import ConfigError
+from ecolite_stream.types import Event, Prediction, Sample, Sent
+from ecolite_stream.version import __version__
+
+STAGES = ("decode", "preprocess", "wait", "encode", "classify")
+"""What happens to a frame, in this order; then a prediction goes to the sinks."""
+STATES = ("connecting", "live", "stalled", "waiting", "ended", "failed")
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_FINER = (0.0001, 0.00025, 0.0005)
+
+
+class _Maker:
+    """Makes what is counted, under names by the conventions."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def counter(self, name: str, what: str, *labels: str) -> Counter:
+        return Counter(f"ecolite_{name}", what, labels, registry=self._registry)
+
+    def gauge(self, name: str, what: str) -> Gauge:
+        return Gauge(f"ecolite_{name}", what, ["stream"], registry=self._registry)
+
+    def state(self, name: str, what: str) -> Enum:
+        return Enum(
+            f"ecolite_{name}", what, ["stream"], states=list(STATES), registry=self._registry
+        )
+
+    def histogram(
+        self, name: str, what: str, label: str, finer: tuple[float, ...] = ()
+    ) -> Histogram:
+        buckets = (*finer, *_SECONDS)
+        return Histogram(f"ecolite_{name}", what, [label], buckets=buckets, registry=self._registry)
+
+    def about_the_process(self) -> None:
+        """Its version, memory, processor time and open files."""
+        build = Info("ecolite_build", "What is running", registry=self._registry)
+        build.info({"version": __version__})
+        ProcessCollector(registry=self._registry)
+
+
+class Metrics:
+    """Counters, gauges and histograms of one run.
+
+    Args:
+        registry: where they are registered; a new one if None.
+        clock: seconds, monotonic.
+
+    Attributes:
+        registry: that one.
+        clock: that one.
+        stages: what observes the seconds of each of `STAGES`.
+    """
+
+    def __init__(
+        self,
+        registry: CollectorRegistry | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.registry = registry or CollectorRegistry()
+        self.clock = clock
+        self._newest_label: dict[str, str] = {}
+        make = _Maker(self.registry)
+        make.about_the_process()
+        self.frames_read = make.counter("frames_read", "Frames read from the source", "stream")
+        self.frames_due = make.counter("frames_due", "Frames due to be encoded", "stream")
+        self.frames_encoded = make.counter("frames_encoded", "Frames encoded", "stream")
+        self._dropped = make.counter(
+            "frames_dropped", "Due frames that were not encoded", "stream", "cause"
+        )
+        self.reconnects = make.counter("stream_reconnects", "Times it was opened again", "stream")
+        self._state = make.state("stream_state", "What a stream is doing")
+        self._make_those_of_labels(make)
+        self._delivered = make.counter("sink_delivered", "What a sink took", "sink")
+        self._sink_failures = make.counter("sink_failures", "Errors a sink raised", "sink")
+        self._not_delivered = make.counter(
+            "sink_dropped", "What never reached a sink", "sink", "cause"
+        )
+        self._not_shown = make.counter(
+            "sink_frames_dropped", "Frames for which a sink had no room", "sink", "stream"
+        )
+        stage_seconds = make.histogram(
+            "stage_seconds",
+            "Time a stage took: decode, preprocess and wait of a frame, the others of a batch",
+            "stage",
+            _FINER,
+        )
+        self.stages = {stage: stage_seconds.labels(stage) for stage in STAGES}
+        self._delivery = make.histogram(
+            "sink_delivery_seconds",
+            "Time until a sink took what it was sent, tries included",
+            "sink",
+            _FINER,
+        )
+        self._latency = make.histogram(
+            "latency_seconds", "Time from a frame's arrival to its prediction's sink", "stream"
+        )
+
+    def _make_those_of_labels(self, make: _Maker) -> None:
+        self._predictions = make.counter("predictions", "Predictions made", "stream", "label")
+        self._abstentions = make.counter(
+            "abstentions", "Predictions whose label scored too low for an event", "stream", "label"
+        )
+        self._switches = make.counter(
+            "label_switches", "Predictions with another label than the last", "stream", "label"
+        )
+        self._events = make.counter("events", "Events that began", "stream", "label")
+        self._label_age = make.gauge(
+            "label_age_seconds", "Time since the frame behind the newest prediction arrived"
+        )
+        self._memory_fill = make.gauge(
+            "memory_fill_ratio", "Share of the memory's segments that are real"
+        )
+
+    def state(self, stream: str, state: str) -> None:
+        """A stream is now in one of `STATES`."""
+        self._state.labels(stream).state(state)
+
+    def dropped(self, stream: str, cause: str) -> None:
+        """A due frame was not encoded."""
+        self._dropped.labels(stream, cause).inc()
+
+    def predicted(self, prediction: Prediction) -> None:
+        """A prediction was made."""
+        stream, label = prediction.stream, prediction.label
+        self._predictions.labels(stream, label).inc()
+        if self._newest_label.setdefault(stream, label) != label:
+            self._newest_label[stream] = label
+            self._switches.labels(stream, label).inc()
+        self._memory_fill.labels(stream).set(prediction.memory_fill)
+        arrived_s = prediction.arrived_s
+        if arrived_s is not None:
+            age = self._label_age.labels(stream)
+            age.set_function(lambda: self.clock() - arrived_s)
+
+    def abstained(self, prediction: Prediction) -> None:
+        """Its label scored too low for an event: nobody knows what is going on."""
+        self._abstentions.labels(prediction.stream, prediction.label).inc()
+
+    def began(self, event: Event) -> None:
+        """An event began."""
+        self._events.labels(event.stream, event.label).inc()
+
+    @contextlib.contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Observe how long the block takes, as a stage of one batch."""
+        start_s = self.clock()
+        yield
+        self.stages[stage].observe(self.clock() - start_s)
+
+    def taken(self, samples: Iterable[Sample]) -> None:
+        """The engine is about to encode them: they wait no longer."""
+        now_s = self.clock()
+        for sample in samples:
+            if sample.ready_s is not None:
+                self.stages["wait"].observe(now_s - sample.ready_s)
+
+    def delivered(self, sink: str, output: Sent, delivery_s: float, age_s: float | None) -> None:
+        """A sink took something, so many seconds after it was sent.
+
+        Args:
+            sink: its name.
+            output: what it took.
+            delivery_s: seconds since that was sent to it.
+            age_s: seconds since a prediction's frame arrived, where that is known.
+        """
+        self._delivered.labels(sink).inc()
+        self._delivery.labels(sink).observe(delivery_s)
+        if age_s is not None and isinstance(output, Prediction):
+            self._latency.labels(output.stream).observe(age_s)
+
+    def sink_failed(self, sink: str) -> None:
+        """A sink raised something."""
+        self._sink_failures.labels(sink).inc()
+
+    def not_delivered(self, sink: str, cause: str) -> None:
+        """A prediction or an event never reached a sink."""
+        self._not_delivered.labels(sink, cause).inc()
+
+    def not_shown(self, sink: str, stream: str) -> None:
+        """A frame came for which a sink had no room."""
+        self._not_shown.labels(sink, stream).inc()
+
+
+@contextlib.contextmanager
+def serve(metrics: Metrics, address: str) -> Iterator[int]:
+    """Serve metrics over HTTP at `[HOST:]PORT` while the block runs; gives the port.
+
+    Raises:
+        ConfigError: nothing can listen there.
+    """
+    host, port = parse_address(address)
+    try:
+        server, thread = start_http_server(port, host, metrics.registry)
+    except (OSError, OverflowError) as error:
+        raise ConfigError(
+            f"metrics cannot be served at {host}:{port}: {error}; {other_address(error)}"
+        ) from error
+    try:
+        yield int(server.server_port)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(2)

@@ -1,0 +1,1 @@
+"""Threads and bounded queues: from sources through the engine to sinks."""

@@ -1,0 +1,230 @@
+"""Streams, the engine and sinks put together; the only module that knows every stage.
+
+    source -> Reader: due frames -> SampleQueue -> EngineThread: batches -> SinkWorker -> sink
+    one thread per stream           one queue each   one thread              one thread each
+
+The slot of a recording waits and loses nothing; that of a live source keeps the newest and counts
+what it drops. An worker that is full makes recordings wait; of a live stream it keeps the newest
+prediction and every event that it has room for.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from ecolite_stream.config.schema import StreamConfig
+from ecolite_stream.engines.base import Engine
+from ecolite_stream.errors import SourceError
+from ecolite_stream.model.bundle import ModelSpec
+from ecolite_stream.observability.metrics import Metrics
+from ecolite_stream.pipeline.delivery import SinkWorker
+from ecolite_stream.pipeline.engine_thread import EngineThread
+from ecolite_stream.pipeline.reader import Reader, StreamInput
+from ecolite_stream.pipeline.sample_queue import SampleQueue
+from ecolite_stream.recognition.events import decision_for
+from ecolite_stream.recognition.recognizer import check_fits
+from ecolite_stream.recognition.step import MOST_PER_STEP, BatchStep
+from ecolite_stream.recognition.stream_state import StreamState
+from ecolite_stream.sinks import FrameSink, Sink
+from ecolite_stream.types import EngineBatch, Frame, Sent
+
+logger = logging.getLogger(__name__)
+
+_POLL_S = 0.2
+SHUTDOWN_S = 1.2
+"""How long all threads together may take to end once a run is stopped."""
+
+
+class Pipeline:
+    """Watches streams until all of them have ended.
+
+    The engine is opened first, then the sources, each in a thread of its own.
+
+    Args:
+        streams: their names must differ. The pipeline opens and closes them.
+        open_engine: makes the engine, warm; called, like the engine, in one thread.
+        spec: the bundle's description.
+        sinks: receive every prediction or event, whichever they take, each from a thread of its
+            own, and the frames if they want them; entered and closed there. What the first raises
+            ends the run; what the others raise is logged and counted.
+        config: memory policy, period and smoothing.
+        metrics: what is counted.
+
+    Raises:
+        ConfigError: the configuration contradicts the bundle.
+    """
+
+    def __init__(
+        self,
+        streams: Sequence[StreamInput],
+        open_engine: Callable[[], Engine],
+        spec: ModelSpec,
+        sinks: Sequence[Sink],
+        config: StreamConfig | None = None,
+        metrics: Metrics | None = None,
+    ) -> None:
+        config = config or StreamConfig()
+        check_fits(config, spec)
+        self._sinks = sinks
+        self._metrics = metrics or Metrics()
+        self._queue = SampleQueue()
+        self._workers: list[SinkWorker] = []
+        states = {stream.name: StreamState(spec, config) for stream in streams}
+        self._readers = [
+            Reader(
+                stream,
+                states[stream.name],
+                self._queue,
+                self._metrics,
+                self._show,
+                self._reader_failed,
+            )
+            for stream in streams
+        ]
+        self._engine_thread = EngineThread(
+            open_engine,
+            BatchStep(
+                states,
+                {name: decision_for(name, config, spec.thresholds) for name in states},
+                self._metrics,
+            ),
+            self._queue,
+            self._publish,
+            self._has_room,
+        )
+        self._stopping = threading.Event()
+        self._broken: list[tuple[str, SourceError]] = []
+        self._fatal: BaseException | None = None
+        self._frame_sinks = [sink for sink in sinks if isinstance(sink, FrameSink)]
+        self._blind: set[FrameSink] = set()
+
+    def run(self) -> None:
+        """Send predictions to the sinks until every stream has ended.
+
+        Raises:
+            SourceError: a source broke; the others were watched to their ends.
+            EngineError: the engine failed; everything was stopped.
+            Exception: what the first sink raised.
+        """
+        self._queue.expect(len(self._readers))
+        self._workers = [
+            SinkWorker(
+                sink,
+                self._metrics,
+                per_batch=1 + MOST_PER_STEP * len(self._readers),
+                essential=number == 0,
+                on_change=self._queue.wake,
+            )
+            for number, sink in enumerate(self._sinks)
+        ]
+        try:
+            self._engine_thread.start()
+            if self._waits_for(self._engine_thread.engine_is_open):
+                for reader in self._readers:
+                    reader.start()
+                self._waits_for(self._engine_thread.done)
+            if self._engine_thread.done.is_set():
+                for worker in self._workers:
+                    worker.end()
+            while not self._ends() and not all(o.join(_POLL_S) for o in self._workers):
+                pass
+        finally:
+            self.stop()
+            self._join()
+        self._raise_what_failed()
+
+    def stop(self) -> None:
+        """End all streams now; may come from any thread. What was predicted is still delivered."""
+        self._stopping.set()
+        self._queue.close()
+        for reader in self._readers:
+            reader.stop()
+        for sink in self._frame_sinks:
+            sink.hurry()
+        for worker in self._workers:
+            worker.hurry()
+
+    def heartbeat(self) -> int | None:
+        """A number that changes at least once a second, unless the engine hangs or takes longer.
+
+        None before the engine is open.
+        """
+        return self._engine_thread.turns if self._engine_thread.engine_is_open.is_set() else None
+
+    def _ends(self) -> bool:
+        return self._stopping.is_set() or any(worker.error for worker in self._workers)
+
+    def _waits_for(self, event: threading.Event) -> bool:
+        """Wait for it, and tell whether it came before the end of the run."""
+        while not event.wait(_POLL_S):
+            if self._ends() or self._engine_thread.done.is_set():
+                return event.is_set()
+        return True
+
+    def _publish(self, output: Sent) -> None:
+        live = not isinstance(output, EngineBatch) and self._queue.is_live(output.stream)
+        for worker in self._workers:
+            worker.send(output, live)
+
+    def _show(self, frame: Frame, live: bool) -> None:
+        """Show a frame to the sinks that want it; what they raise ends no stream."""
+        for sink in self._frame_sinks:
+            name = type(sink).__name__
+            try:
+                if not sink.show(frame, live):
+                    self._metrics.not_shown(name, frame.stream)
+            except Exception as error:
+                self._metrics.sink_failed(name)
+                if sink not in self._blind:
+                    logger.warning("%s cannot take pictures: %s; it does without", name, error)
+                self._blind.add(sink)
+
+    def _has_room(self) -> bool:
+        return not any(worker.is_full for worker in self._workers)
+
+    def _reader_failed(self, name: str, error: BaseException) -> None:
+        if not isinstance(error, SourceError):
+            self._fatal = self._fatal or error
+            self._stopping.set()
+            return
+        self._broken.append((name, error))
+        if len(self._readers) > 1:  # the others go on, maybe for days: say it now
+            logger.error("%s", error)
+
+    def _join(self) -> None:
+        """Wait for all threads, all of them together no longer than `SHUTDOWN_S`."""
+        deadline_s = time.monotonic() + SHUTDOWN_S
+
+        def left_s() -> float:
+            return max(0.0, deadline_s - time.monotonic())
+
+        self._engine_thread.join(left_s() * 2 / 3)  # it ends the events that last
+        for worker in self._workers:  # all of them first: one that is stuck must not hold others up
+            worker.stop()
+        for worker in self._workers:
+            if not worker.join(left_s()):
+                logger.warning("%s: still busy; left behind", worker.name)
+        for reader in self._readers:
+            if not reader.join(left_s()):
+                logger.warning("%s: still blocked in a read; left behind", reader.name)
+            if reader.frames_dropped:
+                logger.warning(
+                    "%s: %d due frames were dropped to keep up", reader.name, reader.frames_dropped
+                )
+
+    def _raise_what_failed(self) -> None:
+        errors = [self._fatal, self._engine_thread.error, *(o.error for o in self._workers[:1])]
+        for error in errors:
+            if error is not None:
+                raise error
+        if len(self._readers) == 1 and self._broken:
+            raise self._broken[0][1]
+        if self._broken:
+            names = ", ".join(name for name, _ in self._broken)
+            raise SourceError(
+                f"{len(self._broken)} of {len(self._readers)} sources could not be watched to "
+                f"their ends: {names}; see above why"
+            )

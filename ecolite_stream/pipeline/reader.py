@@ -1,0 +1,171 @@
+"""The thread that opens and reads one stream, and lets only its due frames through."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ecolite_stream.config.schema import ReconnectConfig
+from ecolite_stream.observability.metrics import Metrics
+from ecolite_stream.pipeline.sample_queue import SampleQueue, StreamQueue
+from ecolite_stream.recognition.stream_state import StreamState
+from ecolite_stream.sources import Source
+from ecolite_stream.sources.reconnect import Reconnecting
+from ecolite_stream.types import Frame, Sample
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StreamInput:
+    """A stream that is to be watched.
+
+    Attributes:
+        name: as people are shown it, without credentials; no two are equal.
+        open: opens the source; it may take its time, and raise a SourceError.
+        reconnect: how it is opened again when it is lost; None if never.
+        on_sampled: called with each frame that was due, and whether it is of a live source, in
+            the thread that reads: it must not wait.
+    """
+
+    name: str
+    open: Callable[[], Source]
+    reconnect: ReconnectConfig | None = None
+    on_sampled: Callable[[Frame, bool], object] = lambda frame, live: None
+
+
+def opened(source: Source) -> StreamInput:
+    """A source that is open already, as a stream to be watched."""
+    return StreamInput(source.name, lambda: source)
+
+
+class Reader:
+    """Reads one stream to its end, whoever is slower.
+
+    The frames of a recording all come through, for it waits; a live source is read as fast as it
+    comes, and the oldest of its due frames are dropped where the engine does not keep up.
+
+    Args:
+        stream: what to open.
+        state: what is due.
+        queue: where samples go.
+        metrics: what is counted.
+        show: called with each frame, due or not, and whether it is of a live source.
+        on_error: called with what ended it before its time.
+    """
+
+    def __init__(
+        self,
+        stream: StreamInput,
+        state: StreamState,
+        queue: SampleQueue,
+        metrics: Metrics,
+        show: Callable[[Frame, bool], object],
+        on_error: Callable[[str, BaseException], None],
+    ) -> None:
+        self.name = stream.name
+        self.frames_dropped = 0
+        self._stream = stream
+        self._state = state
+        self._queue = queue
+        self._metrics = metrics
+        self._show = show
+        self._on_error = on_error
+        self._source: Source | None = None
+        self._stopping = threading.Event()
+        self._said = ""
+        # A daemon: a camera whose read never returns must not keep the process alive.
+        self._thread = threading.Thread(target=self._run, name=f"read {self.name}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to open and to read."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Tell it to end; never waits."""
+        self._stopping.set()
+        if self._source is not None:
+            self._source.close()
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the thread to end, and tell whether it did: a read may block for ever."""
+        if self._thread.ident is not None:  # or it was never started
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _open(self) -> Source:
+        stream, metrics = self._stream, self._metrics
+        if stream.reconnect is None:
+            return stream.open()
+        return Reconnecting(
+            self.name,
+            stream.open,
+            stream.reconnect,
+            on_state=self._say,
+            on_reconnect=metrics.reconnects.labels(self.name).inc,
+        )
+
+    def _say(self, state: str) -> None:
+        self._metrics.state(self.name, state)
+        if state != self._said:
+            self._said = state
+            _log.info("%s: %s", self.name, state)
+
+    def _run(self) -> None:
+        end = "ended"
+        self._say("connecting")
+        try:
+            with self._open() as self._source:
+                if not self._stopping.is_set():
+                    self._read(self._source)
+        except BaseException as error:
+            end = "failed"
+            if not self._stopping.is_set():
+                self._on_error(self.name, error)
+        finally:
+            self._say(end)
+            self._queue.end(self.name)
+
+    def _read(self, source: Source) -> None:
+        self._queue.open(self.name, self._stream_queue(source.live))
+        self._say("live")
+        frames_read = self._metrics.frames_read.labels(self.name)
+        frames_due = self._metrics.frames_due.labels(self.name)
+        decode = self._metrics.stages["decode"]
+        for frame in source:
+            frames_read.inc()
+            if frame.decode_s is not None:
+                decode.observe(frame.decode_s)
+            self._show(frame, source.live)
+            sample = self._take(frame)
+            if sample is None:
+                continue
+            frames_due.inc()
+            self._stream.on_sampled(frame, source.live)
+            if not self._queue.put(sample) or self._stopping.is_set():
+                return
+        last = self._state.finish()
+        if last is not None and not self._stopping.is_set():
+            self._queue.put(last)
+
+    def _take(self, frame: Frame) -> Sample | None:
+        """The frame as a sample, where it is due, which waits from now on."""
+        clock = self._metrics.clock
+        began_s = clock()
+        sample = self._state.sample(frame)
+        if sample is None:
+            return None
+        ready_s = clock()
+        self._metrics.stages["preprocess"].observe(ready_s - began_s)
+        return dataclasses.replace(sample, ready_s=ready_s)
+
+    def _stream_queue(self, live: bool) -> StreamQueue:
+        """Room for what is due between two predictions, and one more."""
+        return StreamQueue(self._state.samples_per_prediction + 1, live, self._dropped)
+
+    def _dropped(self, cause: str) -> None:
+        self.frames_dropped += 1
+        self._metrics.dropped(self.name, cause)

@@ -1,0 +1,165 @@
+"""Samples on their way from the threads that read streams to the one that has the engine."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ecolite_stream.types import Sample
+
+# Nobody relies on it: every change wakes those who wait. It only bounds what a bug can do.
+_WAIT_S = 1.0
+
+
+@dataclass(eq=False)
+class StreamQueue:
+    """What waits of one stream.
+
+    Attributes:
+        capacity: samples held at most.
+        keeps_newest: a live source's drops the oldest when full, a recording's lets it wait.
+        on_drop: called with the cause for each sample dropped.
+        samples: oldest first; at most one of a live stream predicts.
+        ended: nothing more will come.
+        end_delivered: somebody took the end.
+    """
+
+    capacity: int
+    keeps_newest: bool
+    on_drop: Callable[[str], object]
+    samples: deque[Sample] = field(default_factory=deque)
+    ended: bool = False
+    end_delivered: bool = False
+
+    def put(self, sample: Sample) -> None:
+        """Add the newest sample of a live stream.
+
+        Only the newest prediction is of interest: an older one that still waits is not made, but
+        its frame is remembered, if there is room for it.
+        """
+        if sample.predicts:
+            self.samples = deque(waiting.only_remembered() for waiting in self.samples)
+        while len(self.samples) >= self.capacity:
+            dropped = self.samples.popleft()
+            self.on_drop("engine busy")
+            if not self.samples:
+                sample = sample.after(dropped)
+            else:
+                self.samples[0] = self.samples[0].after(dropped)
+        self.samples.append(sample)
+
+    def is_ready(self) -> bool:
+        """Whether there is a step to make.
+
+        A recording's steps do not depend on who is faster, so that a run can be repeated.
+        """
+        if self.ended:
+            return not self.end_delivered
+        if self.keeps_newest:
+            return bool(self.samples)
+        return len(self.samples) >= self.capacity or any(s.predicts for s in self.samples)
+
+    def pop_step(self) -> list[Sample]:
+        """Remove the samples up to the first that predicts; all if none does, none at the end."""
+        self.end_delivered = self.ended and not self.samples
+        taken: list[Sample] = []
+        while self.samples and not (taken and taken[-1].predicts):
+            taken.append(self.samples.popleft())
+        return taken
+
+
+class SampleQueue:
+    """A stream_queue for each stream, and one place to wait for all of them."""
+
+    def __init__(self) -> None:
+        self._queues: dict[str, StreamQueue] = {}
+        self._expected = 0
+        self._closed = False
+        self._changed = threading.Condition()
+
+    def expect(self, num_streams: int) -> None:
+        """Set the number of streams, so that the end of all of them is known."""
+        self._expected = num_streams
+
+    def open(self, stream: str, stream_queue: StreamQueue) -> None:
+        """Let a stream in."""
+        with self._changed:
+            self._queues[stream] = stream_queue
+
+    def is_live(self, stream: str) -> bool:
+        """Whether a stream keeps its newest; not before it was let in."""
+        stream_queue = self._queues.get(stream)
+        return stream_queue is not None and stream_queue.keeps_newest
+
+    def put(self, sample: Sample) -> bool:
+        """Add a sample; a recording's waits for room.
+
+        Returns:
+            False if the queue was closed: nobody will take it.
+        """
+        with self._changed:
+            stream_queue = self._queues[sample.stream]
+            if stream_queue.keeps_newest:
+                stream_queue.put(sample)
+            else:
+                while len(stream_queue.samples) >= stream_queue.capacity and not self._closed:
+                    self._changed.wait(_WAIT_S)
+                stream_queue.samples.append(sample)
+            self._changed.notify_all()
+            return not self._closed
+
+    def end(self, stream: str) -> None:
+        """Nothing more comes of a stream; one that never began counts too."""
+        with self._changed:
+            stream_queue = self._queues.setdefault(stream, StreamQueue(1, True, lambda cause: None))
+            stream_queue.ended = True
+            self._changed.notify_all()
+
+    def pop_steps(
+        self, recordings_wait: Callable[[], bool] = lambda: False
+    ) -> dict[str, list[Sample]]:
+        """A step of every stream that has one, by its name; waits for the first.
+
+        Once in a stream, after its last sample, the step is empty: that is its end.
+
+        Args:
+            recordings_wait: whether steps of recordings are to be left where they are, because
+                nobody has room for what they lead to. Live streams do not wait.
+
+        Returns:
+            Nothing, once all streams have ended or the queue was closed.
+        """
+        with self._changed:
+            while not self._closed:
+                waiting = recordings_wait()
+                ready = {
+                    name: stream_queue.pop_step()
+                    for name, stream_queue in self._queues.items()
+                    if stream_queue.is_ready() and (stream_queue.keeps_newest or not waiting)
+                }
+                if ready:
+                    self._changed.notify_all()
+                    return ready
+                if self._all_ended():
+                    break
+                self._changed.wait(_WAIT_S)
+            return {}
+
+    def wake(self) -> None:
+        """Look again: something outside has changed."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """End everything now; may come from any thread."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _all_ended(self) -> bool:
+        return len(self._queues) >= self._expected and all(
+            stream_queue.ended and stream_queue.end_delivered
+            for stream_queue in self._queues.values()
+        )

@@ -1,0 +1,1 @@
+"""Features to predictions to events: no clock, no thread, no I/O."""

@@ -1,0 +1,1 @@
+"""A run kept on disk, and run again byte for byte."""

@@ -1,0 +1,196 @@
+"""Does a recorded run again: the same pictures through the same model, and the same lines out.
+
+    ecolite-stream replay DIR
+
+Everything is computed anew but `latency_ms`, which was measured; what comes out is held against
+what was said.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import cv2
+import numpy as np
+
+from ecolite_stream.config.schema import StreamConfig
+from ecolite_stream.config.strict import make_config
+from ecolite_stream.engines.base import Engine
+from ecolite_stream.errors import EcoliteError, SourceError, one_line
+from ecolite_stream.model.bundle import Bundle, ModelSpec
+from ecolite_stream.model.preprocess import Preprocessing, normalize
+from ecolite_stream.observability.metrics import Metrics
+from ecolite_stream.recognition.events import decision_for
+from ecolite_stream.recognition.step import BatchStep
+from ecolite_stream.recognition.stream_state import StreamState
+from ecolite_stream.recording.sink import FRAMES, ROUNDS, RUN, SAID, SCHEMA_VERSION, RecordSink
+from ecolite_stream.sinks import Sink
+from ecolite_stream.types import EngineBatch, Event, Prediction, Sample
+
+SETTINGS = ("memory", "every_s", "smoothing", "top", "events")
+"""Keys of `StreamConfig` that change what is said."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recorded run on disk.
+
+    Attributes:
+        folder: where it lies.
+        streams: names, in their order.
+        bundle: digest of the model.
+        engine: the engine that ran it.
+        device: what it ran on; None is its default.
+        precision: what it computed in; None is its default.
+        config: the settings that change what is said.
+    """
+
+    folder: Path
+    streams: tuple[str, ...]
+    bundle: str
+    engine: str
+    device: str | None
+    config: StreamConfig
+    precision: str | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """Plain containers, as `run.json` has them."""
+        config = dataclasses.asdict(self.config)
+        return {
+            "streams": list(self.streams),
+            "bundle": self.bundle,
+            "engine": self.engine,
+            "device": self.device,
+            "precision": self.precision,
+            "config": {key: config[key] for key in SETTINGS},
+        }
+
+    def rounds(self, how: Preprocessing) -> Iterator[EngineBatch]:
+        """Every whole round, in order.
+
+        Raises:
+            SourceError: a file is missing, damaged, or rounds are missing in between.
+        """
+        try:
+            with (self.folder / FRAMES).open("rb") as frames:
+                for number, line in enumerate(_whole_lines(self.folder / ROUNDS)):
+                    facts = json.loads(line)
+                    if facts["round"] != number:
+                        raise SourceError(
+                            f"{self.folder}: rounds {number} to {facts['round'] - 1} were not "
+                            "recorded, what came after cannot be done again"
+                        )
+                    samples = [_sample(row, frames, how) for row in facts["samples"]]
+                    if unknown := {*facts["ended"], *(s.stream for s in samples)} - {*self.streams}:
+                        raise ValueError(f"there is no stream {', '.join(sorted(unknown))}")
+                    yield EngineBatch(number, tuple(samples), tuple(facts["ended"]))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise SourceError(
+                f"{self.folder} is no recorded run, or is damaged: {one_line(error)}"
+            ) from error
+
+
+def recorder(config: StreamConfig, bundle: Bundle, streams: Sequence[str], engine: str) -> Sink:
+    """What records a run to `config.record.folder`.
+
+    Args:
+        config: of the run.
+        bundle: its model.
+        streams: their names.
+        engine: the name of the one that runs it; not `auto`.
+
+    Raises:
+        ConfigError: the folder holds something, or cannot be written.
+    """
+    folder = config.record.folder
+    assert folder is not None  # by whoever calls
+    recording = Recording(
+        folder=folder,
+        streams=tuple(streams),
+        bundle=bundle.digest,
+        engine=engine,
+        device=config.device,
+        config=config,
+        precision=config.precision,
+    )
+    how = bundle.spec.preprocessing
+    return RecordSink(folder, recording.facts(), how, config.record.max_bytes)
+
+
+def read_recording(folder: Path) -> Recording:
+    """Read what `RecordSink` wrote of a run.
+
+    Raises:
+        SourceError: there is none, or it is damaged or of an unknown version.
+    """
+    try:
+        facts = json.loads((folder / RUN).read_text(encoding="utf-8"))
+        version = facts.pop("schema_version")
+        if version == SCHEMA_VERSION:
+            facts["config"] = make_config(StreamConfig, facts["config"], str(folder / RUN))
+            return Recording(folder, **{**facts, "streams": tuple(facts["streams"])})
+    except FileNotFoundError as error:
+        raise SourceError(f"{folder} holds no recorded run; name a folder of --record") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EcoliteError) as error:
+        raise SourceError(f"{folder / RUN} makes no sense: {one_line(error)}") from error
+    raise SourceError(
+        f"{folder / RUN}: version is {version!r}, this program reads {SCHEMA_VERSION}; replay it "
+        "with the ecolite-stream that recorded it"
+    )
+
+
+def replayed(recording: Recording, engine: Engine, spec: ModelSpec) -> Iterator[str]:
+    """The lines that a recorded run leads to, as `said.jsonl` has them."""
+    config = recording.config
+    rounds = BatchStep(
+        {name: StreamState(spec, config) for name in recording.streams},
+        {name: decision_for(name, config, spec.thresholds) for name in recording.streams},
+        Metrics(),
+    )
+    latencies_ms = _latencies_ms(recording.folder / SAID)
+
+    def line(output: Prediction | Event) -> str:
+        if isinstance(output, Prediction):
+            output = dataclasses.replace(output, latency_ms=next(latencies_ms, None))
+        return json.dumps(output.as_dict())
+
+    for current in recording.rounds(spec.preprocessing):
+        yield from map(line, rounds.run_batch(engine, current))
+    yield from map(line, rounds.finish())
+
+
+def _sample(row: dict[str, Any], frames: BinaryIO, how: Preprocessing) -> Sample:
+    frames.seek(row["at"])
+    png = np.frombuffer(frames.read(row["bytes"]), np.uint8)
+    square = cv2.imdecode(png, cv2.IMREAD_COLOR) if len(png) == row["bytes"] > 0 else None
+    if square is None or square.shape != (how.image_size, how.image_size, 3):
+        raise ValueError(f"no picture at byte {row['at']} of {FRAMES}")
+    return Sample(
+        stream=row["stream"],
+        frame=row["frame"],
+        time_s=row["time_s"],
+        arrived_s=None,
+        image=normalize(np.asarray(square, np.uint8), how),
+        predicts=row["predicts"],
+        reset_state=row["starts_afresh"],
+    )
+
+
+def _whole_lines(path: Path) -> Iterator[str]:
+    """The lines of a file; a last one that a kill cut off is left out."""
+    with path.open(encoding="ascii", newline="\n") as file:
+        for line in file:
+            if line.endswith("\n"):
+                yield line
+
+
+def _latencies_ms(path: Path) -> Iterator[float | None]:
+    for line in _whole_lines(path):
+        said = json.loads(line)
+        if "latency_ms" in said:
+            yield said["latency_ms"]

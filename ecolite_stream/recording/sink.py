@@ -1,0 +1,144 @@
+"""Keeps what a run saw and said, so that `ecolite-stream replay` can do it all again.
+
+A folder with
+
+- `run.json`: the model, the engine and the settings
+- `frames.png`: every picture that was encoded, one PNG after the other: squares (S, S, 3) uint8
+  BGR, just what the network looked at, without loss
+- `rounds.jsonl`: a line for each round of the engine: whose pictures, in which order
+- `said.jsonl`: every prediction and event, as `--json-file` writes them
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from ecolite_stream.errors import ConfigError
+from ecolite_stream.model.preprocess import Preprocessing, denormalize
+from ecolite_stream.sinks.base import Sink
+from ecolite_stream.types import EngineBatch, Event, Prediction, Sample, Sent
+
+_log = logging.getLogger(__name__)
+
+RUN, FRAMES, ROUNDS, SAID = "run.json", "frames.png", "rounds.jsonl", "said.jsonl"
+SCHEMA_VERSION = 1
+
+
+class RecordSink(Sink):
+    """Records rounds, predictions and events in a new folder.
+
+    When `max_bytes` are reached, or the disk is full, it says so and records no more: what is
+    there can be replayed. A run that came to nothing, as where the engine cannot be opened, leaves
+    no folder behind that would be in the way of the next.
+
+    Args:
+        folder: made; it must be empty where it exists.
+        facts: what `replay` must know of the run; plain containers.
+        how: how pictures became network inputs.
+        max_bytes: of all files together.
+
+    Raises:
+        ConfigError: the folder holds something, or cannot be written.
+    """
+
+    takes = (Prediction, Event, EngineBatch)
+    wants_all = True
+
+    def __init__(
+        self, folder: Path, facts: dict[str, Any], how: Preprocessing, max_bytes: int
+    ) -> None:
+        self._folder = folder
+        self._how = how
+        self._left = max_bytes
+        self._offset = 0  # in FRAMES
+        self._expected = 0  # number of the next round
+        self._is_empty = True
+        self._made_folder = not folder.exists()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            check_is_new(folder)
+            text = json.dumps({"schema_version": SCHEMA_VERSION, **facts}, indent=2)
+            (folder / RUN).write_text(text + "\n", encoding="utf-8")
+            self._files = {name: FileIO(folder / name, "w") for name in (FRAMES, ROUNDS, SAID)}
+        except OSError as error:
+            raise ConfigError(
+                f"{folder}: cannot be recorded to: {error.strerror}; choose another folder"
+            ) from error
+
+    def send(self, output: Sent) -> None:
+        if not self._files:
+            return
+        try:
+            if isinstance(output, EngineBatch):
+                self._keep(output)
+            else:
+                self._write(SAID, _line(output.as_dict()))
+        except OSError as error:  # half a round cannot be replayed, so nothing is tried again
+            self._give_up(f"{self._folder} cannot be written: {error.strerror}")
+        if self._left <= 0:
+            self._give_up(f"{self._folder} has reached its limit, record.max_bytes")
+
+    def close(self) -> None:
+        """Close the files."""
+        for file in self._files.values():
+            file.close()
+        if self._files and self._is_empty:
+            for name in (RUN, *self._files):
+                (self._folder / name).unlink()
+            if self._made_folder:
+                self._folder.rmdir()
+        self._files = {}
+
+    def _keep(self, current: EngineBatch) -> None:
+        if current.number != self._expected:
+            lost = current.number - self._expected
+            _log.warning("%s: %d rounds came too fast to be recorded", self._folder, lost)
+        self._expected = current.number + 1
+        samples = [self._keep_sample(sample) for sample in current.samples]
+        facts = {"round": current.number, "samples": samples, "ended": current.ended}
+        self._write(ROUNDS, _line(facts))
+
+    def _keep_sample(self, sample: Sample) -> dict[str, Any]:
+        png = cv2.imencode(".png", denormalize(sample.image, self._how))[1].tobytes()
+        self._write(FRAMES, png)
+        at, self._offset = self._offset, self._offset + len(png)
+        return {
+            "stream": sample.stream,
+            "frame": sample.frame,
+            "time_s": sample.time_s,
+            "predicts": sample.predicts,
+            "starts_afresh": sample.reset_state,
+            "at": at,
+            "bytes": len(png),
+        }
+
+    def _write(self, name: str, content: bytes) -> None:
+        written = 0
+        while written < len(content):
+            written += self._files[name].write(content[written:])
+            self._is_empty = False
+        self._left -= len(content)
+
+    def _give_up(self, why: str) -> None:
+        self.close()
+        _log.warning("%s; nothing more is recorded", why)
+
+
+def check_is_new(folder: Path) -> None:
+    """Raise a ConfigError if the folder of a record holds something, or cannot be looked into."""
+    try:
+        holds_something = folder.is_dir() and any(folder.iterdir())
+    except OSError as error:
+        raise ConfigError(f"{folder}: {error.strerror}; record into another folder") from error
+    if holds_something:
+        raise ConfigError(f"{folder} is not empty; record into a new folder")
+
+
+def _line(facts: dict[str, Any]) -> bytes:
+    return json.dumps(facts).encode("ascii") + b"\n"

@@ -1,0 +1,137 @@
+"""What the page shows of predictions and events: the newest of each stream, and a timeline."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ecolite_stream.media.clip_names import clip_name
+from ecolite_stream.sinks.base import Sink
+from ecolite_stream.sinks.wall_clock import WallClock
+from ecolite_stream.types import Event, Output, Prediction
+
+EVENTS_KEPT = 300
+
+
+@dataclass
+class _Noted:
+    """Something as the page gets it, and the version of the board at which it last changed."""
+
+    facts: dict[str, Any]
+    version: int
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What is new on the board.
+
+    Attributes:
+        version: of the board now.
+        predictions: newest prediction by number of the stream.
+        events: oldest first, each as it stands now.
+    """
+
+    version: int
+    predictions: dict[int, dict[str, Any]] = field(default_factory=dict)
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.predictions or self.events)
+
+
+class PageState(Sink):
+    """Keeps what a page needs to be complete, however late it comes: a sink like any other.
+
+    Nobody waits for who looks at it, and nothing is queued: each asks for what has changed since
+    it last did. All methods may be called from any thread.
+
+    Args:
+        streams: names of the streams; the page knows them by their numbers.
+        clock: the time of day, in seconds since 1970.
+    """
+
+    takes = (Prediction, Event)
+
+    def __init__(self, streams: Sequence[str], clock: Callable[[], float] = time.time) -> None:
+        self.streams = tuple(streams)
+        self._numbers = {name: number for number, name in enumerate(self.streams)}
+        self._clock = clock
+        self._wall_clock = WallClock(clock)
+        self._live: dict[str, bool] = {}
+        self._version = 0
+        self._predictions: dict[int, _Noted] = {}
+        self._events: dict[str, _Noted] = {}
+        self._lock = threading.Lock()
+
+    def send(self, output: Output) -> None:
+        with self._lock:
+            self._version += 1
+            if isinstance(output, Prediction):
+                self._wall_clock.observe(output)
+                number = self._numbers[output.stream]
+                facts = {**output.as_dict(), "stream": number}
+                self._predictions[number] = _Noted(facts, self._version)
+            else:
+                self._note_event(output)
+
+    def close(self) -> None:
+        """What is on the board stays."""
+
+    def note_live(self, stream: str, live: bool) -> None:
+        """Whether the events of a stream have a time of day; never waits."""
+        self._live[stream] = live
+
+    def link_clips(self, names: Collection[str]) -> None:
+        """Let each event have its clip if its file is among these names, and none otherwise."""
+        with self._lock:
+            for noted in self._events.values():
+                name = clip_name(noted.facts["event"])
+                clip = name if name in names else None
+                if clip != noted.facts["clip"]:
+                    self._version += 1
+                    noted.facts["clip"] = clip
+                    noted.version = self._version
+
+    def since(self, version: int) -> Changes:
+        """What has changed since that version; 0 is the beginning."""
+        with self._lock:
+            if version == self._version:
+                return Changes(version)
+            return Changes(
+                self._version,
+                {n: dict(p.facts) for n, p in self._predictions.items() if p.version > version},
+                [dict(e.facts) for e in self._events.values() if e.version > version],
+            )
+
+    def _note_event(self, event: Event) -> None:
+        before = self._events.get(event.id)
+        live = self._live.get(event.stream, False)
+        began_unix_s, ended_unix_s = self._when(event, live, before)
+        facts = {
+            **event.as_dict(),
+            "stream": self._numbers[event.stream],
+            "live": live,
+            "began_unix_s": began_unix_s,
+            "ended_unix_s": ended_unix_s,
+            "clip": before.facts["clip"] if before else None,
+        }
+        self._events[event.id] = _Noted(facts, self._version)
+        while len(self._events) > EVENTS_KEPT:
+            del self._events[next(iter(self._events))]
+
+    def _when(self, event: Event, live: bool, before: _Noted | None) -> tuple[float, float | None]:
+        """Times of day at which it began and ended, None while it lasts.
+
+        They are those of the frames where the stream is live, however late the event was told. A
+        recording's frames have none: there it is when the event was told.
+        """
+        if before is not None:
+            began = before.facts["began_unix_s"]
+        else:
+            began = self._wall_clock.zero_unix_s(event) + event.start_s if live else self._clock()
+        if event.end_s is None:
+            return began, None
+        return began, began + event.end_s - event.start_s if live else self._clock()

@@ -1,0 +1,90 @@
+"""Who is timed, what their memory is, and what frames cost before an engine sees them."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ecolite_stream.bench.measuring.peak import peak_apart, peak_mb
+from ecolite_stream.bench.speed import backends as module
+from ecolite_stream.bench.speed.backends import backends
+from ecolite_stream.bench.speed.frames import STEPS, frame_table, measure_frames
+from ecolite_stream.bench.speed.limit import SIDE, library_product, numpy_product
+from ecolite_stream.errors import ConfigError, EngineError, SourceError
+from ecolite_stream.model.preprocess import Preprocessing
+from tests.fakes import ListSource, frames
+from tests.videos import write_numbered_video
+
+
+def test_engines_in_every_precision_they_have(monkeypatch):
+    monkeypatch.setattr(module, "has_bf16", lambda: True)
+    monkeypatch.setattr(module, "REFERENCES", {"openvino": len, "json": len, "nowhere": len})
+    found, lacking = backends(["openvino", "mindspore"], ["f32", "bf16"])
+    assert list(map(str, found)) == ["openvino", "openvino bf16", "mindspore", "json"]
+    assert lacking == ["mindspore computes in float32 only, here: not in bf16."]
+    only, _ = backends(["openvino"], ["bf16"])
+    assert list(map(str, only)) == ["openvino bf16", "openvino", "json"]
+    monkeypatch.setattr(module, "has_bf16", lambda: False)
+    with pytest.raises(ConfigError, match="not in bf16"):
+        backends(["openvino", "mindspore"], ["bf16"])
+
+
+def test_matrix_products_are_products():
+    numbers = np.asarray(numpy_product()())
+    assert numbers.shape == (SIDE, SIDE)
+    for library in ("openvino", "mindspore", "torch"):
+        if find_spec(library):
+            product = library_product(library, "f32")
+            assert product is not None
+            assert np.allclose(np.asarray(product()), numbers, atol=1e-2)
+    assert library_product("onnxruntime", "f32") is None
+
+
+@pytest.mark.timeout(120)
+def test_memory_of_a_process_of_its_own(bundle):
+    if peak_mb() is None:
+        pytest.skip("the system does not tell")
+    [backend, *_], _ = backends(["mindspore"], ["f32"])
+    peak = peak_apart(backend.open, bundle)
+    assert peak is not None and peak.peak_mb > peak.before_mb + 20
+    with pytest.raises(EngineError, match="engine is 'nonsense'"):
+        peak_apart(backends(["nonsense"], ["f32"])[0][0].open, bundle)
+
+
+def test_memory_where_the_system_is_silent(tmp_path: Path):
+    assert peak_mb(tmp_path, 1) is None
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "status").write_text("Name: x\n")
+    assert peak_mb(tmp_path, 1) is None
+    (tmp_path / "1" / "status").write_text("Name: x\nVmHWM:\t 2000 kB\n")
+    assert peak_mb(tmp_path, 1) == 2.048
+
+
+def test_what_frames_cost_from_the_beginning_again_after_the_end():
+    """Every look at the clock is a second."""
+    moments = iter(range(1000))
+    opened = []
+
+    def open_list(path: Path) -> ListSource:
+        opened.append(path)
+        return ListSource("s", frames(2, fps=25))
+
+    costs = measure_frames(
+        "b", Path("v"), Preprocessing(16), 20, open_list, clock=lambda: float(next(moments))
+    )
+    assert len(opened) == 2
+    every_step = {step: timing.samples_ms for step, timing in costs.timings.items()}
+    assert every_step == dict.fromkeys(STEPS, (1000.0,) * 4)
+    one_second = "1000.00 / 1000.00 / 1000.00"
+    assert frame_table("v", [costs]).rows == [("b", "16x16", *[one_second] * 3)]
+
+
+def test_frames_of_a_real_file_and_of_none(tmp_path: Path):
+    video = write_numbered_video(tmp_path / "v.avi", 5)
+    costs = measure_frames("b", video, Preprocessing(16), 1e-6)
+    assert costs.picture == "160x120" and costs.to_json()["decode"]["repetitions"] == 1
+    with pytest.raises(SourceError, match="no frame"):
+        measure_frames("b", video, Preprocessing(16), 0.1, lambda path: ListSource("s", []))

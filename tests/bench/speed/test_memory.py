@@ -1,0 +1,67 @@
+"""The memory benchmark: when it reads, what it makes of it, and that the process can be read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ecolite_stream.bench.speed.memory import (
+    Gauge,
+    Reading,
+    measure_memory,
+    memory_table,
+    read_process,
+)
+from ecolite_stream.errors import ConfigError
+from ecolite_stream.recognition.recognizer import Recognizer
+from ecolite_stream.types import Prediction
+from tests.fakes import NumberEngine, spec_of
+
+
+def send(gauge: Gauge, *times_s: float) -> None:
+    for time_s in times_s:
+        gauge.send(Prediction("s", 0, time_s, "a", 1.0, (("a", 1.0),), 1.0))
+
+
+def reading(stream_s: float) -> Reading:
+    return Reading(stream_s, 100 + stream_s / 10, 3, 7)
+
+
+def test_reads_each_minute_and_at_the_end():
+    gauge = Gauge(150, reading)
+    send(gauge, 0.5, 59.5, 60.5, 61, 119.5, 120, 149)
+    gauge.end(150)
+    assert [r.stream_s for r in gauge.readings] == [60.5, 120, 150]
+    assert gauge.growth_mb == pytest.approx(8.95)
+    assert "growth +9.0" in str(memory_table("numbers", gauge, 20))
+
+
+def test_a_short_stream_is_read_half_way():
+    gauge = Gauge(10, reading)
+    send(gauge, 4.5, 5, 9.5)
+    gauge.end(10)
+    assert [r.stream_s for r in gauge.readings] == [5, 10]
+
+
+def test_progress_adds_up():
+    steps: list[int] = []
+    send(Gauge(100, reading, steps.append), 0.5, 1.5, 1.9, 5, 99.9)
+    assert steps == [1, 4, 94]
+
+
+def test_watches_a_pattern_with_the_real_pipeline():
+    gauge = measure_memory(Recognizer(NumberEngine(), spec_of()), seconds=4)
+    assert [r.stream_s for r in gauge.readings] == pytest.approx([2, 4], abs=0.1)
+    assert all(r.resident_mb > 1 and r.threads > 1 for r in gauge.readings[:1])
+
+
+def test_reads_what_linux_says(tmp_path: Path):
+    for pid, parent, kibibytes in ((7, 1, 1000), (8, 7, 2000), (9, 1, 4000)):
+        for what in ("fd/0", "task/7", "task/8"):
+            (tmp_path / str(pid) / what).mkdir(parents=True)
+        text = f"Name:\tx\nPPid:\t{parent}\nVmRSS:\t   {kibibytes} kB\n"
+        (tmp_path / str(pid) / "status").write_text(text)
+    assert read_process(1.5, tmp_path, 7) == Reading(1.5, 3.072, 2, 1)  # and what it started
+    with pytest.raises(ConfigError, match="Linux"):
+        read_process(0, tmp_path / "elsewhere")

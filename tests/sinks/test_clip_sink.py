@@ -1,0 +1,265 @@
+"""Clips of events: what is in them, where they are, and how many there may be."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import pytest
+
+from ecolite_stream.config.schema import ClipsConfig
+from ecolite_stream.errors import ConfigError
+from ecolite_stream.media.clip_names import clip_name
+from ecolite_stream.pipeline.pipeline import Pipeline
+from ecolite_stream.pipeline.reader import opened
+from ecolite_stream.sinks.clip_store import MARK, ClipStore
+from ecolite_stream.sinks.clips import ClipSink
+from ecolite_stream.sources import FileSource
+from ecolite_stream.types import Event, Frame, Prediction
+from ecolite_stream.web.clips import ClipFolder
+from tests.fakes import ListSink, ListSource
+from tests.films import SPEC, ActionEngine, config_of, names, numbers, pictures
+from tests.videos import numbered_image, write_numbered_video
+
+pytestmark = pytest.mark.timeout(60)
+
+FPS = 25
+
+
+def frames(first: int, last: int, stream: str = "s") -> list[Frame]:
+    return [
+        Frame(stream, number, number / FPS, numbered_image(number)) for number in range(first, last)
+    ]
+
+
+def prediction(time_s: float, stream: str = "s") -> Prediction:
+    return Prediction(stream, 0, time_s, "b", 0.9, (("b", 0.9),), 1.0)
+
+
+def begin(start_s: float, stream: str = "s") -> Event:
+    return Event(f"{stream}@{start_s:.3f}", stream, "b", start_s, None, 0.9, 0.9, "start")
+
+
+def end(start_s: float, end_s: float, stream: str = "s") -> Event:
+    return dataclasses.replace(begin(start_s, stream), end_s=end_s, kind="end")
+
+
+def play(sink: ClipSink, shown: Sequence[Frame], *events: tuple[float, Event]) -> None:
+    """Show frames, with a prediction every half second and events at their times."""
+    waiting = list(events)
+    for frame in shown:
+        sink.show(frame, True)
+        if frame.index % 12 == 0:
+            sink.send(prediction(frame.time_s))
+            while waiting and waiting[0][0] <= frame.time_s:
+                sink.send(waiting.pop(0)[1])
+
+
+def test_a_run_as_a_whole(tmp_path: Path) -> None:
+    """At full speed too: the clip has all of its pictures, from the first to the last."""
+    film = write_numbered_video(tmp_path / "film.mp4", 250)
+    clips = tmp_path / "clips"
+    Pipeline(
+        [opened(FileSource(film, name="s"))],
+        lambda: ActionEngine(range(75, 126)),
+        SPEC,
+        [ListSink(), ClipSink(config_of(clips))],
+        config_of(clips),
+    ).run()
+    (name,) = names(clips)
+    assert name in ClipFolder(clips).names()
+    start_s = float(name.removeprefix("s@").removesuffix(".mp4"))
+    assert name == clip_name(f"s@{start_s:.3f}")
+    shown = numbers(clips / name)
+    first = round((start_s - 1) * FPS)
+    assert shown[0] in range(first, first + 3)
+    assert 150 <= shown[-1] <= 162  # a second after the end, at one of the predictions
+    assert {b - a for a, b in pairwise(shown)} <= {2, 3}
+    assert (clips / name).read_bytes().index(b"moov") < 100  # before the pictures
+    with av.open(str(clips / name)) as container:
+        assert container.metadata["title"] == "b"
+
+
+def test_a_live_run(tmp_path: Path) -> None:
+    """Twenty times as fast as a camera; whatever was dropped, pictures are at their own times."""
+    film = write_numbered_video(tmp_path / "film.mp4", 200)
+    shown = (frame for frame in FileSource(film, name="s") if not time.sleep(1 / FPS / 20))
+    clips = tmp_path / "clips"
+    Pipeline(
+        [opened(ListSource("s", shown, live=True))],
+        lambda: ActionEngine(range(75, 126)),
+        SPEC,
+        [ListSink(), ClipSink(config_of(clips))],
+        config_of(clips),
+    ).run()
+    (name,) = names(clips)
+    assert set(numbers(clips / name)) & set(range(90, 120))
+
+
+def test_it_is_there_as_soon_as_its_last_picture_is(tmp_path: Path) -> None:
+    sink = ClipSink(config_of(tmp_path))
+    play(sink, frames(0, 174), (3.0, begin(2.4)), (6.0, end(2.4, 6.0)))
+    assert not ClipFolder(tmp_path).names()
+    play(sink, frames(174, 190))
+    assert ClipFolder(tmp_path).names() == {"s@2.400.mp4"}
+    sink.close()
+    assert names(tmp_path) == ["s@2.400.mp4"]
+
+
+def test_one_that_lasts_is_cut_off(tmp_path: Path) -> None:
+    sink = ClipSink(config_of(tmp_path, max_s=3.0))
+    play(sink, frames(0, 300), (3.0, begin(2.4)), (11.0, end(2.4, 11.0)))
+    sink.close()
+    assert names(tmp_path) == ["s@2.400.mp4"]
+    times = [time_s for time_s, _ in pictures(tmp_path / "s@2.400.mp4")]
+    assert 2.8 <= times[-1] <= 3.0
+
+
+def test_an_interrupted_one_is_whole(tmp_path: Path) -> None:
+    sink = ClipSink(config_of(tmp_path))
+    play(sink, frames(0, 100), (3.0, begin(2.4)))
+    (part,) = names(tmp_path)
+    assert part.endswith(".part")
+    sink.close()
+    assert names(tmp_path) == ["s@2.400.mp4"]
+    assert numbers(tmp_path / "s@2.400.mp4")[-1] >= 96
+
+
+def test_streams_apart_and_events_that_overlap_with_what_comes_after(tmp_path: Path) -> None:
+    sink = ClipSink(config_of(tmp_path))
+    both = zip(frames(0, 200, "rtsp://a/b"), frames(1000, 1200, "b"), strict=True)
+    events = [
+        (3.0, begin(2.4, "rtsp://a/b")),
+        (4.0, end(2.4, 4.0, "rtsp://a/b")),
+        (5.0, begin(4.4, "rtsp://a/b")),
+        (6.0, end(4.4, 6.0, "rtsp://a/b")),
+    ]
+    for one, other in both:
+        play(sink, [other])
+        play(sink, [one], *[e for e in events if one.index % 12 == 0 and e[0] <= one.time_s])
+        events = [e for e in events if one.index % 12 or e[0] > one.time_s]
+    sink.close()
+    first, second = (tmp_path / clip_name(f"rtsp://a/b@{t}") for t in ("2.400", "4.400"))
+    assert sorted(tmp_path.iterdir()) == [first, second]
+    assert numbers(first)[-1] in range(123, 126)
+    assert numbers(second)[0] in range(85, 88)
+
+
+def test_a_stream_that_starts_again(tmp_path: Path) -> None:
+    """Its time goes back: what lasted ends with what there was."""
+    sink = ClipSink(config_of(tmp_path))
+    play(sink, frames(0, 100), (3.0, begin(2.4)))
+    play(sink, frames(0, 100), (0.0, end(2.4, 3.8)), (3.0, begin(2.0)), (3.5, end(2.0, 3.5)))
+    sink.close()
+    first = numbers(tmp_path / "s@2.400.mp4")
+    assert first == sorted(first) and first[-1] <= 100
+    assert numbers(tmp_path / "s@2.000.mp4")[0] in range(25, 28)
+
+
+def test_the_memory_before_an_event_is_bounded(tmp_path: Path) -> None:
+    """However long nothing is predicted."""
+    sink = ClipSink(config_of(tmp_path))
+    for number in range(3000):
+        sink.show(Frame("s", number, number / FPS, numbered_image(number)), True)
+    kept = sink._ring("s")._pictures
+    assert len(kept) == sink._capacity <= 100
+    assert kept[-1][0] > 119
+
+
+def test_a_clip_that_cannot_be_written_is_an_error_once(tmp_path: Path) -> None:
+    folder = tmp_path / "clips"
+    sink = ClipSink(config_of(folder))
+    folder.rmdir()
+    play(sink, frames(0, 76))
+    with pytest.raises(OSError, match="cannot be written: No such file"):
+        sink.send(begin(2.4))
+    sink.send(begin(2.4))  # the worker tries again
+    folder.mkdir()
+    play(sink, frames(76, 200), (4.0, end(2.4, 4.0)), (5.0, begin(4.4)))
+    sink.close()
+    assert names(folder) == ["s@4.400.mp4"]
+
+
+def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"clips: .*file cannot be written to"):
+        ClipSink(config_of(tmp_path / "file"))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("pre_s", -1), ("max_s", 0.5), ("max_bytes", 0), ("pictures_per_s", 0)]
+)
+def test_ranges(key: str, value: float) -> None:
+    with pytest.raises(ConfigError, match=f"{key} is {value}"):
+        ClipsConfig(**{key: value})  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="max_s is 5"):
+        ClipsConfig(pre_s=6, max_s=5)
+
+
+# The folder
+
+
+def a_clip(folder: Path, name: str, age_s: float, mark: str = MARK) -> Path:
+    path = write_numbered_video(folder / "film.mp4", 3).rename(folder / "unmarked.mp4")
+    with (
+        av.open(str(path)) as source,
+        av.open(str(folder / name), "w", format="mp4", options={"movflags": "faststart"}) as out,
+    ):
+        out.metadata["comment"] = mark
+        stream = out.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                out.mux(packet)
+    path.unlink()
+    os.utime(folder / name, (time.time() - age_s,) * 2)
+    return folder / name
+
+
+def test_the_oldest_clips_go_and_nothing_else(tmp_path: Path) -> None:
+    ours = [a_clip(tmp_path, f"s@{age}.000.mp4", age) for age in (400, 300, 200, 100)]
+    others = [
+        a_clip(tmp_path, "holiday.mp4", 900),
+        a_clip(tmp_path, "other@1.000.mp4", 900, mark="somebody else's"),
+        tmp_path / "not-a-film@1.000.mp4",
+        tmp_path / "notes.txt",
+    ]
+    for path in others[2:]:
+        path.write_bytes(b"x" * 10_000)
+    os.utime(others[2], (0, 0))
+    link = tmp_path / "link@1.000.mp4"
+    link.symlink_to(others[0])
+    size = ours[0].stat().st_size
+    foreign = sum(path.stat().st_size for path in others[1:3])
+    store = ClipStore(tmp_path, 3 * size + foreign + size // 2)
+    store.part("s@50.000").write_bytes(ours[0].read_bytes())
+    store.keep("s@50.000")
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {
+        *(path.name for path in (*ours[2:], *others, link)),
+        "s@50.000.mp4",
+    }
+
+
+def test_the_newest_clip_stays_whatever_its_size(tmp_path: Path) -> None:
+    old = a_clip(tmp_path, "s@1.000.mp4", 100)
+    store = ClipStore(tmp_path, 1)
+    store.part("s@2.000").write_bytes(old.read_bytes())
+    store.keep("s@2.000")
+    assert names(tmp_path) == ["s@2.000.mp4"]
+
+
+def test_what_a_killed_run_left_half_written_goes(tmp_path: Path) -> None:
+    old, new = tmp_path / ".s@1.000.mp4.part", tmp_path / ".s@2.000.mp4.part"
+    other = tmp_path / ".download.part"
+    for path in (old, new, other):
+        path.touch()
+    for path in (old, other):
+        os.utime(path, (0, 0))
+    ClipStore(tmp_path, 1)
+    assert set(tmp_path.iterdir()) == {new, other}

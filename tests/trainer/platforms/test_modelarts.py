@@ -1,0 +1,128 @@
+"""What a training on ModelArts copies in and out; the same outside it."""
+
+from __future__ import annotations
+
+import sys
+import types
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from ecolite_stream.errors import ConfigError
+from trainer.config.schema import TrainConfig, load_train_config
+from trainer.platforms import modelarts
+from trainer.platforms.modelarts import copy_in, copy_out
+
+
+@pytest.fixture
+def bucket(tmp_path: Path) -> Path:
+    """A bucket: an archive of frames, and a checkpoint."""
+    folder = tmp_path / "bucket"
+    (folder / "data").mkdir(parents=True)
+    (folder / "weights").mkdir()
+    with zipfile.ZipFile(folder / "data" / "frames.zip", "w") as archive:
+        archive.writestr("frames/a/1.jpg", b"picture")
+    (folder / "weights" / "kinetics.ckpt").write_bytes(b"weights")
+    return folder
+
+
+def words_of(bucket: Path, tmp_path: Path) -> list[str]:
+    return [
+        "--enable_modelarts=true",
+        f"--data_url={bucket / 'data'}",
+        f"--train_url={bucket / 'results'}",
+        f"--checkpoint_url={bucket / 'weights'}",
+        f"--data_path={tmp_path / 'cache' / 'data'}",
+        f"--output_path={tmp_path / 'cache' / 'train'}",
+        f"--load_path={tmp_path / 'cache' / 'weights'}",
+        "--need_modelarts_dataset_unzip=true",
+        "--modelarts_dataset_unzip_name=frames",
+        "--train_list=train.txt",
+        "--val_list=val.txt",
+        "--checkpoint_path=kinetics.ckpt",
+    ]
+
+
+def config(bucket: Path, tmp_path: Path) -> TrainConfig:
+    return load_train_config(None, words_of(bucket, tmp_path))
+
+
+def test_data_and_checkpoint_come_in_and_results_go_out(bucket: Path, tmp_path: Path) -> None:
+    copied = copy_in(config(bucket, tmp_path))
+    cache = tmp_path / "cache"
+    assert (cache / "data" / "frames" / "a" / "1.jpg").read_bytes() == b"picture"
+    assert copied.init_checkpoint == cache / "weights" / "kinetics.ckpt"
+    assert copied.init_checkpoint.read_bytes() == b"weights"
+    copied.output.mkdir()
+    (copied.output / "last.ckpt").write_bytes(b"learned")
+    copy_out(copied)
+    assert (bucket / "results" / "last.ckpt").read_bytes() == b"learned"
+
+
+def test_the_archive_is_copied_once_a_host(
+    bucket: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied: list[str] = []
+    unpacked: list[Path] = []
+    monkeypatch.setattr(modelarts, "_copy", lambda source, target: copied.append(source))
+    monkeypatch.setattr(modelarts, "_unzip", lambda path, folder: unpacked.append(path))
+    settings = config(bucket, tmp_path)
+    with ThreadPoolExecutor(4) as pool:  # each opens the lock file for itself, as processes do
+        list(pool.map(copy_in, [settings] * 4))
+    assert sorted(copied) == [str(bucket / "data"), str(bucket / "weights")]
+    assert len(unpacked) == 1
+
+
+def test_moxing_copies_where_it_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[str, str]] = []
+    moxing = types.ModuleType("moxing")
+    moxing.file = types.SimpleNamespace(  # type: ignore[attr-defined]
+        copy_parallel=lambda source, target: calls.append((source, target))
+    )
+    monkeypatch.setitem(sys.modules, "moxing", moxing)
+    settings = load_train_config(
+        None,
+        f"--enable_modelarts true --data_url obs://b/data --train_url obs://b/out "
+        f"--data_path {tmp_path / 'data'} --output_path {tmp_path / 'out'} "
+        "--train_list t --val_list v".split(),
+    )
+    copy_out(copy_in(settings))
+    assert calls == [
+        ("obs://b/data", str(tmp_path / "data")),
+        (str(tmp_path / "out"), "obs://b/out"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("--data_url=obs://bucket/data", "is on a storage service, and moxing"),
+        ("--data_url=nowhere", "nowhere does not exist; expected a folder to copy from"),
+        ("--modelarts_dataset_unzip_name=other", r"other\.zip cannot be unpacked"),
+        ("--data_path=''", "data_url needs data_path"),
+    ],
+)
+def test_what_cannot_be_copied_is_said(
+    bucket: Path, tmp_path: Path, word: str, message: str
+) -> None:
+    key = word.split("=")[0]
+    chosen = {w.split("=")[0]: w for w in words_of(bucket, tmp_path)} | {key: word}
+    settings = load_train_config(None, list(chosen.values()))
+    with pytest.raises(ConfigError, match=message):
+        copy_in(settings)
+
+
+def test_a_copy_that_failed_is_tried_again(bucket: Path, tmp_path: Path) -> None:
+    archive = bucket / "data" / "frames.zip"
+    content = archive.read_bytes()
+    archive.write_bytes(b"damaged")
+    settings = config(bucket, tmp_path)
+    with pytest.raises(ConfigError, match="cannot be unpacked"):
+        copy_in(settings)
+    archive.write_bytes(content)
+    copy_in(settings)
+    assert (tmp_path / "cache" / "data" / "frames" / "a" / "1.jpg").is_file()

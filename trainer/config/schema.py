@@ -1,0 +1,401 @@
+"""What a training can be told: one YAML file, every key overridable on the command line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ecolite_stream.config.strict import (
+    check_above_zero,
+    check_at_least,
+    check_between,
+    check_one_of,
+    make_config,
+    parse_yaml,
+    read_yaml,
+)
+from ecolite_stream.errors import ConfigError
+from ecolite_stream.model.preprocess import Preprocessing
+from trainer.config.published_keys import ARCHITECTURES, own_key, own_values
+
+PRECISIONS = ("float32", "mixed")
+LR_SCHEDULES = ("constant", "cosine", "one_cycle", "saturate")
+DEVICE_TARGETS = ("CPU", "Ascend", "GPU")
+CACHE_MB = 2000.0
+MAX_SEED = 2**32 - 1  # MindSpore's
+SPLITS = ("none", "random", "pattern", "list", "fold")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which clips there are and which of them are kept aside to validate on.
+
+    Attributes:
+        clips: folders that hold `<class>/<clip>`, as `datasets.labelled_clips` finds them;
+            `$VARIABLES` are expanded.
+        figures_per_class: drawn figures that are added to the training set, a class; 0 is none.
+        figures_per_epoch: how many of them an epoch shows, a class, in turn; None shows all.
+        idle_figures: drawn figures of `idle` beyond those, most of them people who fidget.
+        idle_figures_per_epoch: how many of them an epoch shows, in turn; None shows all.
+        idle_label: adds this class, in which nothing happens: stills and empty scenes made from
+            the training clips; None adds none.
+        idle_stills: how many of them there are.
+        idle_per_epoch: how many of them an epoch shows, in turn; None shows all.
+        split: how validation clips are kept aside: `none`, `random`, `pattern`, `list` or `fold`.
+        val_fraction: share of each class, for `random`.
+        split_pattern: regular expression searched in a clip's `<class>/<file>`; its first group
+            is what clips are kept together by (a person, a source), for `pattern` and `fold`.
+        groups: in place of a pattern, a CSV table of `<class>/<file>` and group, with a heading;
+            `$VARIABLES` are expanded.
+        val_groups: the groups kept aside, for `pattern`.
+        folds, fold: for `fold`: so many parts, each of whole groups and alike in size and classes;
+            that with this number, from 1 on, is kept aside.
+        val_list: file that lists one `<class>/<file>` a line, for `list`.
+        workers: threads that decode and augment.
+        cache_mb: megabytes of decoded clips that are held in memory; those beyond are read from
+            their files whenever they are shown.
+    """
+
+    clips: tuple[str, ...] = ()
+    figures_per_class: int = 0
+    figures_per_epoch: int | None = None
+    idle_figures: int = 0
+    idle_figures_per_epoch: int | None = None
+    idle_label: str | None = None
+    idle_stills: int = 10
+    idle_per_epoch: int | None = None
+    split: str = "random"
+    val_fraction: float = 0.2
+    split_pattern: str = ""
+    groups: str | None = None
+    val_groups: tuple[str, ...] = ()
+    folds: int = 5
+    fold: int = 1
+    val_list: Path | None = None
+    workers: int = 2
+    cache_mb: float = CACHE_MB
+
+    def __post_init__(self) -> None:
+        check_one_of("split", self.split, SPLITS)
+        if self.split == "random" and not 0 < self.val_fraction < 1:
+            raise ConfigError(f"val_fraction is {self.val_fraction}; expected between 0 and 1")
+        if self.split_pattern and self.groups:
+            raise ConfigError("split_pattern and groups both group the clips; give one of them")
+        if self.split == "pattern" and not (self.has_groups and self.val_groups):
+            raise ConfigError("split 'pattern' needs val_groups, and split_pattern or groups")
+        check_at_least("folds", self.folds, 2)
+        check_between("fold", self.fold, 1, self.folds)
+        if self.split == "list" and self.val_list is None:
+            raise ConfigError("split 'list' needs val_list")
+        check_at_least("workers", self.workers, 1)
+        check_at_least("cache_mb", self.cache_mb, 0)
+        check_at_least("figures_per_class", self.figures_per_class, 0)
+        check_at_least("idle_figures", self.idle_figures, 0)
+        check_at_least("idle_stills", self.idle_stills, 1)
+        if self.figures_per_epoch is not None and self.figures_per_class:
+            check_between("figures_per_epoch", self.figures_per_epoch, 1, self.figures_per_class)
+        if self.idle_figures_per_epoch is not None and self.idle_figures:
+            shown = self.idle_figures_per_epoch
+            check_between("idle_figures_per_epoch", shown, 1, self.idle_figures)
+        if self.idle_per_epoch is not None:
+            check_between("idle_per_epoch", self.idle_per_epoch, 1, self.idle_stills)
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether clips that belong together are known."""
+        return bool(self.split_pattern or self.groups)
+
+    @property
+    def keeps_clips_aside(self) -> bool:
+        """Whether there is anything to validate on."""
+        return bool(self.clips) and self.split != "none"
+
+
+@dataclass(frozen=True)
+class AugmentationConfig:
+    """How a clip is varied each time it is shown; one choice for all its frames.
+
+    Attributes:
+        window_s: (shortest, longest) window that the N segments are taken from, in seconds; empty
+            takes the whole clip, as published. With windows, validation scores windows of
+            `clip_seconds` instead of whole clips.
+        windows_per_clip: windows of each filmed clip an epoch; drawn and still ones give one.
+        segment_jitter: how far a frame may stray from the even grid, in segments; 1 is the
+            published uniformly random frame of each segment.
+        partial_memory: share of the windows that begin before their clip does, by up to 0.8 of
+            their length, as a stream that has just begun shows it: its first frame stands in.
+        scales: crop sides as shares of the picture's sides (published: 1, .875, .75, .66).
+        max_distort: how many steps in `scales` width and height may differ (published: 1).
+        flip: how often a clip is mirrored.
+        brightness: largest change of brightness, in grey levels.
+        contrast: largest relative change of contrast.
+        noise: largest standard deviation of the pixel noise, in grey levels.
+    """
+
+    window_s: tuple[float, ...] = ()
+    windows_per_clip: int = 1
+    segment_jitter: float = 1.0
+    partial_memory: float = 0.0
+    scales: tuple[float, ...] = (1.0, 0.875, 0.75, 0.66)
+    max_distort: int = 1
+    flip: float = 0.5
+    brightness: float = 0.0
+    contrast: float = 0.0
+    noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.window_s and not (
+            len(self.window_s) == 2 and 0 < self.window_s[0] <= self.window_s[1] < math.inf
+        ):
+            raise ConfigError("window_s must be the shortest and the longest window, in seconds")
+        if not self.scales or not all(0 < scale <= 1 for scale in self.scales):
+            raise ConfigError("scales must be numbers above 0 and at most 1")
+        check_at_least("windows_per_clip", self.windows_per_clip, 1)
+        for name in ("segment_jitter", "partial_memory", "flip", "contrast"):
+            check_between(name, getattr(self, name), 0, 1)
+        for name in ("max_distort", "brightness", "noise"):
+            check_at_least(name, getattr(self, name), 0)
+
+
+@dataclass(frozen=True)
+class ModelArtsConfig:
+    """Where a training on ModelArts gets its data from and brings its results to.
+
+    Attributes:
+        enable: whether anything is copied at all.
+        data_url: copied to `data_path` first.
+        train_url: what the run's folder is copied to at the end, whatever ends it.
+        checkpoint_url: copied to `load_path` first; `init_checkpoint` is looked for there.
+        load_path: folder for checkpoints.
+        unzip: whether to unpack `unzip_name`.zip in `data_path`, once a host.
+        unzip_name: name of that archive, without `.zip`.
+    """
+
+    enable: bool = False
+    data_url: str = ""
+    train_url: str = ""
+    checkpoint_url: str = ""
+    load_path: Path = Path("/cache/checkpoint_path")
+    unzip: bool = False
+    unzip_name: str = ""
+
+    def __post_init__(self) -> None:
+        if self.unzip and not (self.unzip_name and self.data_url):
+            raise ConfigError("to unpack the data set, unzip_name and data_url must be named")
+        urls = (self.data_url, self.train_url, self.checkpoint_url)
+        if any(urls) and not self.enable:
+            raise ConfigError(
+                "data_url, train_url and checkpoint_url need enable (enable_modelarts)"
+            )
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run.
+
+    Attributes:
+        data, augmentation: the clips, and how they are varied.
+        train_list, val_list: list files in place of `data.clips`, as
+            `trainer.data.gen_dataset_lists` writes them; no val_list validates on nothing.
+        data_path: folder that the paths in the lists are relative to, `$VARIABLES` expanded; None
+            is each list's own.
+        labels: label list that the lists' class indices count in, by its name or file, see
+            `datasets.labels`; None takes the classes from the paths `<class>/<clip>`.
+        output: folder for checkpoints; made where it is missing.
+        resume: run folder, or the last.ckpt in it, of a training that was ended early: goes on in
+            that folder, whatever `output` says, with the epoch after its last whole one.
+        arch, num_segments, width: the network; see `trainer.network.NetworkConfig`.
+        clip_seconds: seconds of a live stream that the N segments will span.
+        preprocessing: how a picture becomes an input.
+        epochs, batch_size: how long, and how many clips a step.
+        iter_size: batches whose gradients are averaged for one move of the optimiser; for large
+            batches on little memory. Batch norm still sees `batch_size` clips.
+        lr: learning rate; the highest one of a schedule. Biases learn at twice this rate.
+        lr_schedule: `constant`, `cosine`, `one_cycle`, or `saturate`: a tenth whenever validation
+            has not improved for `num_saturate` epochs, as published; it needs a split.
+        momentum, nesterov, weight_decay: of SGD.
+        dropout: before the classifier.
+        label_smoothing: share of the target spread over all classes.
+        clip_gradient: largest global norm of the gradient; None never clips.
+        init_checkpoint: checkpoint or bundle to start from, `demo` for the embedded one; the
+            classifier's rows follow their labels, or start afresh where the labels are others.
+        motion_init: without a checkpoint, let the first 3D convolution start blind to what stands
+            still; from scratch this saves the epochs in which a small moving person is sought.
+        eval_freq: validate after every so many epochs, and after the last.
+        no_partialbn: let every batch norm learn; false freezes all but the first, statistics
+            included, which suits small batches that start from good weights.
+        freeze_bn: let no batch norm learn, nor gather statistics.
+        precision: `float32`, or `mixed`: convolutions in float16, and the loss scaled so that
+            nothing is lost; for Ascend, whose cube units compute in float16.
+        seed: of everything random.
+        device_target, device_id: `CPU`, `Ascend` or `GPU`, and which of them.
+        evaluate: score the checkpoint, best.ckpt of `resume` or `init_checkpoint`, on the clips
+            kept aside, and train nothing.
+        rgb_prefix: how the names of extracted frames begin, such as `img_`; others are left out.
+        modelarts: what is copied in and out.
+        run_distribute: whether this is one of several processes that `trainer.launch` started;
+            `batch_size` is what each of them takes.
+    """
+
+    data: DataConfig = field(default_factory=DataConfig)
+    train_list: Path | None = None
+    val_list: Path | None = None
+    data_path: str | None = None
+    labels: str | None = None
+    output: Path = Path("runs/train")
+    resume: Path | None = None
+    arch: str = "eco_lite"
+    num_segments: int = 4
+    width: float = 1.0
+    clip_seconds: float = 2.0
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    epochs: int = 60
+    batch_size: int = 16
+    iter_size: int = 1
+    lr: float = 1e-3
+    lr_schedule: str = "saturate"
+    num_saturate: int = 5
+    momentum: float = 0.9
+    nesterov: bool = True
+    weight_decay: float = 5e-4
+    dropout: float = 0.6
+    label_smoothing: float = 0.0
+    clip_gradient: float | None = 40.0
+    init_checkpoint: Path | None = None
+    motion_init: bool = False
+    eval_freq: int = 1
+    no_partialbn: bool = True
+    freeze_bn: bool = False
+    precision: str = "float32"
+    seed: int = 0
+    device_target: str = "CPU"
+    device_id: int = 0
+    run_distribute: bool = False
+    evaluate: bool = False
+    rgb_prefix: str = ""
+    modelarts: ModelArtsConfig = field(default_factory=ModelArtsConfig)
+
+    def __post_init__(self) -> None:
+        check_one_of("lr_schedule", self.lr_schedule, LR_SCHEDULES)
+        check_one_of("arch", self.arch, tuple(ARCHITECTURES.values()))
+        check_one_of("precision", self.precision, PRECISIONS)
+        check_one_of("device_target", self.device_target, DEVICE_TARGETS)
+        for name in ("epochs", "batch_size", "iter_size", "lr", "num_saturate", "eval_freq"):
+            check_above_zero(name, getattr(self, name))
+        check_above_zero("clip_seconds", self.clip_seconds)
+        for name in ("momentum", "dropout", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; expected 0 to below 1")
+        check_at_least("weight_decay", self.weight_decay, 0)
+        check_between("seed", self.seed, 0, MAX_SEED)
+        check_at_least("device_id", self.device_id, 0)
+        if self.clip_gradient is not None:
+            check_above_zero("clip_gradient", self.clip_gradient)
+        self._check_clips()
+        if self.evaluate and not (self.resume or self.init_checkpoint):
+            raise ConfigError("evaluate needs a checkpoint: set resume or init_checkpoint")
+        if self.lr_schedule == "saturate" and not (self.data.keeps_clips_aside or self.val_list):
+            raise ConfigError(
+                "lr_schedule 'saturate' lowers the rate by validation scores, and no clip is kept "
+                "aside to validate on; choose one_cycle, cosine or constant, or another data.split"
+            )
+
+    def _check_clips(self) -> None:
+        if self.train_list and self.data.clips:
+            raise ConfigError("train_list and data.clips both name the clips; give one of them")
+        if not self.train_list:
+            for name in ("val_list", "data_path", "labels"):
+                if getattr(self, name) is not None:
+                    raise ConfigError(f"{name} is for list files; name a train_list too")
+            if not self.data.clips and not self.data.figures_per_class:
+                raise ConfigError(
+                    "nothing to learn: data.clips names no folder, train_list no list, and "
+                    "data.figures_per_class is 0"
+                )
+
+
+def load_train_config(
+    path: Path | None,
+    overrides: Sequence[str] = (),
+    base: tuple[str, Mapping[str, Any]] | None = None,
+) -> TrainConfig:
+    """The configuration in a YAML file (None: the defaults) with `--key value` pairs laid over it.
+
+    In place of a file, `base` gives its name and its content.
+
+    Keys of nested parts are reached with a point: `--data.split none`. Values are YAML.
+
+    Raises:
+        ConfigError: as `config.strict.load_config`; or a key is given twice on the command
+            line, by itself or within its section.
+    """
+    name, in_file = (str(path), read_yaml(path)) if path else base or ("", {})
+    where = " and ".join(filter(None, (name, "command line" if overrides or not name else "")))
+    values: dict[str, Any] = {}
+    listed = [(own_key(str(key)), value) for key, value in in_file.items()]
+    pairs = [(own_key(key), value) for key, value in _pairs(overrides)]
+    _refuse_doubled(_inner_keys(listed))
+    _refuse_doubled(key for key, _ in pairs)
+    listed.sort(key=lambda pair: "." in pair[0])  # sections first, then single keys of theirs
+    for key, value in [*listed, *pairs]:
+        _set(values, key, value)
+    return make_config(TrainConfig, own_values(values, where), where)
+
+
+def _pairs(words: Sequence[str]) -> list[tuple[str, Any]]:
+    pairs = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("--"):
+            raise ConfigError(f"expected --key value, got {word!r}")
+        key, equals, value = word[2:].partition("=")
+        if not equals:
+            if not rest:
+                raise ConfigError(f"--{key} has no value")
+            value = rest.pop(0)
+        try:
+            pairs.append((key, parse_yaml(value)))
+        except yaml.YAMLError as error:
+            why = f": {error.problem}" if isinstance(error, yaml.MarkedYAMLError) else ""
+            raise ConfigError(f"--{key}: {value!r} is not a YAML value{why}") from error
+    return pairs
+
+
+def _inner_keys(pairs: Iterable[tuple[str, Any]]) -> Iterator[str]:
+    """The keys that pairs set; of a section that is given whole, those in it."""
+    for key, value in pairs:
+        if isinstance(value, Mapping) and value:
+            yield from (f"{key}.{inner}" for inner in value)
+        else:
+            yield key
+
+
+def _refuse_doubled(keys: Iterable[str]) -> None:
+    seen: list[str] = []
+    for key in keys:
+        for other in seen:
+            if key == other:
+                raise ConfigError(f"--{key} is there twice; give it once")
+            if key.startswith(f"{other}.") or other.startswith(f"{key}."):
+                section, inner = sorted((key, other), key=len)
+                raise ConfigError(f"--{inner} and --{section} both set {inner}; give one of them")
+        seen.append(key)
+
+
+def _set(values: dict[str, Any], key: str, value: Any) -> None:
+    head, dot, tail = key.partition(".")
+    if not dot:
+        values[head] = value
+        return
+    inner = values.get(head, {})
+    if not isinstance(inner, Mapping):
+        raise ConfigError(f"--{key}: {head} holds no keys")
+    values[head] = dict(inner)
+    _set(values[head], tail, value)

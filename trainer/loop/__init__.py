@@ -1,0 +1,1 @@
+"""The training loop: start, step, schedule, state, scores."""

@@ -1,0 +1,215 @@
+"""What a training needs to go on as if it had never been ended, in one file: `last.state`.
+
+A NumPy `.npz` archive of the network's parameters, the optimiser's, and a JSON text with the rest.
+It is written at the end of each epoch before that epoch's checkpoints, so that it alone counts:
+what a kill kept from being written after it is written again on resuming. Random numbers need no
+state: each is drawn from (seed, epoch, place).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import mindspore as ms
+import numpy as np
+import numpy.typing as npt
+
+from ecolite_stream.errors import BundleError, ConfigError, one_line
+from ecolite_stream.model.bundle import ModelSpec
+from ecolite_stream.types import FloatArray
+from trainer.config.schema import TrainConfig
+from trainer.weights.files import write_whole
+
+STATE = "last.state"
+SCHEMA_VERSION = 1
+MAY_DIFFER = frozenset(
+    {"output", "resume", "epochs", "device_target", "device_id", "data.workers", "data.cache_mb"}
+)
+"""Keys of the configuration that do not change what an epoch learns, or how many there are."""
+_FACTS, _NETWORK, _OPTIMIZER = "facts", "network/", "optimizer/"
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """A training after a whole epoch.
+
+    Attributes:
+        config: the configuration, as plain containers.
+        spec: describes the network after this epoch.
+        epoch: how many epochs are done.
+        best_top1: highest validation top-1 so far; -1 where nothing was validated.
+        is_best: whether this epoch's network is the best so far.
+        steps_per_epoch: to notice that the clips are others.
+        schedule: `Schedule.state()`.
+        scaler: of the loss in mixed precision, see `trainer.loop.precision`.
+        curves: one row an epoch, see `trainer.loop.curves`.
+        network: parameters by name.
+        optimizer: momentum and counters by name.
+    """
+
+    config: Mapping[str, Any]
+    spec: ModelSpec
+    epoch: int
+    best_top1: float
+    is_best: bool
+    steps_per_epoch: int
+    schedule: Mapping[str, float]
+    curves: tuple[Mapping[str, float | None], ...]
+    network: Mapping[str, FloatArray]
+    optimizer: Mapping[str, npt.NDArray[Any]]
+    scaler: Mapping[str, float] = field(default_factory=dict)
+
+
+def save_state(path: Path, state: TrainingState) -> None:
+    """Write a state; whatever happens, `path` holds the old file or the whole new one.
+
+    Raises:
+        BundleError: the file cannot be written.
+    """
+    facts = {
+        name: getattr(state, name)
+        for name in (
+            "config",
+            "epoch",
+            "best_top1",
+            "is_best",
+            "steps_per_epoch",
+            "schedule",
+            "scaler",
+        )
+    }
+    facts |= {"version": SCHEMA_VERSION, "spec": state.spec.to_json(), "curves": state.curves}
+    arrays: dict[str, npt.NDArray[Any]] = {_FACTS: np.array(json.dumps(facts))}
+    arrays |= {_NETWORK + name: value for name, value in state.network.items()}
+    arrays |= {_OPTIMIZER + name: value for name, value in state.optimizer.items()}
+
+    def write(temporary: Path) -> None:
+        # What np.savez does, but closed here: ended by Ctrl-C or a full disk, it leaves that to
+        # Python's clean-up, whose errors are a traceback.
+        with zipfile.ZipFile(temporary, "w") as archive:
+            for name, value in arrays.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                    np.lib.format.write_array(  # type: ignore[no-untyped-call]
+                        file, value, allow_pickle=False
+                    )
+
+    try:
+        write_whole(path, write)
+    except OSError as error:
+        raise BundleError(
+            f"training state {path} cannot be written: {one_line(error)}; check the folder and the "
+            "space left on its disk"
+        ) from error
+
+
+def load_state(path: Path) -> TrainingState:
+    """Read a state.
+
+    Raises:
+        BundleError: the file is missing, damaged or of a version that is unknown.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            arrays = dict(content)
+        facts = json.loads(str(arrays.pop(_FACTS)))
+        version = facts.pop("version")
+        if version == SCHEMA_VERSION:
+            return _from_parts(facts, arrays)
+    except FileNotFoundError as error:
+        raise BundleError(
+            f"{path} does not exist: no epoch was finished there, or it is no folder of a "
+            "training; name the folder that holds last.ckpt, or start without --resume"
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise BundleError(
+            f"{path} is no training state, or is damaged ({one_line(error)[:120]}); the "
+            "checkpoints beside it can start another training: --init_checkpoint"
+        ) from error
+    raise BundleError(
+        f"{path}: version is {version!r}, this program reads {SCHEMA_VERSION}; resume with the "
+        "ecolite-stream that wrote it"
+    )
+
+
+def _from_parts(facts: dict[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> TrainingState:
+    def beginning(prefix: str) -> dict[str, npt.NDArray[Any]]:
+        return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+
+    facts["spec"] = ModelSpec.from_json(facts["spec"])
+    facts["curves"] = tuple(facts["curves"])
+    return TrainingState(**facts, network=beginning(_NETWORK), optimizer=beginning(_OPTIMIZER))
+
+
+def plain_config(config: TrainConfig) -> dict[str, Any]:
+    """A configuration as plain containers, as JSON keeps them."""
+    plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config), default=str))
+    return plain
+
+
+def require_same_config(where: Path, state: TrainingState, config: TrainConfig) -> None:
+    """Raise a ConfigError, naming the first key that differs, unless `config` goes on with it."""
+    if difference := first_difference(state.config, config):
+        key, before, now = difference
+        raise ConfigError(
+            f"{key} is {now!r}, the training in {where} began with {before!r}; "
+            "resume it with that, or start another one without --resume"
+        )
+
+
+def first_difference(
+    before: Mapping[str, Any], config: TrainConfig
+) -> tuple[str, object, object] | None:
+    """A key in which `config` is another training than `before`, as `plain_config` gave it.
+
+    Returns:
+        The key, its value before and now; None where all that matters is the same.
+    """
+    old, new = _flat(before), _flat(plain_config(config))
+    for key in new:
+        if key in old and old[key] != new[key] and key not in MAY_DIFFER:
+            return key, old[key], new[key]
+    return None
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def state_of_optimizer(optimizer: ms.nn.Optimizer) -> dict[str, npt.NDArray[Any]]:
+    """Copies of an optimiser's own parameters, not the network's that it moves."""
+    return {name: np.array(p.asnumpy()) for name, p in _own_parameters(optimizer).items()}
+
+
+def restore_optimizer(
+    optimizer: ms.nn.Optimizer, state: Mapping[str, npt.NDArray[Any]], where: Path
+) -> None:
+    """Set an optimiser's own parameters.
+
+    Raises:
+        BundleError: they are others than those in `state`.
+    """
+    own = _own_parameters(optimizer)
+    shapes = {name: p.shape for name, p in own.items()}
+    if shapes != {name: value.shape for name, value in state.items()}:
+        raise BundleError(
+            f"{where} holds another optimiser's state; resume with the ecolite-stream that wrote it"
+        )
+    for name, parameter in own.items():
+        parameter.set_data(ms.Tensor(state[name]))
+
+
+def _own_parameters(optimizer: ms.nn.Optimizer) -> dict[str, ms.Parameter]:
+    moved = {parameter.name for parameter in optimizer.parameters}
+    return {n: p for n, p in optimizer.parameters_and_names() if p.name not in moved}

@@ -1,0 +1,1 @@
+"""Cloud platforms that the trainer runs on."""

@@ -1,0 +1,1 @@
+"""Checkpoints: own files, published ones, files that hold them."""

@@ -1,0 +1,223 @@
+"""Checkpoint files: one file of parameters with the facts about their model.
+
+A checkpoint of this project is a MindSpore `.ckpt` file: the network's parameters under their own
+names, and one text entry, `model_spec`, with the JSON of `model.bundle.ModelSpec` and the
+`schema_version` of the file. Every version can be read for ever: each step to the next one is a
+function in `MIGRATIONS`, from plain containers to plain containers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mindspore as ms
+import mindspore.nn as nn
+import numpy as np
+
+from ecolite_stream.errors import BundleError, one_line
+from ecolite_stream.model.bundle import PARTS, Bundle, ModelSpec, demo_bundle_path, read_bundle
+from ecolite_stream.types import FloatArray
+from trainer.network import Network, NetworkConfig, build_network
+from trainer.network.trimmed import TRIMMED, with_all_taps
+from trainer.weights.files import put_in_place
+from trainer.weights.published import as_float32, read_mindspore, require_fit, silent_log
+
+DEMO = Path("demo")
+MODEL_SPEC = "model_spec"
+VERSION_KEY = "schema_version"
+Content = dict[str, Any]
+
+
+def _number_the_version(content: Content) -> Content:
+    """1 -> 2: files without a version are version 1; nothing else has changed."""
+    return content
+
+
+MIGRATIONS: tuple[Callable[[Content], Content], ...] = (_number_the_version,)
+SCHEMA_VERSION = len(MIGRATIONS) + 1
+CLIP_SECONDS = 4.0
+"""What an imported model's segments span unless told otherwise, in seconds.
+
+Published sampling spans the whole clip: about 3 s in HMDB51, 7 s in UCF101 and 10 s in Kinetics.
+Live, a shorter span answers sooner; this one keeps near the pace the network has learned.
+"""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained network on disk or on its way there.
+
+    Attributes:
+        spec: what it is.
+        parameters: by name.
+        is_trimmed: it comes from a bundle without the taps in time that only more segments than the
+            bundle's would reach; they are zero here.
+    """
+
+    spec: ModelSpec
+    parameters: Mapping[str, FloatArray]
+    is_trimmed: bool = False
+
+
+def save_checkpoint(
+    path: Path, network: nn.Cell | Mapping[str, FloatArray], spec: ModelSpec
+) -> None:
+    """Write a checkpoint; whatever happens, `path` holds the old file or the whole new one.
+
+    Raises:
+        BundleError: the file cannot be written.
+    """
+    parameters = parameters_of(network) if isinstance(network, nn.Cell) else network
+    entries = [{"name": name, "data": ms.Tensor(value)} for name, value in parameters.items()]
+    content = {VERSION_KEY: SCHEMA_VERSION, **spec.to_json()}
+    text = json.dumps(content, ensure_ascii=False)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.ckpt")  # MindSpore wants this suffix
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with silent_log():
+            ms.save_checkpoint(
+                entries, str(temporary), append_dict={MODEL_SPEC: text}, crc_check=True
+            )
+        temporary.chmod(0o644)  # MindSpore leaves it read-only
+        put_in_place(temporary, path)
+    except (OSError, RuntimeError) as error:
+        raise BundleError(
+            f"checkpoint {path} cannot be written: {one_line(error)}; check the folder and the "
+            "space left on its disk"
+        ) from error
+    finally:
+        for left_over in (temporary, temporary.with_suffix(".tmp")):  # the latter is MindSpore's
+            left_over.unlink(missing_ok=True)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint of this project, or the weights in a bundle.
+
+    Args:
+        path: a `.ckpt` file, a bundle's folder, or `demo` for the embedded model.
+
+    Raises:
+        BundleError: the file is missing, damaged, not a checkpoint of this project or of a version
+            that is unknown; or the bundle has no MindIR graphs.
+    """
+    if path == DEMO and not path.exists():
+        path = demo_bundle_path()
+    if path.is_dir():
+        return checkpoint_of(read_bundle(path))
+    entries = read_mindspore(path)
+    if MODEL_SPEC not in entries:
+        raise BundleError(
+            f"{path} is not a checkpoint of this project: it has no {MODEL_SPEC}; import it with "
+            "python -m trainer.checkpoints import"
+        )
+    spec = parse_spec(path, entries.pop(MODEL_SPEC))
+    return Checkpoint(spec, as_float32(str(path), entries))
+
+
+def checkpoint_of(bundle: Bundle) -> Checkpoint:
+    """The weights of a bundle: its MindIR graphs keep the network's own names for them.
+
+    Those that a graph of few segments has left out are zero: nothing that it computes is lost.
+
+    Raises:
+        BundleError: it has no MindIR graphs.
+    """
+    parameters: dict[str, FloatArray] = {}
+    for part in PARTS:
+        graph = bundle.graph(part, "mindir")
+        if graph is None:
+            raise BundleError(
+                f"{bundle.path} has no {part} graph of format mindir, so its weights cannot be "
+                "had; export its checkpoint again"
+            )
+        cell = nn.GraphCell(ms.load(str(bundle.file(graph.file))))
+        parameters |= {k: np.array(v.asnumpy()) for k, v in cell.parameters_dict().items()}
+    is_trimmed = any(TRIMMED in name for name in parameters)
+    if is_trimmed:
+        network = build_from_spec(bundle.spec)
+        shapes = {name: tuple(value.shape) for name, value in network.parameters_and_names()}
+        parameters = with_all_taps(parameters, shapes)
+    return Checkpoint(bundle.spec, parameters, is_trimmed)
+
+
+def parameters_of(network: nn.Cell) -> dict[str, FloatArray]:
+    """Copies of a network's parameters, batch norm's running statistics included.
+
+    They must be copies: on a CPU `asnumpy` shares memory with the parameter that goes on learning.
+    """
+    return {name: np.array(value.asnumpy()) for name, value in network.parameters_and_names()}
+
+
+def load_parameters(network: nn.Cell, parameters: Mapping[str, FloatArray]) -> None:
+    """Set every parameter of a network.
+
+    Raises:
+        BundleError: names or shapes differ; lists which. The network is then unchanged.
+    """
+    own = dict(network.parameters_and_names())
+    require_fit(
+        "the set of parameters",
+        {name: tuple(parameter.shape) for name, parameter in own.items()},
+        {name: value.shape for name, value in parameters.items()},
+        "build the network that the checkpoint was made with",
+    )
+    for name, parameter in own.items():
+        parameter.set_data(ms.Tensor(parameters[name]))
+
+
+def network_from(checkpoint: Checkpoint) -> Network:
+    """The network that a checkpoint holds, ready for inference.
+
+    Raises:
+        BundleError: parameters and description do not belong together.
+    """
+    spec = checkpoint.spec
+    network = build_from_spec(spec)
+    if network.feature_shape != spec.feature_shape:
+        raise BundleError(
+            f"the checkpoint's features are said to be {spec.feature_shape}, its network makes "
+            f"{network.feature_shape}; train or import it again"
+        )
+    load_parameters(network, checkpoint.parameters)
+    return network
+
+
+def build_from_spec(spec: ModelSpec) -> Network:
+    """A network of the kind described, with fresh weights."""
+    return build_network(
+        NetworkConfig(
+            spec.architecture,
+            spec.num_segments,
+            spec.preprocessing.image_size,
+            len(spec.labels),
+            spec.width,
+        )
+    )
+
+
+def parse_spec(path: Path, text: Any) -> ModelSpec:
+    """What the `model_spec` of a checkpoint says, whichever version wrote it.
+
+    Raises:
+        BundleError: the version is unknown, or the text makes no sense.
+    """
+    try:
+        content = json.loads(str(text))
+        if not isinstance(content, dict):
+            raise ValueError(f"expected keys and values, got {type(content).__name__}")
+        version = content.pop(VERSION_KEY, 1)
+        if type(version) is int and 1 <= version <= SCHEMA_VERSION:
+            for migrate in MIGRATIONS[version - 1 :]:
+                content = migrate(content)
+            return ModelSpec.from_json(content)
+    except (ValueError, TypeError, KeyError, RecursionError, BundleError) as error:
+        raise BundleError(f"{path}: {MODEL_SPEC} makes no sense: {one_line(error)}") from error
+    raise BundleError(
+        f"{path}: checkpoint version is {version!r}, this program reads 1 to {SCHEMA_VERSION}; "
+        "install the ecolite-stream that wrote it, or a newer one"
+    )
