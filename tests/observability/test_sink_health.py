@@ -30,11 +30,11 @@ def test_what_was_counted_by_sink() -> None:
     metrics.not_delivered("File", "sink failed")
     metrics.not_delivered("File", "sink too slow")
     metrics.sink_failed("File")
-    metrics.not_shown("Mp4Writer", "door")
-    metrics.not_shown("Mp4Writer", "yard")
+    metrics.not_shown("Film", "door")
+    metrics.not_shown("Film", "yard")
     assert reader.read() == [
         SinkHealth("File", failures=1, dropped=2, state=FAILS),
-        SinkHealth("Mp4Writer", frames_dropped=2, state=TOO_SLOW),
+        SinkHealth("Film", frames_dropped=2, state=TOO_SLOW),
         SinkHealth("Hook", delivered=1),
     ]
 
