@@ -54,8 +54,13 @@ def sink_options(function: Function) -> Function:
     return function
 
 
+def option_name(kind: SinkKind[Any]) -> str:
+    """The option of a kind of sink, such as `--json-file`."""
+    return f"--{kind.name.replace('_', '-')}"
+
+
 def _option(kind: SinkKind[Any]) -> Callable[[Function], Function]:
-    name = f"--{kind.name.replace('_', '-')}"
+    name = option_name(kind)
     hint = typing.get_type_hints(kind.config)[kind.key]
     if hint is bool:
         return click.option(name, is_flag=True, default=None, help=kind.help)

@@ -47,11 +47,11 @@ SETTINGS = ("memory", "every_s", "smoothing", "top", "events")
 
 @dataclass(frozen=True)
 class RecordConfig:
-    """What a run saw and said, for `ecolite-stream replay`.
+    """The inputs and outputs of the run, for `ecolite-stream replay FOLDER`.
 
     Attributes:
-        folder: a new folder for it; None records nothing.
-        max_bytes: of all of it; then recording ends, and the run goes on.
+        folder: a new folder; None records nothing.
+        max_bytes: size of the recording at most; then recording ends and the run goes on.
     """
 
     folder: Path | None = None

@@ -33,15 +33,15 @@ _MOST_AT_ONCE = 8
 
 @dataclass(frozen=True)
 class ClipsConfig:
-    """A video of each event.
+    """A video of each event (docs/events.md).
 
     Attributes:
-        folder: where they are written; None writes none.
-        pre_s: seconds before an event that its clip begins.
-        post_s: seconds after an event that its clip ends.
+        folder: folder of the clips; None writes none.
+        pre_s: seconds of a clip before its event.
+        post_s: seconds of a clip after its event.
         max_s: seconds of a clip at most, before and after included.
         max_bytes: size of all clips in the folder, at most; the oldest are deleted.
-        pictures_per_s: pictures a second.
+        pictures_per_s: pictures of a clip in a second.
         width_px: width of the pictures at most; their height is at most twice that.
     """
 

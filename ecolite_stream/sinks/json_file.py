@@ -23,8 +23,8 @@ class JsonFileConfig:
 
     Attributes:
         path: the file; None writes none.
-        max_bytes: size at which it is put aside and another one is begun.
-        kept: how many that were put aside are kept.
+        max_bytes: size at which the file becomes PATH.1 and a new one begins.
+        kept: number of older files that are kept.
     """
 
     path: Path | None = None

@@ -39,14 +39,13 @@ _LAST_WORDS_S = 0.5
 
 @dataclass(frozen=True)
 class MqttConfig:
-    """Events and states published at an MQTT broker.
+    """Events and states at an MQTT broker (docs/events.md).
 
     Attributes:
         url: `mqtt://[USER:PASSWORD@]HOST[:PORT]`, or `mqtts://` for TLS; None publishes nothing.
-        prefix: what every topic begins with; two runs at one broker need two.
+        prefix: first part of every topic; two runs at one broker need two.
         predictions: publish each stream's newest prediction too.
-        ca_file: certificates, in a PEM file, of who may vouch for the broker; None takes those of
-            the system.
+        ca_file: PEM file of certificates that vouch for the broker; None takes those of the system.
     """
 
     url: str | None = field(default=None, repr=False)

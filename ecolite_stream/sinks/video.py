@@ -33,10 +33,10 @@ _STEP_S = 0.04
 
 @dataclass(frozen=True)
 class VideoConfig:
-    """The streams as videos, with label, score and event drawn in.
+    """The streams as videos with label, score and event drawn in (docs/events.md).
 
     Attributes:
-        path: a file that ends in .mp4, for one stream, or a folder; None writes none.
+        path: FILE.mp4 for one stream, or a folder; None writes none.
     """
 
     path: Path | None = None

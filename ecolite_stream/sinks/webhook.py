@@ -23,12 +23,12 @@ from ecolite_stream.types import Event
 
 @dataclass(frozen=True)
 class WebhookConfig:
-    """Events sent to a web server.
+    """Events posted to a web server as JSON.
 
     Attributes:
-        url: http or https, where each event is posted to; None posts none.
-        timeout_s: how long to wait for the server, in seconds.
-        retry_for_s: for how long an event of a live stream is tried again, in seconds.
+        url: http or https; None posts none.
+        timeout_s: seconds to wait for the server.
+        retry_for_s: seconds during which an event of a live stream is sent again.
     """
 
     url: str | None = field(default=None, repr=False)
