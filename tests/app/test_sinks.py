@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import shutil
 import subprocess
 import sys
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +63,15 @@ def test_each_option_sets_the_key_of_its_section() -> None:
         option = by_option[option_name(kind)]
         config = cli.merge(RunConfig(), {option.name: "x"})
         assert getattr(config.section(kind.config), kind.key) == "x"
+
+
+def test_sections_and_extras_are_their_own() -> None:
+    sections = [kind.section for kind in SINKS if kind.section is not None]
+    taken = {field.name for field in dataclasses.fields(StreamConfig)}
+    assert len(set(sections)) == len(sections) and not taken & set(sections)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = {kind.extra for kind in SINKS if kind.extra is not None}
+    assert extras and extras <= set(project["optional-dependencies"])
 
 
 def test_settings_that_a_configuration_has_not_are_the_defaults() -> None:
