@@ -30,7 +30,7 @@ from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
     multiple=True,
     help="Again for more. [all that are installed]",
 )
-@click.option("--device", help="cpu, ascend, ascend:0, gpu:0. [each engine's own]")
+@click.option("--device", help="Compute on cpu, ascend:0, gpu:0, cuda:0, ... [each engine's own]")
 @PRECISION
 @reported
 def engines(
