@@ -17,6 +17,7 @@ import numpy as np
 
 from ecolite_stream.errors import ConfigError, EngineError
 from ecolite_stream.model.bundle import CONV2D_ONLY_PARTS, PARTS, Bundle, Graph, ModelSpec
+from ecolite_stream.model.graph_files import require_self_contained
 from ecolite_stream.types import FloatArray
 
 DEVICE_KINDS = ("cpu", "ascend", "gpu", "cuda", "tensorrt", "migraphx", "directml", "coreml")
@@ -116,6 +117,7 @@ class GraphEngine(ABC):
 
     Raises:
         ConfigError: there is no such device.
+        BundleError: a graph is none, or needs files that the bundle's hashes do not cover.
         EngineError: the library is not installed, has not that device or precision, or cannot run
             the graphs.
     """
@@ -130,6 +132,8 @@ class GraphEngine(ABC):
         self, bundle: Bundle, device: str | None = None, precision: str | None = None
     ) -> None:
         graphs = self.require(bundle, device, precision)
+        for graph in graphs:
+            require_self_contained(bundle.file(graph.file), graph.format)
         place = parse_device(device or self.devices[0])
         self.precision = precision or self.precisions_on(place.kind)[0]
         self._runs: dict[str, Run] = {}

@@ -25,7 +25,7 @@ from ecolite_stream.engines import (
     require_graphs,
 )
 from ecolite_stream.engines.check import AGREES, CANNOT_RUN, TOLERANCES, check_apart
-from ecolite_stream.errors import ConfigError, EngineError
+from ecolite_stream.errors import BundleError, ConfigError, EngineError
 from ecolite_stream.model.bundle import Bundle, Graph, write_description
 from tests.conftest import installed
 from tests.engines.expected import ENGINES, only
@@ -177,7 +177,7 @@ def test_graphs_that_are_none(name: str, file: str, bundle: Bundle, tmp_path: Pa
     shutil.copytree(bundle.path, folder)
     (folder / file).write_bytes(b"no graph")
     broken = write_description(folder, bundle.spec)
-    with pytest.raises(EngineError, match=f"engine {name}: head graph of .*{file}"):
+    with pytest.raises(BundleError, match=f"{file} is no graph of format .* export the bundle"):
         open_engine(installed(name), broken)
 
 
