@@ -87,6 +87,10 @@ FILES = (*(graph.file for graph in EXPORTED), GOLDEN)
 """The files that `trainer.export` writes beside `DESCRIPTION`."""
 
 
+IDLE_LABELS = ("idle", "nothing")
+"""Names of a label that stands for nothing going on; the first that a bundle has counts."""
+
+
 @dataclass(frozen=True)
 class ModelSpec:
     """What a model is and how to feed it; the same in a checkpoint and in a bundle.
@@ -125,6 +129,11 @@ class ModelSpec:
         limits.require_between("temperature", self.temperature, *limits.TEMPERATURE)
         limits.require_feature_shape(self.feature_shape, self.num_segments)
         limits.require_labels(self.labels, self.thresholds)
+
+    @property
+    def idle_label(self) -> str | None:
+        """The label that stands for nothing going on, if there is one."""
+        return next((label for label in IDLE_LABELS if label in self.labels), None)
 
     def to_json(self) -> dict[str, Any]:
         """Plain containers, as `bundle.json` and a checkpoint carry them."""
