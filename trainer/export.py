@@ -33,12 +33,12 @@ from ecolite_stream.model.bundle import (
     EXPORTED,
     GOLDEN,
     Bundle,
-    Golden,
     Graph,
     ModelSpec,
     read_bundle,
     write_description,
 )
+from ecolite_stream.model.golden import Golden
 from ecolite_stream.model.preprocess import Preprocessing, preprocess
 from trainer.exporting.deploy import (
     CONV2D_ONLY,

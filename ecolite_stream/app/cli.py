@@ -36,7 +36,7 @@ from ecolite_stream.version import __version__
 @click.option(
     "--engine", type=click.Choice(ENGINES), help="What computes. [auto: the best installed]"
 )
-@click.option("--device", help="Where: cpu, ascend, ascend:0, gpu:0. [cpu]")
+@click.option("--device", help="Compute on cpu, ascend:0, gpu:0, cuda:0, ... [cpu]")
 @click.option("--precision", type=click.Choice(PRECISIONS), help="Of the numbers. [the engine's]")
 @click.option("--memory", type=click.Choice(POLICIES), help="What is remembered. [window]")
 @click.option("--span", type=float, help="Seconds the window spans. [the bundle's clip length]")
