@@ -18,14 +18,16 @@ from pathlib import Path
 import click
 import numpy as np
 
+from ecolite_stream.datasets.checked_clips import require_whole
+from ecolite_stream.datasets.frame_folders import frame_files
 from ecolite_stream.datasets.labelled_clips import VIDEO_SUFFIXES, ClipFile, find_clips
-from ecolite_stream.datasets.labels import load_labels
 from ecolite_stream.errors import ConfigError
 from trainer.config.schema import TrainConfig
+from trainer.data.class_indices import label_of_item, listed_labels
 from trainer.data.clips import Clip, HeldClip, cut_windows, still_clips
 from trainer.data.folders import DATA_VARIABLE, DEFAULT_DATA, expand_folder
-from trainer.data.lists import Item, frame_files, read_list
-from trainer.data.parallel import in_parallel
+from trainer.data.lists import Item, read_list
+from trainer.data.parallel import bar_of, in_parallel
 from trainer.data.reading import (
     Budget,
     FileClip,
@@ -121,6 +123,7 @@ def _read_folders(config: TrainConfig) -> tuple[list[Clip], list[Clip], tuple[st
     sides = split_clips(files, data, config.seed)
     if data.split != "none":
         _tell_of_one_sided(*sides)
+    check_clips([file.path for file in files], data.workers)
     training, validation = (read_clips(side, short_side, data.workers, budget) for side in sides)
     return training, validation, ()
 
@@ -168,11 +171,20 @@ def read_lists(config: TrainConfig) -> tuple[list[Clip], list[Clip], tuple[str, 
     """
     assert config.train_list is not None  # by whoever calls
     lists = [(path, read_list(path)) for path in (config.train_list, config.val_list) if path]
-    labels = _listed_labels(config.labels, lists)
+    labels = listed_labels(config.labels, lists)
     how = Reading(
         config.preprocessing.short_side,
         config.data.workers,
         Budget(config.data.cache_mb),
+        config.rgb_prefix,
+    )
+    check_clips(
+        [
+            clip
+            for path, items in lists
+            for clip in listed_clips(path, items, config.data_path, labels)
+        ],
+        config.data.workers,
         config.rgb_prefix,
     )
     sides = [read_items(path, items, config.data_path, labels, how) for path, items in lists]
@@ -196,67 +208,63 @@ def read_items(
     Raises:
         ConfigError, SourceError: as `read_lists`.
     """
+    paths = listed_clips(path, items, data_path, labels)
+
+    def read(pair: tuple[Item, Path]) -> Clip:
+        item, clip = pair
+        return _read_item(path, clip, item, labels[item.index], how)
+
+    pairs = list(zip(items, paths, strict=True))
+    return in_parallel(read, pairs, how.workers, f"reading {path.name}")
+
+
+def listed_clips(
+    path: Path, items: Sequence[Item], data_path: str | None, labels: Mapping[int, str]
+) -> list[Path]:
+    """Where the clips of a list lie, in its order.
+
+    Raises:
+        ConfigError: a clip does not exist, or its class index contradicts its folder.
+    """
     root = expand_folder(data_path) if data_path else path.parent
-
-    def read(item: Item) -> Clip:
-        return _read_item(path, root / item.path, item, labels, how)
-
-    return in_parallel(read, items, how.workers, f"reading {path.name}")
-
-
-def _listed_labels(
-    named: str | None, lists: Sequence[tuple[Path, Sequence[Item]]]
-) -> dict[int, str]:
-    """Class index -> label, by a label list or by the folders that the items lie in."""
-    labels = dict(enumerate(load_labels(named))) if named else {}
-    for path, items in lists:
-        for item in items:
-            if named and item.index not in labels:
-                raise ConfigError(
-                    f"{path}: {item.path} has class index {item.index}, the labels {named} go from "
-                    f"0 to {len(labels) - 1}; name the right labels, or write the list again"
-                )
-            folder = Path(item.path).parent.name
-            if not named and labels.setdefault(item.index, folder) != folder:
-                raise ConfigError(
-                    f"{path}: {item.path} has class index {item.index}, which is "
-                    f"{labels[item.index]!r} before; name the labels, or write the list again"
-                )
-    if len(set(labels.values())) < len(labels):
-        raise ConfigError(
-            f"{lists[0][0]}: a class folder has two class indices; name the labels, or write the "
-            "list again"
-        )
-    return labels
+    clips = []
+    for item in items:
+        label_of_item(path, item, labels)
+        clip = root / Path(item.path).expanduser()
+        if not clip.exists():
+            raise ConfigError(
+                f"{path}:{item.line}: {clip} does not exist; set data_path to the folder that the "
+                "list's paths are relative to"
+            )
+        clips.append(clip)
+    return clips
 
 
-def _read_item(
-    where: Path, path: Path, item: Item, labels: Mapping[int, str], how: Reading
-) -> Clip:
-    if item.index not in labels:
-        raise ConfigError(
-            f"{where}: {item.path} has class index {item.index}; expected 0 to {len(labels) - 1}"
-        )
-    label = labels[item.index]
-    name = f"{label}/{path.name}"
+def _read_item(where: Path, path: Path, item: Item, label: str, how: Reading) -> Clip:
+    name = ClipFile(path, label).name
     if path.is_dir():
         length = len(frame_files(path, how.rgb_prefix))
         clip: Clip = FrameFolderClip(
             name, label, path, how.short_side, length, prefix=how.rgb_prefix
         )
-    elif path.is_file():
-        clip = read_clip(ClipFile(path, label), how.short_side, how.budget)
     else:
-        raise ConfigError(
-            f"{where}: {path} does not exist; set data_path to the folder that the list's paths "
-            "are relative to"
-        )
+        clip = read_clip(ClipFile(path, label), how.short_side, how.budget)
     if clip.num_frames != item.frames:
         raise ConfigError(
-            f"{where}: {item.path} is listed with {item.frames} frames and has {clip.num_frames}; "
+            f"{where}:{item.line}: {item.path} is listed with {item.frames} frames and has {clip.num_frames}; "
             "write the list again with trainer.data.gen_dataset_lists"
         )
     return clip
+
+
+def check_clips(clips: Sequence[Path], workers: int, prefix: str = "") -> None:
+    """Check all clips before the first step, with a bar; those that passed are remembered.
+
+    Raises:
+        SourceError: as `require_whole`.
+    """
+    with bar_of("checking", len(clips)) as step:
+        require_whole(clips, workers, prefix=prefix, on_clip=lambda: step(1))
 
 
 def _tell_of_files(clips: Sequence[Clip], cache_mb: float) -> None:
