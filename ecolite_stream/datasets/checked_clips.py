@@ -112,19 +112,29 @@ def fault_of(clip: Path, prefix: str = "") -> str | None:
     """
     try:
         if clip.is_dir():
-            for picture in frame_files(clip, prefix):
-                read_picture(picture, cv2.IMREAD_REDUCED_GRAYSCALE_8)
-        else:
-            with open_source(str(clip)) as source:
-                for _ in source:
-                    pass
+            return _fault_of_pictures(frame_files(clip, prefix))
+        with open_source(str(clip)) as source:
+            for _ in source:
+                pass
     except EcoliteError as error:
         return one_line(error)
     return None
 
 
+def _fault_of_pictures(files: Sequence[Path]) -> str | None:
+    faults = []
+    for file in files:
+        try:
+            read_picture(file, cv2.IMREAD_REDUCED_GRAYSCALE_8)
+        except SourceError as error:
+            faults.append(one_line(error))
+    if len(faults) < 2:
+        return faults[0] if faults else None
+    return f"{faults[0]} (and {len(faults) - 1} more of its {len(files)} frames)"
+
+
 def _key(clip: Path, prefix: str) -> str:
-    return os.path.abspath(clip) + (f"?{prefix}" if prefix else "")
+    return str(clip.absolute()) + (f"?{prefix}" if prefix else "")
 
 
 def _mark_of(clip: Path, prefix: str) -> str | None:

@@ -19,6 +19,7 @@ _NUMBER = re.compile("([0-9]+)")
 _JPEG, _PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
 _JPEG_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
 """A marker among the coded pixels, where a stuffed zero and the restart markers are none."""
+_PNG_END = b"IEND\xaeB`\x82"
 _END_OF_IMAGE = 0xD9
 
 
@@ -104,8 +105,8 @@ def _jpeg_ends(data: bytes) -> bool:
 def _png_ends(data: bytes) -> bool:
     place = len(_PNG)
     while place + 12 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, place)
+        length: int = struct.unpack_from(">I", data, place)[0]
+        if data[place + 4 : place + 12] == _PNG_END:
+            return True
         place += 12 + length
-        if kind == b"IEND":
-            return place <= len(data)
     return False

@@ -54,7 +54,8 @@ def read_lines(path: Path, what: str, *, names_files: bool = False) -> list[Line
     Raises:
         ConfigError: it cannot be read, is too large or is no UTF-8 text.
     """
-    return split_lines(decode_text(read_bytes(path, what), f"{what} {path}", names_files))
+    where = f"{what} {path}"
+    return split_lines(decode_text(read_bytes(path, where), where, names_files))
 
 
 def split_lines(text: str) -> list[Line]:
@@ -95,7 +96,8 @@ def read_rows(path: Path, what: str, *, names_files: bool = False) -> list[Row]:
     Raises:
         ConfigError: as `read_lines`; or it is no CSV.
     """
-    text = decode_text(read_bytes(path, what), f"{what} {path}", names_files)
+    where = f"{what} {path}"
+    text = decode_text(read_bytes(path, where), where, names_files)
     lines = [line + "\n" for line in _END_OF_LINE.split(text)]
     heading = next((line for line in lines if line.strip()), "")
     reader = csv.reader(lines, delimiter=max(DELIMITERS, key=heading.count))
@@ -115,22 +117,22 @@ def wrong_line(path: Path, line: Line | Row, wanted: str, advice: str) -> Config
     return ConfigError(f"{path}:{line.number}: expected {wanted!r}, got {found!r}; {advice}")
 
 
-def read_bytes(path: Path, what: str) -> bytes:
-    """A file of at most `MAX_BYTES`.
+def read_bytes(path: Path, where: str) -> bytes:
+    """A file of at most `MAX_BYTES`; `where` begins the message.
 
     Raises:
         ConfigError: it cannot be read, is no file or is larger.
     """
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
-            raise ConfigError(f"{what} {path} is a device or a pipe; name a text file")
+            raise ConfigError(f"{where} is a device or a pipe; name a text file")
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise ConfigError(f"{what} {path} cannot be read: {reason}") from error
+        raise ConfigError(f"{where} cannot be read: {reason}") from error
     if len(data) > MAX_BYTES:
-        raise ConfigError(f"{what} {path} is larger than {MAX_BYTES} bytes; name a text file")
+        raise ConfigError(f"{where} is larger than {MAX_BYTES} bytes; name a text file")
     return data
 
 

@@ -55,13 +55,13 @@ def load_labels(name_or_path: str | Path) -> tuple[str, ...]:
 
 def _lines(name_or_path: str | Path) -> dict[int, str]:
     """The lines that count, stripped, by their 1-based number in the file."""
-    what = "label list"
+    where = f"label list {str(name_or_path)!r}"
     try:
         if name_or_path in KNOWN_LISTS:
             data = resources.files(__name__).joinpath(f"{name_or_path}.txt").read_bytes()
         else:
-            data = read_bytes(Path(name_or_path).expanduser(), what)
-        lines = split_lines(decode_text(data, f"{what} {str(name_or_path)!r}"))
+            data = read_bytes(Path(name_or_path).expanduser(), where)
+        lines = split_lines(decode_text(data, where))
     except ConfigError as error:
         raise ConfigError(f"{error}; {_EXPECTED}") from error
     return {line.number: line.text for line in lines if line.text[0] != "#"}

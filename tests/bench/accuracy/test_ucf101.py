@@ -270,9 +270,9 @@ def test_folders_of_frames_are_videos(tmp_path: Path):
     model = Model(fake_bundle(tmp_path), FirstNumberEngine())
     scores, _ = run_evaluation(Asked(tmp_path, "1"), selection, model)
     assert scores.outcomes[0].rank == 0
-    assert "no frames in it" in (scores.outcomes[1].error or "")
+    assert "holds no frame" in (scores.outcomes[1].error or "")
     (folder / "frame2.jpg").write_bytes(b"")
-    with pytest.raises(SourceError, match=r"frame2.jpg: no picture"):
+    with pytest.raises(SourceError, match=r"frame2.jpg is empty"):
         read_frames(folder, 4)
 
 
