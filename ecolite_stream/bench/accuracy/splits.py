@@ -207,14 +207,21 @@ def select_by_lists(clips: Sequence[ClipFile], lists: Path, split: str) -> Selec
             doubled.append(clip.name)
     chosen = tuple(clip for name, clip in by_name.items() if name in wanted)
     in_split = range(1, 26) if split == "all" else TEST_GROUPS[split]
+    listed = wanted | _training_names(lists, split)
     extra = [
         clip.name
         for name, clip in by_name.items()
-        if name not in wanted and (group_of(clip) is None or group_of(clip) in in_split)
+        if name not in listed and (group_of(clip) is None or group_of(clip) in in_split)
     ]
     missing = tuple(sorted(wanted - set(by_name)))
     note = f"split {split}, from {', '.join(files)}"
     return Selection(chosen, missing, 0, (*extra, *doubled), len(wanted), note)
+
+
+def _training_names(lists: Path, split: str) -> set[str]:
+    """What a split trains on, where its list is there."""
+    path = lists / f"trainlist0{split}.txt"
+    return {without_suffix(name) for name in _read_list(path)} if path.is_file() else set()
 
 
 def _read_list(path: Path) -> list[str]:
