@@ -33,9 +33,9 @@ def imported(path: Path) -> Iterator[str]:
 
 
 ROOMS = (
-    *("errors", "types", "version", "config", "datasets", "model", "sources", "views", "engines"),
+    *("errors", "types", "version", "config", "model", "sources", "views", "engines"),
     *("media", "observability", "recognition", "sinks", "store", "pipeline", "recording"),
-    *("web", "app", "bench"),
+    *("datasets", "web", "app", "bench"),
 )
 """Folders and modules at the root in the order of the data: each imports only earlier ones."""
 

@@ -255,7 +255,7 @@ def write_description(
     content = {"schema_version": SCHEMA_VERSION, **content, "digest": digest}
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     new = path / f"{DESCRIPTION}.part"
-    new.write_text(text, encoding="utf-8")
+    new.write_text(text, encoding="utf-8", errors="backslashreplace")  # names that are no UTF-8
     new.replace(path / DESCRIPTION)  # whoever reads it meanwhile sees the old one or the new one
     return Bundle(path, spec, table, hashes, digest)
 
