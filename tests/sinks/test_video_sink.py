@@ -183,6 +183,26 @@ def test_several_streams_and_runs_in_a_folder(tmp_path: Path) -> None:
     ]
 
 
+def test_two_runs_at_once_have_files_of_their_own(tmp_path: Path) -> None:
+    with VideoSink(tmp_path, ["s"]) as one, VideoSink(tmp_path, ["s"]) as other:
+        for sink in (one, other):
+            assert isinstance(sink, VideoSink)
+            sink.show(Frame("s", 0, 0.0, grey()), True)
+    assert [len(pictures(path)) for path in sorted(tmp_path.iterdir())] == [1, 1]
+
+
+def test_a_file_that_another_run_makes_meanwhile_is_left_alone(tmp_path: Path) -> None:
+    target, path = tmp_path / "target", tmp_path / "film.mp4"
+    with VideoSink(path, ["s"]) as sink:
+        path.symlink_to(target)
+        assert isinstance(sink, VideoSink)
+        sink.show(Frame("s", 0, 0.0, grey()), True)
+    assert not target.exists()
+    assert sink._videos["s"].failure == f"{path}: another run made it; choose another file"
+    with pytest.raises(ConfigError, match="is there already"):  # a link to nothing
+        VideoSink(path, ["s"])
+
+
 def test_a_file_that_is_there_is_never_replaced(tmp_path: Path) -> None:
     path = write_numbered_video(tmp_path / "film.mp4", 3, codec="libx264")
     with pytest.raises(ConfigError, match=r"film\.mp4 is there already; choose another"):
