@@ -16,6 +16,7 @@ from ecolite_stream.app.entry import run_and_leave
 from ecolite_stream.app.replay_command import replay
 from ecolite_stream.config.choices import POLICIES, PRECISIONS
 from ecolite_stream.config.includes import load_stream_config
+from ecolite_stream.config.printable import printable
 from ecolite_stream.config.schema import ENGINES, StreamConfig
 from ecolite_stream.version import __version__
 
@@ -101,7 +102,7 @@ def stream(
         logging.getLogger("ecolite_stream").setLevel(logging.INFO)
     settings = merge(load_stream_config(config) if config else StreamConfig(), options)
     if check_config:
-        click.echo("\n".join(describe_run(settings)))
+        click.echo("\n".join(map(printable, describe_run(settings))))
     else:
         watch(settings)
 
