@@ -27,6 +27,8 @@ HELD = 50
 """Frames of a stream that wait for the prediction after them; what is older is drawn as it is."""
 CAPACITY = 75
 """Frames of a stream that wait at all."""
+MAX_BYTES = 256_000_000
+"""Memory that the waiting frames of a stream take, but for one; two thirds of it are for `HELD`."""
 _WAIT_S = 1.0
 _HURRY_S = 0.7
 _STEP_S = 0.04
@@ -67,11 +69,11 @@ class VideoSink(FrameSink):
     def show(self, frame: Frame, live: bool) -> bool:
         video = self._videos[frame.stream]
         with self._changed:
-            while not live and len(video.frames) >= CAPACITY and not self._ending:
+            while not live and video.is_full and not self._ending:
                 self._changed.wait(_WAIT_S)
             if video.failure or self._ending:
                 return True
-            if len(video.frames) >= CAPACITY:
+            if video.is_full:
                 video.missing += 1
                 return False
             video.frames.append(frame)
@@ -161,11 +163,20 @@ class _StreamVideo:
             self._told_s = output.time_s
         self._told.append((self._told_s, output))
 
+    @property
+    def is_full(self) -> bool:
+        """Whether no further frame may wait."""
+        return len(self.frames) >= CAPACITY or self._num_bytes() >= MAX_BYTES
+
     def is_ready(self, ending: bool) -> bool:
         """Whether all is known about the next frame, or enough have waited."""
-        return bool(self.frames) and (
-            ending or self.frames[0].time_s < self._told_s or len(self.frames) > HELD
-        )
+        if not self.frames:
+            return False
+        is_known = ending or self.frames[0].time_s < self._told_s
+        return is_known or len(self.frames) > HELD or self._num_bytes() * 3 > MAX_BYTES * 2
+
+    def _num_bytes(self) -> int:
+        return sum(frame.num_bytes for frame in self.frames)
 
     def pop_scene(self) -> _Scene:
         """The next frame; it must be ready."""
