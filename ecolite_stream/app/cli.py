@@ -17,6 +17,7 @@ from ecolite_stream.app.replay_command import replay
 from ecolite_stream.app.sinks import SINK_KEYS, RunConfig, sink_options
 from ecolite_stream.config.choices import POLICIES, PRECISIONS
 from ecolite_stream.config.includes import load_stream_config
+from ecolite_stream.config.printable import printable
 from ecolite_stream.config.schema import ENGINES, StreamConfig
 from ecolite_stream.version import __version__
 
@@ -84,7 +85,7 @@ def stream(
         logging.getLogger("ecolite_stream").setLevel(logging.INFO)
     settings = merge(load_stream_config(config, RunConfig) if config else RunConfig(), options)
     if check_config:
-        click.echo("\n".join(describe_run(settings)))
+        click.echo("\n".join(map(printable, describe_run(settings))))
     else:
         watch(settings)
 

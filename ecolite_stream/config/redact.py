@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from ecolite_stream.config.printable import printable
+
 # A single slash is a slip of a URL; a single letter is a drive of Windows.
 _SCHEME = re.compile(r".*?://|[A-Za-z][\w+.-]+:/", re.DOTALL)
 # An "@" that cannot end a password: it is in the query of a URL without a colon before.
@@ -18,6 +20,8 @@ _FORGOTTEN = re.compile(r"[^/\\:@]{2,}:.*@", re.DOTALL)
 def redact_url(url: str) -> str:
     """The URL without user, password and the values of its parameters; other text stays as it is.
 
+    What cannot be printed is escaped: names of streams come from here.
+
     Passwords are written into URLs unescaped, so that a "/", "?", "#" or "@" may be part of one:
     all that stands before the last "@" goes, and rather too much than too little: where that "@"
     might be in a value instead, nothing is left. Values are hidden in the path too, for cameras
@@ -26,6 +30,7 @@ def redact_url(url: str) -> str:
     >>> redact_url("rtsp://me:secret@10.0.0.7/live?token=abc&channel=1")
     'rtsp://10.0.0.7/live?token=***&channel=***'
     """
+    url = printable(url)
     scheme = _SCHEME.match(url)
     if scheme is None:
         return "***@" + redact_url(f"x://{url}")[4:] if _FORGOTTEN.match(url) else url

@@ -29,6 +29,17 @@ class LazyImage:
         self._picture: VideoFrame | None = picture
         self._image: Image | None = None
         self._lock = threading.Lock()
+        self._picture_bytes = 0
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes now, in bytes: as the decoder left it, or converted."""
+        with self._lock:
+            if self._picture is None:
+                return 0 if self._image is None else self._image.nbytes
+            if not self._picture_bytes:
+                self._picture_bytes = sum(plane.buffer_size for plane in self._picture.planes)
+            return self._picture_bytes
 
     def __call__(self) -> Image:
         """(H, W, 3) uint8 BGR; read-only, for everyone who asks gets the same array."""

@@ -194,6 +194,11 @@ def test_the_unit_is_hardened() -> None:
     assert "Overall exposure level" in result.stdout
 
 
+def test_the_unit_leaves_memory_to_the_machine() -> None:
+    limits = [line for line in UNIT.read_text().splitlines() if line.startswith("MemoryMax=")]
+    assert limits == ["MemoryMax=80%"]
+
+
 def test_the_unit_runs_what_there_is() -> None:
     lines = [line.partition("=") for line in UNIT.read_text().splitlines()]
     (start,) = [value.split() for key, _, value in lines if key.startswith("Exec")]
