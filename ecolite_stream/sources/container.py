@@ -35,6 +35,7 @@ _FALLBACK_RATE = Fraction(25)
 _MAX_THREADS = 4
 _POLL_S = 0.005
 _NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS
+_TRANSPORT_STREAMS = frozenset({"mpegts", "hls"})
 _TEXT_CODECS = frozenset({"ansi", "bintext", "idf", "xbin"})
 
 
@@ -153,9 +154,10 @@ class ContainerSource(Source):
         timing = _live_times if live else _recorded_times
         self._times: StreamTimes = timing(self._stream, what.name)
         self._ascending = Ascending()
-        # A torn packet ends a file. In a live stream bytes got lost: what is left looks better than
-        # nothing, and what follows refers to it. Transport streams also mark whole packets.
-        self._skip_torn = not live and container.format.name != "mpegts"
+        # The last packet of a file may be torn. In a live stream bytes got lost: what is left looks
+        # better than nothing, and what follows refers to it. Transport streams, alone or as pieces
+        # of HLS, also mark whole packets.
+        self._skip_torn = not live and container.format.name not in _TRANSPORT_STREAMS
         self._frames = self._read()
 
     @property
@@ -205,7 +207,7 @@ class ContainerSource(Source):
 
     def _read(self) -> Generator[Frame, None, None]:
         index, time_s, decode_s = 0, 0.0, 0.0
-        for packet in self._packets():
+        for packet in self._whole_packets():
             began_s = time.perf_counter()
             pictures = self._decode(packet)
             decode_s += time.perf_counter() - began_s
@@ -229,14 +231,25 @@ class ContainerSource(Source):
             )
 
     def _decode(self, packet: Packet[VideoStream]) -> list[av.VideoFrame]:
-        if packet.is_corrupt and self._skip_torn:
-            self._damage.skipped()
-            return []
         try:
             return packet.decode()
         except FFmpegError:
             self._damage.skipped()
             return []
+
+    def _whole_packets(self) -> Iterator[Packet[VideoStream]]:
+        """Packets without a torn one at the end; one that others follow is only marked so."""
+        torn: Packet[VideoStream] | None = None
+        for packet in self._packets():
+            if torn is not None and packet.size:
+                yield torn
+            elif torn is not None:
+                self._damage.skipped()
+            torn = packet if packet.is_corrupt and self._skip_torn else None
+            if torn is None:
+                yield packet
+        if torn is not None:
+            self._damage.skipped()
 
     def _packets(self) -> Iterator[Packet[VideoStream]]:
         """Packets of the video, and an empty one at the end that empties the decoder.

@@ -101,6 +101,14 @@ class Reconnecting(Source):
         self.close()
         raise StopIteration
 
+    def lose(self, error: SourceError) -> None:
+        """Count the source as lost, for its frames cannot be used; by the thread that reads.
+
+        Raises:
+            SourceError: there will be no other try.
+        """
+        self._lost(error)
+
     def close(self) -> None:
         """End the waiting and close what is open; from any thread, without waiting."""
         self._closing.set()
@@ -191,6 +199,7 @@ class _Connection:
     """A thread that opens a source and reads it, with room for a few frames."""
 
     def __init__(self, name: str, open_source: Callable[[], Source]) -> None:
+        self._name = name
         self._open_source = open_source
         self._source: Source | None = None
         self._frames: deque[Frame] = deque()
@@ -240,7 +249,12 @@ class _Connection:
             with self._open_source() as source:
                 if self._adopt(source):
                     self._read(source)
-        except BaseException as raised:  # raised again where frames are taken
+        except SourceError as raised:  # raised again where frames are taken
+            error = raised
+        except Exception as raised:  # of a library: this source is lost, and no other
+            _log.debug("%s: unexpected error", self._name, exc_info=raised)
+            error = SourceError(f"{self._name}: {type(raised).__name__}: {raised}; report it")
+        except BaseException as raised:
             error = raised
         with self._changed:
             self._error = error

@@ -280,9 +280,23 @@ def test_what_can_never_work_is_not_tried_twice() -> None:
     assert opener.opened == 1
 
 
-def test_a_bug_is_no_loss() -> None:
-    with pytest.raises(ZeroDivisionError):
-        next(reconnecting(Opener(ZeroDivisionError()), Clock()))
+@pytest.mark.parametrize("error", [ZeroDivisionError("bug"), MemoryError(), OSError(5, "disk")])
+def test_an_unexpected_error_is_a_loss_too(error: Exception) -> None:
+    """It must neither end the stream for ever nor any other."""
+    breaks = live(batch(range(2), 100.0), error=error)
+    opener = Opener(error, breaks, live(batch(range(2, 4), 105.0)))
+    with reconnecting(opener, Clock()) as source:
+        assert [number(f) for f in take(source, 4)] == [0, 1, 2, 3]
+
+
+def test_the_reader_can_call_a_source_lost() -> None:
+    opener = Opener(live(batch(range(9), 100.0)), live(batch(range(20, 22), 105.0)))
+    clock = Clock()
+    with reconnecting(opener, clock) as source:
+        take(source, 2)
+        source.lose(SourceError("cam: unusable"))
+        assert [number(f) for f in take(source, 2)] == [20, 21]
+    assert clock.waits_s == [1.0]
 
 
 @pytest.mark.parametrize("error", [None, SourceError("cam: cut off")])
