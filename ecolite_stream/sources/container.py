@@ -52,6 +52,7 @@ class Input:
         open_timeout_s: how long opening may take, in seconds; None for ever.
         read_timeout_s: how long to wait for data, in seconds; None for ever.
         end_errors: numbers of errors of reading that only say that this is the end.
+        no_frame_advice: what may be wrong where no frame can be decoded, and what to do.
     """
 
     location: str = field(repr=False)
@@ -62,6 +63,7 @@ class Input:
     open_timeout_s: float | None = None
     read_timeout_s: float | None = None
     end_errors: tuple[int, ...] = ()
+    no_frame_advice: str = "it is damaged or empty, try it in a video player"
 
 
 @dataclass(frozen=True)
@@ -220,7 +222,7 @@ class ContainerSource(Source):
         if index == 0 and not self._closing.is_set():
             raise SourceError(
                 f"{self.name}: no frame can be decoded ({self._stream.codec_context.name} video); "
-                "it is damaged or empty, try it in a video player"
+                f"{self._what.no_frame_advice}"
             )
         self._damage.ended()
         if self.live and self.end_is_worth_a_warning and not self._closing.is_set():

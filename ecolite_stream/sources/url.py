@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from av.container import InputContainer
+
 from ecolite_stream.config.redact import redact_url
 from ecolite_stream.errors import SourceError
 from ecolite_stream.sources.base import WAIT_S
@@ -23,6 +25,14 @@ _OPTIONS = {
     "rtsps": {"rtsp_transport": "tcp"},
 }
 
+_SIZE_SAYS_NOTHING = frozenset({"hls", "dash", "mpjpeg"})
+"""FFmpeg's names of formats whose length in bytes is not that of a recording."""
+
+_INDEX_LAST = (
+    "its index may stand last, which needs a server with ranges: download the file, or rewrite it "
+    "with ffmpeg -i FILE -c copy -movflags +faststart NEW"
+)
+
 _MAY_LISTEN = ("rtp", "tcp", "udp")
 """What may be at every address of this machine, so that no host is named."""
 _PORT = r"0*(6553[0-5]|655[0-2]\d|65[0-4]\d\d|6[0-4]\d{3}|[1-5]?\d{1,4})"
@@ -34,7 +44,7 @@ class UrlSource(ContainerSource):
     """A stream from the network.
 
     It is live, with times as `LiveTimes` says, except for a file on a web server: what comes over
-    http or https and says how long it is has the times of a recording.
+    http or https and says its length, in seconds or bytes, has the times of a recording.
     """
 
     def __init__(
@@ -73,7 +83,19 @@ class UrlSource(ContainerSource):
         if web and container.size <= 0:
             # FFmpeg's word for a web stream of unknown length that the server ended.
             what = replace(what, end_errors=(errno.EIO,))
-        super().__init__(container, what, live=not (web and container.duration), clock=clock)
+        if web and "mp4" in container.format.name:
+            what = replace(what, no_frame_advice=_INDEX_LAST)
+        super().__init__(container, what, live=not (web and _is_whole(container)), clock=clock)
+
+
+def _is_whole(container: InputContainer) -> bool:
+    """Whether what a web server sends is a recording: it says its length, in seconds or bytes.
+
+    A list of pieces has the size of the list, and web cameras invent one for pictures without end.
+    """
+    if container.duration:
+        return True
+    return container.size > 0 and container.format.name not in _SIZE_SAYS_NOTHING
 
 
 def check_url(url: str) -> str:

@@ -1,0 +1,96 @@
+"""Files on web servers: a recording, even where the file itself says no length."""
+
+from __future__ import annotations
+
+import io
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+from ecolite_stream.errors import SourceError
+from ecolite_stream.sources import open_source
+from tests.sources.test_url import http_server
+from tests.videos import numbered_image, read_number
+
+pytestmark = pytest.mark.timeout(30)
+
+NUM_FRAMES = 40
+
+
+class Pipe(io.RawIOBase):
+    """Cannot be sought, as what a browser records into: no length gets into the header."""
+
+    def __init__(self) -> None:
+        self.content = b""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        self.content += data
+        return len(data)
+
+
+def piped(
+    container_format: str,
+    codec: str,
+    pixels: str = "yuv420p",
+    size: tuple[int, int] = (160, 120),
+    **options: str,
+) -> bytes:
+    """A video written to a pipe."""
+    pipe = Pipe()
+    with av.open(pipe, "w", format=container_format, options=options) as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width, stream.height = size
+        stream.pix_fmt, stream.codec_context.time_base = pixels, Fraction(1, 25)
+        for index in range(NUM_FRAMES):
+            picture = av.VideoFrame.from_ndarray(numbered_image(index, size), "bgr24")
+            picture.pts = index
+            container.mux(stream.encode(picture.reformat(format=pixels, threads=1)))
+        container.mux(stream.encode(None))
+    return pipe.content
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(lambda: piped("webm", "libvpx", live="1"), id="a browser's WebM"),
+        pytest.param(lambda: piped("gif", "gif", "rgb8"), id="GIF"),
+        pytest.param(lambda: piped("flv", "flv"), id="FLV"),
+        pytest.param(lambda: piped("mjpeg", "mjpeg", "yuvj420p"), id="bare JPEGs"),
+        pytest.param(
+            lambda: piped("mp4", "libx264", movflags="frag_keyframe+empty_moov"),
+            id="fragmented MP4",
+        ),
+    ],
+)
+def test_what_says_its_size_is_a_recording(content) -> None:  # type: ignore[no-untyped-def]
+    with (
+        http_server(content(), "application/octet-stream") as url,
+        open_source(f"{url}/video") as source,
+    ):
+        assert not source.live
+        frames = list(source)
+    assert [read_number(frame.image) for frame in frames] == list(range(NUM_FRAMES))
+    assert frames[-1].time_s == pytest.approx((NUM_FRAMES - 1) / 25, abs=0.05)
+
+
+def test_an_index_that_stands_last_on_a_server_without_ranges() -> None:
+    """FFmpeg would have to go back from there; the file itself is whole."""
+    noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
+    whole = io.BytesIO()
+    with av.open(whole, "w", format="mov") as container:
+        stream = container.add_stream("png", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 640, 480, "rgb24"
+        for _ in range(8):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(noise, "rgb24")))
+        container.mux(stream.encode(None))
+    with (
+        http_server(whole.getvalue(), "video/mp4") as url,
+        pytest.raises(SourceError, match=r"index may stand last.*\+faststart"),
+        open_source(f"{url}/video") as source,
+    ):
+        list(source)
