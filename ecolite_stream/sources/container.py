@@ -23,7 +23,8 @@ from ecolite_stream.errors import SourceError
 from ecolite_stream.sources.base import Source
 from ecolite_stream.sources.damage import Damage
 from ecolite_stream.sources.failures import NO_SUCH_FORMAT, Problems, source_error
-from ecolite_stream.sources.picture import LazyImage
+from ecolite_stream.sources.grey_levels import GreyLevels
+from ecolite_stream.sources.picture import SQUARE, LazyImage
 from ecolite_stream.sources.timing import Ascending, LiveTimes, RecordedTimes, StreamTimes
 from ecolite_stream.types import Frame
 
@@ -76,6 +77,7 @@ class StatedVideo:
         height: rows.
         fps: frames a second; None where it does not say.
         has_times: whether it has timestamps of its own.
+        pixel_aspect: width of a pixel by its height.
     """
 
     codec: str
@@ -83,6 +85,7 @@ class StatedVideo:
     height: int
     fps: float | None
     has_times: bool
+    pixel_aspect: float = 1.0
 
 
 def open_container(what: Input) -> InputContainer:
@@ -156,6 +159,7 @@ class ContainerSource(Source):
         timing = _live_times if live else _recorded_times
         self._times: StreamTimes = timing(self._stream, what.name)
         self._ascending = Ascending()
+        self._grey_levels = GreyLevels(what.name)
         # The last packet of a file may be torn. In a live stream bytes got lost: what is left looks
         # better than nothing, and what follows refers to it. Transport streams, alone or as pieces
         # of HLS, also mark whole packets.
@@ -164,7 +168,7 @@ class ContainerSource(Source):
 
     @property
     def stated(self) -> StatedVideo:
-        """What it says of itself."""
+        """What it says of itself; a stream that begins between keyframes has no size so far."""
         stream, rate = self._stream, self._stream.average_rate or self._stream.guessed_rate
         return StatedVideo(
             stream.codec_context.name,
@@ -172,6 +176,7 @@ class ContainerSource(Source):
             stream.height,
             float(rate) if rate else None,
             has_times=not stream.container.format.flags & _NO_TIMESTAMPS,
+            pixel_aspect=float(_pixel_aspect(stream)),
         )
 
     @property
@@ -217,7 +222,9 @@ class ContainerSource(Source):
                 arrived_s = self._clock()
                 time_s = self._ascending.checked(self._times.time_s(picture, arrived_s))
                 self._damage.decoded(time_s, flushed=packet.size == 0)
-                yield Frame(self.name, index, time_s, LazyImage(picture), arrived_s, decode_s)
+                levels = self._grey_levels.of(picture, time_s)
+                image = LazyImage(picture, _pixel_aspect(self._stream), levels)
+                yield Frame(self.name, index, time_s, image, arrived_s, decode_s)
                 index, decode_s = index + 1, 0.0
         if index == 0 and not self._closing.is_set():
             raise SourceError(
@@ -305,6 +312,11 @@ def _video_stream(container: InputContainer, name: str) -> VideoStream:
     if not decodable:
         raise SourceError(f"{name}: no decoder for its video; convert it to H.264 with ffmpeg")
     return max(decodable, key=lambda v: (v.disposition & Disposition.default, v.width * v.height))
+
+
+def _pixel_aspect(stream: VideoStream) -> Fraction:
+    """Width of a pixel by its height; what the container says goes before the video itself."""
+    return stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or SQUARE
 
 
 def _rate(stream: VideoStream) -> Fraction:
