@@ -114,6 +114,7 @@ def check_url(url: str) -> str:
             "or name a file by its path",
             permanent=True,
         )
+    _check_is_encoded(url)
     if scheme not in _MAY_LISTEN and not _HOST.fullmatch(_authority(url)):
         raise SourceError(
             f"{redact_url(url)}: no host, or no port, that can be; write it as in "
@@ -121,6 +122,31 @@ def check_url(url: str) -> str:
             permanent=True,
         )
     return scheme
+
+
+def _check_is_encoded(url: str) -> None:
+    """Refuse an address of which FFmpeg would take a part of the password for the path.
+
+    It takes what stands before the first /, ? or # for user, password, host and port, so that
+    rtsp://me:12#34@host would be the host "me". An "@" after that mark is a sign of it where the
+    mark is a #, or where what stands before it is no plain host.
+
+    Raises:
+        SourceError: it is such an address.
+    """
+    match = re.match(r"([^/?#]*)([/?#])(.*)", url.partition("://")[2], re.DOTALL)
+    if match is None or "@" in match[1] or "@" not in match[3]:
+        return
+    host, colon, _ = match[1].partition(":")
+    is_user = bool(host and colon) and not re.search(r"[.\[\]]|^localhost$", host)
+    if match[2] != "#" and not is_user:
+        return
+    raise SourceError(
+        f"{redact_url(url)}: has an @ behind a /, ? or #, as of a password that is not "
+        "percent-encoded; write these characters of a user or password as %2F, %3F and %23 "
+        "(and @ in a path as %40)",
+        permanent=True,
+    )
 
 
 def _authority(url: str) -> str:
