@@ -15,7 +15,7 @@ from ecolite_stream.errors import SourceError
 from ecolite_stream.sources.base import WAIT_S
 from ecolite_stream.sources.container import ContainerSource, Input, open_container
 from ecolite_stream.sources.failures import URL_PROBLEMS
-from ecolite_stream.sources.rtsp_redirect import check_redirect
+from ecolite_stream.sources.rtsp_redirect import redirect_checked
 
 SCHEMES = ("rtsp", "rtspu", "rtsps", "http", "https", "rtmp", "rtmps", "rtp", "tcp", "udp")
 """What URLs may begin with."""
@@ -80,8 +80,8 @@ class UrlSource(ContainerSource):
             open_timeout_s=open_timeout_s,
             read_timeout_s=read_timeout_s,
         )
-        check_redirect(url, name)
-        container = open_container(what)
+        with redirect_checked(url, name):
+            container = open_container(what)
         if web and container.size <= 0:
             # FFmpeg's word for a web stream of unknown length that the server ended.
             what = replace(what, end_errors=(errno.EIO,))
