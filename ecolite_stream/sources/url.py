@@ -29,6 +29,8 @@ _OPTIONS = {
 _SIZE_SAYS_NOTHING = frozenset({"hls", "dash", "mpjpeg"})
 """FFmpeg's names of formats whose length in bytes is not that of a recording."""
 
+_STILL = re.compile(r"image2|\w+_pipe")
+"""FFmpeg's names of single pictures."""
 _INDEX_LAST = (
     "its index may stand last, which needs a server with ranges: download the file, or rewrite it "
     "with ffmpeg -i FILE -c copy -movflags +faststart NEW"
@@ -82,6 +84,13 @@ class UrlSource(ContainerSource):
         )
         with redirect_checked(url, name):
             container = open_container(what)
+        if _STILL.fullmatch(container.format.name):
+            container.close()
+            raise SourceError(
+                f"{name}: one picture a request, no stream; use the camera's RTSP address, or "
+                "the one of its MJPEG stream (download a picture to watch it as a file)",
+                permanent=True,
+            )
         if web and container.size <= 0:
             # FFmpeg's word for a web stream of unknown length that the server ended.
             what = replace(what, end_errors=(errno.EIO,))

@@ -6,6 +6,7 @@ import io
 from fractions import Fraction
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -94,3 +95,17 @@ def test_an_index_that_stands_last_on_a_server_without_ranges() -> None:
         open_source(f"{url}/video") as source,
     ):
         list(source)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp"])
+@pytest.mark.parametrize("path", ["/video/snap", "/video/image.jpg"])
+def test_a_snapshot_address_is_no_stream(suffix: str, path: str) -> None:
+    content = cv2.imencode(suffix, numbered_image(1))[1].tobytes()
+    with (
+        http_server(content, "image/jpeg") as url,
+        pytest.raises(
+            SourceError, match="one picture a request, no stream; use the camera's RTSP"
+        ) as caught,
+    ):
+        open_source(url + path)
+    assert caught.value.permanent
