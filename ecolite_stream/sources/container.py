@@ -24,7 +24,7 @@ from ecolite_stream.sources.base import Source
 from ecolite_stream.sources.damage import Damage
 from ecolite_stream.sources.failures import NO_SUCH_FORMAT, Problems, source_error
 from ecolite_stream.sources.grey_levels import GreyLevels
-from ecolite_stream.sources.picture import SQUARE, LazyImage
+from ecolite_stream.sources.picture import MOST_PIXELS, SQUARE, LazyImage
 from ecolite_stream.sources.timing import Ascending, LiveTimes, RecordedTimes, StreamTimes
 from ecolite_stream.types import Frame
 
@@ -151,6 +151,7 @@ class ContainerSource(Source):
         self._busy = threading.Lock()
         try:
             self._stream = _video_stream(container, what.name)
+            _check_size(self._stream, what.name)
         except SourceError:
             container.close()
             raise
@@ -338,7 +339,18 @@ def _recorded_times(stream: VideoStream, name: str) -> RecordedTimes:
     return RecordedTimes(name, stream.time_base or 1 / rate, rate, use_dts=use_dts)
 
 
+def _check_size(stream: VideoStream, name: str) -> None:
+    """Refuse pictures that take too much memory, before any is decoded."""
+    if stream.width * stream.height > MOST_PIXELS:
+        raise SourceError(
+            f"{name}: pictures of {stream.width}x{stream.height} pixels, expected at most "
+            f"{MOST_PIXELS / 1e6:.0f} million (8K); set the camera to a smaller picture"
+        )
+
+
 def _configure_decoder(stream: VideoStream, live: bool) -> None:
+    # Pictures that become larger in the middle are damaged ones for the decoder.
+    stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
     if live:  # frame threads would hold back a frame each
         stream.thread_type = "SLICE"
         stream.codec_context.flags |= Flags.low_delay

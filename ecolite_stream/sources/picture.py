@@ -17,6 +17,9 @@ from ecolite_stream.types import Image
 SQUARE = Fraction(1)
 """Width of a pixel by its height."""
 
+MOST_PIXELS = 1 << 25
+"""Of a picture: 8K has a little less. As BGR they take 100 MB."""
+
 _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED and its like
 _SQUARE_WITHIN = Fraction(1, 100)
 _WIDEST = 4
@@ -77,8 +80,10 @@ def square_size(width: int, height: int, pixel_aspect: Fraction) -> tuple[int, i
     if is_square or not Fraction(1, _WIDEST) <= pixel_aspect <= _WIDEST:
         return width, height
     if pixel_aspect > 1:
-        return round(width * pixel_aspect), height
-    return width, round(height / pixel_aspect)
+        square = round(width * pixel_aspect), height
+    else:
+        square = width, round(height / pixel_aspect)
+    return square if square[0] * square[1] <= MOST_PIXELS else (width, height)
 
 
 def _bgr(picture: VideoFrame, size: tuple[int, int], levels: Levels | None) -> Image:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import socket
+import struct
+import threading
+import zlib
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import cv2
@@ -12,7 +18,7 @@ import pytest
 
 from ecolite_stream.errors import SourceError
 from ecolite_stream.sources import open_source
-from tests.sources.test_url import http_server
+from tests.sources.test_url import MULTIPART, http_server
 from tests.videos import numbered_image, read_number
 
 pytestmark = pytest.mark.timeout(30)
@@ -109,3 +115,56 @@ def test_a_snapshot_address_is_no_stream(suffix: str, path: str) -> None:
     ):
         open_source(url + path)
     assert caught.value.permanent
+
+
+def test_a_picture_without_an_end_is_broken_off() -> None:
+    """The limit is one of time for each picture: bytes that keep coming do not extend it."""
+    head = b"--next\r\nContent-Type: image/jpeg\r\n\r\n"
+    image = cv2.imencode(".jpg", numbered_image(0))[1].tobytes()
+    stop = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Type: " + MULTIPART.encode())
+                connection.sendall(b"\r\n\r\n" + (head + image + b"\r\n") * 20 + head)
+                while not stop.wait(0.01):
+                    connection.sendall(image[:100])
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        with pytest.raises(SourceError, match="no answer in time"):
+            for _ in open_source(url, read_timeout_s=0.5):
+                pass
+        stop.set()
+        thread.join(10)
+
+
+def test_huge_pictures_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
+    path = tmp_path / "huge.png"
+    header = struct.pack(">IIBBBBB", 16000, 16000, 8, 2, 0, 0, 0)
+    chunk = b"IHDR" + header
+    pixels = b"IDAT" + zlib.compress(bytes(1000))
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + b"".join(
+            struct.pack(">I", len(part) - 4) + part + struct.pack(">I", zlib.crc32(part))
+            for part in (chunk, pixels, b"IEND")
+        )
+    )
+    with pytest.raises(
+        SourceError, match=r"pictures of 16000x16000 pixels, expected at most 34 mil"
+    ):
+        open_source(str(path))
+
+
+def test_a_picture_that_grows_is_damaged_not_decoded(tmp_path: Path) -> None:
+    """The first says what the stream is; a later one must not take more memory than that may."""
+    small, large = tmp_path / "a.mjpeg", np.zeros((6400, 6400), np.uint8)
+    pictures = [numbered_image(0), large, numbered_image(1)]
+    small.write_bytes(b"".join(cv2.imencode(".jpg", image)[1].tobytes() for image in pictures))
+    with open_source(str(small)) as source:
+        assert {frame.image.shape for frame in source} == {(120, 160, 3)}
