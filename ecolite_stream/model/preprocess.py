@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 
 from ecolite_stream.errors import ConfigError
-from ecolite_stream.types import FloatArray, Image
+from ecolite_stream.types import FloatArray, Image, Luma
 
-FRAMINGS = ("center", "whole")
+FRAMINGS = ("center", "whole", "follow")
 CHANNEL_ORDERS = ("BGR", "RGB")
 
 
@@ -23,6 +23,8 @@ class Preprocessing:
         image_size: S, side of the square input in pixels.
         framing: `center` is the published test transform: short side to 8/7 S, middle S x S crop.
             `whole` resizes the whole picture to S x S, so that nothing at the borders is lost.
+            `follow` is `center` within the square that follows what moves (`views.follow`), which
+            is cut out first.
         mean: subtracted from each channel, in the order of `channel_order`; 0 to 255.
         scale: multiplies what is left; 1 as published.
         channel_order: BGR as published, or RGB.
@@ -96,6 +98,18 @@ def resize_short_side(image: Image, length: int) -> Image:
     height, width = image.shape[:2]
     factor = length / min(height, width)
     return resize(image, (max(length, round(width * factor)), max(length, round(height * factor))))
+
+
+def shrink_luma(luma: Luma, long_side: int) -> Luma:
+    """(H, W) uint8 -> (h, w) with a long side of at most `long_side` pixels, aspect kept.
+
+    Of a large picture every second, third ... pixel is read: enough to see motion, and cheap.
+    """
+    stride = max(1, max(luma.shape) // (2 * long_side))
+    luma = luma[::stride, ::stride]
+    factor = min(1.0, long_side / max(luma.shape))
+    size = max(1, round(luma.shape[1] * factor)), max(1, round(luma.shape[0] * factor))
+    return np.asarray(resize(luma, size), np.uint8)
 
 
 def resize(image: Image, size: tuple[int, int]) -> Image:

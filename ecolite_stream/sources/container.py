@@ -225,7 +225,7 @@ class ContainerSource(Source):
                 self._damage.decoded(time_s, flushed=packet.size == 0)
                 levels = self._grey_levels.of(picture, time_s)
                 image = LazyImage(picture, _pixel_aspect(self._stream), levels)
-                yield Frame(self.name, index, time_s, image, arrived_s, decode_s)
+                yield Frame(self.name, index, time_s, image, arrived_s, decode_s, image.luma)
                 index, decode_s = index + 1, 0.0
         if index == 0 and not self._closing.is_set():
             raise SourceError(

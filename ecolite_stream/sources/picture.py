@@ -6,13 +6,15 @@ import threading
 from fractions import Fraction
 from typing import cast
 
+import cv2
 import numpy as np
 from av import VideoFrame
 from av.error import FFmpegError
 
 from ecolite_stream.errors import SourceError
+from ecolite_stream.model.preprocess import shrink_luma
 from ecolite_stream.sources.grey_levels import Levels, deep_grey, stretched
-from ecolite_stream.types import Image
+from ecolite_stream.types import Image, Luma
 
 SQUARE = Fraction(1)
 """Width of a pixel by its height."""
@@ -24,6 +26,11 @@ _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED and its like
 _SQUARE_WITHIN = Fraction(1, 100)
 _WIDEST = 4
 """Pixels wider or taller than that are a mistake of a header: no camera has them."""
+_FULL_RANGE = 2  # AVCOL_RANGE_JPEG
+_LUMA_FIRST = frozenset(
+    f"yuv{j}{kind}p" for j in ("", "j") for kind in ("411", "420", "422", "440", "444")
+) | {"nv12", "nv21", "nv16"}
+"""Formats whose first plane is the brightness, one byte a pixel."""
 
 
 class LazyImage:
@@ -53,6 +60,28 @@ class LazyImage:
                 self._picture = None  # the decoder gets its buffer back
             return cast(Image, self._image)
 
+    def luma(self, long_side: int) -> Luma:
+        """The brightness, (h, w) uint8 from 0 to 255, upright, at most so many pixels long.
+
+        Raises:
+            SourceError: as `upright_bgr`.
+        """
+        with self._lock:
+            picture, plane = self._picture, None
+            if picture is not None:
+                plane = _luma_plane(picture)
+            if picture is not None and plane is not None:
+                height, width = plane.shape
+                square = square_size(width, height, self._pixel_aspect)
+                if square != (width, height):
+                    plane = np.asarray(cv2.resize(plane, square), np.uint8)
+                small = shrink_luma(plane, long_side)
+                if picture.color_range != _FULL_RANGE and "j" not in picture.format.name:
+                    small = cv2.convertScaleAbs(small, alpha=255 / 219, beta=-16 * 255 / 219)
+                return np.asarray(np.rot90(small, _quarter_turns(picture)), np.uint8)
+        grey = cv2.cvtColor(self(), cv2.COLOR_BGR2GRAY)
+        return shrink_luma(np.asarray(grey, np.uint8), long_side)
+
 
 def upright_bgr(
     picture: VideoFrame, pixel_aspect: Fraction = SQUARE, levels: Levels | None = None
@@ -70,7 +99,7 @@ def upright_bgr(
         SourceError: FFmpeg cannot convert pictures of this kind.
     """
     image = _bgr(picture, square_size(picture.width, picture.height, pixel_aspect), levels)
-    quarter_turns = round(picture.rotation / 90) % 4  # counterclockwise
+    quarter_turns = _quarter_turns(picture)
     return np.ascontiguousarray(np.rot90(image, quarter_turns)) if quarter_turns else image
 
 
@@ -84,6 +113,20 @@ def square_size(width: int, height: int, pixel_aspect: Fraction) -> tuple[int, i
     else:
         square = width, round(height / pixel_aspect)
     return square if square[0] * square[1] <= MOST_PIXELS else (width, height)
+
+
+def _quarter_turns(picture: VideoFrame) -> int:
+    """Counterclockwise."""
+    return int(round(picture.rotation / 90) % 4)
+
+
+def _luma_plane(picture: VideoFrame) -> Luma | None:
+    """The 8-bit brightness as the decoder has it, (H, W); None in other formats."""
+    if picture.format.name not in _LUMA_FIRST:
+        return None
+    plane = picture.planes[0]
+    rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
+    return rows[:, : plane.width]
 
 
 def _bgr(picture: VideoFrame, size: tuple[int, int], levels: Levels | None) -> Image:

@@ -82,3 +82,11 @@ def test_a_video_with_wide_pixels(tmp_path: Path, suffix: str, codec: str) -> No
         images = [frame.image for frame in source]
     assert [image.shape for image in images] == [(120, 320, 3)] * 5
     assert [read_number(image) for image in images] == list(range(5))
+
+
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "bgr24"])
+def test_the_brightness_has_square_pixels_too(pixel_format: str) -> None:
+    """What moves is looked for in it, and its place must be that in the picture."""
+    luma = LazyImage(picture(pixel_format), Fraction(2)).luma(80)
+    assert luma.shape == (30, 80)
+    assert read_number(np.repeat(luma[..., None], 3, 2)) == 5
