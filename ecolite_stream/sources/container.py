@@ -37,6 +37,7 @@ _MAX_THREADS = 4
 _POLL_S = 0.005
 _NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS
 _TRANSPORT_STREAMS = frozenset({"mpegts", "hls"})
+_STILLS = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 _TEXT_CODECS = frozenset({"ansi", "bintext", "idf", "xbin"})
 
 
@@ -298,21 +299,35 @@ class ContainerSource(Source):
         return source_error(self.name, error, self._what.problems)
 
 
-def _video_stream(container: InputContainer, name: str) -> VideoStream:
-    """The video to show; covers of music are none, nor is text that FFmpeg would draw."""
+def pick_video_stream(container: InputContainer) -> VideoStream | None:
+    """The stream of a container to show; None where it has no video.
+
+    Covers, thumbnails and text that FFmpeg would draw are none. Of the others those that can be
+    decoded go first, of these the default one, of these the largest picture, of these the first.
+    """
+
+    def rank(stream: VideoStream) -> tuple[bool, bool, int]:
+        decodable = stream.codec_context is not None
+        area = stream.width * stream.height if decodable else 0
+        return decodable, bool(stream.disposition & Disposition.default), area
+
     videos = [
         stream
         for stream in container.streams.video
-        if not stream.disposition & Disposition.attached_pic
+        if not stream.disposition & _STILLS
         and not (stream.codec_context and stream.codec_context.name in _TEXT_CODECS)
     ]
-    decodable = [stream for stream in videos if stream.codec_context]
-    if not videos:
+    return max(videos, key=rank, default=None)
+
+
+def _video_stream(container: InputContainer, name: str) -> VideoStream:
+    stream = pick_video_stream(container)
+    if stream is None:
         holds = "sound but no video" if container.streams.audio else "no video"
         raise SourceError(f"{name}: holds {holds}; choose a source with pictures")
-    if not decodable:
+    if not stream.codec_context:
         raise SourceError(f"{name}: no decoder for its video; convert it to H.264 with ffmpeg")
-    return max(decodable, key=lambda v: (v.disposition & Disposition.default, v.width * v.height))
+    return stream
 
 
 def _pixel_aspect(stream: VideoStream) -> Fraction:
