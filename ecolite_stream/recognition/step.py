@@ -5,6 +5,7 @@ The same rounds give the same outputs, whoever calls: the engine's thread, or a 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
@@ -13,7 +14,7 @@ from ecolite_stream.engines.base import Engine
 from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.recognition.events import Decision
 from ecolite_stream.recognition.stream_state import StreamState
-from ecolite_stream.types import EngineBatch, Event, FloatArray, Prediction
+from ecolite_stream.types import EngineBatch, Event, FloatArray, Prediction, StreamAnchor
 
 MOST_PER_STEP = 4
 """What comes of a stream in a round at most: a prediction, the end of an event and the start of
@@ -38,6 +39,7 @@ class BatchStep:
         self._states = states
         self._decisions = decisions
         self._metrics = metrics
+        self._anchors: dict[str, StreamAnchor] = {}
 
     def run_batch(self, engine: Engine, current: EngineBatch) -> Iterator[Prediction | Event]:
         """What a round leads to, in order: it is made as it is asked for.
@@ -45,21 +47,26 @@ class BatchStep:
         Raises:
             EngineError: the engine failed.
         """
+        self._anchors.update((anchor.stream, anchor) for anchor in current.anchors)
         for prediction in self._predict(engine, current):
+            anchor = self._anchors.get(prediction.stream)
+            if anchor is not None and anchor.live:
+                prediction = dataclasses.replace(prediction, at=anchor.at(prediction.time_s))
             yield prediction
             decision = self._decisions[prediction.stream]
             if decision.abstains(prediction):
                 self._metrics.abstained(prediction)
-            for event in decision.observe(prediction):
+            for event in decision.observe(prediction, anchor):
                 if event.kind == "start":
                     self._metrics.began(event)
                 yield event
+        yield from self.finish(current.quiet, lost=True)
         yield from self.finish(current.ended)
 
-    def finish(self, streams: Iterable[str] | None = None) -> Iterator[Event]:
-        """The events that streams, or all of them, end with."""
+    def finish(self, streams: Iterable[str] | None = None, lost: bool = False) -> Iterator[Event]:
+        """The events that streams, or all of them, end with; `lost` as `Decision.finish` has it."""
         for stream in self._decisions if streams is None else streams:
-            yield from self._decisions[stream].finish()
+            yield from self._decisions[stream].finish(lost)
 
     def _predict(self, engine: Engine, current: EngineBatch) -> list[Prediction]:
         samples = current.samples

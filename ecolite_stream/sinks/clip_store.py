@@ -16,7 +16,9 @@ from ecolite_stream.media.clip_names import clip_name
 
 MARK = "ecolite-stream event clip"
 """In the comment of every clip: what has none is never deleted, whatever its name."""
-_NAME = re.compile(r".+(@-?\d+\.\d{3}(%23\d+)?|~[0-9a-f]{32})\.mp4")
+_UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+_OLDER = r".+(@-?\d+\.\d{3}(%23\d+)?|~[0-9a-f]{32})"  # before events had UUIDs
+_NAME = re.compile(rf"({_UUID}|{_OLDER})\.mp4")
 _PART = ".part"
 _FORGOTTEN_S = 3600.0
 
