@@ -142,8 +142,9 @@ def read_recording(folder: Path) -> Recording:
         raise SourceError(f"{folder} holds no recorded run; name a folder of --record") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EcoliteError) as error:
         raise SourceError(f"{folder / RUN} makes no sense: {one_line(error)}") from error
+    readable = " and ".join(map(str, _READABLE))
     raise SourceError(
-        f"{folder / RUN}: version is {version!r}, this program reads {' and '.join(map(str, _READABLE))}; replay it "
+        f"{folder / RUN}: version is {version!r}, this program reads {readable}; replay it "
         "with the ecolite-stream that recorded it"
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import stat
 import time
 from pathlib import Path
 
@@ -28,7 +29,8 @@ class ClipStore:
 
     Args:
         folder: made if it is not there.
-        max_bytes: size of all clips together; the oldest go, but never the newest.
+        max_bytes: size of all clips together; the oldest go, but never the newest. One that is
+            read-only is kept, and does not count.
 
     Raises:
         ConfigError: nothing can be written there.
@@ -82,7 +84,8 @@ class ClipStore:
                     continue
                 if entry.is_file(follow_symlinks=False):
                     found = entry.stat(follow_symlinks=False)
-                    clips.append((found.st_mtime_ns, found.st_size, entry.name))
+                    if found.st_mode & stat.S_IWUSR:
+                        clips.append((found.st_mtime_ns, found.st_size, entry.name))
         return clips
 
     def _is_ours(self, name: str) -> bool:
