@@ -24,7 +24,6 @@ class _Going:
     id: str
     label: str
     start_s: float
-    view: str = ""
     box: Box | None = None
     anchor: StreamAnchor | None = None
     peak: float = 0.0
@@ -51,6 +50,7 @@ class Decision:
         config: when an event begins and ends.
         thresholds: `enter` by label, where the configuration names none: the bundle's.
         gap_s: seconds of stream time without a prediction that count as a gap.
+        view: name of the view; empty where the stream has one.
     """
 
     def __init__(
@@ -59,7 +59,9 @@ class Decision:
         config: EventConfig | None = None,
         thresholds: Mapping[str, float] | None = None,
         gap_s: float = 5.0,
+        view: str = "",
     ) -> None:
+        self._view = view
         self._stream = stream
         self._config = config or EventConfig()
         self._thresholds = thresholds or {}
@@ -124,19 +126,20 @@ class Decision:
         label = prediction.label
         return (
             label not in self._config.ignore
+            and prediction.known is not False
             and prediction.memory_fill >= self._config.min_fill
             and prediction.time_s >= self._free_s.get(label, prediction.time_s)
             and _score(prediction, label) >= self._enter(label)
         )
 
     def _begin(self, prediction: Prediction, anchor: StreamAnchor | None) -> _Going:
-        view, start_s, back = prediction.view, prediction.time_s, self._times_back
+        view, start_s, back = self._view, prediction.time_s, self._times_back
         if anchor is not None:
             name = event_id(anchor, view, start_s, back)
         else:
             stream = f"{self._stream}/{view}" if view else self._stream
             name = f"{stream}@{start_s:.3f}" + (f"#{back}" if back else "")
-        going = _Going(name, prediction.label, start_s, view, prediction.box, anchor)
+        going = _Going(name, prediction.label, start_s, prediction.box, anchor)
         going.add(_score(prediction, prediction.label))
         return going
 
@@ -177,18 +180,21 @@ class Decision:
             going.peak,
             mean,
             kind,
-            going.view,
-            going.box,
-            None if anchor is None else anchor.at(going.start_s),
-            None if anchor is None or end_s is None else anchor.at(end_s),
+            view=self._view,
+            box=going.box,
+            started_at=None if anchor is None else anchor.at(going.start_s),
+            ended_at=None if anchor is None or end_s is None else anchor.at(end_s),
         )
 
 
 def decision_for(
-    stream: str, config: StreamConfig, thresholds: Mapping[str, float] | None = None
+    stream: str,
+    config: StreamConfig,
+    thresholds: Mapping[str, float] | None = None,
+    view: str = "",
 ) -> Decision:
-    """The decision of a stream as a configuration and the bundle's thresholds have it."""
-    return Decision(stream, config.events, thresholds, silence_s(config))
+    """The decision of a view of a stream as a configuration and the bundle's thresholds have it."""
+    return Decision(stream, config.events, thresholds, silence_s(config), view)
 
 
 def silence_s(config: StreamConfig) -> float:
