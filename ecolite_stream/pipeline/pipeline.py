@@ -25,7 +25,8 @@ from ecolite_stream.pipeline.delivery import SinkWorker
 from ecolite_stream.pipeline.engine_thread import EngineThread
 from ecolite_stream.pipeline.reader import Reader, StreamInput
 from ecolite_stream.pipeline.sample_queue import SampleQueue
-from ecolite_stream.recognition.events import decision_for
+from ecolite_stream.pipeline.wall_clock import WallClock
+from ecolite_stream.recognition.events import decision_for, silence_s
 from ecolite_stream.recognition.recognizer import check_fits
 from ecolite_stream.recognition.sampler import StreamSampler
 from ecolite_stream.recognition.step import MOST_PER_STEP, BatchStep
@@ -54,6 +55,7 @@ class Pipeline:
             ends the run; what the others raise is logged and counted.
         config: memory policy, period and smoothing.
         metrics: what is counted.
+        clock: where the times of day of live streams come from.
 
     Raises:
         ConfigError: the configuration contradicts the bundle.
@@ -67,12 +69,13 @@ class Pipeline:
         sinks: Sequence[Sink],
         config: StreamConfig | None = None,
         metrics: Metrics | None = None,
+        clock: WallClock | None = None,
     ) -> None:
         config = config or StreamConfig()
         check_fits(config, spec)
         self._sinks = sinks
         self._metrics = metrics or Metrics()
-        self._queue = SampleQueue()
+        self._queue = SampleQueue(silence_s(config), clock)
         self._workers: list[SinkWorker] = []
         self._readers = [
             Reader(

@@ -39,10 +39,19 @@ from ecolite_stream.recording.sink import (
 )
 from ecolite_stream.sinks import Sink
 from ecolite_stream.sinks.kind import Run, SinkKind, check_writable
-from ecolite_stream.types import Box, EngineBatch, Event, Image, Prediction, Sample
+from ecolite_stream.types import (
+    Box,
+    EngineBatch,
+    Event,
+    Image,
+    Prediction,
+    Sample,
+    StreamAnchor,
+)
 
 SETTINGS = ("memory", "every_s", "smoothing", "top", "events", "gate")
 """Keys of `StreamConfig` that change what is said."""
+_READABLE = (1, SCHEMA_VERSION)
 
 
 @dataclass(frozen=True)
@@ -111,9 +120,12 @@ class Recording:
                             "recorded, what came after cannot be done again"
                         )
                     samples = [_sample(row, frames, how) for row in facts["samples"]]
-                    if unknown := {*facts["ended"], *(s.stream for s in samples)} - {*self.streams}:
+                    ended, quiet = tuple(facts["ended"]), tuple(facts.get("quiet", ()))
+                    anchors = tuple(StreamAnchor(**row) for row in facts.get("anchors", ()))
+                    named = {*ended, *quiet, *(s.stream for s in samples)}
+                    if unknown := {*named, *(a.stream for a in anchors)} - {*self.streams}:
                         raise ValueError(f"there is no stream {', '.join(sorted(unknown))}")
-                    yield EngineBatch(number, tuple(samples), tuple(facts["ended"]))
+                    yield EngineBatch(number, tuple(samples), ended, quiet, anchors)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise SourceError(
                 f"{self.folder} is no recorded run, or is damaged: {one_line(error)}"
@@ -162,15 +174,16 @@ def read_recording(folder: Path) -> Recording:
     try:
         facts = json.loads((folder / RUN).read_text(encoding="utf-8"))
         version = facts.pop("schema_version")
-        if version == SCHEMA_VERSION:
+        if version in _READABLE:
             facts["config"] = make_config(StreamConfig, facts["config"], str(folder / RUN))
             return Recording(folder, **{**facts, "streams": tuple(facts["streams"])})
     except FileNotFoundError as error:
         raise SourceError(f"{folder} holds no recorded run; name a folder of --record") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EcoliteError) as error:
         raise SourceError(f"{folder / RUN} makes no sense: {one_line(error)}") from error
+    readable = " and ".join(map(str, _READABLE))
     raise SourceError(
-        f"{folder / RUN}: version is {version!r}, this program reads {SCHEMA_VERSION}; replay it "
+        f"{folder / RUN}: version is {version!r}, this program reads {readable}; replay it "
         "with the ecolite-stream that recorded it"
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import stat
 import tempfile
 import time
 from pathlib import Path
@@ -18,7 +19,9 @@ from ecolite_stream.media.new_files import PART, create_part
 
 MARK = "ecolite-stream event clip"
 """In the comment of every clip: what has none is never deleted, whatever its name."""
-_NAME = re.compile(r".+(@-?\d+\.\d{3}(%23\d+)?|~[0-9a-f]{32})\.mp4")
+_UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+_OLDER = r".+(@-?\d+\.\d{3}(%23\d+)?|~[0-9a-f]{32})"  # before events had UUIDs
+_NAME = re.compile(rf"({_UUID}|{_OLDER})\.mp4")
 _PARTS = re.compile(rf"\.{_NAME.pattern}(\.[0-9a-f]{{8}})?{re.escape(PART)}")
 _FORGOTTEN_S = 3600.0
 
@@ -28,7 +31,8 @@ class ClipStore:
 
     Args:
         folder: made if it is not there.
-        max_bytes: size of all clips together; the oldest go, but never the newest.
+        max_bytes: size of all clips together; the oldest go, but never the newest. One that is
+            read-only is kept, and does not count.
 
     Raises:
         ConfigError: nothing can be written there.
@@ -86,6 +90,8 @@ class ClipStore:
                 if entry.is_file(follow_symlinks=False):
                     with contextlib.suppress(FileNotFoundError):  # another run made room, too
                         found = entry.stat(follow_symlinks=False)
+                        if not found.st_mode & stat.S_IWUSR:
+                            continue
                         clips.append((found.st_mtime_ns, found.st_size, entry.name))
         return clips
 

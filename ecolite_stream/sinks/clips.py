@@ -133,7 +133,8 @@ class ClipSink(FrameSink):
             tape.newest_id = event.id
             tape.clips.append(clip)
         if clip is not None and event.end_s is not None:
-            clip.ends(event.end_s + self._config.post_s)
+            # Of a stream that is lost no more pictures will come.
+            clip.ends(tape.newest_s if event.lost else event.end_s + self._config.post_s)
 
     def _advance(self, tape: _FrameRing, clip: _Clip, last: bool = False) -> None:
         """Add the pictures that have come; an error ends the clip, and there is none."""

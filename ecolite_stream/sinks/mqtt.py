@@ -18,8 +18,7 @@ from ecolite_stream.config.redact import redact_url
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.sinks.base import Sink
 from ecolite_stream.sinks.kind import Run, SinkKind
-from ecolite_stream.sinks.wall_clock import WallClock
-from ecolite_stream.types import Event, Output, Prediction
+from ecolite_stream.types import Event, Output, Prediction, unix_ms_of
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client, MQTTMessageInfo
@@ -84,7 +83,7 @@ class MqttSink(Sink):
         """Args:
         config: where the broker is; its `url` must be set.
         streams: names of the streams, whose action is none at first.
-        clock: the time of day, in seconds since 1970.
+        clock: the time of day, in seconds since 1970; for events of recordings.
 
         Raises:
             ConfigError: it is no such URL, or its certificates cannot be read.
@@ -93,7 +92,7 @@ class MqttSink(Sink):
         self._shown = redact_url(config.url)
         self._prefix = config.prefix
         self._predictions = config.predictions
-        self._wall_clock = WallClock(clock)
+        self._clock = clock
         self._events: dict[str, dict[str, Any]] = {}  # as last told, by id, while they last
         self._states = {self._topic(name, "action"): _State(NO_ACTION) for name in streams}
         self._gone = threading.Event()
@@ -111,7 +110,6 @@ class MqttSink(Sink):
             if isinstance(output, Event):
                 self._send_event(output)
             else:
-                self._wall_clock.observe(output)
                 if self._predictions:
                     self._set(output.stream, "prediction", json.dumps(output.as_dict()))
         finally:
@@ -130,10 +128,12 @@ class MqttSink(Sink):
     def _send_event(self, event: Event) -> None:
         from paho.mqtt.enums import MQTTErrorCode
 
-        after = {**_as_frigate(event, self._wall_clock.zero_unix_s(event)), **event.as_dict()}
+        before = self._events.get(event.id)
+        begun_unix_s = before["start_time"] if before else self._begun_unix_s(event)
+        after = {**_as_frigate(event, begun_unix_s), **event.as_dict()}
         message = {
             "type": _TYPES[event.kind],
-            "before": self._events.get(event.id, after),
+            "before": before or after,
             "after": after,
         }
         # The state first: it is right at a broker that comes back, however many events are lost.
@@ -146,6 +146,12 @@ class MqttSink(Sink):
             self._events[event.id] = after
             while len(self._events) > _EVENTS_KNOWN:  # of those whose end was lost
                 del self._events[next(iter(self._events))]
+
+    def _begun_unix_s(self, event: Event) -> float:
+        """When it began; of a recording's, which has no time of day, as if it were read live."""
+        if event.started_at is not None:
+            return unix_ms_of(event.started_at) / 1000
+        return self._clock() - (0.0 if event.end_s is None else event.end_s - event.start_s)
 
     def _say(self, available: str) -> _State:
         """Whether this run is there; without a queue that could be too full, and before it."""
@@ -267,14 +273,18 @@ class _State:
             info.wait_for_publish(timeout_s)
 
 
-def _as_frigate(event: Event, zero_unix_s: float) -> dict[str, Any]:
+def _as_frigate(event: Event, begun_unix_s: float) -> dict[str, Any]:
     """What Frigate calls the facts of an event; its times are right where the stream is live."""
-    ended = None if event.end_s is None else round(zero_unix_s + event.end_s, 3)
+    ended = None
+    if event.ended_at is not None:
+        ended = unix_ms_of(event.ended_at) / 1000
+    elif event.end_s is not None:
+        ended = round(begun_unix_s + event.end_s - event.start_s, 3)
     return {
         "id": event.id,
         "camera": event.stream,
         "label": event.label,
-        "start_time": round(zero_unix_s + event.start_s, 3),
+        "start_time": round(begun_unix_s, 3),
         "end_time": ended,
         "top_score": round(event.peak_score, 4),
         "score": round(event.mean_score, 4),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
+import uuid
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -21,7 +22,7 @@ from ecolite_stream.sinks.clips import ClipsConfig, ClipSink
 from ecolite_stream.sources import FileSource
 from ecolite_stream.types import Event, Frame, Prediction
 from ecolite_stream.web.clips import ClipFolder
-from tests.fakes import ListSink, ListSource
+from tests.fakes import ListSink, ListSource, OutputSink
 from tests.films import SPEC, ActionEngine, config_of, names, numbers, pictures
 from tests.videos import numbered_image, write_numbered_video
 
@@ -63,17 +64,19 @@ def test_a_run_as_a_whole(tmp_path: Path) -> None:
     """At full speed too: the clip has all of its pictures, from the first to the last."""
     film = write_numbered_video(tmp_path / "film.mp4", 250)
     clips = tmp_path / "clips"
+    events = OutputSink()
     Pipeline(
         [opened(FileSource(film, name="s"))],
         lambda: ActionEngine(range(75, 126)),
         SPEC,
-        [ListSink(), ClipSink(config_of(clips))],
+        [ListSink(), events, ClipSink(config_of(clips))],
         config_of(clips),
     ).run()
     (name,) = names(clips)
     assert name in ClipFolder(clips).names()
-    start_s = float(name.removeprefix("s@").removesuffix(".mp4"))
-    assert name == clip_name(f"s@{start_s:.3f}")
+    event = events.events("s")[0]
+    assert name == clip_name(event.id) == f"{uuid.UUID(event.id)}.mp4"
+    start_s = event.start_s
     shown = numbers(clips / name)
     first = round((start_s - 1) * FPS)
     assert shown[0] in range(first, first + 3)
@@ -221,7 +224,8 @@ def a_clip(folder: Path, name: str, age_s: float, mark: str = MARK) -> Path:
 
 
 def test_the_oldest_clips_go_and_nothing_else(tmp_path: Path) -> None:
-    ours = [a_clip(tmp_path, f"s@{age}.000.mp4", age) for age in (400, 300, 200, 100)]
+    names = ["s@400.000", "01a223ea-2b97-7dd0-98cb-eebeef58b95d", "s@200.000", "s@100.000"]
+    ours = [a_clip(tmp_path, f"{name}.mp4", 400 - 100 * i) for i, name in enumerate(names)]
     others = [
         a_clip(tmp_path, "holiday.mp4", 900),
         a_clip(tmp_path, "other@1.000.mp4", 900, mark="somebody else's"),
@@ -247,7 +251,7 @@ def test_the_oldest_clips_go_and_nothing_else(tmp_path: Path) -> None:
 
 
 def test_the_newest_clip_stays_whatever_its_size(tmp_path: Path) -> None:
-    old = a_clip(tmp_path, "s@1.000.mp4", 100)
+    old = a_clip(tmp_path, "s@1.000.mp4", 100)  # as clips were named before events had UUIDs
     store = ClipStore(tmp_path, 1)
     part = store.new_part("s@2.000")
     part.write_bytes(old.read_bytes())

@@ -29,8 +29,14 @@ from ecolite_stream.types import Event, Prediction
 pytestmark = pytest.mark.timeout(60)
 
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
-BEGIN = Event("door/1@12.500", "door/1", "wave2", 12.5, None, 0.9, 0.8, "start")
-END = dataclasses.replace(BEGIN, end_s=15.0, peak_score=0.97, kind="end")
+BEGIN = Event(
+    "door/1@12.500",
+    *("door/1", "wave2", 12.5, None, 0.9, 0.8, "start"),
+    started_at="1970-01-01T00:16:39.250Z",
+)
+END = dataclasses.replace(
+    BEGIN, end_s=15.0, peak_score=0.97, kind="end", ended_at="1970-01-01T00:16:41.750Z"
+)
 SEEN = Prediction("door/1", 325, 13.0, "wave2", 0.9, (("wave2", 0.9),), 1.0, latency_ms=250.0)
 ACTION, PREDICTION = "ecolite/door%2F1/action", "ecolite/door%2F1/prediction"
 
@@ -134,9 +140,9 @@ def test_events_states_and_availability(broker: Broker) -> None:
     assert new["before"] == new["after"] == end["before"]
     assert new["after"]["id"] == "door/1@12.500"
     assert (new["after"]["camera"], new["after"]["label"]) == ("door/1", "wave2")
-    # The frame of 13.0 s arrived at 999.75 by the clock.
     assert (new["after"]["start_time"], new["after"]["end_time"]) == (999.25, None)
     assert (end["after"]["end_time"], end["after"]["top_score"]) == (1001.75, 0.97)
+    assert end["after"]["started_at"] == new["after"]["started_at"] == "1970-01-01T00:16:39.250Z"
     assert end["after"].items() >= END.as_dict().items()
     with Listener(broker.port) as late:  # what is retained, and nothing else
         eventually(lambda: len(late.messages) >= 3)
