@@ -67,7 +67,7 @@ def test_auto_takes_the_first_installed(bundle: Bundle, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize(
     ("name", "requirement"),
-    [("openvino", "ecolite-stream[openvino]"), ("mindspore", "ecolite-stream")],
+    [("openvino", "ecolite-stream[openvino]"), ("mindspore", "ecolite-stream[mindspore]")],
 )
 def test_a_library_that_is_not_installed(
     name: str, requirement: str, bundle: Bundle, monkeypatch: pytest.MonkeyPatch

@@ -14,6 +14,7 @@ PACKAGES = (
     "ecolite-stream",
     "numpy",
     "opencv-python",
+    "opencv-python-headless",
     "av",
     "mindspore",
     "openvino",
