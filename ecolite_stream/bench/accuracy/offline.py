@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ecolite_stream.bench.accuracy.splits import frame_files
-from ecolite_stream.bench.measuring.peak import peak_mb
+from ecolite_stream.bench.measuring.process_tree import peak_mb
 from ecolite_stream.datasets.labelled_clips import ClipFile
 from ecolite_stream.engines import Engine
 from ecolite_stream.errors import ConfigError, SourceError, one_line

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from ecolite_stream.bench.cli import bench
 from ecolite_stream.bench.report.report import Report
 from ecolite_stream.bench.shared import (
     BUNDLE,
@@ -22,7 +21,7 @@ from ecolite_stream.engines.check import TOLERANCES, check_apart
 from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
 
 
-@bench.command()
+@click.command()
 @BUNDLE
 @click.option(
     "--engine",
