@@ -7,7 +7,6 @@ they are folders, and everything else is the same.
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -64,6 +63,8 @@ def copy_out(config: TrainConfig) -> None:
 @contextmanager
 def _once(folder: Path, url: str) -> Iterator[bool]:
     """Whether `folder` has yet to be filled from `url`; other processes of this host wait."""
+    import fcntl  # of Unix, as a ModelArts host is; a training elsewhere does without
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / LOCK).open("w") as lock:
