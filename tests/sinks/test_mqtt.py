@@ -10,8 +10,7 @@ import signal
 import socket
 import subprocess
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from ecolite_stream.config.schema import MqttConfig
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.sinks.mqtt import MqttSink
 from ecolite_stream.types import Event, Prediction
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -34,12 +34,6 @@ BEGIN = Event("door/1@12.500", "door/1", "wave2", 12.5, None, 0.9, 0.8, "start")
 END = dataclasses.replace(BEGIN, end_s=15.0, peak_score=0.97, kind="end")
 SEEN = Prediction("door/1", 325, 13.0, "wave2", 0.9, (("wave2", 0.9),), 1.0, latency_ms=250.0)
 ACTION, PREDICTION = "ecolite/door%2F1/action", "ecolite/door%2F1/prediction"
-
-
-def eventually(check: Callable[[], object]) -> None:
-    """Wait until something is so; the test's own limit is the limit."""
-    while not check():
-        time.sleep(0.02)
 
 
 class Broker:
