@@ -15,6 +15,34 @@ Image = npt.NDArray[np.uint8]
 
 FloatArray = npt.NDArray[np.float32]
 
+Luma = npt.NDArray[np.uint8]
+"""(h, w) uint8, brightness alone."""
+
+ViewKey = tuple[str, str]
+"""(stream, view): what memory, events, metrics and the page keep apart. The view of a stream with
+one view is the empty string."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle in a picture, in shares of its width and height.
+
+    Attributes:
+        x: left edge, 0 to 1.
+        y: upper edge, 0 to 1.
+        width: above 0, to 1.
+        height: above 0, to 1.
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    def as_list(self) -> list[float]:
+        """[x, y, width, height], rounded as JSON Lines carry it."""
+        return [round(value, 4) for value in (self.x, self.y, self.width, self.height)]
+
 
 @dataclass(frozen=True, eq=False)
 class Frame:
@@ -30,6 +58,8 @@ class Frame:
         arrived_s: when the picture came out of its decoder or device, in seconds on the source's
             monotonic clock (`time.monotonic`); None for frames that no source made.
         decode_s: seconds the decoder took since the frame before; None where no decoder was.
+        luma: makes the brightness of the picture, (H, W) uint8, upright as `image` is, without
+            converting its colours; None where the source has no such plane.
     """
 
     stream: str
@@ -38,6 +68,7 @@ class Frame:
     pixels: Image | Callable[[], Image] = field(repr=False)
     arrived_s: float | None = None
     decode_s: float | None = None
+    luma: Callable[[], Luma] | None = field(default=None, repr=False)
 
     @property
     def image(self) -> Image:
@@ -47,28 +78,41 @@ class Frame:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A frame that is due, ready for the encoder.
+    """A frame that is due in one view of its stream, ready for the encoder.
 
     Attributes:
         stream: name of the stream.
         frame: index of the frame.
         time_s: stream time of the frame, in seconds.
         arrived_s: when it came, on the monotonic clock; None where nobody noted it.
-        image: (3, S, S) float32.
+        image: (3, S, S) float32; None where the view's newest feature stands in for it.
         predicts: whether a prediction is due with it.
         reset_state: whether what came before it is to be forgotten.
         ready_s: when it began to wait for the engine, on the clock of who counts; None where
             nobody does.
+        view: name of the view; empty where the stream has one.
+        box: where the view looked; None for the middle or the whole of the picture.
+        still_s: seconds of stream time for which nothing has moved in the view.
+        ends_view: nothing more comes of this view; its events end. It has no image.
     """
 
     stream: str
     frame: int
     time_s: float
     arrived_s: float | None
-    image: FloatArray = field(repr=False)
+    image: FloatArray | None = field(repr=False)
     predicts: bool
     reset_state: bool = False
     ready_s: float | None = None
+    view: str = ""
+    box: Box | None = None
+    still_s: float = 0.0
+    ends_view: bool = False
+
+    @property
+    def key(self) -> ViewKey:
+        """(stream, view)."""
+        return self.stream, self.view
 
     def after(self, dropped: Sample) -> Sample:
         """This one, with what a dropped older one was to bring about."""
@@ -91,11 +135,13 @@ class EngineBatch:
         number: 0, 1, 2, ...
         samples: in the order in which they are encoded.
         ended: streams that have come to their end.
+        quiet: live streams without a frame for so long that what lasted there has ended.
     """
 
     number: int
     samples: tuple[Sample, ...]
     ended: tuple[str, ...] = ()
+    quiet: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,6 +159,11 @@ class Prediction:
         latency_ms: time from the frame's arrival to this prediction's sink; None where nobody
             measured it.
         arrived_s: when the frame arrived, in seconds of the monotonic clock, if that is known.
+        view: name of the view; empty where the stream has one.
+        box: where the view looked at that moment; None for the middle or the whole picture.
+        known: whether it looks like what the bundle was trained on; None where the bundle cannot
+            say.
+        at: time of day of the frame, UTC, ISO 8601; None for recordings.
     """
 
     stream: str
@@ -124,9 +175,24 @@ class Prediction:
     memory_fill: float
     latency_ms: float | None = None
     arrived_s: float | None = field(default=None, repr=False, compare=False)
+    view: str = ""
+    box: Box | None = None
+    known: bool | None = None
+    at: str | None = None
+
+    @property
+    def key(self) -> ViewKey:
+        """(stream, view)."""
+        return self.stream, self.view
 
     def as_dict(self) -> dict[str, Any]:
-        """The prediction as JSON Lines carry it."""
+        """The prediction as JSON Lines carry it, without optional keys that are None."""
+        optional: dict[str, Any] = {
+            "view": self.view or None,
+            "box": self.box and self.box.as_list(),
+            "known": self.known,
+            "at": self.at,
+        }
         return {
             "stream": self.stream,
             "frame": self.frame,
@@ -136,6 +202,7 @@ class Prediction:
             "top": [[label, round(score, 4)] for label, score in self.top],
             "memory_fill": round(self.memory_fill, 3),
             "latency_ms": None if self.latency_ms is None else round(self.latency_ms, 2),
+            **{key: value for key, value in optional.items() if value is not None},
         }
 
 
@@ -155,6 +222,10 @@ class Event:
         peak_score: its best score so far, 0 to 1.
         mean_score: the mean of its scores so far, 0 to 1.
         kind: `start`, `update` (it still lasts) or `end`.
+        view: name of the view; empty where the stream has one.
+        box: where the view looked when the event began.
+        started_at: time of day of its start, UTC, ISO 8601; None for recordings.
+        ended_at: time of day of its end, likewise; None while it lasts.
     """
 
     id: str
@@ -165,9 +236,24 @@ class Event:
     peak_score: float
     mean_score: float
     kind: EventKind
+    view: str = ""
+    box: Box | None = None
+    started_at: str | None = None
+    ended_at: str | None = None
+
+    @property
+    def key(self) -> ViewKey:
+        """(stream, view)."""
+        return self.stream, self.view
 
     def as_dict(self) -> dict[str, Any]:
-        """The event as JSON Lines carry it."""
+        """The event as JSON Lines carry it, without optional keys that are None."""
+        optional: dict[str, Any] = {
+            "view": self.view or None,
+            "box": self.box and self.box.as_list(),
+            "started_at": self.started_at,
+            "ended_at": self.ended_at,
+        }
         return {
             "event": self.id,
             "kind": self.kind,
@@ -177,6 +263,7 @@ class Event:
             "end_s": None if self.end_s is None else round(self.end_s, 3),
             "peak_score": round(self.peak_score, 4),
             "mean_score": round(self.mean_score, 4),
+            **{key: value for key, value in optional.items() if value is not None},
         }
 
 

@@ -18,11 +18,13 @@ from ecolite_stream.datasets.labelled_clips import ClipFile
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.model.bundle import ModelSpec
 from trainer.config.schema import CACHE_MB, TrainConfig
+from trainer.data.budget import Budget
 from trainer.data.clips import Clip, cut_windows
 from trainer.data.dataset import labelled_files, read_items
+from trainer.data.following import Following, follow_clips
 from trainer.data.lists import read_list
 from trainer.data.loader import test_batches
-from trainer.data.reading import Budget, Reading, read_clips
+from trainer.data.reading import Reading, read_clips, reading_side
 from trainer.data.splits import split_clips
 
 with command_needs("mindspore", "train", __name__):
@@ -64,7 +66,7 @@ def main(
     use_device(device)
     loaded = load_checkpoint(checkpoint)
     spec = loaded.spec
-    how = Reading(spec.preprocessing.short_side, workers, Budget(CACHE_MB), rgb_prefix)
+    how = Reading(reading_side(spec.preprocessing), workers, Budget(CACHE_MB), rgb_prefix)
     if val_list:
         decoded = _read_listed(val_list, data_path, only, spec, how)
     else:
@@ -86,6 +88,10 @@ def score_clips(
 ) -> Scores:
     """Score every clip, whole or in windows of so many seconds."""
     spec = checkpoint.spec
+    if spec.preprocessing.framing == "follow":
+        live = Following(spec.preprocessing.short_side)
+        variants = follow_clips(clips, live, Budget(CACHE_MB), workers)
+        clips = [clip for found in variants for clip in found]
     if window_s is not None:
         clips = [piece for clip in clips for piece in cut_windows(clip, window_s)]
     batches = test_batches(
@@ -103,7 +109,7 @@ def score_kept_aside(config: TrainConfig, checkpoint: Checkpoint) -> Scores:
     """
     spec, data = checkpoint.spec, config.data
     how = Reading(
-        spec.preprocessing.short_side, data.workers, Budget(data.cache_mb), config.rgb_prefix
+        reading_side(spec.preprocessing), data.workers, Budget(data.cache_mb), config.rgb_prefix
     )
     if config.val_list:
         clips = _read_listed(config.val_list, config.data_path, "", spec, how)

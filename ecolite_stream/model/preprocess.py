@@ -11,7 +11,7 @@ import numpy as np
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.types import FloatArray, Image
 
-FRAMINGS = ("center", "whole")
+FRAMINGS = ("center", "whole", "follow")
 CHANNEL_ORDERS = ("BGR", "RGB")
 
 
@@ -23,6 +23,8 @@ class Preprocessing:
         image_size: S, side of the square input in pixels.
         framing: `center` is the published test transform: short side to 8/7 S, middle S x S crop.
             `whole` resizes the whole picture to S x S, so that nothing at the borders is lost.
+            `follow` is `center` within the square that follows what moves (`views.follow`), which
+            is cut out first.
         mean: subtracted from each channel, in the order of `channel_order`; 0 to 255.
         scale: multiplies what is left; 1 as published.
         channel_order: BGR as published, or RGB.

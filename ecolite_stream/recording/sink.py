@@ -105,7 +105,9 @@ class RecordSink(Sink):
         self._write(ROUNDS, _line(facts))
 
     def _keep_sample(self, sample: Sample) -> dict[str, Any]:
-        png = cv2.imencode(".png", denormalize(sample.image, self._how))[1].tobytes()
+        png = b""
+        if sample.image is not None:
+            png = cv2.imencode(".png", denormalize(sample.image, self._how))[1].tobytes()
         self._write(FRAMES, png)
         at, self._offset = self._offset, self._offset + len(png)
         return {

@@ -21,6 +21,7 @@ from ecolite_stream.config.strict import (
 )
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.model.preprocess import Preprocessing
+from ecolite_stream.views.follow import SMALLEST
 from trainer.config.published_keys import ARCHITECTURES, own_key, own_values
 
 PRECISIONS = ("float32", "mixed")
@@ -135,6 +136,10 @@ class AugmentationConfig:
         brightness: largest change of brightness, in grey levels.
         contrast: largest relative change of contrast.
         noise: largest standard deviation of the pixel noise, in grey levels.
+        follow_smallest: smallest squares with `framing: follow`, in short sides of the picture;
+            each is a variant of a clip, and the windows of an epoch take them in turn.
+        follow_placed: variants more with `framing: follow`, placed anywhere in a still picture of
+            four times the area, at full and at half size in turn.
     """
 
     window_s: tuple[float, ...] = ()
@@ -147,8 +152,13 @@ class AugmentationConfig:
     brightness: float = 0.0
     contrast: float = 0.0
     noise: float = 0.0
+    follow_smallest: tuple[float, ...] = (SMALLEST,)
+    follow_placed: int = 0
 
     def __post_init__(self) -> None:
+        if not self.follow_smallest or not all(0 < s <= 1 for s in self.follow_smallest):
+            raise ConfigError("follow_smallest must be numbers above 0 and at most 1")
+        check_between("follow_placed", self.follow_placed, 0, 16)
         if self.window_s and not (
             len(self.window_s) == 2 and 0 < self.window_s[0] <= self.window_s[1] < math.inf
         ):

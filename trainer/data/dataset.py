@@ -11,7 +11,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -22,17 +22,19 @@ from ecolite_stream.datasets.labelled_clips import VIDEO_SUFFIXES, ClipFile, fin
 from ecolite_stream.datasets.labels import load_labels
 from ecolite_stream.errors import ConfigError
 from trainer.config.schema import TrainConfig
+from trainer.data.budget import Budget
 from trainer.data.clips import Clip, HeldClip, cut_windows, still_clips
 from trainer.data.folders import DATA_VARIABLE, DEFAULT_DATA, expand_folder
+from trainer.data.following import Following, follow_clips, still_squares
 from trainer.data.lists import Item, frame_files, read_list
 from trainer.data.parallel import in_parallel
 from trainer.data.reading import (
-    Budget,
     FileClip,
     FrameFolderClip,
     Reading,
     read_clip,
     read_clips,
+    reading_side,
     shrink,
 )
 from trainer.data.splits import split_clips
@@ -48,20 +50,27 @@ class Dataset:
     """The clips of a training.
 
     Attributes:
-        filmed: to learn from, one entry a window an epoch.
+        filmed: to learn from, each clip with its variants, as `framing: follow` has them.
+        windows_per_clip: windows of each clip an epoch; they take its variants in turn.
         in_turn: what every epoch shows some of, in turn: (clips, how many an epoch).
         validation: those kept aside.
         labels: of all of them.
     """
 
-    filmed: Sequence[Clip]
+    filmed: Sequence[Sequence[Clip]]
+    windows_per_clip: int
     in_turn: Sequence[tuple[Sequence[Clip], int]]
     validation: Sequence[Clip]
     labels: tuple[str, ...]
 
     def training(self, epoch: int) -> list[Clip]:
         """What 1-based `epoch` shows, one entry a window; always equally many."""
-        shown = list(self.filmed)
+        first = (epoch - 1) * self.windows_per_clip
+        shown = [
+            variants[(first + window) % len(variants)]
+            for window in range(self.windows_per_clip)
+            for variants in self.filmed
+        ]
         for clips, count in self.in_turn:
             first = (epoch - 1) * count
             shown += [clips[(first + i) % len(clips)] for i in range(min(count, len(clips)))]
@@ -78,11 +87,18 @@ def load_dataset(config: TrainConfig) -> Dataset:
     """
     real, validation, labels = read_lists(config) if config.train_list else _read_folders(config)
     _tell_of_files(real + validation, config.data.cache_mb)
+    how = following(config)
+    budget = Budget(config.data.cache_mb)
+    filmed: list[list[Clip]] = [[clip] for clip in real]
+    if how is not None:
+        filmed = follow_clips(real, how, budget, config.data.workers)
+        live = replace(how, smallest=how.smallest[:1], placed=0)
+        shown = follow_clips(validation, live, budget, config.data.workers)
+        validation = [clip for variants in shown for clip in variants]
     if config.augmentation.window_s:  # then it is windows that it has to get right
         validation = [w for clip in validation for w in cut_windows(clip, config.clip_seconds)]
-    in_turn = _shown_in_turn(config, real)
-    filmed = real * config.augmentation.windows_per_clip
-    everything = [*filmed, *validation, *(clip for clips, _ in in_turn for clip in clips)]
+    in_turn = _shown_in_turn(config, real, how, budget)
+    everything = [*real, *validation, *(clip for clips, _ in in_turn for clip in clips)]
     others = sorted({clip.label for clip in everything} - set(labels))
     labels = (*labels, *others)
     if len(labels) < 2:
@@ -90,18 +106,29 @@ def load_dataset(config: TrainConfig) -> Dataset:
             f"all clips are {labels[0]!r}, and from one class nothing can be learned; put clips of "
             "other actions, or of none, into folders of their own beside it"
         )
-    return Dataset(filmed, in_turn, validation, labels)
+    return Dataset(filmed, config.augmentation.windows_per_clip, in_turn, validation, labels)
 
 
-def _shown_in_turn(config: TrainConfig, real: Sequence[Clip]) -> list[tuple[Sequence[Clip], int]]:
+def following(config: TrainConfig) -> Following | None:
+    """How clips are followed; None with another framing."""
+    if config.preprocessing.framing != "follow":
+        return None
+    how = config.augmentation
+    return Following(config.preprocessing.short_side, how.follow_smallest, how.follow_placed)
+
+
+def _shown_in_turn(
+    config: TrainConfig, real: Sequence[Clip], how: Following | None, budget: Budget
+) -> list[tuple[Sequence[Clip], int]]:
     """What is drawn, or made from real clips: see `Dataset.in_turn`."""
     data = config.data
     in_turn: list[tuple[Sequence[Clip], int]] = []
     if data.idle_label:
         stills = still_clips(real, data.idle_label, data.idle_stills)
+        if how is not None:
+            stills = still_squares(stills, how.side)
         in_turn.append((stills, data.idle_per_epoch or len(stills)))
-    short_side = config.preprocessing.short_side
-    draw = partial(draw_clips, short_side=short_side, seed=config.seed, workers=data.workers)
+    draw = partial(_draw, config, how, budget)
     if data.figures_per_class:
         figures = draw(range(data.figures_per_class), ACTIONS)
         per_epoch = data.figures_per_epoch or data.figures_per_class
@@ -113,8 +140,34 @@ def _shown_in_turn(config: TrainConfig, real: Sequence[Clip]) -> list[tuple[Sequ
     return in_turn
 
 
+def _draw(
+    config: TrainConfig,
+    how: Following | None,
+    budget: Budget,
+    numbers: Sequence[int],
+    actions: Sequence[str],
+    restless: bool = False,
+) -> list[Clip]:
+    short_side, workers = reading_side(config.preprocessing), config.data.workers
+    clips = draw_clips(
+        numbers,
+        actions,
+        short_side=short_side,
+        seed=config.seed,
+        workers=workers,
+        restless=restless,
+    )
+    if how is None:
+        return clips
+    # Every second drawn person as a live stream shows them, the others with the next square.
+    alone = [replace(how, smallest=(one,), placed=0) for one in how.smallest]
+    return [
+        alone[number % len(alone)].variants(clip, budget)[0] for number, clip in enumerate(clips)
+    ]
+
+
 def _read_folders(config: TrainConfig) -> tuple[list[Clip], list[Clip], tuple[str, ...]]:
-    data, short_side = config.data, config.preprocessing.short_side
+    data, short_side = config.data, reading_side(config.preprocessing)
     files = labelled_files(data.clips)
     _tell_of_left_out(data.clips, files)
     budget = Budget(data.cache_mb)
@@ -170,7 +223,7 @@ def read_lists(config: TrainConfig) -> tuple[list[Clip], list[Clip], tuple[str, 
     lists = [(path, read_list(path)) for path in (config.train_list, config.val_list) if path]
     labels = _listed_labels(config.labels, lists)
     how = Reading(
-        config.preprocessing.short_side,
+        reading_side(config.preprocessing),
         config.data.workers,
         Budget(config.data.cache_mb),
         config.rgb_prefix,

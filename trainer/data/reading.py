@@ -8,7 +8,6 @@ time it is read.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,35 +17,18 @@ import numpy as np
 
 from ecolite_stream.datasets.labelled_clips import ClipFile
 from ecolite_stream.errors import SourceError
-from ecolite_stream.model.preprocess import resize_short_side
+from ecolite_stream.model.preprocess import Preprocessing, resize_short_side
 from ecolite_stream.sources import open_source
 from ecolite_stream.types import Image
+from trainer.data.budget import Budget
 from trainer.data.clips import Clip, Frames, HeldClip, Indices, check_indices
 from trainer.data.lists import frame_files
 from trainer.data.parallel import in_parallel
 
+CUT_FACTOR = 3
+"""With `framing: follow` clips are read so many times larger than the squares cut out of them."""
 FALLBACK_FPS = 25.0
 """Of a clip of one frame, or whose frames all have one time."""
-
-
-class Budget:
-    """Bytes that may be held, handed out to whoever asks first; for several threads."""
-
-    def __init__(self, megabytes: float) -> None:
-        self._left = megabytes * 1e6
-        self._lock = threading.Lock()
-
-    def reserve(self, num_bytes: int) -> bool:
-        """Whether so many were left; then they are taken."""
-        with self._lock:
-            if num_bytes > self._left:
-                return False
-            self._left -= num_bytes
-            return True
-
-    def give_back(self, num_bytes: int) -> None:
-        with self._lock:
-            self._left += num_bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,6 +151,11 @@ def read_clip(file: ClipFile, short_side: int, budget: Budget) -> Clip:
     if held is None:
         return FileClip(file.name, file.label, file.path, short_side, len(times_s), fps)
     return HeldClip(file.name, file.label, np.stack(held), fps)
+
+
+def reading_side(how: Preprocessing) -> int:
+    """Pixels of the short side of clips that are read: more where squares are cut out of them."""
+    return how.short_side * (CUT_FACTOR if how.framing == "follow" else 1)
 
 
 def shrink(image: Image, short_side: int) -> Image:

@@ -223,7 +223,13 @@ def made_clip(number: int, label: str) -> HeldClip:
 def test_a_seed_gives_the_batches_it_always_gave() -> None:
     """Trainings that are to be repeated hang on it."""
     filmed: list[Clip] = [made_clip(i, "ab"[i % 2]) for i in range(6)]
-    dataset = Dataset(filmed * 3, [(still_clips(filmed, "idle", 4), 2)], [], ("a", "b", "idle"))
+    dataset = Dataset(
+        [[clip] for clip in filmed],
+        3,
+        [(still_clips(filmed, "idle", 4), 2)],
+        [],
+        ("a", "b", "idle"),
+    )
     how = Preprocessing(32, framing="whole", scale=0.0172)
     vary = AugmentationConfig(
         (0.5, 1.5), segment_jitter=0.3, partial_memory=0.1, scales=(1.0, 0.9, 0.8, 0.7)

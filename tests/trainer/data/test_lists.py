@@ -186,7 +186,7 @@ def test_other_pictures_beside_the_frames_are_left_out(videos: Path, tmp_path: P
         val_list=tmp_path / "frames" / "train.txt",
         rgb_prefix="img_",
     )
-    assert sorted(clip.num_frames for clip in load_dataset(listed).filmed) == [5, 9]
+    assert sorted(clip.num_frames for [clip] in load_dataset(listed).filmed) == [5, 9]
     with pytest.raises(ConfigError, match="is listed with 9 frames and has 10"):
         load_dataset(dataclasses.replace(listed, rgb_prefix=""))
     with pytest.raises(SourceError, match="no frame whose name begins with 'rgb_'; see rgb_prefix"):

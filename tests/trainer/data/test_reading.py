@@ -10,8 +10,9 @@ import pytest
 from ecolite_stream.datasets.labelled_clips import ClipFile
 from ecolite_stream.errors import SourceError
 from tests.videos import read_number, write_numbered_video
+from trainer.data.budget import Budget
 from trainer.data.clips import HeldClip, cut_windows
-from trainer.data.reading import Budget, FileClip, read_clip, read_clips
+from trainer.data.reading import FileClip, read_clip, read_clips
 
 
 def both(path: Path, short_side: int) -> tuple[HeldClip, FileClip]:

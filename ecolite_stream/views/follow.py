@@ -1,0 +1,104 @@
+"""One square that follows what moves.
+
+Sideways it follows the newest motion at once. Its height is remembered for longer, since of
+somebody who waves only the arms move. It grows quickly and shrinks slowly. Until something moves,
+and where everything does, it is the middle square.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from ecolite_stream.types import Box
+from ecolite_stream.views.motion import Mask, Motion
+
+MARGIN = 1.35
+"""Side of the square in extents of what moves."""
+SMALLEST = 0.25
+"""Smallest side of the square, in short sides of the picture."""
+QUICK_S, SLOW_S = 0.2, 0.8
+"""Time constants: of place and growth; of shrinking."""
+LEAST_ACTIVE, LEAST_MOVING = 0.0015, 0.001
+"""Shares of the picture that must be active, or move, to be followed."""
+TAILS, NARROW_TAILS = 0.02, 0.1
+"""Shares of motion left outside of an extent at each side."""
+
+
+class Follower:
+    """Follows what moves in one stream, or in one mask of it.
+
+    Args:
+        smallest: smallest side of the square, in short sides of the picture.
+    """
+
+    def __init__(self, smallest: float = SMALLEST) -> None:
+        self._smallest = smallest
+        self._shape = (0, 0)
+
+    def follow(self, motion: Motion) -> Box:
+        """The square at a look, inside the picture; looks come in order."""
+        height, width = motion.active.shape
+        if (height, width) != self._shape:
+            self._begin(height, width, motion.time_s)
+        elif motion.looked:
+            self._update(motion)
+        side = min(self._side, height, width)
+        left = min(max(self._x - side / 2, 0.0), width - side)
+        top = min(max(self._y - side / 2, 0.0), height - side)
+        return Box(left / width, top / height, side / width, side / height)
+
+    def _begin(self, height: int, width: int, time_s: float) -> None:
+        self._shape = height, width
+        self._x, self._y, self._side = width / 2, height / 2, float(min(height, width))
+        self._top: float | None = None
+        self._bottom: float | None = None
+        self._seen = False
+        self._time_s = time_s
+
+    def _update(self, motion: Motion) -> None:
+        height, width = self._shape
+        step_s, self._time_s = motion.time_s - self._time_s, motion.time_s
+        quick, slow = 1 - math.exp(-step_s / QUICK_S), 1 - math.exp(-step_s / SLOW_S)
+        if motion.everywhere:
+            self._move(width / 2, height / 2, float(min(height, width)), quick, slow)
+            return
+        if motion.active.mean() <= LEAST_ACTIVE:
+            return
+        x0, x1, y0, y1 = extent(motion.active, TAILS)
+        self._top = y0 if self._top is None or y0 < self._top else _to(self._top, y0, slow)
+        self._bottom = (
+            y1 if self._bottom is None or y1 > self._bottom else _to(self._bottom, y1, slow)
+        )
+        to_x, to_y = (x0 + x1) / 2, (self._top + self._bottom) / 2
+        if motion.moving.mean() > LEAST_MOVING:
+            left, right, *_ = extent(motion.moving, NARROW_TAILS)
+            to_x = 0.3 * to_x + 0.7 * (left + right) / 2
+        short = min(height, width)
+        wanted = MARGIN * max(x1 - x0, self._bottom - self._top)
+        wanted = min(max(wanted, self._smallest * short), float(short))
+        if not self._seen:
+            self._seen = True
+            self._x, self._y, self._side = to_x, to_y, wanted
+        self._move(to_x, to_y, wanted, quick, slow)
+
+    def _move(self, to_x: float, to_y: float, side: float, quick: float, slow: float) -> None:
+        self._x, self._y = _to(self._x, to_x, quick), _to(self._y, to_y, quick)
+        self._side = _to(self._side, side, quick if side > self._side else slow)
+
+
+def extent(mask: Mask, tail: float) -> tuple[float, float, float, float]:
+    """Edges (x0, x1, y0, y1) between which all but a `tail` of a mask lies, at each side."""
+    return *_edges(mask.sum(0), tail), *_edges(mask.sum(1), tail)
+
+
+def _edges(weights: npt.NDArray[np.uint64], tail: float) -> tuple[float, float]:
+    shares = weights.cumsum() / weights.sum()
+    first, last = np.searchsorted(shares, (tail, 1 - tail))
+    return float(first), float(last + 1)
+
+
+def _to(now: float, target: float, share: float) -> float:
+    return now + share * (target - now)
