@@ -38,7 +38,8 @@ from ecolite_stream.types import FloatArray
 
 LIMIT_S = 30.0
 SEEDS = (("a.mp4", "libx264"), ("b.avi", "mpeg4"), ("c.webm", "libvpx-vp9"), ("d.ts", "libx264"))
-READ, REFUSED = "read", "refused"
+START_S = 300.0
+READY, READ, REFUSED = "ready", "read", "refused"
 SPEC = ModelSpec(
     "eco_lite", 1.0, 4, (1, 1, 1), ("a", "b", "c"), 1.6, Preprocessing(16, framing="whole")
 )
@@ -118,6 +119,7 @@ READERS: dict[str, Callable[[Path], object]] = {
 
 def serve(kind: str, requests: Connection) -> None:
     """Read what the other end names, one after the other."""
+    requests.send(READY)
     while path := requests.recv():
         try:
             READERS[kind](path)
@@ -161,6 +163,9 @@ class Watcher:
         self._process = spawn.Process(target=serve, args=(self.kind, other), daemon=True)
         self._process.start()
         other.close()
+        # Importing everything is no part of a file's time.
+        if not (self._pipe.poll(START_S) and self._pipe.recv() == READY):
+            raise EcoliteError(f"a process that reads files did not start within {START_S:g} s")
 
     def _restart(self) -> None:
         self.close()

@@ -17,21 +17,16 @@ PROTOCOLS = {"both": ("TCP", "UDP"), "tcp": ("TCP",), "udp": ("UDP",)}
 """Names of `GstRtsp.RTSPLowerTrans`."""
 
 
-def bindings() -> Any:
-    """GStreamer's, imported late: the interpreter of the package has none."""
+def main() -> None:
+    options = parsed()
+    # Only the interpreter that runs this file has them, not that of the package.
     import gi
 
     for name in ("Gst", "GstRtsp", "GstRtspServer"):
         gi.require_version(name, "1.0")
-    from gi import repository
+    from gi.repository import GLib, Gst, GstRtsp, GstRtspServer
 
-    repository.Gst.init(None)
-    return repository
-
-
-def main() -> None:
-    options, gst = parsed(), bindings()
-    GstRtspServer, transports = gst.GstRtspServer, gst.GstRtsp.RTSPLowerTrans
+    Gst.init(None)
     server = GstRtspServer.RTSPServer()
     server.set_address("127.0.0.1")
     server.set_service(str(options.port))
@@ -44,14 +39,14 @@ def main() -> None:
         f"threads=1 key-int-max={options.keyframes} ! rtph264pay pt=96 {loss} )"
     )
     factory.set_shared(True)
-    protocols = [getattr(transports, name) for name in PROTOCOLS[options.protocol]]
+    protocols = [getattr(GstRtsp.RTSPLowerTrans, name) for name in PROTOCOLS[options.protocol]]
     factory.set_protocols(functools.reduce(operator.or_, protocols))
     if options.user:
         lock(GstRtspServer, server, factory, options.user, options.password)
     server.get_mount_points().add_factory("/live", factory)
     server.attach(None)
     print("ready", flush=True)
-    gst.GLib.MainLoop().run()
+    GLib.MainLoop().run()
 
 
 def lock(rtsp: Any, server: Any, factory: Any, user: str, password: str) -> None:
