@@ -12,7 +12,7 @@ from ecolite_stream.bench.robustness.browser import Browser as Browser
 from tests.waiting import eventually
 
 
-def wait_for(is_so: Callable[[], Any], timeout_s: float = 20) -> Any:
+def wait_for(is_so: Callable[[], Any], timeout_s: float = 60) -> Any:
     """What it gives, once that is true."""
     return eventually(is_so, timeout_s)
 
