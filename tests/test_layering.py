@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import pkgutil
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -77,6 +78,12 @@ def test_importing_the_configuration_loads_no_engine_and_no_decoder(module: str)
     assert not heavy & set(loaded)
     own = {name for name in loaded if name.startswith("ecolite_stream.")}
     assert {name.split(".")[1] for name in own} <= {"config", "errors", "version", "types"}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "scripts").iterdir()), ids=lambda p: p.name)
+def test_no_script_imports_from_tests(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert not [line for line in text.splitlines() if re.match(r"\s*(from|import) tests\b", line)]
 
 
 @pytest.mark.parametrize("path", sorted(RUNTIME.rglob("*.py")), ids=lambda p: p.stem)

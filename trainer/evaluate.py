@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from ecolite_stream.app.entry import run
+from ecolite_stream.app.extras import command_needs
 from ecolite_stream.config.strict import check_above_zero
 from ecolite_stream.datasets.labelled_clips import ClipFile
 from ecolite_stream.errors import ConfigError
@@ -26,9 +27,11 @@ from trainer.data.lists import read_list
 from trainer.data.loader import test_batches
 from trainer.data.reading import Reading, read_clips, reading_side
 from trainer.data.splits import split_clips
-from trainer.loop.device import use_device
-from trainer.loop.scoring import Scores, evaluate
-from trainer.weights.checkpoint import Checkpoint, load_checkpoint, network_from
+
+with command_needs("mindspore", "train", __name__):
+    from trainer.loop.device import use_device
+    from trainer.loop.scoring import Scores, evaluate
+    from trainer.weights.checkpoint import Checkpoint, load_checkpoint, network_from
 
 
 @click.command()

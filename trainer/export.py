@@ -20,9 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import click
-import mindspore as ms
-import mindspore.nn as nn
 import numpy as np
+
+from ecolite_stream.app.extras import command_needs
+
+with command_needs("mindspore", "train", __name__):
+    import mindspore as ms
+    import mindspore.nn as nn
 
 from ecolite_stream.app.entry import run
 from ecolite_stream.datasets.text_files import printable

@@ -34,7 +34,7 @@ class MindSporeEngine(GraphEngine):
     def _start(self, device: Device) -> None:
         cap_cpu_isa()
         ask_for_short_slices()
-        self._mindspore = import_library("mindspore", "ecolite-stream")
+        self._mindspore = import_library("mindspore", "ecolite-stream[mindspore]")
         use_device(self._mindspore, device)
 
     def _load(self, bundle: Bundle, graph: Graph) -> Run:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import stat
@@ -155,6 +154,10 @@ def _lock(file: FileIO) -> None:
     Raises:
         BlockingIOError: another run has locked it.
     """
+    try:
+        import fcntl
+    except ModuleNotFoundError:  # Windows
+        return
     if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

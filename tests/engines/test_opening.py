@@ -73,7 +73,7 @@ def test_auto_takes_the_first_installed(bundle: Bundle, monkeypatch: pytest.Monk
     [
         ("openvino", "ecolite-stream[openvino]"),
         ("onnxruntime", "ecolite-stream[onnxruntime]"),
-        ("mindspore", "ecolite-stream"),
+        ("mindspore", "ecolite-stream[mindspore]"),
     ],
 )
 def test_a_library_that_is_not_installed(

@@ -10,8 +10,7 @@ import signal
 import socket
 import subprocess
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.sinks.mqtt import MqttConfig, MqttSink
 from ecolite_stream.types import Event, Prediction
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -39,12 +39,6 @@ END = dataclasses.replace(
 )
 SEEN = Prediction("door/1", 325, 13.0, "wave2", 0.9, (("wave2", 0.9),), 1.0, latency_ms=250.0)
 ACTION, PREDICTION = "ecolite/door%2F1/action", "ecolite/door%2F1/prediction"
-
-
-def eventually(check: Callable[[], object]) -> None:
-    """Wait until something is so; the test's own limit is the limit."""
-    while not check():
-        time.sleep(0.02)
 
 
 class Broker:

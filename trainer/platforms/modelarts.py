@@ -7,7 +7,6 @@ they are folders, and everything else is the same.
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,6 +64,8 @@ def copy_out(config: TrainConfig) -> None:
 @contextmanager
 def _once(folder: Path, url: str) -> Iterator[bool]:
     """Whether `folder` has yet to be filled from `url`; other processes of this host wait."""
+    import fcntl  # Unix alone has it, as ModelArts does
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / LOCK).open("w") as lock:

@@ -16,9 +16,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
-import mindspore as ms
-import mindspore.nn as nn
 import numpy as np
+
+from ecolite_stream.app.extras import command_needs
+
+with command_needs("mindspore", "train", __name__):
+    import mindspore as ms
+    import mindspore.nn as nn
 
 from ecolite_stream.app.entry import run
 from ecolite_stream.bench.measuring.machine import machine_facts, versions

@@ -14,7 +14,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from ecolite_stream.bench.measuring.peak import peak_mb
+from ecolite_stream.bench.measuring.process_tree import peak_mb
 from ecolite_stream.datasets.frame_folders import frame_files, read_picture
 from ecolite_stream.datasets.labelled_clips import ClipFile
 from ecolite_stream.engines import Engine

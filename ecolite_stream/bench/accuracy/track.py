@@ -21,14 +21,14 @@ from ecolite_stream.bench.accuracy.online import (
 from ecolite_stream.bench.accuracy.online_tables import moment_json
 from ecolite_stream.bench.accuracy.same import Agreed, Recorder, agree_offline
 from ecolite_stream.bench.accuracy.track_events import EventMatch, match_events
-from ecolite_stream.bench.report.drawing.plots import Bar, bar_figure
+from ecolite_stream.bench.report.charts import Bar, BarChart, Chart
 from ecolite_stream.bench.report.report import Table
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.datasets.text_files import Row, read_table, wrong_line
 from ecolite_stream.engines import Engine
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.model.bundle import ModelSpec
-from ecolite_stream.types import Event, Image
+from ecolite_stream.types import Event
 
 COLUMNS = ("start_s", "end_s", "label")
 
@@ -266,7 +266,7 @@ def track_table(agreements: Sequence[Agreement], span_s: float) -> Table:
     )
 
 
-def track_figures(agreements: Sequence[Agreement]) -> dict[str, Image]:
+def track_figures(agreements: Sequence[Agreement]) -> dict[str, Chart]:
     """How many predictions are right, of each recording and policy."""
     bars = [
         Bar(f"{a.video}, {a.policy}, {what}", share.share, str(share), kind)
@@ -274,7 +274,7 @@ def track_figures(agreements: Sequence[Agreement]) -> dict[str, Image]:
         for kind, (what, share) in enumerate({"settled": a.settled, "all": a.all}.items())
     ]
     title = "Recordings with a label track: predictions that are right"
-    return {"tracks.png": bar_figure(title, bars, full=1)} if bars else {}
+    return {"tracks.png": BarChart(title, bars, full=1)} if bars else {}
 
 
 def track_json(agreement: Agreement) -> dict[str, Any]:

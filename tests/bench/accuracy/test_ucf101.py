@@ -37,7 +37,7 @@ from ecolite_stream.bench.accuracy.ucf101 import (
     run_evaluation,
     select,
 )
-from ecolite_stream.bench.measuring.peak import peak_mb
+from ecolite_stream.bench.measuring.process_tree import peak_mb
 from ecolite_stream.datasets.labelled_clips import ClipFile
 from ecolite_stream.errors import ConfigError, SourceError
 from ecolite_stream.model.bundle import Bundle, ModelSpec, hash_file
