@@ -16,7 +16,6 @@ from av.codec.context import Flags
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
-from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from ecolite_stream.errors import SourceError
@@ -26,6 +25,7 @@ from ecolite_stream.sources.failures import NO_SUCH_FORMAT, Problems, source_err
 from ecolite_stream.sources.grey_levels import GreyLevels
 from ecolite_stream.sources.picture import MOST_PIXELS, SQUARE, LazyImage
 from ecolite_stream.sources.timing import Ascending, LiveTimes, RecordedTimes, StreamTimes
+from ecolite_stream.sources.video_stream import pick_video_stream
 from ecolite_stream.types import Frame
 
 _log = logging.getLogger(__name__)
@@ -37,8 +37,6 @@ _MAX_THREADS = 4
 _POLL_S = 0.005
 _NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS
 _TRANSPORT_STREAMS = frozenset({"mpegts", "hls"})
-_STILLS = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
-_TEXT_CODECS = frozenset({"ansi", "bintext", "idf", "xbin"})
 
 
 @dataclass(frozen=True)
@@ -297,27 +295,6 @@ class ContainerSource(Source):
 
     def _explained(self, error: Exception) -> SourceError:
         return source_error(self.name, error, self._what.problems)
-
-
-def pick_video_stream(container: InputContainer) -> VideoStream | None:
-    """The stream of a container to show; None where it has no video.
-
-    Covers, thumbnails and text that FFmpeg would draw are none. Of the others those that can be
-    decoded go first, of these the default one, of these the largest picture, of these the first.
-    """
-
-    def rank(stream: VideoStream) -> tuple[bool, bool, int]:
-        decodable = stream.codec_context is not None
-        area = stream.width * stream.height if decodable else 0
-        return decodable, bool(stream.disposition & Disposition.default), area
-
-    videos = [
-        stream
-        for stream in container.streams.video
-        if not stream.disposition & _STILLS
-        and not (stream.codec_context and stream.codec_context.name in _TEXT_CODECS)
-    ]
-    return max(videos, key=rank, default=None)
 
 
 def _video_stream(container: InputContainer, name: str) -> VideoStream:
