@@ -19,6 +19,7 @@ from ecolite_stream.media.h264 import PIECES, Mp4Writer, check_encoder
 from ecolite_stream.media.new_files import create, create_numbered
 from ecolite_stream.media.overlay import draw
 from ecolite_stream.sinks.base import FrameSink, Sink
+from ecolite_stream.sinks.kind import Run, SinkKind, check_writable
 from ecolite_stream.types import Event, Frame, Output, Prediction
 
 _log = logging.getLogger(__name__)
@@ -32,6 +33,17 @@ MAX_BYTES = 256_000_000
 _WAIT_S = 1.0
 _HURRY_S = 0.7
 _STEP_S = 0.04
+
+
+@dataclass(frozen=True)
+class VideoConfig:
+    """The streams as videos with label, score and event drawn in (docs/events.md).
+
+    Attributes:
+        path: FILE.mp4 for one stream, or a folder; None writes none.
+    """
+
+    path: Path | None = None
 
 
 class VideoSink(FrameSink):
@@ -266,3 +278,25 @@ def _files(path: Path, streams: Sequence[str]) -> Iterator[tuple[str, Path, Call
         else:
             place = folder / f"{stem}{SUFFIX}"
             yield name, place, partial(create_numbered, folder, stem, SUFFIX)
+
+
+def _check(config: VideoConfig, run: Run) -> str:
+    assert config.path is not None
+    check_video_path(config.path, run.streams)
+    return f"videos to {check_writable(config.path)}"
+
+
+def _build(config: VideoConfig, run: Run) -> Sink:
+    assert config.path is not None
+    return VideoSink(config.path, run.streams)
+
+
+SINK = SinkKind(
+    "video",
+    VideoConfig,
+    key="path",
+    metavar="PATH",
+    help="Write the stream with its labels drawn in to FILE.mp4, or each stream to a folder.",
+    check=_check,
+    build=_build,
+)
