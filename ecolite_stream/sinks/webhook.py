@@ -155,6 +155,7 @@ class _Deadline:
 
     def __exit__(self, *_: object) -> None:
         self._timer.cancel()
+        self._timer.join()
         with self._lock:
             for connection in self._connections:
                 connection.close()

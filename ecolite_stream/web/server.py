@@ -96,7 +96,12 @@ def serve_page(
 @contextlib.contextmanager
 def _served(site: Site, listening: socket.socket) -> Iterator[None]:
     runner = web.AppRunner(
-        site.app(), access_log=None, logger=_log, shutdown_timeout=_END_S / 5, keepalive_timeout=15
+        site.app(),
+        access_log=None,
+        logger=_log,
+        shutdown_timeout=_END_S / 5,
+        keepalive_timeout=15,
+        lingering_time=1.0,  # for a body that nobody reads
     )
     with event_loop("page") as run:
         server = run(_start(runner, site, listening), _START_S)

@@ -124,7 +124,7 @@ def is_open(connection: socket.socket) -> bool:
 
 
 def is_aborted(connection: socket.socket) -> bool:
-    connection.settimeout(0.2)
+    connection.settimeout(0.05)
     try:
         while connection.recv(1 << 20):
             pass
