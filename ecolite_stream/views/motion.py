@@ -42,7 +42,9 @@ SUDDEN, SUDDEN_LEVELS = 0.1, 3
 """Share of pixels that differ, and levels of their median, that light or the camera may explain."""
 AROUND = 15
 """Pixels of the side of the surroundings whose brightness tells light from motion."""
-TURNED_CELLS, TURNED_LEFT = 0.5, 0.5
+SPREAD = 0.02
+"""Share of pixels that differ from which on the camera may have turned."""
+TURNED_CELLS, TURNED_LEFT = 0.3, 0.5
 """A turn moves pixels in this share of cells, and leaves at most this share of their number."""
 ACTIVE = 0.37
 """Recent motion above which a pixel is active: it moved less than `RECENT_S` ago."""
@@ -50,7 +52,7 @@ ACTIVE = 0.37
 Mask = npt.NDArray[np.uint8]
 """(h, w) uint8, 0 or 1."""
 
-_TWO_BY_TWO = np.ones((2, 2), np.uint8)
+_BLOCKS = {side: np.ones((side, side), np.uint8) for side in (2, 3)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,23 +146,25 @@ class MotionDetector:
         if before is None:
             return nothing, False
         shift, size = _difference(grey, before)
-        moving = self._threshold(size, _noise(size))
-        share = _share(moving)
-        if share > SUDDEN or abs(shift) >= SUDDEN_LEVELS:
-            if _turned(grey, before, moving):
-                return nothing, True
+        differs = self._above(size, LEAST_DIFFERENCE)
+        share = _share(differs)
+        if share > SPREAD and _turned(grey, before, differs):
+            return nothing, True
+        sudden = share > SUDDEN or abs(shift) >= SUDDEN_LEVELS
+        if sudden:
             size = _relit_difference(grey, before)
-            moving = self._threshold(size, _noise(size))
-            if _share(moving) > EVERYWHERE or (share > EVERYWHERE and _share(moving) > SUDDEN):
-                return nothing, True
-        opened = cv2.morphologyEx(moving, cv2.MORPH_OPEN, _TWO_BY_TWO)
-        return np.asarray(opened, np.uint8), False
-
-    def _threshold(self, size: Luma, noise: float) -> Mask:
-        """Pixels whose difference is more than noise, but for those that are ignored."""
+        noise = _noise(size)
         # A picture of noise is noisy for long, one that moves only for a while.
         self._noise = noise if noise < self._noise else self._noise + 0.1 * (noise - self._noise)
-        least = max(LEAST_DIFFERENCE, NOISE_FACTOR * self._noise)
+        moving = self._above(size, max(LEAST_DIFFERENCE, NOISE_FACTOR * self._noise))
+        if _share(moving) > EVERYWHERE:
+            return nothing, True
+        # Light leaves thin lines along edges, where it is not the same on both sides.
+        opened = cv2.morphologyEx(moving, cv2.MORPH_OPEN, _BLOCKS[3 if sudden else 2])
+        return np.asarray(opened, np.uint8), False
+
+    def _above(self, size: Luma, least: float) -> Mask:
+        """Pixels whose difference is above `least` levels, but for those that are ignored."""
         _, above = cv2.threshold(size, min(math.floor(least), 255), 1, cv2.THRESH_BINARY)
         moving = np.asarray(above, np.uint8)
         for box in self._ignore:
@@ -214,7 +218,7 @@ def _turned(grey: Luma, before: Luma, moving: Mask) -> bool:
     height, width = grey.shape
     window = cv2.createHanningWindow((width, height), cv2.CV_32F)
     (x, y), _ = cv2.phaseCorrelate(np.float32(before), np.float32(grey), window)
-    if math.hypot(x, y) < 1:
+    if math.hypot(x, y) < 0.5:
         return False
     shifted = cv2.warpAffine(before, np.float32([[1, 0, x], [0, 1, y]]), (width, height))
     rows = slice(math.ceil(max(y, 0)), height + math.floor(min(y, 0)))
