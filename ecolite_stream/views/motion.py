@@ -45,7 +45,7 @@ AROUND = 15
 SPREAD = 0.02
 """Share of pixels that differ from which on the camera may have turned."""
 TURNED_CELLS, TURNED_LEFT = 0.3, 0.5
-"""A turn moves pixels in this share of cells, and leaves at most this share of their number."""
+"""A turn moves pixels in this share of cells; undone it leaves at most this share of differences."""
 ACTIVE = 0.37
 """Recent motion above which a pixel is active: it moved less than `RECENT_S` ago."""
 
@@ -223,8 +223,12 @@ def _turned(grey: Luma, before: Luma, moving: Mask) -> bool:
     shifted = cv2.warpAffine(before, np.float32([[1, 0, x], [0, 1, y]]), (width, height))
     rows = slice(math.ceil(max(y, 0)), height + math.floor(min(y, 0)))
     columns = slice(math.ceil(max(x, 0)), width + math.floor(min(x, 0)))
-    left = cv2.absdiff(grey, np.asarray(shifted))[rows, columns] > LEAST_DIFFERENCE
-    return bool(left.mean() < TURNED_LEFT * _share(moving))
+    # Small differences count too: where people move, a shift displaces the faint texture of walls.
+    left, was = (
+        np.minimum(cv2.absdiff(grey, np.asarray(other, np.uint8)), LEAST_DIFFERENCE)
+        for other in (shifted, before)
+    )
+    return bool(left[rows, columns].mean() < TURNED_LEFT * was[rows, columns].mean())
 
 
 def small_luma(frame: Frame) -> Luma:

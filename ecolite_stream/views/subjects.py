@@ -1,0 +1,343 @@
+"""One square for each of several subjects that move, each with an identity.
+
+What is active is grouped into parts; parts go to the subject whose body they lie at or near; what is
+left begins a new one. A subject keeps its identity while it stands still or is hidden, for `GONE_S`,
+and is looked for between where it was and where its speed would have taken it. Two who meet share a
+part, keep their speeds, and go on as they came: who turns back while they touch is taken for the
+other. Two who share a part for longer than `TOGETHER_S` become one.
+
+The square of a subject moves as the one of `follow` does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from ecolite_stream.types import Box
+from ecolite_stream.views.follow import (
+    LEAST_ACTIVE,
+    NARROW_TAILS,
+    SMALLEST,
+    TAILS,
+    FollowingSquare,
+    extent,
+)
+from ecolite_stream.views.motion import Mask, Motion
+
+MOST = 16
+"""Subjects of one stream, at most."""
+GONE_S = 1.5
+"""Seconds without motion after which a subject has ended."""
+CONFIRM_LOOKS, DOUBT_S = 3, 0.3
+"""Looks with motion that make a subject; seconds without that end what is not yet one."""
+TOGETHER_S = 2.0
+"""Seconds that two may share a part before they are one."""
+JOIN_WIDE, JOIN_TALL = 0.05, 0.14
+"""Gaps that one subject's motion may have, in long sides of the picture: people are upright."""
+LIMB_GAP = 0.25
+"""Gap between the parts of one subject, in heights of its body."""
+REACH = 0.3
+"""How far beside its body a subject is looked for, in heights of it."""
+SPEED_S, SHRINK_S = 0.4, 0.8
+"""Time constants of the speed, and of the size where it shrinks."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Somebody, or something, that moves.
+
+    Attributes:
+        id: 1, 2, 3, ... in the order they came; never used again in the stream.
+        box: the square that follows it.
+        age_s: seconds since it was first seen.
+    """
+
+    id: int
+    box: Box
+    age_s: float
+
+
+@dataclass(frozen=True)
+class _Bounds:
+    """A rectangle in pixels of the masks."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+    @property
+    def height(self) -> float:
+        return self.y1 - self.y0
+
+    def moved(self, x: float) -> _Bounds:
+        return _Bounds(self.x0 + x, self.y0, self.x1 + x, self.y1)
+
+    def with_(self, other: _Bounds) -> _Bounds:
+        return _Bounds(
+            min(self.x0, other.x0),
+            min(self.y0, other.y0),
+            max(self.x1, other.x1),
+            max(self.y1, other.y1),
+        )
+
+    def gap(self, other: _Bounds) -> float:
+        """Pixels between two rectangles, 0 where they overlap."""
+        x = max(self.x0 - other.x1, other.x0 - self.x1, 0.0)
+        y = max(self.y0 - other.y1, other.y0 - self.y1, 0.0)
+        return math.hypot(x, y)
+
+    def apart(self, other: _Bounds) -> float:
+        """Pixels between two centres."""
+        x, y = self.x0 + self.x1 - other.x0 - other.x1, self.y0 + self.y1 - other.y0 - other.y1
+        return math.hypot(x, y) / 2
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Connected motion."""
+
+    mask: Mask = field(repr=False)
+    bounds: _Bounds
+    pixels: int
+
+
+class _Track:
+    """What is known of one subject, or of motion that may become one."""
+
+    def __init__(self, shape: tuple[int, ...], time_s: float, smallest: float) -> None:
+        self.square = FollowingSquare(shape, time_s, smallest)
+        self.id = 0
+        self.looks = 0
+        self.began_s = self.seen_s = time_s
+        self.alone_s = time_s
+        self.speed = 0.0
+        self.body = _Bounds(0, 0, 0, 0)
+
+    def expected(self, time_s: float) -> _Bounds:
+        """Its body, had it kept its speed since it was seen."""
+        return self.body.moved(self.speed * (time_s - self.seen_s))
+
+    def see(self, motion: Motion, mask: Mask, alone: bool) -> None:
+        """Note its own pixels at a look; `alone` where they are nobody else's."""
+        own = Motion(motion.time_s, motion.moving * mask, motion.active * mask)
+        self.square.update(own)
+        time_s, step_s = motion.time_s, motion.time_s - self.seen_s
+        expected = self.expected(time_s)
+        self.seen_s = time_s
+        self.looks += 1
+        if not alone:
+            self.body = expected
+            return
+        self.alone_s = time_s
+        if not own.active.any():
+            return
+        x0, x1, y0, y1 = extent(own.active, TAILS)
+        if own.moving.any():
+            x0, x1, *_ = extent(own.moving, NARROW_TAILS / 2)
+        if self.looks == 1:
+            self.body = _Bounds(x0, y0, x1, y1)
+            return
+        self._measured(_Bounds(x0, y0, x1, y1), step_s)
+
+    def _measured(self, seen: _Bounds, step_s: float) -> None:
+        """Follow the place at once, the speed smoothed, and shrink slowly."""
+        old = self.body
+        speed = (seen.x0 + seen.x1 - old.x0 - old.x1) / 2 / max(step_s, 1e-3)
+        self.speed += (1 - math.exp(-step_s / SPEED_S)) * (speed - self.speed)
+        slow = 1 - math.exp(-step_s / SHRINK_S)
+        wide = seen.x1 - seen.x0, old.x1 - old.x0
+        width = wide[0] if wide[0] > wide[1] else wide[1] + slow * (wide[0] - wide[1])
+        y0 = min(seen.y0, old.y0 + slow * (seen.y0 - old.y0))
+        y1 = max(seen.y1, old.y1 + slow * (seen.y1 - old.y1))
+        x = (seen.x0 + seen.x1) / 2
+        self.body = _Bounds(x - width / 2, y0, x + width / 2, y1)
+
+
+class SubjectTracker:
+    """Follows the subjects of one stream.
+
+    Memory is bounded: by `most` subjects, and as many that are not confirmed yet.
+
+    Args:
+        most: subjects at a time, 1 to `MOST`; those who are there stay, larger ones come first.
+        smallest: smallest side of a square, in short sides of the picture.
+
+    Raises:
+        ValueError: `most` is out of range.
+    """
+
+    def __init__(self, most: int, smallest: float = SMALLEST) -> None:
+        if not 1 <= most <= MOST:
+            raise ValueError(f"subjects: expected 1 to {MOST}, got {most}")
+        self._most, self._smallest = most, smallest
+        self._tracks: list[_Track] = []
+        self._last_id = 0
+        self._shape: tuple[int, ...] = ()
+        self._time_s = -math.inf
+        self.ended: tuple[int, ...] = ()
+        """Ids of the subjects that ended at the last look."""
+
+    def track(self, motion: Motion) -> list[Subject]:
+        """The subjects at a look, oldest first; looks come in order.
+
+        While the camera turns nobody new is found, and squares stay where they are.
+        """
+        if not motion.looked:
+            self.ended = ()
+            return self._present()
+        before = {track.id for track in self._tracks if track.id}
+        if motion.active.shape != self._shape or motion.time_s < self._time_s:
+            self._tracks = []
+        self._shape, self._time_s = motion.active.shape, motion.time_s
+        if not motion.everywhere:
+            self._update(motion)
+        self._end(motion.time_s)
+        self._confirm()
+        self.ended = tuple(sorted(before - {track.id for track in self._tracks}))
+        return self._present()
+
+    def _present(self) -> list[Subject]:
+        return [
+            Subject(track.id, track.square.box(), self._time_s - track.began_s)
+            for track in sorted(self._tracks, key=lambda track: track.id)
+            if track.id
+        ]
+
+    def _update(self, motion: Motion) -> None:
+        parts = _parts(motion.active)
+        owners = self._assign(parts, motion.time_s)
+        for track in list(self._tracks):
+            mine = [part for part, its in zip(parts, owners, strict=True) if its == [track]]
+            shared = [
+                part
+                for part, its in zip(parts, owners, strict=True)
+                if track in its and len(its) > 1
+            ]
+            if shared:
+                box = _box_mask(self._shape, track.expected(motion.time_s))
+                track.see(motion, _union(mine + shared) * box, alone=False)
+            elif mine:
+                track.see(motion, _union(mine), alone=True)
+        self._begin(motion, [p for p, its in zip(parts, owners, strict=True) if not its])
+
+    def _assign(self, parts: Sequence[_Part], time_s: float) -> list[list[_Track]]:
+        """The tracks to which each part belongs: of best pairs first, then limbs, then who met."""
+        owners: list[list[_Track]] = [[] for _ in parts]
+        pairs = []
+        for track in self._tracks:
+            expected = track.expected(time_s)
+            between = track.body.with_(expected)
+            for number, part in enumerate(parts):
+                if between.gap(part.bounds) <= REACH * track.body.height:
+                    apart = min(expected.apart(part.bounds), track.body.apart(part.bounds))
+                    # Those who are confirmed choose first.
+                    pairs.append((not track.id, apart, track.began_s, number, track))
+        chosen: set[int] = set()
+        for *_, number, track in sorted(pairs, key=lambda pair: pair[:4]):
+            if not owners[number] and id(track) not in chosen:
+                owners[number].append(track)
+                chosen.add(id(track))
+        for number, part in enumerate(parts):
+            if not owners[number]:
+                owners[number] += _nearest(self._tracks, part, time_s)
+        for track in self._tracks:
+            if track.id and id(track) not in chosen:
+                for number, part in enumerate(parts):
+                    if owners[number] and part.bounds.gap(_middle(track.expected(time_s))) == 0:
+                        owners[number].append(track)
+        return owners
+
+    def _begin(self, motion: Motion, parts: list[_Part]) -> None:
+        """New tracks, of the largest parts that are nobody's and the limbs beside them."""
+        doubtful = sum(not track.id for track in self._tracks)
+        least = LEAST_ACTIVE * motion.active.size
+        parts = sorted(parts, key=lambda part: -part.pixels)
+        while parts and parts[0].pixels > least and doubtful < self._most:
+            own = [parts.pop(0)]
+            bounds = own[0].bounds
+            for part in list(parts):
+                if bounds.gap(part.bounds) <= LIMB_GAP * max(bounds.height, part.bounds.height):
+                    own.append(part)
+                    parts.remove(part)
+                    bounds = bounds.with_(part.bounds)
+            track = _Track(self._shape, motion.time_s, self._smallest)
+            track.see(motion, _union(own), alone=True)
+            self._tracks.append(track)
+            doubtful += 1
+
+    def _end(self, time_s: float) -> None:
+        def stays(track: _Track) -> bool:
+            if time_s - track.seen_s > (GONE_S if track.id else DOUBT_S):
+                return False
+            return time_s - track.alone_s <= TOGETHER_S or self._oldest_here(track)
+
+        self._tracks = [track for track in self._tracks if stays(track)]
+
+    def _oldest_here(self, track: _Track) -> bool:
+        """Whether nobody older is where a track is: of those who become one the oldest stays."""
+        return not any(
+            other.id and other.id < track.id and other.body.gap(track.body) == 0
+            for other in self._tracks
+        )
+
+    def _confirm(self) -> None:
+        present = sum(bool(track.id) for track in self._tracks)
+        for track in self._tracks:
+            if not track.id and track.looks >= CONFIRM_LOOKS and present < self._most:
+                self._last_id += 1
+                track.id = self._last_id
+                present += 1
+
+
+def _parts(active: Mask) -> list[_Part]:
+    """Groups of active pixels, over the gaps that one subject may have."""
+    if not cv2.countNonZero(active):
+        return []
+    long = max(active.shape)
+    size = 2 * round(JOIN_WIDE * long / 2) + 1, 2 * round(JOIN_TALL * long / 2) + 1
+    count, labels = cv2.connectedComponents(cv2.dilate(active, np.ones(size[::-1], np.uint8)))
+    parts = []
+    for label in range(1, count):
+        mask = (labels == label).astype(np.uint8)
+        own = mask * active
+        x, y, width, height = cv2.boundingRect(own)
+        bounds = _Bounds(x, y, x + width, y + height)
+        parts.append(_Part(mask, bounds, cv2.countNonZero(own)))
+    return parts
+
+
+def _union(parts: Sequence[_Part]) -> Mask:
+    mask = parts[0].mask
+    for part in parts[1:]:
+        mask = mask | part.mask
+    return mask
+
+
+def _nearest(tracks: Sequence[_Track], part: _Part, time_s: float) -> list[_Track]:
+    """The track of which a part may be a limb."""
+    near = [
+        (track.expected(time_s).gap(part.bounds), track.began_s, number)
+        for number, track in enumerate(tracks)
+        if track.expected(time_s).gap(part.bounds) <= LIMB_GAP * track.body.height
+    ]
+    return [tracks[min(near)[2]]] if near else []
+
+
+def _middle(bounds: _Bounds) -> _Bounds:
+    x, y = (bounds.x0 + bounds.x1) / 2, (bounds.y0 + bounds.y1) / 2
+    return _Bounds(x, y, x, y)
+
+
+def _box_mask(shape: tuple[int, ...], bounds: _Bounds) -> Mask:
+    mask = np.zeros(shape, np.uint8)
+    mask[
+        max(0, math.floor(bounds.y0)) : max(0, math.ceil(bounds.y1)),
+        max(0, math.floor(bounds.x0)) : max(0, math.ceil(bounds.x1)),
+    ] = 1
+    return mask
