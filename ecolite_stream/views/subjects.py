@@ -1,7 +1,7 @@
 """One square for each of several subjects that move, each with an identity.
 
 What is active is grouped into parts; parts go to the subject whose body they lie at or near; what is
-left begins a new one. A subject keeps its identity while it stands still or is hidden, for `GONE_S`,
+left begins a new one, at once or, close beside another, once it has not been a limb for `APART_S`. A subject keeps its identity while it stands still or is hidden, for `GONE_S`,
 and is looked for between where it was and where its speed would have taken it. Two who meet share a
 part, keep their speeds, and go on as they came: who turns back while they touch is taken for the
 other. Two who share a part for longer than `TOGETHER_S` become one.
@@ -33,14 +33,16 @@ MOST = 16
 """Subjects of one stream, at most."""
 GONE_S = 1.5
 """Seconds without motion after which a subject has ended."""
-CONFIRM_LOOKS, DOUBT_S = 3, 0.3
+CONFIRM_LOOKS, DOUBT_S = 5, 0.3
 """Looks with motion that make a subject; seconds without that end what is not yet one."""
+APART_S = 1.0
+"""Seconds after which motion beside a subject is another one, and not a limb."""
 TOGETHER_S = 2.0
-"""Seconds that two may share a part before they are one."""
+"""Seconds that two may share a part before they are one; at most as long as they were apart."""
 JOIN_WIDE, JOIN_TALL = 0.05, 0.14
 """Gaps that one subject's motion may have, in long sides of the picture: people are upright."""
-LIMB_GAP = 0.25
-"""Gap between the parts of one subject, in heights of its body."""
+LIMB_GAP = 0.7
+"""Gap between the parts of one subject, in heights of its body: two arms, and a trunk at rest."""
 REACH = 0.3
 """How far beside its body a subject is looked for, in heights of it."""
 SPEED_S, SHRINK_S = 0.4, 0.8
@@ -116,12 +118,18 @@ class _Track:
         self.looks = 0
         self.began_s = self.seen_s = time_s
         self.alone_s = time_s
+        self.parent: _Track | None = None
+        """Whose limb it may be."""
         self.speed = 0.0
         self.body = _Bounds(0, 0, 0, 0)
 
     def expected(self, time_s: float) -> _Bounds:
         """Its body, had it kept its speed since it was seen."""
         return self.body.moved(self.speed * (time_s - self.seen_s))
+
+    def is_near(self, other: _Bounds) -> bool:
+        """Whether motion may be a limb of its."""
+        return self.body.gap(other) <= LIMB_GAP * max(self.body.height, other.height)
 
     def see(self, motion: Motion, mask: Mask, alone: bool) -> None:
         """Note its own pixels at a look; `alone` where they are nobody else's."""
@@ -212,22 +220,28 @@ class SubjectTracker:
     def _update(self, motion: Motion) -> None:
         parts = _parts(motion.active)
         owners = self._assign(parts, motion.time_s)
-        for track in list(self._tracks):
-            mine = [part for part, its in zip(parts, owners, strict=True) if its == [track]]
-            shared = [
-                part
-                for part, its in zip(parts, owners, strict=True)
-                if track in its and len(its) > 1
-            ]
+        for track in self._tracks:
+            own = [part for part, its in zip(parts, owners, strict=True) if track in its]
+            if not own:
+                continue
+            shared = any(track in its and len(its) > 1 for its in owners)
             if shared:
-                box = _box_mask(self._shape, track.expected(motion.time_s))
-                track.see(motion, _union(mine + shared) * box, alone=False)
-            elif mine:
-                track.see(motion, _union(mine), alone=True)
+                body = _box_mask(self._shape, track.expected(motion.time_s))
+                track.see(motion, _union(own) * body, alone=False)
+            else:
+                limbs = [
+                    part
+                    for part, its in zip(parts, owners, strict=True)
+                    if any(other.parent is track for other in its)
+                ]
+                track.see(motion, _union(own + limbs), alone=True)
         self._begin(motion, [p for p, its in zip(parts, owners, strict=True) if not its])
+        for track in self._tracks:
+            if track.parent and not track.parent.is_near(track.body):
+                track.parent = None
 
     def _assign(self, parts: Sequence[_Part], time_s: float) -> list[list[_Track]]:
-        """The tracks to which each part belongs: of best pairs first, then limbs, then who met."""
+        """The tracks to which each part belongs: of best pairs first, then to those who met."""
         owners: list[list[_Track]] = [[] for _ in parts]
         pairs = []
         for track in self._tracks:
@@ -243,31 +257,25 @@ class SubjectTracker:
             if not owners[number] and id(track) not in chosen:
                 owners[number].append(track)
                 chosen.add(id(track))
-        for number, part in enumerate(parts):
-            if not owners[number]:
-                owners[number] += _nearest(self._tracks, part, time_s)
         for track in self._tracks:
             if track.id and id(track) not in chosen:
+                middle = _middle(track.expected(time_s))
                 for number, part in enumerate(parts):
-                    if owners[number] and part.bounds.gap(_middle(track.expected(time_s))) == 0:
+                    if owners[number] and part.bounds.gap(middle) == 0:
                         owners[number].append(track)
         return owners
 
     def _begin(self, motion: Motion, parts: list[_Part]) -> None:
-        """New tracks, of the largest parts that are nobody's and the limbs beside them."""
+        """New tracks, of the largest parts that are nobody's."""
         doubtful = sum(not track.id for track in self._tracks)
         least = LEAST_ACTIVE * motion.active.size
-        parts = sorted(parts, key=lambda part: -part.pixels)
-        while parts and parts[0].pixels > least and doubtful < self._most:
-            own = [parts.pop(0)]
-            bounds = own[0].bounds
-            for part in list(parts):
-                if bounds.gap(part.bounds) <= LIMB_GAP * max(bounds.height, part.bounds.height):
-                    own.append(part)
-                    parts.remove(part)
-                    bounds = bounds.with_(part.bounds)
+        for part in sorted(parts, key=lambda part: -part.pixels):
+            if part.pixels <= least or doubtful == self._most:
+                return
             track = _Track(self._shape, motion.time_s, self._smallest)
-            track.see(motion, _union(own), alone=True)
+            track.see(motion, part.mask, alone=True)
+            near = [other for other in self._tracks if other.is_near(part.bounds)]
+            track.parent = min(near, key=lambda other: other.body.gap(part.bounds), default=None)
             self._tracks.append(track)
             doubtful += 1
 
@@ -275,9 +283,14 @@ class SubjectTracker:
         def stays(track: _Track) -> bool:
             if time_s - track.seen_s > (GONE_S if track.id else DOUBT_S):
                 return False
-            return time_s - track.alone_s <= TOGETHER_S or self._oldest_here(track)
+            together_s = time_s - track.alone_s
+            limit_s = min(TOGETHER_S, track.alone_s - track.began_s)
+            return together_s <= limit_s or self._oldest_here(track)
 
         self._tracks = [track for track in self._tracks if stays(track)]
+        for track in self._tracks:
+            if track.parent not in self._tracks:
+                track.parent = None
 
     def _oldest_here(self, track: _Track) -> bool:
         """Whether nobody older is where a track is: of those who become one the oldest stays."""
@@ -289,10 +302,12 @@ class SubjectTracker:
     def _confirm(self) -> None:
         present = sum(bool(track.id) for track in self._tracks)
         for track in self._tracks:
-            if not track.id and track.looks >= CONFIRM_LOOKS and present < self._most:
-                self._last_id += 1
-                track.id = self._last_id
-                present += 1
+            apart = not track.parent or self._time_s - track.began_s >= APART_S
+            if track.id or not apart or track.looks < CONFIRM_LOOKS or present == self._most:
+                continue
+            self._last_id += 1
+            track.id, track.parent = self._last_id, None
+            present += 1
 
 
 def _parts(active: Mask) -> list[_Part]:
@@ -317,16 +332,6 @@ def _union(parts: Sequence[_Part]) -> Mask:
     for part in parts[1:]:
         mask = mask | part.mask
     return mask
-
-
-def _nearest(tracks: Sequence[_Track], part: _Part, time_s: float) -> list[_Track]:
-    """The track of which a part may be a limb."""
-    near = [
-        (track.expected(time_s).gap(part.bounds), track.began_s, number)
-        for number, track in enumerate(tracks)
-        if track.expected(time_s).gap(part.bounds) <= LIMB_GAP * track.body.height
-    ]
-    return [tracks[min(near)[2]]] if near else []
 
 
 def _middle(bounds: _Bounds) -> _Bounds:
