@@ -38,13 +38,13 @@ CONFIRM_LOOKS, DOUBT_S = 5, 0.3
 APART_S = 1.0
 """Seconds after which motion beside a subject is another one, and not a limb."""
 TOGETHER_S = 2.0
-"""Seconds that two may share a part before they are one; at most as long as they were apart."""
+"""Seconds that two may share a part before they are one; at most twice those they were apart."""
 JOIN_WIDE, JOIN_TALL = 0.05, 0.14
 """Gaps that one subject's motion may have, in long sides of the picture: people are upright."""
-LIMB_GAP = 0.7
+LIMB_GAP = 1.0
 """Gap between the parts of one subject, in heights of its body: two arms, and a trunk at rest."""
-REACH = 0.3
-"""How far beside its body a subject is looked for, in heights of it."""
+REACH, REACH_PER_S = 0.3, 1.0
+"""How far beside its body a subject is looked for, in heights of it; more while it is not seen."""
 SPEED_S, SHRINK_S = 0.4, 0.8
 """Time constants of the speed, and of the size where it shrinks."""
 
@@ -121,26 +121,36 @@ class _Track:
         self.parent: _Track | None = None
         """Whose limb it may be."""
         self.speed = 0.0
-        self.body = _Bounds(0, 0, 0, 0)
+        self.body = self.core = _Bounds(0, 0, 0, 0)
+        """All of its motion, remembered; its own part at the last look, without limbs."""
 
     def expected(self, time_s: float) -> _Bounds:
         """Its body, had it kept its speed since it was seen."""
         return self.body.moved(self.speed * (time_s - self.seen_s))
 
+    def distance(self, part: _Bounds, time_s: float) -> float:
+        """Pixels to a part, from where it was or is expected; infinite if out of reach."""
+        unseen_s = time_s - self.seen_s
+        ahead = self.speed * unseen_s
+        between = self.body.with_(self.body.moved(ahead))
+        if between.gap(part) > (REACH + REACH_PER_S * unseen_s) * self.body.height:
+            return math.inf
+        return min(self.core.apart(part), self.core.moved(ahead).apart(part))
+
     def is_near(self, other: _Bounds) -> bool:
         """Whether motion may be a limb of its."""
-        return self.body.gap(other) <= LIMB_GAP * max(self.body.height, other.height)
+        return self.core.gap(other) <= LIMB_GAP * max(self.body.height, other.height)
 
     def see(self, motion: Motion, mask: Mask, alone: bool) -> None:
         """Note its own pixels at a look; `alone` where they are nobody else's."""
         own = Motion(motion.time_s, motion.moving * mask, motion.active * mask)
         self.square.update(own)
         time_s, step_s = motion.time_s, motion.time_s - self.seen_s
-        expected = self.expected(time_s)
+        expected, ahead = self.expected(time_s), self.speed * step_s
         self.seen_s = time_s
         self.looks += 1
         if not alone:
-            self.body = expected
+            self.body, self.core = expected, self.core.moved(ahead)
             return
         self.alone_s = time_s
         if not own.active.any():
@@ -234,10 +244,12 @@ class SubjectTracker:
                     for part, its in zip(parts, owners, strict=True)
                     if any(other.parent is track for other in its)
                 ]
+                track.core = own[0].bounds
                 track.see(motion, _union(own + limbs), alone=True)
         self._begin(motion, [p for p, its in zip(parts, owners, strict=True) if not its])
         for track in self._tracks:
-            if track.parent and not track.parent.is_near(track.body):
+            late = motion.time_s - track.began_s >= APART_S
+            if track.parent and (late or not track.parent.is_near(track.core)):
                 track.parent = None
 
     def _assign(self, parts: Sequence[_Part], time_s: float) -> list[list[_Track]]:
@@ -245,13 +257,11 @@ class SubjectTracker:
         owners: list[list[_Track]] = [[] for _ in parts]
         pairs = []
         for track in self._tracks:
-            expected = track.expected(time_s)
-            between = track.body.with_(expected)
             for number, part in enumerate(parts):
-                if between.gap(part.bounds) <= REACH * track.body.height:
-                    apart = min(expected.apart(part.bounds), track.body.apart(part.bounds))
+                distance = track.distance(part.bounds, time_s)
+                if math.isfinite(distance):
                     # Those who are confirmed choose first.
-                    pairs.append((not track.id, apart, track.began_s, number, track))
+                    pairs.append((not track.id, distance, track.began_s, number, track))
         chosen: set[int] = set()
         for *_, number, track in sorted(pairs, key=lambda pair: pair[:4]):
             if not owners[number] and id(track) not in chosen:
@@ -273,6 +283,7 @@ class SubjectTracker:
             if part.pixels <= least or doubtful == self._most:
                 return
             track = _Track(self._shape, motion.time_s, self._smallest)
+            track.core = part.bounds
             track.see(motion, part.mask, alone=True)
             near = [other for other in self._tracks if other.is_near(part.bounds)]
             track.parent = min(near, key=lambda other: other.body.gap(part.bounds), default=None)
@@ -284,7 +295,7 @@ class SubjectTracker:
             if time_s - track.seen_s > (GONE_S if track.id else DOUBT_S):
                 return False
             together_s = time_s - track.alone_s
-            limit_s = min(TOGETHER_S, track.alone_s - track.began_s)
+            limit_s = min(TOGETHER_S, 2 * (track.alone_s - track.began_s))
             return together_s <= limit_s or self._oldest_here(track)
 
         self._tracks = [track for track in self._tracks if stays(track)]
@@ -302,12 +313,11 @@ class SubjectTracker:
     def _confirm(self) -> None:
         present = sum(bool(track.id) for track in self._tracks)
         for track in self._tracks:
-            apart = not track.parent or self._time_s - track.began_s >= APART_S
-            if track.id or not apart or track.looks < CONFIRM_LOOKS or present == self._most:
-                continue
-            self._last_id += 1
-            track.id, track.parent = self._last_id, None
-            present += 1
+            is_new = not track.id and not track.parent and track.looks >= CONFIRM_LOOKS
+            if is_new and present < self._most:
+                self._last_id += 1
+                track.id = self._last_id
+                present += 1
 
 
 def _parts(active: Mask) -> list[_Part]:
