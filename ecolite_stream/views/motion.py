@@ -44,7 +44,7 @@ AROUND = 15
 """Pixels of the side of the surroundings whose brightness tells light from motion."""
 SPREAD = 0.02
 """Share of pixels that differ from which on the camera may have turned."""
-TURNED_CELLS, TURNED_LEFT = 0.3, 0.5
+TURNED_CELLS, TURNED_LEFT = 0.3, 0.6
 """A turn moves pixels in this share of cells; undone it leaves at most this share of differences."""
 ACTIVE = 0.37
 """Recent motion above which a pixel is active: it moved less than `RECENT_S` ago."""
