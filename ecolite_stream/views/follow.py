@@ -8,6 +8,7 @@ and where everything does, it is the middle square.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import cv2
 import numpy as np
@@ -109,15 +110,18 @@ class FollowingSquare:
 
 def extent(mask: Mask, tail: float) -> tuple[float, float, float, float]:
     """Edges (x0, x1, y0, y1) between which all but a `tail` of a mask lies, at each side."""
-    columns = cv2.reduce(mask, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel()
-    rows = cv2.reduce(mask, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel()
-    return *_edges(columns, tail), *_edges(rows, tail)
+    x, y, width, height = cv2.boundingRect(mask)
+    inner = mask[y : y + height, x : x + width]
+    columns = cv2.reduce(inner, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S)
+    rows = cv2.reduce(inner, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S)
+    return *_edges(x, columns, tail), *_edges(y, rows, tail)
 
 
-def _edges(weights: npt.NDArray[np.int32], tail: float) -> tuple[float, float]:
+def _edges(first: int, weights: npt.NDArray[Any], tail: float) -> tuple[float, float]:
     sums = weights.cumsum()
-    first, last = np.searchsorted(sums / sums[-1], (tail, 1 - tail))
-    return float(first), float(last + 1)
+    shares = sums / sums[-1]
+    begin, end = shares.searchsorted(tail), shares.searchsorted(1 - tail) + 1
+    return float(first + begin), float(first + end)
 
 
 def _to(now: float, target: float, share: float) -> float:

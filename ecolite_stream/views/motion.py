@@ -187,7 +187,8 @@ def _difference(grey: Luma, before: Luma) -> tuple[int, Luma]:
     """(median change in levels, size of each pixel's change beyond the median, (h, w) uint8)."""
     # Light that is switched, or an exposure that adapts, moves the median of all pixels.
     sample = grey[::4, ::4].astype(np.int16) - before[::4, ::4]
-    shift = int(np.median(sample))
+    middles = (sample.size - 1) // 2, sample.size // 2
+    shift = int(np.partition(sample.ravel(), middles)[list(middles)].mean())
     if shift == 0:
         return 0, np.asarray(cv2.absdiff(grey, before), np.uint8)
     size = np.abs(grey.astype(np.int16) - before - np.int16(shift))
