@@ -11,7 +11,6 @@ import math
 from typing import Any
 
 import cv2
-import numpy as np
 import numpy.typing as npt
 
 from ecolite_stream.types import Box

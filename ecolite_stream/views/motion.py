@@ -45,7 +45,10 @@ AROUND = 15
 SPREAD = 0.02
 """Share of pixels that differ from which on the camera may have turned."""
 TURNED_CELLS, TURNED_LEFT = 0.3, 0.6
-"""A turn moves pixels in this share of cells; undone it leaves at most this share of differences."""
+"""A turn of the camera moves pixels in more than this share of cells of the picture.
+
+Once it is undone, less than this share of differences is left.
+"""
 ACTIVE = 0.37
 """Recent motion above which a pixel is active: it moved less than `RECENT_S` ago."""
 
@@ -221,7 +224,7 @@ def _turned(grey: Luma, before: Luma, moving: Mask) -> bool:
     (x, y), _ = cv2.phaseCorrelate(np.float32(before), np.float32(grey), window)
     if math.hypot(x, y) < 0.5:
         return False
-    shifted = cv2.warpAffine(before, np.float32([[1, 0, x], [0, 1, y]]), (width, height))
+    shifted = cv2.warpAffine(before, np.array([[1, 0, x], [0, 1, y]], np.float32), (width, height))
     rows = slice(math.ceil(max(y, 0)), height + math.floor(min(y, 0)))
     columns = slice(math.ceil(max(x, 0)), width + math.floor(min(x, 0)))
     # Small differences count too: where people move, a shift displaces the faint texture of walls.

@@ -1,10 +1,15 @@
 """One square for each of several subjects that move, each with an identity.
 
-What is active is grouped into parts; parts go to the subject whose body they lie at or near; what is
-left begins a new one, at once or, close beside another, once it has not been a limb for `APART_S`. A subject keeps its identity while it stands still or is hidden, for `GONE_S`,
-and is looked for between where it was and where its speed would have taken it. Two who meet share a
-part, keep their speeds, and go on as they came: who turns back while they touch is taken for the
-other. Two who share a part for longer than `TOGETHER_S` become one.
+Active pixels are grouped into parts, over gaps that one body may have. A part goes to the subject
+nearest to it. A part that no subject reaches begins a new one: at once, or, close beside a subject,
+when it has not turned out to be a limb of it for `APART_S`.
+
+- Standing still, hiding: a subject keeps its identity for `GONE_S` without motion. It is searched
+  where it was and where its speed takes it, the farther the longer it is not seen.
+- Passing: two who touch share a part, and each goes on with the speed it had. Who turns back while
+  they touch is taken for the other. Who shares a part for longer than `TOGETHER_S` joins the older.
+- Side by side: two who come in closer than a body's height are two after `APART_S`; two whose
+  motion never parts are one.
 
 The square of a subject moves as the one of `follow` does.
 """
