@@ -58,8 +58,9 @@ class Frame:
         arrived_s: when the picture came out of its decoder or device, in seconds on the source's
             monotonic clock (`time.monotonic`); None for frames that no source made.
         decode_s: seconds the decoder took since the frame before; None where no decoder was.
-        luma: makes the brightness of the picture, (H, W) uint8, upright as `image` is, without
-            converting its colours; None where the source has no such plane.
+        luma: makes the brightness of the picture, (h, w) uint8 from 0 to 255, upright as `image`
+            is, its long side at most so many pixels, without converting colours; None where the
+            source has no such plane.
     """
 
     stream: str
@@ -68,7 +69,7 @@ class Frame:
     pixels: Image | Callable[[], Image] = field(repr=False)
     arrived_s: float | None = None
     decode_s: float | None = None
-    luma: Callable[[], Luma] | None = field(default=None, repr=False)
+    luma: Callable[[int], Luma] | None = field(default=None, repr=False)
 
     @property
     def image(self) -> Image:
@@ -118,6 +119,7 @@ class Sample:
         """This one, with what a dropped older one was to bring about."""
         return dataclasses.replace(
             self,
+            image=dropped.image if self.image is None else self.image,
             predicts=self.predicts or dropped.predicts,
             reset_state=self.reset_state or dropped.reset_state,
         )

@@ -15,7 +15,7 @@ from ecolite_stream.errors import ConfigError, SourceError
 from ecolite_stream.model.bundle import Bundle, demo_bundle_path, read_bundle
 from ecolite_stream.recognition.memory import cheaper_period_s
 from ecolite_stream.recognition.recognizer import check_fits
-from ecolite_stream.recognition.stream_state import StreamState
+from ecolite_stream.recognition.sampler import StreamSampler
 from ecolite_stream.recording.sink import check_is_new
 from ecolite_stream.sinks import WebhookSink, mqtt_sink
 from ecolite_stream.sinks.video import check_video_path
@@ -70,12 +70,12 @@ def _kind(config: StreamConfig, spec: str) -> str:
 
 
 def _memory(config: StreamConfig, bundle: Bundle) -> str:
-    state = StreamState(bundle.spec, config)  # it knows what contradicts the memory
+    sampler = StreamSampler(bundle.spec, config)  # it knows what contradicts the memory
     segments, policy = bundle.spec.num_segments, config.memory.policy
     if policy != "window":
-        return f"{segments} frames ({policy}), {state.samples_per_prediction} of them new"
+        return f"{segments} frames ({policy}), {sampler.samples_per_prediction} of them new"
     span_s = config.memory.span_s or bundle.spec.clip_seconds
-    encoded_per_s = state.samples_per_prediction / config.every_s
+    encoded_per_s = sampler.samples_per_prediction / config.every_s
     return f"{segments} frames over {span_s:.3g} s, {encoded_per_s:.3g} frames/s encoded"
 
 

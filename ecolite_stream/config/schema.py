@@ -13,6 +13,7 @@ from ecolite_stream.config.strict import (
     check_between,
     check_one_of,
 )
+from ecolite_stream.config.views import Mask, ViewConfig, check_mask, check_views
 from ecolite_stream.errors import ConfigError
 
 ENGINES = ("auto", *ENGINE_NAMES)
@@ -312,6 +313,11 @@ class StreamConfig:
         smoothing: share of the running average in each answer, 0 to below 1; None is 0.5 for the
             paper's memory, as its Algorithm 1 has it, 0.4 for the window and 0 for the pyramid.
         top: how many (label, score) pairs a prediction lists.
+        views: where the network looks in each stream: `center`, `whole`, `follow`, regions and
+            subjects; none takes the framing of the bundle.
+        mask: where motion does not count, see `config.views.Mask`.
+        gate: where nothing moves in a view, reuse its newest feature, and say the bundle's idle
+            label without asking the network.
         realtime: play files at their own speed instead of as fast as they decode.
         json: JSON Lines on stdout instead of text.
         json_file: predictions and events in a file.
@@ -337,6 +343,9 @@ class StreamConfig:
     every_s: float = 0.5
     smoothing: float | None = None
     top: int = 5
+    views: tuple[str | ViewConfig, ...] = ()
+    mask: Mask = ()
+    gate: bool = True
     realtime: bool = False
     json: bool = False
     json_file: JsonFileConfig = field(default_factory=JsonFileConfig)
@@ -356,3 +365,5 @@ class StreamConfig:
         if self.smoothing is not None and not 0 <= self.smoothing < 1:
             raise ConfigError(f"smoothing is {self.smoothing}; expected 0 to below 1")
         check_at_least("top", self.top, 1)
+        check_views(self.views)
+        check_mask(self.mask)

@@ -29,7 +29,7 @@ class NamedSource:
     def __post_init__(self) -> None:
         if self.name is not None:
             object.__setattr__(self, "name", unicodedata.normalize("NFC", self.name))
-            _check_name(self.name)
+            check_name(self.name)
 
 
 def named_source(source: str | NamedSource) -> NamedSource:
@@ -50,7 +50,7 @@ def named_source(source: str | NamedSource) -> NamedSource:
     return NamedSource(source)
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str, of: str = "source") -> None:
     """Raise a ConfigError, without the name: it might be a URL, with a password."""
     if not 0 < len(name) <= LONGEST_NAME:
         problem = f"is {len(name)} characters long"
@@ -63,6 +63,6 @@ def _check_name(name: str) -> None:
     else:
         return
     raise ConfigError(
-        f"the name of a source {problem}; expected 1 to {LONGEST_NAME} letters, digits, spaces, "
+        f"the name of a {of} {problem}; expected 1 to {LONGEST_NAME} letters, digits, spaces, "
         "- _ and ., such as gate"
     )

@@ -90,6 +90,10 @@ FILES = (*(graph.file for graph in EXPORTED), GOLDEN)
 """The files that `trainer.export` writes beside `DESCRIPTION`."""
 
 
+IDLE_LABELS = ("idle", "nothing")
+"""Names of a label that stands for nothing going on; the first that a bundle has counts."""
+
+
 @dataclass(frozen=True)
 class ModelSpec:
     """What a model is and how to feed it; the same in a checkpoint and in a bundle.
@@ -132,6 +136,11 @@ class ModelSpec:
             raise BundleError(f"feature_shape is {self.feature_shape}; expected sizes above 0")
         if unknown := sorted(set(self.thresholds) - set(self.labels)):
             raise BundleError(f"thresholds name labels that do not exist: {', '.join(unknown)}")
+
+    @property
+    def idle_label(self) -> str | None:
+        """The label that stands for nothing going on, if there is one."""
+        return next((label for label in IDLE_LABELS if label in self.labels), None)
 
     def to_json(self) -> dict[str, Any]:
         """Plain containers, as `bundle.json` and a checkpoint carry them."""

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from ecolite_stream.errors import ConfigError
-from ecolite_stream.types import FloatArray, Image
+from ecolite_stream.types import FloatArray, Image, Luma
 
 FRAMINGS = ("center", "whole", "follow")
 CHANNEL_ORDERS = ("BGR", "RGB")
@@ -98,6 +98,18 @@ def resize_short_side(image: Image, length: int) -> Image:
     height, width = image.shape[:2]
     factor = length / min(height, width)
     return resize(image, (max(length, round(width * factor)), max(length, round(height * factor))))
+
+
+def shrink_luma(luma: Luma, long_side: int) -> Luma:
+    """(H, W) uint8 -> (h, w) with a long side of at most `long_side` pixels, aspect kept.
+
+    Of a large picture every second, third ... pixel is read: enough to see motion, and cheap.
+    """
+    stride = max(1, max(luma.shape) // (2 * long_side))
+    luma = luma[::stride, ::stride]
+    factor = min(1.0, long_side / max(luma.shape))
+    size = max(1, round(luma.shape[1] * factor)), max(1, round(luma.shape[0] * factor))
+    return np.asarray(resize(luma, size), np.uint8)
 
 
 def resize(image: Image, size: tuple[int, int]) -> Image:

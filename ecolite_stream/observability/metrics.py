@@ -88,6 +88,9 @@ class Metrics:
         self.frames_read = make.counter("frames_read", "Frames read from the source", "stream")
         self.frames_due = make.counter("frames_due", "Frames due to be encoded", "stream")
         self.frames_encoded = make.counter("frames_encoded", "Frames encoded", "stream")
+        self.frames_spared = make.counter(
+            "frames_spared", "Due frames that needed no encoding: nothing moved", "stream"
+        )
         self._dropped = make.counter(
             "frames_dropped", "Due frames that were not encoded", "stream", "cause"
         )

@@ -26,8 +26,9 @@ from ecolite_stream.pipeline.reader import Reader, StreamInput
 from ecolite_stream.pipeline.sample_queue import SampleQueue
 from ecolite_stream.recognition.events import decision_for
 from ecolite_stream.recognition.recognizer import check_fits
+from ecolite_stream.recognition.sampler import StreamSampler
 from ecolite_stream.recognition.step import MOST_PER_STEP, BatchStep
-from ecolite_stream.recognition.stream_state import StreamState
+from ecolite_stream.recognition.view_state import ViewState
 from ecolite_stream.sinks import FrameSink, Sink
 from ecolite_stream.types import EngineBatch, Frame, Sent
 
@@ -72,11 +73,10 @@ class Pipeline:
         self._metrics = metrics or Metrics()
         self._queue = SampleQueue()
         self._workers: list[SinkWorker] = []
-        states = {stream.name: StreamState(spec, config) for stream in streams}
         self._readers = [
             Reader(
                 stream,
-                states[stream.name],
+                StreamSampler(spec, config),
                 self._queue,
                 self._metrics,
                 self._show,
@@ -87,8 +87,8 @@ class Pipeline:
         self._engine_thread = EngineThread(
             open_engine,
             BatchStep(
-                states,
-                {name: decision_for(name, config, spec.thresholds) for name in states},
+                lambda key: ViewState(spec, config),
+                lambda key: decision_for(key[0], config, spec.thresholds, key[1]),
                 self._metrics,
             ),
             self._queue,

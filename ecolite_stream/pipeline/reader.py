@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ecolite_stream.config.schema import ReconnectConfig
 from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.pipeline.sample_queue import SampleQueue, StreamQueue
-from ecolite_stream.recognition.stream_state import StreamState
+from ecolite_stream.recognition.sampler import StreamSampler
 from ecolite_stream.sources import Source
 from ecolite_stream.sources.reconnect import Reconnecting
 from ecolite_stream.types import Frame, Sample
@@ -50,7 +50,7 @@ class Reader:
 
     Args:
         stream: what to open.
-        state: what is due.
+        sampler: what is due.
         queue: where samples go.
         metrics: what is counted.
         show: called with each frame, due or not, and whether it is of a live source.
@@ -60,7 +60,7 @@ class Reader:
     def __init__(
         self,
         stream: StreamInput,
-        state: StreamState,
+        sampler: StreamSampler,
         queue: SampleQueue,
         metrics: Metrics,
         show: Callable[[Frame, bool], object],
@@ -69,7 +69,7 @@ class Reader:
         self.name = stream.name
         self.frames_dropped = 0
         self._stream = stream
-        self._state = state
+        self._sampler = sampler
         self._queue = queue
         self._metrics = metrics
         self._show = show
@@ -140,31 +140,31 @@ class Reader:
             if frame.decode_s is not None:
                 decode.observe(frame.decode_s)
             self._show(frame, source.live)
-            sample = self._take(frame)
-            if sample is None:
+            samples = self._sample(frame)
+            if not samples:
                 continue
             frames_due.inc()
             self._stream.on_sampled(frame, source.live)
-            if not self._queue.put(sample) or self._stopping.is_set():
+            if not self._queue.put(*samples) or self._stopping.is_set():
                 return
-        last = self._state.finish()
-        if last is not None and not self._stopping.is_set():
-            self._queue.put(last)
+        last = self._sampler.finish()
+        if last and not self._stopping.is_set():
+            self._queue.put(*last)
 
-    def _take(self, frame: Frame) -> Sample | None:
-        """The frame as a sample, where it is due, which waits from now on."""
+    def _sample(self, frame: Frame) -> list[Sample]:
+        """The frame as a sample of each view in which it is due; they wait from now on."""
         clock = self._metrics.clock
         began_s = clock()
-        sample = self._state.sample(frame)
-        if sample is None:
-            return None
+        samples = self._sampler.sample(frame)
+        if not samples:
+            return []
         ready_s = clock()
         self._metrics.stages["preprocess"].observe(ready_s - began_s)
-        return dataclasses.replace(sample, ready_s=ready_s)
+        return [dataclasses.replace(sample, ready_s=ready_s) for sample in samples]
 
     def _stream_queue(self, live: bool) -> StreamQueue:
         """Room for what is due between two predictions, and one more."""
-        return StreamQueue(self._state.samples_per_prediction + 1, live, self._dropped)
+        return StreamQueue(self._sampler.samples_per_prediction + 1, live, self._dropped)
 
     def _dropped(self, cause: str) -> None:
         self.frames_dropped += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -15,15 +16,15 @@ _WAIT_S = 1.0
 
 @dataclass(eq=False)
 class StreamQueue:
-    """What waits of one stream.
+    """What waits of one stream, in all of its views.
 
     Attributes:
-        capacity: samples held at most.
-        keeps_newest: a live source's drops the oldest when full, a recording's lets it wait.
+        capacity: frames held at most, each with a sample of every view in which it is due.
+        keeps_newest: a live source drops the oldest frame when full, a recording waits.
         on_drop: called with the cause for each sample dropped.
-        samples: oldest first; at most one of a live stream predicts.
-        ended: nothing more will come.
-        end_delivered: somebody took the end.
+        samples: oldest first; of a view of a live stream at most one predicts.
+        ended: nothing more comes.
+        end_delivered: the end was popped.
     """
 
     capacity: int
@@ -33,45 +34,78 @@ class StreamQueue:
     ended: bool = False
     end_delivered: bool = False
 
-    def put(self, sample: Sample) -> None:
-        """Add the newest sample of a live stream.
+    @property
+    def is_full(self) -> bool:
+        """Whether there is no room for another frame."""
+        return len({sample.frame for sample in self.samples}) >= self.capacity
 
-        Only the newest prediction is of interest: an older one that still waits is not made, but
-        its frame is remembered, if there is room for it.
+    def put(self, *samples: Sample) -> None:
+        """Add the samples of the newest frame of a live stream.
+
+        Only the newest prediction of a view is of interest: an older one that still waits is not
+        made, but its frame is remembered, if there is room for it.
         """
-        if sample.predicts:
-            self.samples = deque(waiting.only_remembered() for waiting in self.samples)
-        while len(self.samples) >= self.capacity:
-            dropped = self.samples.popleft()
-            self.on_drop("engine busy")
-            if not self.samples:
-                sample = sample.after(dropped)
-            else:
-                self.samples[0] = self.samples[0].after(dropped)
-        self.samples.append(sample)
+        predicting = {sample.view for sample in samples if sample.predicts}
+        self.samples = deque(
+            waiting.only_remembered() if waiting.view in predicting else waiting
+            for waiting in self.samples
+        )
+        newest = list(samples)
+        while self.is_full:
+            oldest = self.samples[0].frame
+            dropped = [sample for sample in self.samples if sample.frame == oldest]
+            left = [sample for sample in self.samples if sample.frame != oldest]
+            waiting = left + newest
+            for sample in dropped:
+                if not _hand_on(sample, waiting):
+                    newest.insert(0, dataclasses.replace(sample, frame=newest[0].frame))
+                    waiting = left + newest
+                else:
+                    self.on_drop("engine busy")
+            self.samples, newest = deque(waiting[: len(left)]), waiting[len(left) :]
+        self.samples.extend(newest)
 
     def is_ready(self) -> bool:
         """Whether there is a step to make.
 
-        A recording's steps do not depend on who is faster, so that a run can be repeated.
+        Steps of a recording do not depend on who is faster, so that a run can be repeated.
         """
         if self.ended:
             return not self.end_delivered
         if self.keeps_newest:
             return bool(self.samples)
-        return len(self.samples) >= self.capacity or any(s.predicts for s in self.samples)
+        return self.is_full or any(sample.predicts for sample in self.samples)
 
     def pop_step(self) -> list[Sample]:
-        """Remove the samples up to the first that predicts; all if none does, none at the end."""
+        """Remove the samples up to the first frame that predicts.
+
+        Returns:
+            All samples if none predicts; none at the end.
+        """
         self.end_delivered = self.ended and not self.samples
-        taken: list[Sample] = []
-        while self.samples and not (taken and taken[-1].predicts):
-            taken.append(self.samples.popleft())
-        return taken
+        popped: list[Sample] = []
+        last_frame: int | None = None
+        while self.samples and last_frame in (None, self.samples[0].frame):
+            sample = self.samples.popleft()
+            popped.append(sample)
+            if sample.predicts:
+                last_frame = sample.frame
+        return popped
+
+
+def _hand_on(dropped: Sample, waiting: list[Sample]) -> bool:
+    """Let the next sample of the view do what a dropped one was for; False if there is none."""
+    if dropped.ends_view:
+        return False
+    for place, sample in enumerate(waiting):
+        if sample.view == dropped.view:
+            waiting[place] = sample.after(dropped)
+            return True
+    return True  # a view that looks no more has nothing to predict
 
 
 class SampleQueue:
-    """A stream_queue for each stream, and one place to wait for all of them."""
+    """A queue for each stream, and one place to wait for all of them."""
 
     def __init__(self) -> None:
         self._queues: dict[str, StreamQueue] = {}
@@ -93,20 +127,20 @@ class SampleQueue:
         stream_queue = self._queues.get(stream)
         return stream_queue is not None and stream_queue.keeps_newest
 
-    def put(self, sample: Sample) -> bool:
-        """Add a sample; a recording's waits for room.
+    def put(self, *samples: Sample) -> bool:
+        """Add the samples of one frame of a stream; those of a recording wait for room.
 
         Returns:
             False if the queue was closed: nobody will take it.
         """
         with self._changed:
-            stream_queue = self._queues[sample.stream]
+            stream_queue = self._queues[samples[0].stream]
             if stream_queue.keeps_newest:
-                stream_queue.put(sample)
+                stream_queue.put(*samples)
             else:
-                while len(stream_queue.samples) >= stream_queue.capacity and not self._closed:
+                while stream_queue.is_full and not self._closed:
                     self._changed.wait(_WAIT_S)
-                stream_queue.samples.append(sample)
+                stream_queue.samples.extend(samples)
             self._changed.notify_all()
             return not self._closed
 

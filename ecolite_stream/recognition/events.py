@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ecolite_stream.config.schema import EventConfig, StreamConfig
-from ecolite_stream.types import Event, EventKind, Prediction
+from ecolite_stream.types import Box, Event, EventKind, Prediction
 
 
 @dataclass
@@ -23,6 +23,7 @@ class _Going:
     total: float = 0.0
     count: int = 0
     told_s: float | None = None
+    box: Box | None = None
 
     def add(self, score: float) -> None:
         self.peak = max(self.peak, score)
@@ -43,6 +44,7 @@ class Decision:
         config: when an event begins and ends.
         thresholds: `enter` by label, where the configuration names none: the bundle's.
         gap_s: seconds of stream time without a prediction that count as a gap.
+        view: name of the view; empty where the stream has one.
     """
 
     def __init__(
@@ -51,7 +53,9 @@ class Decision:
         config: EventConfig | None = None,
         thresholds: Mapping[str, float] | None = None,
         gap_s: float = 5.0,
+        view: str = "",
     ) -> None:
+        self._view = view
         self._stream = stream
         self._config = config or EventConfig()
         self._thresholds = thresholds or {}
@@ -79,7 +83,7 @@ class Decision:
             else:
                 going.add(score)
         if self._going is None and self._begins(prediction):
-            self._going = _Going(self._id(time_s), prediction.label, time_s)
+            self._going = _Going(self._id(time_s), prediction.label, time_s, box=prediction.box)
             self._going.add(_score(prediction, prediction.label))
         return events + self._tell(time_s)
 
@@ -105,6 +109,7 @@ class Decision:
         label = prediction.label
         return (
             label not in self._config.ignore
+            and prediction.known is not False
             and prediction.memory_fill >= self._config.min_fill
             and prediction.time_s >= self._free_s.get(label, prediction.time_s)
             and _score(prediction, label) >= self._enter(label)
@@ -138,23 +143,36 @@ class Decision:
     def _event(self, going: _Going, kind: EventKind, end_s: float | None = None) -> Event:
         mean = min(going.total / going.count, going.peak)
         return Event(
-            going.id, self._stream, going.label, going.start_s, end_s, going.peak, mean, kind
+            going.id,
+            self._stream,
+            going.label,
+            going.start_s,
+            end_s,
+            going.peak,
+            mean,
+            kind,
+            view=self._view,
+            box=going.box,
         )
 
     def _id(self, start_s: float) -> str:
         again = f"#{self._times_back}" if self._times_back else ""
-        return f"{self._stream}@{start_s:.3f}{again}"
+        view = f"/{self._view}" if self._view else ""
+        return f"{self._stream}{view}@{start_s:.3f}{again}"
 
 
 def decision_for(
-    stream: str, config: StreamConfig, thresholds: Mapping[str, float] | None = None
+    stream: str,
+    config: StreamConfig,
+    thresholds: Mapping[str, float] | None = None,
+    view: str = "",
 ) -> Decision:
-    """The decision of a stream as a configuration and the bundle's thresholds have it.
+    """The decision of a view of a stream as a configuration and the bundle's thresholds have it.
 
     A gap is `memory.gap_s` without a prediction; where predictions are rarer, twice their period.
     """
     gap_s = max(config.memory.gap_s, 2 * config.every_s)
-    return Decision(stream, config.events, thresholds, gap_s)
+    return Decision(stream, config.events, thresholds, gap_s, view)
 
 
 def _score(prediction: Prediction, label: str) -> float:

@@ -23,7 +23,9 @@ from typing import Protocol
 import numpy as np
 
 from ecolite_stream.config.choices import POLICIES
+from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.errors import ConfigError
+from ecolite_stream.model.bundle import ModelSpec
 from ecolite_stream.model.sampling import FloatTimes, evenly, nearest, segment_frames, segment_times
 from ecolite_stream.types import FloatArray
 
@@ -83,6 +85,13 @@ def make_memory(policy: str, num_segments: int, span_s: float, every_s: float) -
     if policy == "pyramid":
         return PyramidMemory(num_segments, every_s)
     raise ConfigError(f"memory policy is {policy!r}; expected {', '.join(POLICIES)}")
+
+
+def empty_memory(spec: ModelSpec, config: StreamConfig) -> Memory:
+    """The memory that a configuration asks for with a bundle."""
+    memory = config.memory
+    span_s = memory.span_s or spec.clip_seconds
+    return make_memory(memory.policy, spec.num_segments, span_s, config.every_s)
 
 
 class WindowMemory:

@@ -10,8 +10,9 @@ from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.engines.base import Engine
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.model.bundle import ModelSpec
-from ecolite_stream.recognition.stream_state import StreamState
-from ecolite_stream.types import Frame, Prediction, Sample
+from ecolite_stream.recognition.sampler import StreamSampler
+from ecolite_stream.recognition.view_state import ViewState
+from ecolite_stream.types import Frame, Prediction, Sample, ViewKey
 
 
 class Recognizer:
@@ -30,22 +31,34 @@ class Recognizer:
         self.engine = engine
         self.spec = spec
         self.config = config or StreamConfig()
-        self._streams: dict[str, StreamState] = {}
+        self._samplers: dict[str, StreamSampler] = {}
+        self._states: dict[ViewKey, ViewState] = {}
         check_fits(self.config, spec)
 
     def observe(self, frame: Frame) -> Prediction | None:
-        """Take a frame of any stream; where its time goes back, the stream starts afresh.
+        """Take a frame of a stream with one view; it starts anew where its time goes back.
 
         Returns:
-            A prediction where one is due, else None.
+            A prediction where one is due, else None; of several views, that of the first.
 
         Raises:
             EngineError: the engine failed.
         """
-        state = self._streams.get(frame.stream)
-        if state is None:
-            state = self._streams[frame.stream] = StreamState(self.spec, self.config)
-        return self._predict(state, state.sample(frame))
+        return next(iter(self.observe_views(frame)), None)
+
+    def observe_views(self, frame: Frame) -> list[Prediction]:
+        """Take a frame of any stream.
+
+        Returns:
+            A prediction for each view in which one is due.
+
+        Raises:
+            EngineError: the engine failed.
+        """
+        sampler = self._samplers.get(frame.stream)
+        if sampler is None:
+            sampler = self._samplers[frame.stream] = StreamSampler(self.spec, self.config)
+        return self._predict(sampler.sample(frame))
 
     def finish(self, stream: str) -> Prediction | None:
         """End a stream and forget it.
@@ -56,15 +69,28 @@ class Recognizer:
         Raises:
             EngineError: the engine failed.
         """
-        state = self._streams.pop(stream, None)
-        return None if state is None else self._predict(state, state.finish())
+        sampler = self._samplers.pop(stream, None)
+        predictions = [] if sampler is None else self._predict(sampler.finish())
+        for key in [key for key in self._states if key[0] == stream]:
+            del self._states[key]
+        return next(iter(predictions), None)
 
-    def _predict(self, state: StreamState, sample: Sample | None) -> Prediction | None:
-        if sample is None:
+    def _predict(self, samples: list[Sample]) -> list[Prediction]:
+        return [found for sample in samples if (found := self._predict_one(sample)) is not None]
+
+    def _predict_one(self, sample: Sample) -> Prediction | None:
+        if sample.ends_view:
+            self._states.pop(sample.key, None)
             return None
-        clip_NCHW = state.remember(sample, self.engine.encode(sample.image[None])[0])
+        state = self._states.get(sample.key)
+        if state is None:
+            state = self._states[sample.key] = ViewState(self.spec, self.config)
+        feature = None if sample.image is None else self.engine.encode(sample.image[None])[0]
+        clip_NCHW = state.remember(sample, feature)
         if clip_NCHW is None:
             return None
+        if state.is_idle(sample):
+            return state.conclude_idle()
         return state.conclude(self.engine.classify(clip_NCHW[None])[0])
 
 

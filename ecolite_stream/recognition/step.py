@@ -1,87 +1,140 @@
 """From the samples of all streams to predictions and events: no thread, no clock.
 
-The same rounds give the same outputs, whoever calls: the engine's thread, or a replay.
+The same batches give the same outputs, whoever calls: the engine's thread, or a replay.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
 from ecolite_stream.engines.base import Engine
 from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.recognition.events import Decision
-from ecolite_stream.recognition.stream_state import StreamState
-from ecolite_stream.types import EngineBatch, Event, FloatArray, Prediction
+from ecolite_stream.recognition.view_state import ViewState
+from ecolite_stream.types import EngineBatch, Event, FloatArray, Prediction, Sample, ViewKey
 
 MOST_PER_STEP = 4
-"""What comes of a stream in a round at most: a prediction, the end of an event and the start of
+"""What comes of a view in a batch at most: a prediction, the end of an event and the start of
 another, and at the end of a run the end of that one."""
 
 
 class BatchStep:
-    """What is remembered and decided of every stream, from round to round.
+    """What is remembered and decided of every view of every stream, from batch to batch.
+
+    The state of a view is made when its first sample comes, and dropped when the view or its
+    stream ends.
 
     Args:
-        states: of each stream, by its name.
-        decisions: likewise; what they decide comes after what they decide from.
+        make_state: makes what is remembered of a view, by its key.
+        make_events: likewise, what decides when events begin and end.
         metrics: what is counted.
     """
 
     def __init__(
         self,
-        states: Mapping[str, StreamState],
-        decisions: Mapping[str, Decision],
+        make_state: Callable[[ViewKey], ViewState],
+        make_events: Callable[[ViewKey], Decision],
         metrics: Metrics,
     ) -> None:
-        self._states = states
-        self._decisions = decisions
+        self._make_state = make_state
+        self._make_events = make_events
         self._metrics = metrics
+        self._states: dict[ViewKey, ViewState] = {}
+        self._decisions: dict[ViewKey, Decision] = {}
 
     def run_batch(self, engine: Engine, current: EngineBatch) -> Iterator[Prediction | Event]:
-        """What a round leads to, in order: it is made as it is asked for.
+        """What a batch leads to, in order: it is made as it is asked for.
 
         Raises:
             EngineError: the engine failed.
         """
-        for prediction in self._predict(engine, current):
+        for prediction in self._predict(engine, current.samples):
             yield prediction
-            decision = self._decisions[prediction.stream]
+            decision = self._decision(prediction.key)
             if decision.abstains(prediction):
                 self._metrics.abstained(prediction)
             for event in decision.observe(prediction):
                 if event.kind == "start":
                     self._metrics.began(event)
                 yield event
+        for sample in current.samples:
+            if sample.ends_view:
+                yield from self._end([sample.key])
+        for stream in current.quiet:
+            for key in self._keys_of(stream):
+                yield from self._decision(key).finish()
         yield from self.finish(current.ended)
 
     def finish(self, streams: Iterable[str] | None = None) -> Iterator[Event]:
-        """The events that streams, or all of them, end with."""
-        for stream in self._decisions if streams is None else streams:
-            yield from self._decisions[stream].finish()
+        """The events that streams, or all of them, end with; their states are dropped."""
+        if streams is None:
+            yield from self._end(list(self._decisions))
+            return
+        for stream in streams:
+            yield from self._end(self._keys_of(stream))
 
-    def _predict(self, engine: Engine, current: EngineBatch) -> list[Prediction]:
-        samples = current.samples
+    def _end(self, keys: Iterable[ViewKey]) -> Iterator[Event]:
+        for key in keys:
+            self._states.pop(key, None)
+            if (decision := self._decisions.pop(key, None)) is not None:
+                yield from decision.finish()
+
+    def _keys_of(self, stream: str) -> list[ViewKey]:
+        return [key for key in self._decisions if key[0] == stream]
+
+    def _state(self, key: ViewKey) -> ViewState:
+        if key not in self._states:
+            self._states[key] = self._make_state(key)
+        return self._states[key]
+
+    def _decision(self, key: ViewKey) -> Decision:
+        if key not in self._decisions:
+            self._decisions[key] = self._make_events(key)
+        return self._decisions[key]
+
+    def _predict(self, engine: Engine, samples: tuple[Sample, ...]) -> list[Prediction]:
         if not samples:
             return []
         self._metrics.taken(samples)
-        with self._metrics.timed("encode"):
-            features_KCHW = engine.encode(np.stack([sample.image for sample in samples]))
-        clips: list[tuple[StreamState, FloatArray]] = []
-        for sample, feature in zip(samples, features_KCHW, strict=True):
-            self._metrics.frames_encoded.labels(sample.stream).inc()
-            state = self._states[sample.stream]
+        features = self._encode(engine, samples)
+        due: list[tuple[ViewState, FloatArray | None]] = []  # a clip, or None where idle
+        for sample, feature in zip(samples, features, strict=True):
+            if sample.ends_view:
+                continue
+            state = self._state(sample.key)
             clip_NCHW = state.remember(sample, feature)
             if clip_NCHW is not None:
-                clips.append((state, clip_NCHW))
-        if not clips:
-            return []
-        with self._metrics.timed("classify"):
-            logits_BC = engine.classify(np.stack([clip for _, clip in clips]))
+                due.append((state, None if state.is_idle(sample) else clip_NCHW))
+        logits = iter(self._classify(engine, [clip for _, clip in due if clip is not None]))
         predictions = [
-            state.conclude(logits) for (state, _), logits in zip(clips, logits_BC, strict=True)
+            state.conclude_idle() if clip is None else state.conclude(next(logits))
+            for state, clip in due
         ]
         for prediction in predictions:
             self._metrics.predicted(prediction)
         return predictions
+
+    def _encode(self, engine: Engine, samples: tuple[Sample, ...]) -> list[FloatArray | None]:
+        """A feature for each sample that has an image."""
+        images = [sample.image for sample in samples if sample.image is not None]
+        if images:
+            with self._metrics.timed("encode"):
+                encoded = iter(engine.encode(np.stack(images)))
+        features: list[FloatArray | None] = []
+        for sample in samples:
+            if sample.image is None:
+                features.append(None)
+                if not sample.ends_view:
+                    self._metrics.frames_spared.labels(sample.stream).inc()
+            else:
+                features.append(next(encoded))
+                self._metrics.frames_encoded.labels(sample.stream).inc()
+        return features
+
+    def _classify(self, engine: Engine, clips: list[FloatArray]) -> Iterable[FloatArray]:
+        if not clips:
+            return ()
+        with self._metrics.timed("classify"):
+            return engine.classify(np.stack(clips))

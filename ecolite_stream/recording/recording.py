@@ -27,12 +27,12 @@ from ecolite_stream.model.preprocess import Preprocessing, normalize
 from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.recognition.events import decision_for
 from ecolite_stream.recognition.step import BatchStep
-from ecolite_stream.recognition.stream_state import StreamState
+from ecolite_stream.recognition.view_state import ViewState
 from ecolite_stream.recording.sink import FRAMES, ROUNDS, RUN, SAID, SCHEMA_VERSION, RecordSink
 from ecolite_stream.sinks import Sink
-from ecolite_stream.types import EngineBatch, Event, Prediction, Sample
+from ecolite_stream.types import Box, EngineBatch, Event, Image, Prediction, Sample
 
-SETTINGS = ("memory", "every_s", "smoothing", "top", "events")
+SETTINGS = ("memory", "every_s", "smoothing", "top", "events", "gate")
 """Keys of `StreamConfig` that change what is said."""
 
 
@@ -148,8 +148,8 @@ def replayed(recording: Recording, engine: Engine, spec: ModelSpec) -> Iterator[
     """The lines that a recorded run leads to, as `said.jsonl` has them."""
     config = recording.config
     rounds = BatchStep(
-        {name: StreamState(spec, config) for name in recording.streams},
-        {name: decision_for(name, config, spec.thresholds) for name in recording.streams},
+        lambda key: ViewState(spec, config),
+        lambda key: decision_for(key[0], config, spec.thresholds, key[1]),
         Metrics(),
     )
     latencies_ms = _latencies_ms(recording.folder / SAID)
@@ -165,20 +165,29 @@ def replayed(recording: Recording, engine: Engine, spec: ModelSpec) -> Iterator[
 
 
 def _sample(row: dict[str, Any], frames: BinaryIO, how: Preprocessing) -> Sample:
-    frames.seek(row["at"])
-    png = np.frombuffer(frames.read(row["bytes"]), np.uint8)
-    square = cv2.imdecode(png, cv2.IMREAD_COLOR) if len(png) == row["bytes"] > 0 else None
-    if square is None or square.shape != (how.image_size, how.image_size, 3):
-        raise ValueError(f"no picture at byte {row['at']} of {FRAMES}")
+    box = row.get("box")
     return Sample(
         stream=row["stream"],
         frame=row["frame"],
         time_s=row["time_s"],
         arrived_s=None,
-        image=normalize(np.asarray(square, np.uint8), how),
+        image=None if row.get("reused") else normalize(_square(row, frames, how), how),
         predicts=row["predicts"],
         reset_state=row["starts_afresh"],
+        view=row.get("view", ""),
+        box=None if box is None else Box(*box),
+        still_s=row.get("still_s", 0.0),
+        ends_view=row.get("ends_view", False),
     )
+
+
+def _square(row: dict[str, Any], frames: BinaryIO, how: Preprocessing) -> Image:
+    frames.seek(row["at"])
+    png = np.frombuffer(frames.read(row["bytes"]), np.uint8)
+    square = cv2.imdecode(png, cv2.IMREAD_COLOR) if len(png) == row["bytes"] > 0 else None
+    if square is None or square.shape != (how.image_size, how.image_size, 3):
+        raise ValueError(f"no picture at byte {row['at']} of {FRAMES}")
+    return np.asarray(square, np.uint8)
 
 
 def _whole_lines(path: Path) -> Iterator[str]:

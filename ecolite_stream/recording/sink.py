@@ -11,6 +11,7 @@ A folder with
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 from io import FileIO
@@ -110,6 +111,13 @@ class RecordSink(Sink):
             png = cv2.imencode(".png", denormalize(sample.image, self._how))[1].tobytes()
         self._write(FRAMES, png)
         at, self._offset = self._offset, self._offset + len(png)
+        optional: dict[str, Any] = {
+            "view": sample.view,
+            "box": sample.box and dataclasses.astuple(sample.box),
+            "still_s": sample.still_s,
+            "reused": sample.image is None,
+            "ends_view": sample.ends_view,
+        }
         return {
             "stream": sample.stream,
             "frame": sample.frame,
@@ -118,6 +126,7 @@ class RecordSink(Sink):
             "starts_afresh": sample.reset_state,
             "at": at,
             "bytes": len(png),
+            **{key: value for key, value in optional.items() if value},
         }
 
     def _write(self, name: str, content: bytes) -> None:

@@ -213,7 +213,8 @@ class ContainerSource(Source):
                 arrived_s = self._clock()
                 time_s = self._ascending.checked(self._times.time_s(picture, arrived_s))
                 self._damage.decoded(time_s, flushed=packet.size == 0)
-                yield Frame(self.name, index, time_s, LazyImage(picture), arrived_s, decode_s)
+                image = LazyImage(picture)
+                yield Frame(self.name, index, time_s, image, arrived_s, decode_s, image.luma)
                 index, decode_s = index + 1, 0.0
         if index == 0 and not self._closing.is_set():
             raise SourceError(

@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ecolite_stream.model.preprocess import resize
+from ecolite_stream.model.preprocess import shrink_luma
 from ecolite_stream.types import Box, Frame, Luma
 
 LONG_SIDE = 160
@@ -103,10 +103,10 @@ class MotionDetector:
         self._noise = 0.0
 
     def look(self, frame: Frame) -> Motion:
-        """Look at the next frame; as `observe`, and its brightness is read only for a new look."""
+        """Look at the next frame; its brightness is read only where a look is due."""
         last = self._last
         if last is not None and 0 <= frame.time_s - last.time_s < LOOK_S:
-            return _again(last)
+            return replace(last, looked=False)
         return self.observe(small_luma(frame), frame.time_s)
 
     def observe(self, luma: Luma, time_s: float) -> Motion:
@@ -121,7 +121,7 @@ class MotionDetector:
                 self._reset()
                 last = None
             elif step_s < LOOK_S:
-                return _again(last)
+                return replace(last, looked=False)
         grey = cv2.GaussianBlur(luma, (3, 3), 0)
         moving, everywhere = self._compare(np.asarray(grey, np.uint8), time_s)
         if last is None:
@@ -176,10 +176,6 @@ class MotionDetector:
             columns = slice(math.floor(box.x * width), math.ceil((box.x + box.width) * width))
             moving[rows, columns] = 0
         return moving
-
-
-def _again(last: Motion) -> Motion:
-    return Motion(last.time_s, last.moving, last.active, last.everywhere, False)
 
 
 def _share(mask: Mask) -> float:
@@ -237,11 +233,7 @@ def _turned(grey: Luma, before: Luma, moving: Mask) -> bool:
 
 def small_luma(frame: Frame) -> Luma:
     """The brightness of a frame, (h, w) uint8, its long side at most `LONG_SIDE` pixels."""
-    plane = cv2.cvtColor(frame.image, cv2.COLOR_BGR2GRAY) if frame.luma is None else frame.luma()
-    height, width = plane.shape
-    # Every second, third ... pixel of a large picture: enough to see motion, and little to read.
-    stride = max(1, max(height, width) // (2 * LONG_SIDE))
-    plane = plane[::stride, ::stride]
-    factor = min(1.0, LONG_SIDE / max(plane.shape))
-    size = max(1, round(plane.shape[1] * factor)), max(1, round(plane.shape[0] * factor))
-    return np.asarray(resize(np.asarray(plane, np.uint8), size), np.uint8)
+    if frame.luma is not None:
+        return frame.luma(LONG_SIDE)
+    grey = cv2.cvtColor(frame.image, cv2.COLOR_BGR2GRAY)
+    return shrink_luma(np.asarray(grey, np.uint8), LONG_SIDE)

@@ -10,9 +10,10 @@ from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.pipeline.engine_thread import EngineThread
 from ecolite_stream.pipeline.sample_queue import SampleQueue, StreamQueue
-from ecolite_stream.recognition.events import Decision, decision_for
+from ecolite_stream.recognition.events import decision_for
+from ecolite_stream.recognition.sampler import StreamSampler
 from ecolite_stream.recognition.step import BatchStep
-from ecolite_stream.recognition.stream_state import StreamState
+from ecolite_stream.recognition.view_state import ViewState
 from ecolite_stream.types import FloatArray, Prediction, Sent
 from tests.fakes import NumberEngine, frames, spec_of
 
@@ -43,20 +44,24 @@ class Noting(NumberEngine):
         self.threads.add(threading.current_thread().name)
 
 
-def decisions(config: StreamConfig) -> dict[str, Decision]:
-    return {name: decision_for(name, config) for name in STREAMS}
+def batch_step(config: StreamConfig) -> BatchStep:
+    return BatchStep(
+        lambda key: ViewState(spec_of(), config),
+        lambda key: decision_for(key[0], config),
+        Metrics(),
+    )
 
 
 def test_what_is_due_in_all_streams_is_one_batch_and_one_thread_has_the_engine() -> None:
     config = StreamConfig()
-    states = {name: StreamState(spec_of(), config) for name in STREAMS}
+    samplers = {name: StreamSampler(spec_of(), config) for name in STREAMS}
     queue, engines, predictions = SampleQueue(), [], []
     queue.expect(len(STREAMS))
-    for name, state in states.items():
+    for name, sampler in samplers.items():
         queue.open(name, StreamQueue(50, True, lambda cause: None))
         for frame in frames(13, 25, name):
-            if sample := state.sample(frame):
-                queue.put(sample)
+            if samples := sampler.sample(frame):
+                queue.put(*samples)
         queue.end(name)
 
     def open_engine() -> Noting:
@@ -67,9 +72,7 @@ def test_what_is_due_in_all_streams_is_one_batch_and_one_thread_has_the_engine()
         if isinstance(output, Prediction):
             predictions.append(output)
 
-    scheduler = EngineThread(
-        open_engine, BatchStep(states, decisions(config), Metrics()), queue, publish, lambda: True
-    )
+    scheduler = EngineThread(open_engine, batch_step(config), queue, publish, lambda: True)
     scheduler.start()
     assert scheduler.done.wait(10)
     scheduler.join(10)
@@ -84,15 +87,15 @@ def test_what_is_due_in_all_streams_is_one_batch_and_one_thread_has_the_engine()
 def test_a_busy_stream_does_not_keep_the_others_from_their_turn() -> None:
     """Each round takes one step of every stream, whatever waits of the others."""
     config = StreamConfig(every_s=0.1)
-    states = {name: StreamState(spec_of(), config) for name in STREAMS}
+    samplers = {name: StreamSampler(spec_of(), config) for name in STREAMS}
     queue = SampleQueue()
     queue.expect(len(STREAMS))
     lengths = {"a": 500, "b": 30, "c": 30}
-    for name, state in states.items():
+    for name, sampler in samplers.items():
         queue.open(name, StreamQueue(10_000, False, lambda cause: None))
         for frame in frames(lengths[name], 25, name):
-            if sample := state.sample(frame):
-                queue.put(sample)
+            if samples := sampler.sample(frame):
+                queue.put(*samples)
         queue.end(name)
     order: list[str] = []
 
@@ -100,9 +103,7 @@ def test_a_busy_stream_does_not_keep_the_others_from_their_turn() -> None:
         if isinstance(output, Prediction):
             order.append(output.stream)
 
-    scheduler = EngineThread(
-        NumberEngine, BatchStep(states, decisions(config), Metrics()), queue, publish, lambda: True
-    )
+    scheduler = EngineThread(NumberEngine, batch_step(config), queue, publish, lambda: True)
     scheduler.start()
     assert scheduler.done.wait(10)
     assert order.count("a") > 100

@@ -20,7 +20,7 @@ from ecolite_stream.model.preprocess import preprocess
 from ecolite_stream.model.sampling import segment_frames
 from ecolite_stream.recognition.memory import make_memory
 from ecolite_stream.recognition.recognizer import Recognizer
-from ecolite_stream.recognition.stream_state import softmax
+from ecolite_stream.recognition.view_state import softmax
 from ecolite_stream.types import FloatArray, Frame, Prediction
 from tests.fakes import NumberEngine, clip_logits, frame, frames, spec_of
 
@@ -202,7 +202,7 @@ def test_the_frames_of_offline_sampling_give_the_offline_logits(
     images = video(num_frames)
     chosen = segment_frames(num_frames, num_segments)
     memory = MemoryConfig(span_s=num_frames / fps)
-    it = Recognizer(engine, bundle.spec, StreamConfig(memory=memory, every_s=1 / fps))
+    it = Recognizer(engine, bundle.spec, StreamConfig(memory=memory, every_s=1 / fps, gate=False))
     for index in chosen:
         prediction = it.observe(Frame("s", index, index / fps, images[index]))
     expected = offline_logits(engines[num_segments], bundle, [images[i] for i in chosen])

@@ -11,7 +11,8 @@ import av
 import cv2
 import numpy as np
 
-from ecolite_stream.types import Box, Frame, Luma
+from ecolite_stream.model.preprocess import shrink_luma
+from ecolite_stream.types import Box, Frame, Image, Luma
 from ecolite_stream.views.follow import Follower
 from ecolite_stream.views.motion import Motion, MotionDetector
 
@@ -88,10 +89,12 @@ def compressed(
 def frame_of(luma: Luma, time_s: float) -> Frame:
     """A frame that has a plane of brightness, and no colours to convert."""
 
-    def no_colours() -> Luma:
+    def no_colours() -> Image:
         raise AssertionError("the colours of a frame are not for looking at motion")
 
-    return Frame("camera", round(time_s * FPS), time_s, no_colours, luma=lambda: luma)
+    return Frame(
+        "camera", round(time_s * FPS), time_s, no_colours, luma=lambda side: shrink_luma(luma, side)
+    )
 
 
 def looks(film: Iterable[tuple[float, Luma]]) -> Iterator[Motion]:

@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 
 from ecolite_stream.types import Luma
-from ecolite_stream.views.follow import LEAST_ACTIVE
+from ecolite_stream.views.follow import LEAST_ACTIVE, Follower
+from ecolite_stream.views.motion import Motion
 from tests.views.scenes import (
     HEIGHT,
     WIDTH,
     compressed,
     film,
     followed,
+    looks,
     noisy,
     room,
     with_person,
@@ -165,3 +167,15 @@ def test_while_the_camera_turns_the_square_goes_to_the_middle(px_per_s: float, s
     _, last = found[-1]
     assert last.height > 0.95
     assert abs(last.x + last.width / 2 - 0.5) < 0.03
+
+
+def test_motion_in_a_part_of_the_masks_is_followed_as_on_its_own():
+    """Regions hand over slices of the masks."""
+    rows, columns = slice(10, 100), slice(60, 150)
+    whole, part = Follower(), Follower()
+    for motion in looks(film(2, lambda time_s: with_person(ROOM, 150 + 40 * time_s, time_s))):
+        moving, active = motion.moving[rows, columns], motion.active[rows, columns]
+        sliced = Motion(motion.time_s, moving, active)
+        copied = Motion(motion.time_s, moving.copy(), active.copy())
+        assert part.follow(sliced) == whole.follow(copied)
+    assert part.follow(sliced).width < 0.9

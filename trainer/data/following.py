@@ -15,7 +15,7 @@ import numpy as np
 from ecolite_stream.model.preprocess import resize
 from ecolite_stream.types import Box, Frame, Image
 from ecolite_stream.views.follow import SMALLEST, Follower
-from ecolite_stream.views.motion import MotionDetector, small_luma
+from ecolite_stream.views.motion import MotionDetector
 from ecolite_stream.views.squares import cut
 from trainer.data.budget import Budget
 from trainer.data.clips import Clip, Frames, HeldClip, Indices
@@ -101,7 +101,7 @@ def _square(image: Image, box: Box, side: int) -> Image:
 def follow_boxes(frames: Iterable[Frame], smallest: float = SMALLEST) -> list[Box]:
     """Where a live stream would look, frame by frame."""
     detector, follower = MotionDetector(), Follower(smallest)
-    return [follower.follow(detector.observe(small_luma(f), f.time_s)) for f in frames]
+    return [follower.follow(detector.look(frame)) for frame in frames]
 
 
 def still_squares(clips: Sequence[Clip], side: int) -> list[Clip]:

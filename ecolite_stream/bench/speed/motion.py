@@ -11,6 +11,7 @@ import numpy as np
 
 from ecolite_stream.bench.measuring.timing import Clock
 from ecolite_stream.bench.report.report import Table
+from ecolite_stream.model.preprocess import shrink_luma
 from ecolite_stream.types import Frame, Image, Luma
 from ecolite_stream.views.follow import Follower
 from ecolite_stream.views.motion import MotionDetector
@@ -67,7 +68,7 @@ def _cost_ms(planes: Sequence[Luma], view: str, seconds: float, clock: Clock) ->
     detector, follower, tracker = MotionDetector(), Follower(), SubjectTracker(SUBJECTS)
     index, spent_s = 0, 0.0
     while not index or spent_s < seconds:
-        frames = [_frame(index + step, plane) for step, plane in enumerate(planes)]
+        frames = [make_frame(index + step, plane) for step, plane in enumerate(planes)]
         begin_s = clock()
         for frame in frames:
             motion = detector.look(frame)
@@ -80,11 +81,16 @@ def _cost_ms(planes: Sequence[Luma], view: str, seconds: float, clock: Clock) ->
     return 1e3 * spent_s * FPS / index
 
 
-def _frame(index: int, plane: Luma) -> Frame:
+def make_frame(index: int, plane: Luma) -> Frame:
+    """A frame of a camera that has its brightness, and no colours to convert."""
+
     def no_colours() -> Image:
         raise RuntimeError("following converted a picture to BGR; it must use the plane it has")
 
-    return Frame("camera", index, index / FPS, no_colours, luma=lambda: plane)
+    def luma(long_side: int) -> Luma:
+        return shrink_luma(plane, long_side)
+
+    return Frame("camera", index, index / FPS, no_colours, luma=luma)
 
 
 def camera_planes(width: int, height: int) -> list[Luma]:

@@ -197,7 +197,7 @@ def test_false_events_of_a_recording(tmp_path: Path, monkeypatch):
     video = write_numbered_video(tmp_path / "v.avi", 200)
     images = {n: frame(n, n / 25).image for n in range(200)}
     monkeypatch.setattr(
-        "ecolite_stream.recognition.stream_state.preprocess",
+        "ecolite_stream.recognition.sampler.preprocess",
         lambda image, how: preprocess(images[read_number(image)], how),
     )
     config = StreamConfig(top=3, smoothing=0.0, events=EventConfig(ignore=("c",)))

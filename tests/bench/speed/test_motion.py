@@ -8,15 +8,14 @@ import numpy as np
 import pytest
 
 from ecolite_stream.bench.speed.motion import (
-    FPS,
     LOOP_S,
     TARGETS_MS,
     MotionCost,
     camera_planes,
+    make_frame,
     measure_motion,
     motion_table,
 )
-from ecolite_stream.types import Frame
 from ecolite_stream.views.follow import LEAST_ACTIVE
 from ecolite_stream.views.motion import MotionDetector
 
@@ -43,10 +42,7 @@ def test_a_turn_of_the_footage_is_so_many_seconds_of_a_camera():
 @pytest.mark.parametrize("size", TARGETS_MS)
 def test_something_moves_in_the_footage_all_the_time(size: tuple[int, int]):
     detector, planes = MotionDetector(), camera_planes(*size)
-    frames = [
-        Frame("camera", i, i / FPS, lambda: None, luma=lambda plane=plane: plane)  # type: ignore[misc]
-        for i, plane in enumerate([*planes, *planes])
-    ]
+    frames = [make_frame(i, plane) for i, plane in enumerate([*planes, *planes])]
     active = [detector.look(frame).active.mean() for frame in frames]
     assert np.min(active[3:]) > LEAST_ACTIVE
     assert np.max(active) < 0.3

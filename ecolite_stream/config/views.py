@@ -1,0 +1,95 @@
+"""Settings of views: which squares of a stream's picture the network looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ecolite_stream.config.source_names import check_name
+from ecolite_stream.errors import ConfigError
+
+PLAIN_VIEWS = ("center", "whole", "follow")
+MOST_SUBJECTS = 16
+MOST_VIEWS = 32
+
+Mask = tuple[tuple[float, ...], ...]
+"""Where motion does not count, in shares of the picture: boxes (x, y, width, height), or polygons
+of three or more points (x1, y1, x2, y2, x3, y3, ...)."""
+
+
+@dataclass(frozen=True)
+class ViewConfig:
+    """A view that has settings of its own: a region, or subjects.
+
+    Attributes:
+        region: name of a rectangle of the picture.
+        box: the rectangle, (x, y, width, height) in shares of the picture.
+        subjects: follow up to so many moving subjects, each with a memory of its own.
+    """
+
+    region: str | None = None
+    box: tuple[float, ...] = ()
+    subjects: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.region is None) == (self.subjects is None):
+            raise ConfigError("a view is a region with its box, or subjects; give one of them")
+        if self.region is not None:
+            check_name(self.region, "region")
+            if self.region in PLAIN_VIEWS or self.region.startswith("subject"):
+                raise ConfigError(f"region is {self.region!r}, which is the name of another view")
+            check_box("box", self.box)
+        elif self.box:
+            raise ConfigError("box belongs to a region; name the region")
+        elif not 1 <= (self.subjects or 0) <= MOST_SUBJECTS:
+            raise ConfigError(f"subjects is {self.subjects}; expected 1 to {MOST_SUBJECTS}")
+
+
+def check_box(name: str, box: Sequence[float]) -> None:
+    """Raise a ConfigError unless a box lies in the picture and holds something of it."""
+    if len(box) != 4:
+        raise ConfigError(f"{name} has {len(box)} numbers; expected x, y, width, height")
+    x, y, width, height = box
+    inside = x >= 0 and y >= 0 and x + width <= 1 + 1e-9 and y + height <= 1 + 1e-9
+    if not (inside and width >= 0.01 and height >= 0.01):  # NaN compares as false
+        raise ConfigError(
+            f"{name} is {list(box)}; expected x, y, width, height in shares of the picture, "
+            "inside it and at least 0.01 wide and high"
+        )
+
+
+def check_views(views: Sequence[str | ViewConfig]) -> None:
+    """Raise a ConfigError unless the views of a stream can be watched side by side."""
+    if len(views) > MOST_VIEWS:
+        raise ConfigError(f"views has {len(views)} entries; expected at most {MOST_VIEWS}")
+    names = [view_name(view) for view in views]
+    for view in views:
+        if isinstance(view, str) and view not in PLAIN_VIEWS:
+            raise ConfigError(
+                f"views has {view!r}; expected {', '.join(PLAIN_VIEWS)}, "
+                "{region: NAME, box: [x, y, width, height]} or {subjects: K}"
+            )
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"views has {name!r} twice; give each view a name of its own")
+
+
+def check_mask(mask: Mask) -> None:
+    """Raise a ConfigError unless a mask lies in the picture and leaves something of it."""
+    for number, shape in enumerate(mask, start=1):
+        if len(shape) == 4:
+            check_box(f"mask {number}", shape)
+        elif len(shape) < 6 or len(shape) % 2 or not all(0 <= value <= 1 for value in shape):
+            raise ConfigError(
+                f"mask {number} is {list(shape)}; expected a box (x, y, width, height) or the "
+                "points of a polygon (x1, y1, x2, y2, x3, y3, ...), in shares of the picture"
+            )
+    if any(len(s) == 4 and s[2] >= 0.999 and s[3] >= 0.999 for s in mask):
+        raise ConfigError("mask covers the whole picture; nothing would ever move")
+
+
+def view_name(view: str | ViewConfig) -> str:
+    """The name of a view among several: `follow`, the region's, or `subjects`."""
+    if isinstance(view, str):
+        return view
+    return view.region or "subjects"

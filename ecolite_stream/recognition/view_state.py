@@ -1,0 +1,120 @@
+"""The memory and the running average of one view of a stream, without an engine.
+
+    remember(sample, feature) -> clip or None, conclude(logits) -> Prediction
+
+Runs in the thread that has the engine; `sampler` is the other half.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ecolite_stream.config.schema import StreamConfig
+from ecolite_stream.model.bundle import ModelSpec
+from ecolite_stream.recognition.memory import empty_memory
+from ecolite_stream.types import FloatArray, Prediction, Sample
+
+SMOOTHING = {"window": 0.4, "paper": 0.5, "pyramid": 0.0}
+"""Share of earlier answers in each, where nobody says otherwise.
+
+Algorithm 1 has P_A = (P + P_A) / 2. What 0.4 does for the window: docs/demo-model.md.
+"""
+
+
+class ViewState:
+    """What is remembered of one view.
+
+    Args:
+        spec: the bundle's description.
+        config: settings of the stream.
+    """
+
+    def __init__(self, spec: ModelSpec, config: StreamConfig) -> None:
+        self._spec = spec
+        self._config = config
+        self._idle = None if spec.idle_label is None else spec.labels.index(spec.idle_label)
+        self._span_s = config.memory.span_s or spec.clip_seconds
+        self._newest: Sample | None = None
+        self._feature: FloatArray | None = None
+        self._average: FloatArray | None = None
+        self._forget()
+
+    def remember(self, sample: Sample, feature: FloatArray | None) -> FloatArray | None:
+        """Keep a sample's feature (*feature_shape) float32; None repeats the newest one.
+
+        Returns:
+            The clip (N, *feature_shape) float32 to classify, where a prediction is due.
+        """
+        if sample.reset_state:
+            self._forget()
+        feature = self._feature if feature is None else feature
+        if feature is None:  # the sample that it would repeat was dropped
+            return None
+        if self._newest is None or sample.frame != self._newest.frame:
+            self._memory.add(feature, sample.time_s)
+        self._feature, self._newest = feature, sample
+        if not sample.predicts:
+            return None
+        self._fill = self._memory.fill
+        return self._memory.recall()
+
+    def is_idle(self, sample: Sample) -> bool:
+        """Whether the network need not be asked: nothing has moved for as long as it remembers."""
+        return (
+            self._config.gate
+            and self._idle is not None
+            and self._config.memory.policy == "window"
+            and sample.still_s >= self._span_s
+        )
+
+    def conclude_idle(self) -> Prediction:
+        """The prediction where nothing has moved: the bundle's idle label."""
+        probabilities = np.zeros(len(self._spec.labels), np.float32)
+        probabilities[self._idle] = 1
+        return self._predict(probabilities)
+
+    def conclude(self, logits: FloatArray) -> Prediction:
+        """What the logits (classes,) float32 of the last clip say."""
+        return self._predict(softmax(logits / self._spec.temperature))
+
+    def _predict(self, probabilities: FloatArray) -> Prediction:
+        sample, spec = self._newest, self._spec
+        assert sample is not None  # remember() came first
+        scores = self._averaged(probabilities)
+        best = np.argsort(-scores, kind="stable")[: self._config.top]
+        top = tuple((spec.labels[i], float(scores[i])) for i in best)
+        return Prediction(
+            stream=sample.stream,
+            frame=sample.frame,
+            time_s=sample.time_s,
+            label=top[0][0],
+            score=top[0][1],
+            top=top,
+            memory_fill=self._fill,
+            arrived_s=sample.arrived_s,
+            view=sample.view,
+            box=sample.box,
+        )
+
+    def _forget(self) -> None:
+        self._memory = empty_memory(self._spec, self._config)
+        self._fill = 0.0
+        self._average = self._newest = self._feature = None
+
+    def _averaged(self, probabilities: FloatArray) -> FloatArray:
+        """Probabilities (classes,) averaged with those before: P_A of Algorithm 1 at 0.5."""
+        smoothing = self._config.smoothing
+        if smoothing is None:
+            smoothing = SMOOTHING[self._config.memory.policy]
+        if self._average is not None:
+            old, new = np.float32(smoothing), np.float32(1 - smoothing)
+            probabilities = old * self._average + new * probabilities
+        self._average = probabilities
+        return probabilities
+
+
+def softmax(logits: FloatArray) -> FloatArray:
+    """Probabilities (classes,) of logits (classes,)."""
+    powers = np.exp(logits - logits.max())
+    probabilities: FloatArray = (powers / powers.sum()).astype(np.float32)
+    return probabilities

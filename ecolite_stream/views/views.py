@@ -1,0 +1,157 @@
+"""The views of one stream: where each looks, frame by frame."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from ecolite_stream.config.views import Mask, ViewConfig, view_name
+from ecolite_stream.types import Box, Frame
+from ecolite_stream.views.follow import LEAST_MOVING, Follower
+from ecolite_stream.views.motion import Mask as Pixels
+from ecolite_stream.views.motion import Motion, MotionDetector
+
+
+@dataclass(frozen=True)
+class Look:
+    """Where one view looks in one frame.
+
+    Attributes:
+        view: its name; empty where the stream has one view.
+        box: the box to cut out first; None for the whole picture.
+        framing: how the square of the network is taken from the box: `center` or `whole`.
+        still_s: seconds of stream time for which nothing has moved there.
+        ended: the view has ended; the box is its last.
+    """
+
+    view: str
+    box: Box | None
+    framing: str
+    still_s: float = 0.0
+    ended: bool = False
+
+
+class StreamViews:
+    """Where all views of one stream look.
+
+    Args:
+        framing: of the bundle; without `views` it is the only view.
+        views: names of plain views, regions and subjects.
+        mask: where motion does not count.
+        gate: whether it matters if anything moves, even where no view follows it.
+    """
+
+    def __init__(
+        self,
+        framing: str,
+        views: Sequence[str | ViewConfig] = (),
+        mask: Mask = (),
+        gate: bool = True,
+    ) -> None:
+        within = "whole" if framing == "whole" else "center"
+        single = len(views) < 2
+        self._views = [_make(view, single, within, framing) for view in views or [framing]]
+        self._needs_motion = gate or any(view.follows for view in self._views)
+        self._detector = MotionDetector()
+        self._mask = mask
+        self._keep: Pixels | None = None
+
+    def look(self, frame: Frame) -> list[Look]:
+        """What each view looks at now; frames come in order."""
+        motion = self._unmasked(self._detector.look(frame)) if self._needs_motion else None
+        return [look for view in self._views for look in view.look(motion, frame.time_s)]
+
+    def _unmasked(self, motion: Motion) -> Motion:
+        if not self._mask:
+            return motion
+        keep = self._keep
+        if keep is None or keep.shape != motion.moving.shape:
+            keep = self._keep = np.asarray(1 - draw_mask(self._mask, motion.moving.shape), np.uint8)
+        return replace(motion, moving=motion.moving * keep, active=motion.active * keep)
+
+
+class _View:
+    """One view with a place of its own: the picture, a region of it, or what moves there."""
+
+    def __init__(self, name: str, framing: str, region: Box | None, follows: bool) -> None:
+        self.follows = follows
+        self._name = name
+        self._framing = framing
+        self._region = region
+        self._follower = Follower() if follows else None
+        self._moved_s: float | None = None
+
+    def look(self, motion: Motion | None, time_s: float) -> Iterator[Look]:
+        """The view itself, as the only look."""
+        if motion is None:
+            yield Look(self._name, self._region, self._framing)
+            return
+        if self._region is not None:
+            motion = crop_motion(motion, self._region)
+        if self._moved_s is None or time_s < self._moved_s or moves(motion):
+            self._moved_s = time_s
+        box = self._region
+        if self._follower is not None:
+            box = within(self._region, self._follower.follow(motion))
+        yield Look(self._name, box, self._framing, time_s - self._moved_s)
+
+
+def moves(motion: Motion) -> bool:
+    """Whether anything moves at a look: something large enough to follow, or everything."""
+    return motion.everywhere or float(motion.moving.mean()) > LEAST_MOVING
+
+
+def crop_motion(motion: Motion, region: Box) -> Motion:
+    """The motion inside of a region alone."""
+    height, width = motion.moving.shape
+    top, left = math.floor(region.y * height), math.floor(region.x * width)
+    bottom = max(top + 1, math.ceil((region.y + region.height) * height))
+    right = max(left + 1, math.ceil((region.x + region.width) * width))
+    rows, columns = slice(top, bottom), slice(left, right)
+    return replace(motion, moving=motion.moving[rows, columns], active=motion.active[rows, columns])
+
+
+def within(region: Box | None, box: Box) -> Box:
+    """A box in shares of a region, in shares of the picture."""
+    if region is None:
+        return box
+    return Box(
+        region.x + box.x * region.width,
+        region.y + box.y * region.height,
+        box.width * region.width,
+        box.height * region.height,
+    )
+
+
+def draw_mask(mask: Mask, shape: tuple[int, ...]) -> Pixels:
+    """(h, w) uint8, 1 where motion does not count."""
+    height, width = shape
+    drawn = np.zeros(shape, np.uint8)
+    for values in mask:
+        if len(values) == 4:
+            x, y, box_width, box_height = values
+            points = [
+                (x, y),
+                (x + box_width, y),
+                (x + box_width, y + box_height),
+                (x, y + box_height),
+            ]
+        else:
+            points = list(zip(values[::2], values[1::2], strict=True))
+        corners = np.array([(round(x * width), round(y * height)) for x, y in points], np.int32)
+        cv2.fillPoly(drawn, [corners], 1)
+    return drawn
+
+
+def _make(view: str | ViewConfig, single: bool, framing: str, bundle_framing: str) -> _View:
+    name = view_name(view)
+    if isinstance(view, str):
+        own = view if view != "follow" else framing
+        return _View("" if single else name, own, None, view == "follow")
+    if view.region is not None:
+        return _View(name, framing, Box(*view.box), bundle_framing == "follow")
+    raise NotImplementedError("subjects")
