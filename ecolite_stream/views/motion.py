@@ -223,12 +223,14 @@ def _turned(grey: Luma, before: Luma, moving: Mask) -> bool:
     shifted = cv2.warpAffine(before, np.array([[1, 0, x], [0, 1, y]], np.float32), (width, height))
     rows = slice(math.ceil(max(y, 0)), height + math.floor(min(y, 0)))
     columns = slice(math.ceil(max(x, 0)), width + math.floor(min(x, 0)))
-    # Small differences count too: where people move, a shift displaces the faint texture of walls.
     left, was = (
-        np.minimum(cv2.absdiff(grey, np.asarray(other, np.uint8)), LEAST_DIFFERENCE)
+        np.minimum(cv2.absdiff(grey, np.asarray(other, np.uint8)), LEAST_DIFFERENCE)[rows, columns]
         for other in (shifted, before)
     )
-    return bool(left[rows, columns].mean() < TURNED_LEFT * was[rows, columns].mean())
+    # Where people move, a shift that explains them displaces the faint texture of the wall behind.
+    still = cv2.dilate(moving, np.ones((5, 5), np.uint8))[rows, columns] == 0
+    worse = still.any() and left[still].mean() > was[still].mean()
+    return bool(not worse and left.mean() < TURNED_LEFT * was.mean())
 
 
 def small_luma(frame: Frame) -> Luma:

@@ -218,6 +218,7 @@ class SubjectTracker:
         if motion.active.shape != self._shape or motion.time_s < self._time_s:
             self._tracks = []
         self._shape, self._time_s = motion.active.shape, motion.time_s
+        self._end(motion.time_s)  # after a gap in the stream, before anybody is taken for them
         if not motion.everywhere:
             self._update(motion)
         self._end(motion.time_s)

@@ -194,6 +194,14 @@ def test_a_repeated_look_changes_nothing():
     assert tracker.track(motion_of(0.76, (90, 20, 20, 50), looked=False)) == found
 
 
+def test_who_is_there_after_a_gap_in_the_stream_is_somebody_else():
+    tracker = SubjectTracker(4)
+    run(tracker, 0, 10, (50, 20, 20, 50))
+    assert tracker.track(motion_of(20.0, (50, 20, 20, 50))) == []
+    assert tracker.ended == (1,)
+    assert [s.id for s in run(tracker, 251, 10, (50, 20, 20, 50))] == [2]
+
+
 def test_a_turning_camera_finds_nobody_and_ends_nobody_at_once():
     tracker = SubjectTracker(4)
     run(tracker, 0, 10, (50, 20, 20, 50))
