@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import numpy as np
@@ -76,6 +77,11 @@ class Frame:
         """The picture, (H, W, 3) uint8 BGR."""
         return self.pixels() if callable(self.pixels) else self.pixels
 
+    @property
+    def num_bytes(self) -> int:
+        """Memory that the picture takes, in bytes; 0 where what makes it does not say."""
+        return int(getattr(self.pixels, "nbytes", 0))
+
 
 @dataclass(frozen=True, eq=False)
 class Sample:
@@ -129,6 +135,59 @@ class Sample:
         return dataclasses.replace(self, predicts=False)
 
 
+@dataclass(frozen=True)
+class StreamAnchor:
+    """Where the time of a stream lies in the time of day, noted once; it is recorded.
+
+    Attributes:
+        stream: name of the stream.
+        zero_unix_ms: time of day at stream time 0, in milliseconds since 1970. Of a recording it is
+            only used in ids.
+        live: whether the times of day of the stream mean something.
+        seed: random, 32 hexadecimal digits; no other anchor has it. Ids of events come from it.
+    """
+
+    stream: str
+    zero_unix_ms: int
+    live: bool
+    seed: str
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.zero_unix_ms < 2**47:
+            raise ValueError(f"zero_unix_ms is {self.zero_unix_ms}; expected 0 to below 2**47")
+        if len(self.seed) != 32 or set(self.seed) - set("0123456789abcdef"):
+            raise ValueError(f"seed is {self.seed!r}; expected 32 hexadecimal digits")
+
+    def unix_ms(self, time_s: float) -> int:
+        """The time of day at a stream time, in milliseconds since 1970."""
+        return self.zero_unix_ms + round(time_s * 1000)
+
+    def at(self, time_s: float) -> str | None:
+        """The same as ISO 8601 in UTC, such as 2026-11-28T20:37:11.250Z; None of a recording."""
+        return iso_utc(self.unix_ms(time_s)) if self.live else None
+
+
+def iso_utc(unix_ms: int) -> str:
+    """Milliseconds since 1970 as ISO 8601: 2026-11-28T20:37:11.250Z."""
+    moment = _EPOCH + timedelta(milliseconds=unix_ms)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def unix_ms_of(iso: str) -> int:
+    """The inverse of `iso_utc`.
+
+    Raises:
+        ValueError: it is no such time, or has no time zone.
+    """
+    moment = datetime.fromisoformat(iso)
+    if moment.tzinfo is None:
+        raise ValueError(f"{iso!r} has no time zone; expected UTC, such as 2026-11-28T20:37:11Z")
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
 @dataclass(frozen=True, eq=False)
 class EngineBatch:
     """What the engine is given at once, of all streams; whoever has all rounds can do them again.
@@ -138,12 +197,14 @@ class EngineBatch:
         samples: in the order in which they are encoded.
         ended: streams that have come to their end.
         quiet: live streams without a frame for so long that what lasted there has ended.
+        anchors: of the streams that began since the batch before.
     """
 
     number: int
     samples: tuple[Sample, ...]
     ended: tuple[str, ...] = ()
     quiet: tuple[str, ...] = ()
+    anchors: tuple[StreamAnchor, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -216,7 +277,8 @@ class Event:
     """An action in one stream, from its start to its end; told when it starts and when it ends.
 
     Attributes:
-        id: the same in all that is told of one event, and of no other event of the run.
+        id: the same in all messages about one event. Of a pipeline's events a UUID that no other
+            event of any run has, and that sorts by the time of the start; else STREAM@START.
         stream: the name of the stream.
         label: the action.
         start_s: stream time of the prediction that it began with, in seconds.
@@ -228,6 +290,7 @@ class Event:
         box: where the view looked when the event began.
         started_at: time of day of its start, UTC, ISO 8601; None for recordings.
         ended_at: time of day of its end, likewise; None while it lasts.
+        lost: it ended because its live stream fell silent.
     """
 
     id: str
@@ -242,6 +305,7 @@ class Event:
     box: Box | None = None
     started_at: str | None = None
     ended_at: str | None = None
+    lost: bool = False
 
     @property
     def key(self) -> ViewKey:
@@ -255,6 +319,7 @@ class Event:
             "box": self.box and self.box.as_list(),
             "started_at": self.started_at,
             "ended_at": self.ended_at,
+            "lost": self.lost or None,
         }
         return {
             "event": self.id,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,9 @@ from ecolite_stream.model.bundle import Bundle
 # A shell's background jobs ignore interruptions, and so would the tests of them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 cap_cpu_isa()  # tests may import mindspore before trainer does it for them
+
+# Clips that passed a check are remembered: not in the folder of whoever runs the tests.
+os.environ["ECOLITE_CACHE"] = tempfile.mkdtemp(prefix="ecolite-tests-")
 
 settings.register_profile("ecolite", deadline=None, max_examples=50)
 settings.load_profile("ecolite")

@@ -96,7 +96,7 @@ def run_fold(config: TrainConfig, fold: int) -> FoldResult:
     else:
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(plain_config(whole), indent=2, ensure_ascii=False)
-        settings.write_text(text, encoding="utf-8")
+        settings.write_text(text, encoding="utf-8", errors="backslashreplace")  # YAML's escapes
         resume = ["--resume", str(folder)] if (folder / STATE).is_file() else []
         held_out = link_held_out(whole, folder / "held_out")
         bundle = str(folder / "bundle")

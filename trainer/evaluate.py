@@ -19,8 +19,9 @@ from ecolite_stream.model.bundle import ModelSpec
 from trainer.config.schema import CACHE_MB, TrainConfig
 from trainer.data.budget import Budget
 from trainer.data.clips import Clip, cut_windows
-from trainer.data.dataset import labelled_files, read_items
+from trainer.data.dataset import labelled_files
 from trainer.data.following import Following, follow_clips
+from trainer.data.listed import check_clips, listed_clips, read_items
 from trainer.data.lists import read_list
 from trainer.data.loader import test_batches
 from trainer.data.reading import Reading, read_clips, reading_side
@@ -125,7 +126,9 @@ def _read_listed(
     items = [item for item in read_list(path) if only in item.path]
     if not items:
         raise ConfigError(f"no path in {path} has {only!r} in it")
-    return read_items(path, items, data_path, dict(enumerate(spec.labels)), how)
+    labels = dict(enumerate(spec.labels))
+    check_clips(listed_clips(path, items, data_path, labels), how.workers, how.rgb_prefix)
+    return read_items(path, items, data_path, labels, how)
 
 
 def _read_files(files: Sequence[ClipFile], spec: ModelSpec, how: Reading) -> list[Clip]:
@@ -135,6 +138,7 @@ def _read_files(files: Sequence[ClipFile], spec: ModelSpec, how: Reading) -> lis
             f"the checkpoint has no class {', '.join(unknown)}; its classes: "
             f"{', '.join(spec.labels)}"
         )
+    check_clips([file.path for file in files], how.workers)
     return read_clips(files, how.short_side, how.workers, how.budget)
 
 

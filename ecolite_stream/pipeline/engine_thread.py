@@ -65,11 +65,12 @@ class EngineThread:
                 self.engine_is_open.set()
                 for number in itertools.count():
                     steps = self._queue.pop_steps(self._recordings_wait)
-                    if not steps:
+                    quiet, anchors = self._queue.pop_notes()
+                    if not (steps or quiet) and self._queue.at_end:
                         break
                     samples = tuple(sample for step in steps.values() for sample in step)
                     ended = tuple(stream for stream, step in steps.items() if not step)
-                    current = EngineBatch(number, samples, ended)
+                    current = EngineBatch(number, samples, ended, quiet, anchors)
                     self._publish(current)
                     for output in self._batch_step.run_batch(engine, current):
                         self._publish(output)

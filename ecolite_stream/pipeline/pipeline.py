@@ -13,18 +13,20 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.engines.base import Engine
-from ecolite_stream.errors import SourceError
+from ecolite_stream.errors import SourceError, one_line
 from ecolite_stream.model.bundle import ModelSpec
 from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.pipeline.delivery import SinkWorker
 from ecolite_stream.pipeline.engine_thread import EngineThread
 from ecolite_stream.pipeline.reader import Reader, StreamInput
 from ecolite_stream.pipeline.sample_queue import SampleQueue
-from ecolite_stream.recognition.events import decision_for
+from ecolite_stream.pipeline.wall_clock import WallClock
+from ecolite_stream.recognition.events import decision_for, silence_s
 from ecolite_stream.recognition.recognizer import check_fits
 from ecolite_stream.recognition.sampler import StreamSampler
 from ecolite_stream.recognition.step import MOST_PER_STEP, BatchStep
@@ -53,6 +55,7 @@ class Pipeline:
             ends the run; what the others raise is logged and counted.
         config: memory policy, period and smoothing.
         metrics: what is counted.
+        clock: where the times of day of live streams come from.
 
     Raises:
         ConfigError: the configuration contradicts the bundle.
@@ -66,12 +69,13 @@ class Pipeline:
         sinks: Sequence[Sink],
         config: StreamConfig | None = None,
         metrics: Metrics | None = None,
+        clock: WallClock | None = None,
     ) -> None:
         config = config or StreamConfig()
         check_fits(config, spec)
         self._sinks = sinks
         self._metrics = metrics or Metrics()
-        self._queue = SampleQueue()
+        self._queue = SampleQueue(silence_s(config), clock)
         self._workers: list[SinkWorker] = []
         self._readers = [
             Reader(
@@ -99,7 +103,7 @@ class Pipeline:
         self._broken: list[tuple[str, SourceError]] = []
         self._fatal: BaseException | None = None
         self._frame_sinks = [sink for sink in sinks if isinstance(sink, FrameSink)]
-        self._blind: set[FrameSink] = set()
+        self._frames_failed: Counter[str] = Counter()
 
     def run(self) -> None:
         """Send predictions to the sinks until every stream has ended.
@@ -178,9 +182,12 @@ class Pipeline:
                     self._metrics.not_shown(name, frame.stream)
             except Exception as error:
                 self._metrics.sink_failed(name)
-                if sink not in self._blind:
-                    logger.warning("%s cannot take pictures: %s; it does without", name, error)
-                self._blind.add(sink)
+                if not self._frames_failed[name]:
+                    reason = one_line(error) or type(error).__name__
+                    logger.warning(
+                        "%s failed on a frame: %s; later failures are only counted", name, reason
+                    )
+                self._frames_failed[name] += 1
 
     def _has_room(self) -> bool:
         return not any(worker.is_full for worker in self._workers)
@@ -207,6 +214,8 @@ class Pipeline:
         for worker in self._workers:
             if not worker.join(left_s()):
                 logger.warning("%s: still busy; left behind", worker.name)
+        for name, count in self._frames_failed.items():
+            logger.warning("%s: failed on %d frames", name, count)
         for reader in self._readers:
             if not reader.join(left_s()):
                 logger.warning("%s: still blocked in a read; left behind", reader.name)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ecolite_stream.types import Sample
+from ecolite_stream.pipeline.wall_clock import WallClock
+from ecolite_stream.types import Sample, StreamAnchor
 
 # Nobody relies on it: every change wakes those who wait. It only bounds what a bug can do.
 _WAIT_S = 1.0
@@ -25,6 +27,8 @@ class StreamQueue:
         samples: oldest first; of a view of a live stream at most one predicts.
         ended: nothing more comes.
         end_delivered: the end was popped.
+        newest_s: stream time of the newest sample, in seconds; None before the first.
+        put_s: when it came, on the monotonic clock; None once its silence was reported.
     """
 
     capacity: int
@@ -33,6 +37,8 @@ class StreamQueue:
     samples: deque[Sample] = field(default_factory=deque)
     ended: bool = False
     end_delivered: bool = False
+    newest_s: float | None = None
+    put_s: float | None = None
 
     @property
     def is_full(self) -> bool:
@@ -105,9 +111,18 @@ def _hand_on(dropped: Sample, waiting: list[Sample]) -> bool:
 
 
 class SampleQueue:
-    """A queue for each stream, and one place to wait for all of them."""
+    """A queue for each stream, and one place to wait for all of them.
 
-    def __init__(self) -> None:
+    Args:
+        silence_s: seconds without a sample after which a live stream is quiet.
+        clock: where times of day come from.
+    """
+
+    def __init__(self, silence_s: float = math.inf, clock: WallClock | None = None) -> None:
+        self._silence_s = silence_s
+        self._clock = clock or WallClock()
+        self._anchors: list[StreamAnchor] = []
+        self._quiet: list[str] = []
         self._queues: dict[str, StreamQueue] = {}
         self._expected = 0
         self._closed = False
@@ -135,6 +150,7 @@ class SampleQueue:
         """
         with self._changed:
             stream_queue = self._queues[samples[0].stream]
+            self._note(samples[0], stream_queue)
             if stream_queue.keeps_newest:
                 stream_queue.put(*samples)
             else:
@@ -163,7 +179,8 @@ class SampleQueue:
                 nobody has room for what they lead to. Live streams do not wait.
 
         Returns:
-            Nothing, once all streams have ended or the queue was closed.
+            Nothing where `pop_notes` has something to say about streams that are quiet, and once
+            all streams have ended or the queue was closed: `at_end` tells.
         """
         with self._changed:
             while not self._closed:
@@ -173,13 +190,27 @@ class SampleQueue:
                     for name, stream_queue in self._queues.items()
                     if stream_queue.is_ready() and (stream_queue.keeps_newest or not waiting)
                 }
-                if ready:
+                self._note_quiet()
+                if ready or self._quiet:
                     self._changed.notify_all()
                     return ready
                 if self._all_ended():
                     break
                 self._changed.wait(_WAIT_S)
             return {}
+
+    @property
+    def at_end(self) -> bool:
+        """Whether all streams have ended or the queue was closed."""
+        with self._changed:
+            return self._closed or self._all_ended()
+
+    def pop_notes(self) -> tuple[tuple[str, ...], tuple[StreamAnchor, ...]]:
+        """Streams that have become quiet and anchors of those that began, since the last call."""
+        with self._changed:
+            quiet, anchors = tuple(self._quiet), tuple(self._anchors)
+            self._quiet, self._anchors = [], []
+            return quiet, anchors
 
     def wake(self) -> None:
         """Look again: something outside has changed."""
@@ -191,6 +222,24 @@ class SampleQueue:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+    def _note(self, sample: Sample, stream_queue: StreamQueue) -> None:
+        """The anchor of a stream that begins, or begins anew; and when the sample came."""
+        newest_s = stream_queue.newest_s
+        if newest_s is None or sample.time_s < newest_s:
+            self._anchors.append(self._clock.anchor(sample, stream_queue.keeps_newest))
+        stream_queue.newest_s = sample.time_s
+        stream_queue.put_s = self._clock.monotonic()
+
+    def _note_quiet(self) -> None:
+        """Live streams whose samples were all taken, and that have sent none for too long."""
+        now_s = self._clock.monotonic()
+        for name, waiting in self._queues.items():
+            if not waiting.keeps_newest or waiting.samples or waiting.put_s is None:
+                continue
+            if now_s - waiting.put_s > self._silence_s:
+                waiting.put_s = None
+                self._quiet.append(name)
 
     def _all_ended(self) -> bool:
         return len(self._queues) >= self._expected and all(

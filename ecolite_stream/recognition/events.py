@@ -5,25 +5,31 @@ Pure: no clock and no thread; the same predictions give the same events.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ecolite_stream.config.schema import EventConfig, StreamConfig
-from ecolite_stream.types import Box, Event, EventKind, Prediction
+from ecolite_stream.recognition.event_id import event_id
+from ecolite_stream.types import Box, Event, EventKind, Prediction, StreamAnchor
 
 
 @dataclass
 class _Going:
-    """An event that lasts; it is told once it has lasted long enough."""
+    """An event that lasts; it is reported once it has lasted long enough.
+
+    It keeps the anchor that it began with: its start and end are times of one clock.
+    """
 
     id: str
     label: str
     start_s: float
+    box: Box | None = None
+    anchor: StreamAnchor | None = None
     peak: float = 0.0
     total: float = 0.0
     count: int = 0
     told_s: float | None = None
-    box: Box | None = None
 
     def add(self, score: float) -> None:
         self.peak = max(self.peak, score)
@@ -65,8 +71,15 @@ class Decision:
         self._free_s: dict[str, float] = {}  # label -> when it may begin again
         self._times_back = 0
 
-    def observe(self, prediction: Prediction) -> tuple[Event, ...]:
+    def observe(
+        self, prediction: Prediction, anchor: StreamAnchor | None = None
+    ) -> tuple[Event, ...]:
         """Take the next prediction of the stream.
+
+        Args:
+            prediction: of the stream, or of one view of it.
+            anchor: the stream's, as noted when it began. Without one the id of an event is
+                STREAM@START, as in recordings of version 1, and it has no time of day.
 
         Returns:
             What it begins, keeps up and ends; the end of one event comes before the start of
@@ -83,17 +96,21 @@ class Decision:
             else:
                 going.add(score)
         if self._going is None and self._begins(prediction):
-            self._going = _Going(self._id(time_s), prediction.label, time_s, box=prediction.box)
-            self._going.add(_score(prediction, prediction.label))
+            self._going = self._begin(prediction, anchor)
         return events + self._tell(time_s)
 
     def abstains(self, prediction: Prediction) -> bool:
         """Whether the label of a prediction scores too low for an event to begin with."""
         return _score(prediction, prediction.label) < self._enter(prediction.label)
 
-    def finish(self) -> tuple[Event, ...]:
-        """The end of the stream: what lasted ends with its last prediction."""
-        return () if self._last_s is None else self._end(self._last_s)
+    def finish(self, lost: bool = False) -> tuple[Event, ...]:
+        """The end of the stream, or its silence: what lasted ends with its last prediction.
+
+        Args:
+            lost: the stream is live and silent; it may come back.
+        """
+        ended = () if self._last_s is None else self._end(self._last_s)
+        return tuple(dataclasses.replace(event, lost=lost) for event in ended)
 
     def _break(self, time_s: float) -> tuple[Event, ...]:
         """What a gap before this moment ends, or time that goes back: a stream that starts anew."""
@@ -114,6 +131,17 @@ class Decision:
             and prediction.time_s >= self._free_s.get(label, prediction.time_s)
             and _score(prediction, label) >= self._enter(label)
         )
+
+    def _begin(self, prediction: Prediction, anchor: StreamAnchor | None) -> _Going:
+        view, start_s, back = self._view, prediction.time_s, self._times_back
+        if anchor is not None:
+            name = event_id(anchor, view, start_s, back)
+        else:
+            stream = f"{self._stream}/{view}" if view else self._stream
+            name = f"{stream}@{start_s:.3f}" + (f"#{back}" if back else "")
+        going = _Going(name, prediction.label, start_s, prediction.box, anchor)
+        going.add(_score(prediction, prediction.label))
+        return going
 
     def _enter(self, label: str) -> float:
         return self._config.enter_at(self._thresholds.get(label))
@@ -142,6 +170,7 @@ class Decision:
 
     def _event(self, going: _Going, kind: EventKind, end_s: float | None = None) -> Event:
         mean = min(going.total / going.count, going.peak)
+        anchor = going.anchor
         return Event(
             going.id,
             self._stream,
@@ -153,12 +182,9 @@ class Decision:
             kind,
             view=self._view,
             box=going.box,
+            started_at=None if anchor is None else anchor.at(going.start_s),
+            ended_at=None if anchor is None or end_s is None else anchor.at(end_s),
         )
-
-    def _id(self, start_s: float) -> str:
-        again = f"#{self._times_back}" if self._times_back else ""
-        view = f"/{self._view}" if self._view else ""
-        return f"{self._stream}{view}@{start_s:.3f}{again}"
 
 
 def decision_for(
@@ -167,12 +193,16 @@ def decision_for(
     thresholds: Mapping[str, float] | None = None,
     view: str = "",
 ) -> Decision:
-    """The decision of a view of a stream as a configuration and the bundle's thresholds have it.
+    """The decision of a view of a stream as a configuration and the bundle's thresholds have it."""
+    return Decision(stream, config.events, thresholds, silence_s(config), view)
 
-    A gap is `memory.gap_s` without a prediction; where predictions are rarer, twice their period.
+
+def silence_s(config: StreamConfig) -> float:
+    """Seconds without a prediction that end an event.
+
+    That is `memory.gap_s`; where predictions are rarer, twice their period.
     """
-    gap_s = max(config.memory.gap_s, 2 * config.every_s)
-    return Decision(stream, config.events, thresholds, gap_s, view)
+    return max(config.memory.gap_s, 2 * config.every_s)
 
 
 def _score(prediction: Prediction, label: str) -> float:

@@ -5,6 +5,7 @@ The same batches give the same outputs, whoever calls: the engine's thread, or a
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
@@ -13,7 +14,15 @@ from ecolite_stream.engines.base import Engine
 from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.recognition.events import Decision
 from ecolite_stream.recognition.view_state import ViewState
-from ecolite_stream.types import EngineBatch, Event, FloatArray, Prediction, Sample, ViewKey
+from ecolite_stream.types import (
+    EngineBatch,
+    Event,
+    FloatArray,
+    Prediction,
+    Sample,
+    StreamAnchor,
+    ViewKey,
+)
 
 MOST_PER_STEP = 4
 """What comes of a view in a batch at most: a prediction, the end of an event and the start of
@@ -43,6 +52,7 @@ class BatchStep:
         self._metrics = metrics
         self._states: dict[ViewKey, ViewState] = {}
         self._decisions: dict[ViewKey, Decision] = {}
+        self._anchors: dict[str, StreamAnchor] = {}
 
     def run_batch(self, engine: Engine, current: EngineBatch) -> Iterator[Prediction | Event]:
         """What a batch leads to, in order: it is made as it is asked for.
@@ -50,12 +60,16 @@ class BatchStep:
         Raises:
             EngineError: the engine failed.
         """
+        self._anchors.update((anchor.stream, anchor) for anchor in current.anchors)
         for prediction in self._predict(engine, current.samples):
+            anchor = self._anchors.get(prediction.stream)
+            if anchor is not None and anchor.live:
+                prediction = dataclasses.replace(prediction, at=anchor.at(prediction.time_s))
             yield prediction
             decision = self._decision(prediction.key)
             if decision.abstains(prediction):
                 self._metrics.abstained(prediction)
-            for event in decision.observe(prediction):
+            for event in decision.observe(prediction, anchor):
                 if event.kind == "start":
                     self._metrics.began(event)
                 yield event
@@ -64,7 +78,7 @@ class BatchStep:
                 yield from self._end([sample.key])
         for stream in current.quiet:
             for key in self._keys_of(stream):
-                yield from self._decision(key).finish()
+                yield from self._decision(key).finish(lost=True)
         yield from self.finish(current.ended)
 
     def finish(self, streams: Iterable[str] | None = None) -> Iterator[Event]:

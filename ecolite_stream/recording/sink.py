@@ -28,7 +28,8 @@ from ecolite_stream.types import EngineBatch, Event, Prediction, Sample, Sent
 _log = logging.getLogger(__name__)
 
 RUN, FRAMES, ROUNDS, SAID = "run.json", "frames.png", "rounds.jsonl", "said.jsonl"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2 has `anchors` and `quiet` in its rounds; ids and times of day come from those."""
 
 
 class RecordSink(Sink):
@@ -65,8 +66,9 @@ class RecordSink(Sink):
             folder.mkdir(parents=True, exist_ok=True)
             check_is_new(folder)
             text = json.dumps({"schema_version": SCHEMA_VERSION, **facts}, indent=2)
-            (folder / RUN).write_text(text + "\n", encoding="utf-8")
-            self._files = {name: FileIO(folder / name, "w") for name in (FRAMES, ROUNDS, SAID)}
+            with (folder / RUN).open("x", encoding="utf-8") as run:  # another may start just now
+                run.write(text + "\n")
+            self._files = {name: FileIO(folder / name, "x") for name in (FRAMES, ROUNDS, SAID)}
         except OSError as error:
             raise ConfigError(
                 f"{folder}: cannot be recorded to: {error.strerror}; choose another folder"
@@ -102,7 +104,15 @@ class RecordSink(Sink):
             _log.warning("%s: %d rounds came too fast to be recorded", self._folder, lost)
         self._expected = current.number + 1
         samples = [self._keep_sample(sample) for sample in current.samples]
-        facts = {"round": current.number, "samples": samples, "ended": current.ended}
+        facts: dict[str, Any] = {
+            "round": current.number,
+            "samples": samples,
+            "ended": current.ended,
+        }
+        if current.quiet:
+            facts["quiet"] = current.quiet
+        if current.anchors:
+            facts["anchors"] = [dataclasses.asdict(anchor) for anchor in current.anchors]
         self._write(ROUNDS, _line(facts))
 
     def _keep_sample(self, sample: Sample) -> dict[str, Any]:

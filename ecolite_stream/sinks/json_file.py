@@ -4,14 +4,38 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
+import stat
+from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 
+from ecolite_stream.config.strict import check_at_least
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.sinks.base import Sink
+from ecolite_stream.sinks.kind import Run, SinkKind, check_writable
 from ecolite_stream.types import Event, Output, Prediction
+
+
+@dataclass(frozen=True)
+class JsonFileConfig:
+    """Predictions and events in a file, as JSON Lines.
+
+    Attributes:
+        path: the file; None writes none.
+        max_bytes: size at which the file becomes PATH.1 and a new one begins.
+        kept: number of older files that are kept.
+    """
+
+    path: Path | None = None
+    max_bytes: int = 100_000_000
+    kept: int = 5
+
+    def __post_init__(self) -> None:
+        check_at_least("max_bytes", self.max_bytes, 1)
+        check_at_least("kept", self.kept, 0)
 
 
 class JsonFileSink(Sink):
@@ -19,6 +43,7 @@ class JsonFileSink(Sink):
 
     A file that exists is appended to. Before it would grow beyond `max_bytes` it becomes PATH.1,
     what was PATH.1 becomes PATH.2 and so on; what would become older than PATH.`kept` is deleted.
+    The file is locked: a second run would rename and cut what the first one writes.
     """
 
     takes = (Prediction, Event)
@@ -40,6 +65,10 @@ class JsonFileSink(Sink):
         try:
             self._open()
         except OSError as error:
+            if isinstance(error, BlockingIOError):
+                raise ConfigError(
+                    f"{path}: another run writes to it; choose another file for this one"
+                ) from error
             advice = "choose another file" if path.parent.exists() else "make its folder"
             raise ConfigError(f"{path}: cannot be written: {error.strerror}; {advice}") from error
 
@@ -64,7 +93,13 @@ class JsonFileSink(Sink):
             self._file = None
 
     def _open(self) -> FileIO:
-        self._file = FileIO(self._path, "a")
+        file = FileIO(self._path, "a")
+        try:
+            _lock(file)
+        except OSError:
+            file.close()
+            raise
+        self._file = file
         self._size = self._file.seek(0, os.SEEK_END)
         if not self._ends_a_line():  # as a power cut leaves it
             self._size += self._file.write(b"\n")
@@ -89,3 +124,41 @@ class JsonFileSink(Sink):
 
     def _aged(self, age: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{age}") if age else self._path
+
+
+def _check(config: JsonFileConfig, run: Run) -> str:
+    assert config.path is not None
+    if not config.path.parent.is_dir():
+        raise ConfigError(f"{config.path}: cannot be written; make its folder")
+    return f"all to {check_writable(config.path)}"
+
+
+def _build(config: JsonFileConfig, run: Run) -> Sink:
+    assert config.path is not None
+    return JsonFileSink(config.path, config.max_bytes, config.kept)
+
+
+SINK = SinkKind(
+    "json_file",
+    JsonFileConfig,
+    key="path",
+    metavar="FILE",
+    help="Write predictions and events to FILE as JSON Lines; it rotates.",
+    check=_check,
+    build=_build,
+)
+
+
+def _lock(file: FileIO) -> None:
+    """Lock an ordinary file until it is closed; /dev/null and the like are anybody's.
+
+    Raises:
+        BlockingIOError: another run has locked it.
+    """
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError:  # a file system without locks
+            return

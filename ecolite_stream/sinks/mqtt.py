@@ -10,17 +10,18 @@ import threading
 import time
 import urllib.parse
 from collections.abc import Callable, Sequence
-from typing import Any
-
-from paho.mqtt.client import Client, MQTTMessageInfo
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ecolite_stream.config.redact import redact_url
-from ecolite_stream.config.schema import MqttConfig
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.sinks.base import Sink
-from ecolite_stream.sinks.wall_clock import WallClock
-from ecolite_stream.types import Event, Output, Prediction
+from ecolite_stream.sinks.kind import Run, SinkKind
+from ecolite_stream.types import Event, Output, Prediction, unix_ms_of
+
+if TYPE_CHECKING:
+    from paho.mqtt.client import Client, MQTTMessageInfo
 
 _log = logging.getLogger(__name__)
 
@@ -30,9 +31,31 @@ _TYPES = {"start": "new", "update": "update", "end": "end"}
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 _AT_LEAST_ONCE = 1
 _EVENTS_WAITING = 256  # for a broker that is away; more are lost
+_EVENTS_KNOWN = 1000
 _KEEP_ALIVE_S = 15
 _LONGEST_RECONNECT_S = 60
 _LAST_WORDS_S = 0.5
+
+
+@dataclass(frozen=True)
+class MqttConfig:
+    """Events and states at an MQTT broker (docs/events.md).
+
+    Attributes:
+        url: `mqtt://[USER:PASSWORD@]HOST[:PORT]`, or `mqtts://` for TLS; None publishes nothing.
+        prefix: first part of every topic; two runs at one broker need two.
+        predictions: publish each stream's newest prediction too.
+        ca_file: PEM file of certificates that vouch for the broker; None takes those of the system.
+    """
+
+    url: str | None = field(default=None, repr=False)
+    prefix: str = "ecolite"
+    predictions: bool = True
+    ca_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not self.prefix.strip("/") or any(c in "+#" or c < " " for c in self.prefix):
+            raise ConfigError(f"prefix is {self.prefix!r}; expected a topic without + and #")
 
 
 class MqttSink(Sink):
@@ -60,7 +83,7 @@ class MqttSink(Sink):
         """Args:
         config: where the broker is; its `url` must be set.
         streams: names of the streams, whose action is none at first.
-        clock: the time of day, in seconds since 1970.
+        clock: the time of day, in seconds since 1970; for events of recordings.
 
         Raises:
             ConfigError: it is no such URL, or its certificates cannot be read.
@@ -69,7 +92,7 @@ class MqttSink(Sink):
         self._shown = redact_url(config.url)
         self._prefix = config.prefix
         self._predictions = config.predictions
-        self._wall_clock = WallClock(clock)
+        self._clock = clock
         self._events: dict[str, dict[str, Any]] = {}  # as last told, by id, while they last
         self._states = {self._topic(name, "action"): _State(NO_ACTION) for name in streams}
         self._gone = threading.Event()
@@ -87,7 +110,6 @@ class MqttSink(Sink):
             if isinstance(output, Event):
                 self._send_event(output)
             else:
-                self._wall_clock.observe(output)
                 if self._predictions:
                     self._set(output.stream, "prediction", json.dumps(output.as_dict()))
         finally:
@@ -104,21 +126,32 @@ class MqttSink(Sink):
             self._gone.wait(_LAST_WORDS_S)
 
     def _send_event(self, event: Event) -> None:
-        after = {**_as_frigate(event, self._wall_clock.zero_unix_s(event)), **event.as_dict()}
+        from paho.mqtt.enums import MQTTErrorCode
+
+        before = self._events.get(event.id)
+        begun_unix_s = before["start_time"] if before else self._begun_unix_s(event)
+        after = {**_as_frigate(event, begun_unix_s), **event.as_dict()}
         message = {
             "type": _TYPES[event.kind],
-            "before": self._events.get(event.id, after),
+            "before": before or after,
             "after": after,
         }
+        # The state first: it is right at a broker that comes back, however many events are lost.
+        self._set(event.stream, "action", NO_ACTION if event.kind == "end" else event.label)
         info = self._client.publish(f"{self._prefix}/events", json.dumps(message), _AT_LEAST_ONCE)
         if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
             raise OSError(f"{self._shown}: {_EVENTS_WAITING} events wait for the broker already")
-        if event.kind == "end":
-            self._events.pop(event.id, None)
-            self._set(event.stream, "action", NO_ACTION)
-        else:
+        self._events.pop(event.id, None)
+        if event.kind != "end":
             self._events[event.id] = after
-            self._set(event.stream, "action", event.label)
+            while len(self._events) > _EVENTS_KNOWN:  # of those whose end was lost
+                del self._events[next(iter(self._events))]
+
+    def _begun_unix_s(self, event: Event) -> float:
+        """When it began; of a recording's, which has no time of day, as if it were read live."""
+        if event.started_at is not None:
+            return unix_ms_of(event.started_at) / 1000
+        return self._clock() - (0.0 if event.end_s is None else event.end_s - event.start_s)
 
     def _say(self, available: str) -> _State:
         """Whether this run is there; without a queue that could be too full, and before it."""
@@ -143,6 +176,9 @@ class MqttSink(Sink):
         return f"{self._prefix}/{quoted}/{name}"
 
     def _make_client(self, config: MqttConfig) -> tuple[Client, tuple[str, int]]:
+        from paho.mqtt.client import Client
+        from paho.mqtt.enums import CallbackAPIVersion
+
         parts, host, port = _split(config.url or "", self._shown)
         client = Client(CallbackAPIVersion.VERSION2)
         user, colon, password = parts.netloc.rpartition("@")[0].partition(":")
@@ -219,6 +255,8 @@ class _State:
         self.value = value
 
     def sent(self, info: MQTTMessageInfo) -> None:
+        from paho.mqtt.enums import MQTTErrorCode
+
         if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
             self._changed, self._info = False, info
 
@@ -235,14 +273,18 @@ class _State:
             info.wait_for_publish(timeout_s)
 
 
-def _as_frigate(event: Event, zero_unix_s: float) -> dict[str, Any]:
+def _as_frigate(event: Event, begun_unix_s: float) -> dict[str, Any]:
     """What Frigate calls the facts of an event; its times are right where the stream is live."""
-    ended = None if event.end_s is None else round(zero_unix_s + event.end_s, 3)
+    ended = None
+    if event.ended_at is not None:
+        ended = unix_ms_of(event.ended_at) / 1000
+    elif event.end_s is not None:
+        ended = round(begun_unix_s + event.end_s - event.start_s, 3)
     return {
         "id": event.id,
         "camera": event.stream,
         "label": event.label,
-        "start_time": round(zero_unix_s + event.start_s, 3),
+        "start_time": round(begun_unix_s, 3),
         "end_time": ended,
         "top_score": round(event.peak_score, 4),
         "score": round(event.mean_score, 4),
@@ -266,3 +308,25 @@ def _split(url: str, shown: str) -> tuple[urllib.parse.SplitResult, str, int]:
             f"mqtt is {shown!r}; expected a URL such as mqtt://HOST or mqtts://USER:PASSWORD@HOST"
         )
     return parts, host, port or _PORTS[parts.scheme]
+
+
+def _check(config: MqttConfig, run: Run) -> str:
+    assert config.url is not None
+    _build(config, run)
+    return f"events to {redact_url(config.url)}"
+
+
+def _build(config: MqttConfig, run: Run) -> Sink:
+    return MqttSink(config, run.streams)
+
+
+SINK = SinkKind(
+    "mqtt",
+    MqttConfig,
+    key="url",
+    metavar="URL",
+    help="Publish events and states to an MQTT broker.",
+    extra="mqtt",
+    check=_check,
+    build=_build,
+)

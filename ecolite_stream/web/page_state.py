@@ -10,8 +10,7 @@ from typing import Any
 
 from ecolite_stream.media.clip_names import clip_name
 from ecolite_stream.sinks.base import Sink
-from ecolite_stream.sinks.wall_clock import WallClock
-from ecolite_stream.types import Event, Output, Prediction
+from ecolite_stream.types import Event, Output, Prediction, unix_ms_of
 
 EVENTS_KEPT = 300
 
@@ -50,7 +49,7 @@ class PageState(Sink):
 
     Args:
         streams: names of the streams; the page knows them by their numbers.
-        clock: the time of day, in seconds since 1970.
+        clock: the time of day, in seconds since 1970; for events of recordings.
     """
 
     takes = (Prediction, Event)
@@ -59,7 +58,6 @@ class PageState(Sink):
         self.streams = tuple(streams)
         self._numbers = {name: number for number, name in enumerate(self.streams)}
         self._clock = clock
-        self._wall_clock = WallClock(clock)
         self._live: dict[str, bool] = {}
         self._version = 0
         self._predictions: dict[int, _Noted] = {}
@@ -70,7 +68,6 @@ class PageState(Sink):
         with self._lock:
             self._version += 1
             if isinstance(output, Prediction):
-                self._wall_clock.observe(output)
                 number = self._numbers[output.stream]
                 facts = {**output.as_dict(), "stream": number}
                 self._predictions[number] = _Noted(facts, self._version)
@@ -109,7 +106,7 @@ class PageState(Sink):
     def _note_event(self, event: Event) -> None:
         before = self._events.get(event.id)
         live = self._live.get(event.stream, False)
-        began_unix_s, ended_unix_s = self._when(event, live, before)
+        began_unix_s, ended_unix_s = self._when(event, before)
         facts = {
             **event.as_dict(),
             "stream": self._numbers[event.stream],
@@ -122,16 +119,13 @@ class PageState(Sink):
         while len(self._events) > EVENTS_KEPT:
             del self._events[next(iter(self._events))]
 
-    def _when(self, event: Event, live: bool, before: _Noted | None) -> tuple[float, float | None]:
+    def _when(self, event: Event, before: _Noted | None) -> tuple[float, float | None]:
         """Times of day at which it began and ended, None while it lasts.
 
-        They are those of the frames where the stream is live, however late the event was told. A
-        recording's frames have none: there it is when the event was told.
+        A recording's event has none: there it is when the page heard of it.
         """
-        if before is not None:
-            began = before.facts["began_unix_s"]
-        else:
-            began = self._wall_clock.zero_unix_s(event) + event.start_s if live else self._clock()
-        if event.end_s is None:
-            return began, None
-        return began, began + event.end_s - event.start_s if live else self._clock()
+        if event.started_at is not None:
+            ended = None if event.ended_at is None else unix_ms_of(event.ended_at) / 1000
+            return unix_ms_of(event.started_at) / 1000, ended
+        began = self._clock() if before is None else before.facts["began_unix_s"]
+        return began, None if event.end_s is None else self._clock()

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from ecolite_stream.app.sinks import RunConfig
 from ecolite_stream.app.systemd import notify_systemd
 from ecolite_stream.config.includes import load_stream_config
 from ecolite_stream.pipeline.pipeline import Pipeline
@@ -193,6 +194,11 @@ def test_the_unit_is_hardened() -> None:
     assert "Overall exposure level" in result.stdout
 
 
+def test_the_unit_leaves_memory_to_the_machine() -> None:
+    limits = [line for line in UNIT.read_text().splitlines() if line.startswith("MemoryMax=")]
+    assert limits == ["MemoryMax=80%"]
+
+
 def test_the_unit_runs_what_there_is() -> None:
     lines = [line.partition("=") for line in UNIT.read_text().splitlines()]
     (start,) = [value.split() for key, _, value in lines if key.startswith("Exec")]
@@ -227,5 +233,5 @@ def test_the_configuration_in_the_instructions_loads(tmp_path: Path) -> None:
         path = tmp_path / name[1]
         path.parent.mkdir(exist_ok=True)
         path.write_text(block)
-    config = load_stream_config(tmp_path / "stream.yaml")
+    config = load_stream_config(tmp_path / "stream.yaml", RunConfig)
     assert len(config.source) == 2 and config.metrics == "9464"

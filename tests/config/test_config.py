@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from ecolite_stream.app.sinks import RunConfig
 from ecolite_stream.config.schema import MemoryConfig, StreamConfig
-from ecolite_stream.config.strict import load_config, make_config, read_yaml
+from ecolite_stream.config.strict import load_config, make_config, parse_yaml, read_yaml
 from ecolite_stream.errors import ConfigError
 from tests.conftest import ROOT
 from trainer.config.schema import load_train_config
@@ -18,7 +21,7 @@ CONFIGS = ROOT / "configs"
 def load(folder: Path, text: str) -> StreamConfig:
     path = folder / "c.yaml"
     path.write_text(text, encoding="utf-8")
-    return load_config(path, StreamConfig)
+    return load_config(path, RunConfig)
 
 
 def test_every_kind_of_value(tmp_path: Path) -> None:
@@ -34,7 +37,7 @@ def test_every_kind_of_value(tmp_path: Path) -> None:
         json: true
         """,
     )
-    assert config == StreamConfig(
+    assert config == RunConfig(
         source=("camera", "caf\u00e9.mp4"),
         bundle=Path("some/where"),
         engine="mindspore",
@@ -51,7 +54,7 @@ def test_one_source_needs_no_list(tmp_path: Path) -> None:
 
 
 def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
-    assert load(tmp_path, "# nothing") == StreamConfig()
+    assert load(tmp_path, "# nothing") == RunConfig()
 
 
 def test_a_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +140,7 @@ def test_a_missing_key() -> None:
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("stream/*.yaml")), ids=lambda p: p.name)
 def test_stream_configurations_load(path: Path) -> None:
-    load_config(path, StreamConfig)
+    load_config(path, RunConfig)
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("train/*.yaml")), ids=lambda p: p.name)
@@ -151,10 +154,18 @@ def test_no_configuration_lies_elsewhere() -> None:
 
 def test_the_default_file_shows_every_key_with_its_default() -> None:
     path = CONFIGS / "stream" / "default.yaml"
-    assert keys(read_yaml(path)) == keys(dataclasses.asdict(StreamConfig()))
-    assert load_config(path, StreamConfig) == StreamConfig()
+    assert dict(keys(read_yaml(path))) == dict(keys(dataclasses.asdict(RunConfig())))
+    assert load_config(path, RunConfig) == RunConfig()
 
 
 def keys(values: Any) -> Any:
     """The names of keys, in their order, nested ones included."""
     return [(k, keys(v)) for k, v in values.items()] if isinstance(values, dict) else None
+
+
+def test_names_that_are_no_utf8_are_values(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.mp4")
+    assert parse_yaml(f"[{name}]") == [name]
+    assert parse_yaml('"caf\\udce9.mp4"') == name
+    with pytest.raises(yaml.YAMLError):
+        parse_yaml("a\x00b")

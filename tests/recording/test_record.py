@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
+import re
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +18,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecolite_stream.config.schema import EventConfig, StreamConfig
+from ecolite_stream.config.schema import EventConfig, MemoryConfig, StreamConfig
 from ecolite_stream.errors import ConfigError, SourceError
 from ecolite_stream.model.preprocess import Preprocessing, denormalize, normalize
 from ecolite_stream.pipeline.pipeline import Pipeline
 from ecolite_stream.pipeline.reader import opened
+from ecolite_stream.pipeline.wall_clock import WallClock
 from ecolite_stream.recording.recording import Recording, read_recording, replayed
 from ecolite_stream.recording.sink import FRAMES, ROUNDS, RUN, SAID, RecordSink
 from ecolite_stream.sinks import JsonLinesSink
-from ecolite_stream.types import EngineBatch, Sample
-from tests.fakes import ListSource, NumberEngine, frames, spec_of
+from ecolite_stream.types import EngineBatch, Event, Frame, Output, Sample, unix_ms_of
+from tests.conftest import ROOT
+from tests.fakes import ListSource, NumberEngine, OutputSink, frames, spec_of
 
 pytestmark = pytest.mark.timeout(60)
 STREAMS = {"a": 250, "b": 300}  # frames
@@ -58,6 +65,64 @@ def test_a_run_comes_out_again_to_the_byte(recorded: Path) -> None:
     kinds = [set(json.loads(line)) & {"latency_ms", "event"} for line in said.splitlines()]
     assert {"latency_ms"} in kinds and {"event"} in kinds
     assert {json.loads(line)["stream"] for line in said.splitlines()} == set(STREAMS)
+
+
+def test_a_recording_of_version_1_comes_out_as_the_version_that_made_it_wrote_it() -> None:
+    folder = ROOT / "tests" / "data" / "recording_v1"
+    again = list(replayed(read_recording(folder), NumberEngine(), spec_of()))
+    assert "".join(f"{line}\n" for line in again) == (folder / SAID).read_text()
+    ids = [json.loads(line)["event"] for line in again if "event" in line]
+    assert ids and all(re.fullmatch(r"[ab]@\d+\.\d{3}", one) for one in ids)
+
+
+def test_a_live_stream_that_is_lost_replays_with_its_ids_and_times(tmp_path: Path) -> None:
+    said, recording = lost_and_back(tmp_path)
+    assert list(replayed(recording, NumberEngine(), spec_of())) == said.splitlines()
+    lines = [json.loads(line) for line in said.splitlines()]
+    events = [line for line in lines if "event" in line]
+    assert [line["kind"] for line in events if line["kind"] != "update"] == [
+        "start",
+        "end",
+        "start",
+        "end",
+    ]
+    first, second = dict.fromkeys(line["event"] for line in events)
+    assert first < second
+    lost = [line for line in events if line.get("lost")]
+    assert [line["event"] for line in lost] == [first]
+    for line in lines:
+        at_s = line["time_s"] if "time_s" in line else line["start_s"]
+        told = line.get("at") or line["started_at"]
+        assert unix_ms_of(told) == 1_000_000 + round(1000 * at_s)
+
+
+def lost_and_back(tmp_path: Path) -> tuple[str, Recording]:
+    """A camera that falls silent in an event until that has ended, then comes back.
+
+    The wall clock is set back an hour after the first frame.
+    """
+    times_of_day = iter((1000.0,))
+    clock = WallClock(lambda: next(times_of_day, 1000.0 - 3600), time.monotonic)
+    ended = threading.Event()
+
+    class Listening(OutputSink):
+        def send(self, output: Output) -> None:
+            if isinstance(output, Event) and output.lost:
+                ended.set()
+
+    def shown() -> Iterator[Frame]:
+        yield from frames(50, 25, "a")
+        assert ended.wait(30), "the event lasts though its camera is lost"
+        for one in frames(50, 25, "a"):
+            yield dataclasses.replace(one, index=50 + one.index, time_s=10 + one.time_s)
+
+    events = EventConfig(enter=0, leave=0, min_s=0, min_fill=0, ignore=())
+    config = StreamConfig(every_s=0.2, events=events, memory=MemoryConfig(gap_s=0.5))
+    recording = Recording(tmp_path / "run", ("a",), "digest", "numbers", None, config)
+    sink = RecordSink(recording.folder, recording.facts(), spec_of().preprocessing, LIMIT)
+    source = opened(ListSource("a", shown(), live=True))
+    Pipeline([source], NumberEngine, spec_of(), [Listening(), sink], config, clock=clock).run()
+    return (recording.folder / SAID).read_text(), read_recording(recording.folder)
 
 
 def test_everything_is_computed_anew(recorded: Path) -> None:
@@ -112,7 +177,7 @@ def test_damage_is_said(recorded: Path, name: str, content: bytes, message: str)
         (None, "holds no recorded run; name a folder of --record"),
         ("{", "makes no sense"),
         ("[]", "makes no sense"),
-        ('{"schema_version": 9}', "version is 9, this program reads 1"),
+        ('{"schema_version": 9}', "version is 9, this program reads 1 and 2"),
         ('{"schema_version": 1}', "makes no sense"),
     ],
 )
@@ -130,6 +195,17 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot be recorded to"):
         sink_for(tmp_path / "file")
+
+
+def test_of_two_runs_that_start_at_once_one_is_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ecolite_stream.recording.sink.check_is_new", lambda folder: None)
+    with sink_for(tmp_path) as first:
+        first.send(EngineBatch(0, ()))
+        with pytest.raises(ConfigError, match="File exists; choose another folder"):
+            sink_for(tmp_path)
+    assert (tmp_path / ROUNDS).read_text() == '{"round": 0, "samples": [], "ended": []}\n'
 
 
 @pytest.mark.parametrize("there_before", [False, True])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
+import uuid
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -12,17 +13,16 @@ from pathlib import Path
 import av
 import pytest
 
-from ecolite_stream.config.schema import ClipsConfig
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.media.clip_names import clip_name
 from ecolite_stream.pipeline.pipeline import Pipeline
 from ecolite_stream.pipeline.reader import opened
 from ecolite_stream.sinks.clip_store import MARK, ClipStore
-from ecolite_stream.sinks.clips import ClipSink
+from ecolite_stream.sinks.clips import ClipsConfig, ClipSink
 from ecolite_stream.sources import FileSource
 from ecolite_stream.types import Event, Frame, Prediction
 from ecolite_stream.web.clips import ClipFolder
-from tests.fakes import ListSink, ListSource
+from tests.fakes import ListSink, ListSource, OutputSink
 from tests.films import SPEC, ActionEngine, config_of, names, numbers, pictures
 from tests.videos import numbered_image, write_numbered_video
 
@@ -64,17 +64,19 @@ def test_a_run_as_a_whole(tmp_path: Path) -> None:
     """At full speed too: the clip has all of its pictures, from the first to the last."""
     film = write_numbered_video(tmp_path / "film.mp4", 250)
     clips = tmp_path / "clips"
+    events = OutputSink()
     Pipeline(
         [opened(FileSource(film, name="s"))],
         lambda: ActionEngine(range(75, 126)),
         SPEC,
-        [ListSink(), ClipSink(config_of(clips))],
+        [ListSink(), events, ClipSink(config_of(clips))],
         config_of(clips),
     ).run()
     (name,) = names(clips)
     assert name in ClipFolder(clips).names()
-    start_s = float(name.removeprefix("s@").removesuffix(".mp4"))
-    assert name == clip_name(f"s@{start_s:.3f}")
+    event = events.events("s")[0]
+    assert name == clip_name(event.id) == f"{uuid.UUID(event.id)}.mp4"
+    start_s = event.start_s
     shown = numbers(clips / name)
     first = round((start_s - 1) * FPS)
     assert shown[0] in range(first, first + 3)
@@ -222,7 +224,8 @@ def a_clip(folder: Path, name: str, age_s: float, mark: str = MARK) -> Path:
 
 
 def test_the_oldest_clips_go_and_nothing_else(tmp_path: Path) -> None:
-    ours = [a_clip(tmp_path, f"s@{age}.000.mp4", age) for age in (400, 300, 200, 100)]
+    names = ["s@400.000", "01a223ea-2b97-7dd0-98cb-eebeef58b95d", "s@200.000", "s@100.000"]
+    ours = [a_clip(tmp_path, f"{name}.mp4", 400 - 100 * i) for i, name in enumerate(names)]
     others = [
         a_clip(tmp_path, "holiday.mp4", 900),
         a_clip(tmp_path, "other@1.000.mp4", 900, mark="somebody else's"),
@@ -237,8 +240,9 @@ def test_the_oldest_clips_go_and_nothing_else(tmp_path: Path) -> None:
     size = ours[0].stat().st_size
     foreign = sum(path.stat().st_size for path in others[1:3])
     store = ClipStore(tmp_path, 3 * size + foreign + size // 2)
-    store.part("s@50.000").write_bytes(ours[0].read_bytes())
-    store.keep("s@50.000")
+    part = store.new_part("s@50.000")
+    part.write_bytes(ours[0].read_bytes())
+    store.keep(part, "s@50.000")
     left = {path.name for path in tmp_path.iterdir()}
     assert left == {
         *(path.name for path in (*ours[2:], *others, link)),
@@ -247,19 +251,39 @@ def test_the_oldest_clips_go_and_nothing_else(tmp_path: Path) -> None:
 
 
 def test_the_newest_clip_stays_whatever_its_size(tmp_path: Path) -> None:
-    old = a_clip(tmp_path, "s@1.000.mp4", 100)
+    old = a_clip(tmp_path, "s@1.000.mp4", 100)  # as clips were named before events had UUIDs
     store = ClipStore(tmp_path, 1)
-    store.part("s@2.000").write_bytes(old.read_bytes())
-    store.keep("s@2.000")
+    part = store.new_part("s@2.000")
+    part.write_bytes(old.read_bytes())
+    store.keep(part, "s@2.000")
     assert names(tmp_path) == ["s@2.000.mp4"]
 
 
 def test_what_a_killed_run_left_half_written_goes(tmp_path: Path) -> None:
-    old, new = tmp_path / ".s@1.000.mp4.part", tmp_path / ".s@2.000.mp4.part"
-    other = tmp_path / ".download.part"
-    for path in (old, new, other):
+    # Of versions before and after each run had names of its own.
+    old = [tmp_path / ".s@1.000.mp4.part", ClipStore(tmp_path, 1).new_part("s@1.000")]
+    new, other = ClipStore(tmp_path, 1).new_part("s@2.000"), tmp_path / ".download.part"
+    for path in (*old, other):
         path.touch()
-    for path in (old, other):
         os.utime(path, (0, 0))
     ClipStore(tmp_path, 1)
     assert set(tmp_path.iterdir()) == {new, other}
+
+
+def test_two_runs_with_one_configuration_make_clips_that_play(tmp_path: Path) -> None:
+    sinks = [ClipSink(config_of(tmp_path)) for _ in range(2)]
+    for sink in sinks:
+        play(sink, frames(0, 100), (3.0, begin(2.4)))
+    assert len(names(tmp_path)) == 2
+    sinks[0].close()
+    assert numbers(tmp_path / "s@2.400.mp4")[-1] >= 96
+    sinks[1].close()
+    assert names(tmp_path) == ["s@2.400.mp4"]
+    assert numbers(tmp_path / "s@2.400.mp4")[-1] >= 96
+
+
+def test_a_clip_without_pictures_leaves_no_file(tmp_path: Path) -> None:
+    sink = ClipSink(config_of(tmp_path))
+    sink.send(begin(2.4))
+    sink.close()
+    assert names(tmp_path) == []

@@ -22,16 +22,21 @@ pytest.importorskip("paho.mqtt", reason="the extra mqtt is not installed")
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
-from ecolite_stream.config.schema import MqttConfig
 from ecolite_stream.errors import ConfigError
-from ecolite_stream.sinks.mqtt import MqttSink
+from ecolite_stream.sinks.mqtt import MqttConfig, MqttSink
 from ecolite_stream.types import Event, Prediction
 
 pytestmark = pytest.mark.timeout(60)
 
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
-BEGIN = Event("door/1@12.500", "door/1", "wave2", 12.5, None, 0.9, 0.8, "start")
-END = dataclasses.replace(BEGIN, end_s=15.0, peak_score=0.97, kind="end")
+BEGIN = Event(
+    "door/1@12.500",
+    *("door/1", "wave2", 12.5, None, 0.9, 0.8, "start"),
+    started_at="1970-01-01T00:16:39.250Z",
+)
+END = dataclasses.replace(
+    BEGIN, end_s=15.0, peak_score=0.97, kind="end", ended_at="1970-01-01T00:16:41.750Z"
+)
 SEEN = Prediction("door/1", 325, 13.0, "wave2", 0.9, (("wave2", 0.9),), 1.0, latency_ms=250.0)
 ACTION, PREDICTION = "ecolite/door%2F1/action", "ecolite/door%2F1/prediction"
 
@@ -135,9 +140,9 @@ def test_events_states_and_availability(broker: Broker) -> None:
     assert new["before"] == new["after"] == end["before"]
     assert new["after"]["id"] == "door/1@12.500"
     assert (new["after"]["camera"], new["after"]["label"]) == ("door/1", "wave2")
-    # The frame of 13.0 s arrived at 999.75 by the clock.
     assert (new["after"]["start_time"], new["after"]["end_time"]) == (999.25, None)
     assert (end["after"]["end_time"], end["after"]["top_score"]) == (1001.75, 0.97)
+    assert end["after"]["started_at"] == new["after"]["started_at"] == "1970-01-01T00:16:39.250Z"
     assert end["after"].items() >= END.as_dict().items()
     with Listener(broker.port) as late:  # what is retained, and nothing else
         eventually(lambda: len(late.messages) >= 3)
@@ -221,13 +226,52 @@ def test_a_frozen_broker_holds_nobody_up(broker: Broker) -> None:
         assert len(sink._client._out_packet) <= 3
 
 
-def test_events_that_no_broker_takes_are_an_error_in_the_end(tmp_path: Path) -> None:
-    with sink_at(Broker(tmp_path).port) as sink:
-        for number in range(256):
+def test_events_that_no_broker_takes_are_an_error_and_the_state_is_right(tmp_path: Path) -> None:
+    broker = Broker(tmp_path)
+    with sink_at(broker.port) as sink:
+        sink.send(BEGIN)
+        for number in range(255):
             sink.send(dataclasses.replace(BEGIN, id=str(number)))
-        with pytest.raises(OSError, match="256 events wait for the broker already"):
-            sink.send(END)
+        for _ in range(2):  # it is tried again
+            with pytest.raises(OSError, match="256 events wait for the broker already"):
+                sink.send(END)
         sink.send(SEEN)
+        broker.start()
+        try:
+            with Listener(broker.port) as listener:
+                eventually(lambda: len(listener.events()) == 256)
+                eventually(lambda: listener.of(ACTION))
+                assert listener.of(ACTION) == ["none"]
+                sink.send(END)
+                eventually(lambda: len(listener.events()) == 257)
+                end = listener.events()[-1]
+                assert (end["type"], end["before"]["end_time"]) == ("end", None)
+        finally:
+            broker.stop()
+
+
+def test_a_state_is_right_though_its_start_was_lost(tmp_path: Path) -> None:
+    broker = Broker(tmp_path)
+    with sink_at(broker.port) as sink:
+        for number in range(256):
+            sink.send(dataclasses.replace(END, id=str(number)))
+        with pytest.raises(OSError, match="256 events wait"):
+            sink.send(BEGIN)
+        broker.start()
+        try:
+            with Listener(broker.port) as listener:
+                eventually(lambda: listener.of(ACTION))
+                assert listener.of(ACTION) == ["wave2"]
+        finally:
+            broker.stop()
+
+
+def test_what_is_known_of_events_without_an_end_is_bounded(tmp_path: Path) -> None:
+    sink = sink_at(Broker(tmp_path).port)
+    sink._client.max_queued_messages_set(0)  # without a limit
+    for number in range(3000):
+        sink.send(dataclasses.replace(BEGIN, id=str(number)))
+    assert len(sink._events) == 1000
 
 
 def test_credentials_are_used_and_never_shown(

@@ -55,15 +55,13 @@ def test_an_event_of_a_live_stream_is_when_its_frames_were() -> None:
     now_s = [1000.0]
     board = PageState(["door"], clock=lambda: now_s[0])
     board.note_live("door", True)
-    # The frame of stream time 4 s arrived half a second ago; the event began 3 s of it earlier.
-    late = dataclasses.replace(prediction("door"), time_s=4.0, latency_ms=500.0)
-    board.send(late)
-    now_s[0] = 1005.0  # it is told late, too
-    board.send(BEGAN)
+    now_s[0] = 1005.0  # it is reported late
+    began_at, ended_at = "1970-01-01T00:16:36.500Z", "1970-01-01T00:16:38.500Z"
+    board.send(dataclasses.replace(BEGAN, started_at=began_at))
     (began,) = board.since(0).events
     assert (began["live"], began["began_unix_s"], began["ended_unix_s"]) == (True, 996.5, None)
     now_s[0] = 1009.0
-    board.send(ENDED)
+    board.send(dataclasses.replace(ENDED, started_at=began_at, ended_at=ended_at))
     (ended,) = board.since(0).events
     assert (ended["began_unix_s"], ended["ended_unix_s"]) == (996.5, 998.5)
 

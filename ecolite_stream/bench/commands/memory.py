@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from ecolite_stream.bench.cli import bench
 from ecolite_stream.bench.report.drawing.plots import Axis, Series, line_figure
 from ecolite_stream.bench.report.report import Report, Scope
 from ecolite_stream.bench.shared import (
@@ -26,7 +25,7 @@ from ecolite_stream.recognition.recognizer import Recognizer
 from ecolite_stream.types import Image
 
 
-@bench.command()
+@click.command()
 @click.option("--minutes", type=ABOVE_ZERO, default=10, show_default=True, help="Of stream time.")
 @click.option(
     "--limit-mb", type=ABOVE_ZERO, default=memory_bench.LIMIT_MB, show_default=True, help="Growth."

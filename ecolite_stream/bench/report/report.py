@@ -14,6 +14,8 @@ from ecolite_stream.errors import ConfigError
 from ecolite_stream.model.bundle import Bundle
 from ecolite_stream.types import Image
 
+ANY_NAME = "backslashreplace"
+"""How names of files that are no UTF-8 are written; within JSON these escapes are JSON's own."""
 Cell = str | int | None
 
 
@@ -129,7 +131,7 @@ class Report:
         for name, figure in self.figures.items():
             write_figure(folder / name, figure)
         try:
-            (folder / "report.md").write_text(to_markdown(self), encoding="utf-8")
+            (folder / "report.md").write_text(to_markdown(self), "utf-8", ANY_NAME)
         except OSError as error:
             raise ConfigError(f"{folder / 'report.md'} cannot be written: {error}") from error
 
@@ -141,7 +143,8 @@ class Report:
         """
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n")
+            text = json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n"
+            path.write_text(text, "utf-8", ANY_NAME)
         except OSError as error:
             raise ConfigError(f"{path} cannot be written: {error}") from error
 

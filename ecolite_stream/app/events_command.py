@@ -1,0 +1,301 @@
+"""`ecolite-stream events`: search the store, review, keep and delete."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import re
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ecolite_stream.errors import ConfigError, EcoliteError
+from ecolite_stream.types import iso_utc
+
+if TYPE_CHECKING:
+    from ecolite_stream.store.database import Database
+    from ecolite_stream.store.queries import Filters, StoredEvent
+
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_POLL_S = 1.0
+_OVERLAP_MS = 60_000  # clocks of several machines that write one database
+_PAGE = 500
+
+
+@click.group(invoke_without_command=True, subcommand_metavar="[COMMAND ...]")
+@click.option("--store", metavar="URL", help="Read this store.")
+@click.option("--config", type=click.Path(path_type=Path), help="Take the store of a YAML file.")
+@click.option("--since", metavar="WHEN", help="Start at 2d, 90m ago or 2026-11-28T12:00.")
+@click.option("--until", metavar="WHEN", help="End before WHEN.")
+@click.option("--stream", "streams", multiple=True, help="List this stream; again for more.")
+@click.option("--label", "labels", multiple=True, help="List this label; again for more.")
+@click.option("--min-score", type=float, help="List events with at least this best score, 0 to 1.")
+@click.option("--review", help="List events reviewed as none, right, wrong or label.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), help="List at most so many. [100; --follow: 0]"
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON Lines.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@click.option("--follow", is_flag=True, help="Print events as they are stored, until interrupted.")
+@click.pass_context
+def events(
+    context: click.Context,
+    store: str | None,
+    config: Path | None,
+    since: str | None,
+    until: str | None,
+    streams: tuple[str, ...],
+    labels: tuple[str, ...],
+    min_score: float | None,
+    review: str | None,
+    limit: int | None,
+    as_json: bool,
+    as_csv: bool,
+    follow: bool,
+) -> None:
+    """List stored events, the newest first.
+
+    A time without a zone is local. Put --store or --config before a subcommand.
+    """
+    if as_json and as_csv:
+        raise click.UsageError("choose --json or --csv")
+    database = context.with_resource(_opened(store, config))
+    context.obj = database
+    if context.invoked_subcommand is not None:
+        return
+    from ecolite_stream.store.queries import Filters
+
+    now_ms = round(1000 * time.time())
+    filters = Filters(
+        None if since is None else parse_when(since, now_ms),
+        None if until is None else parse_when(until, now_ms),
+        streams,
+        labels,
+        min_score,
+        review,
+    )
+    if follow:
+        found = _followed(database, filters, now_ms)
+    else:
+        found = _pages(database, filters, limit or 100)
+    show = _print_json if as_json else _print_csv if as_csv else _print_text
+    show(found)
+
+
+@events.command()
+@click.argument("event_id", metavar="ID")
+@click.option("--picture", type=click.Path(path_type=Path), help="Write its JPEG to FILE.")
+@click.pass_obj
+def show(database: Database, event_id: str, picture: Path | None) -> None:
+    """Print everything the store knows of one event, as JSON."""
+    from ecolite_stream.store import queries
+
+    with database.read() as connection:
+        found = queries.one(connection, event_id)
+        jpeg = queries.picture(connection, event_id)
+    if found is None:
+        raise _missing(event_id)
+    click.echo(json.dumps({**found.as_dict(), "picture_bytes": len(jpeg or b"")}, indent=2))
+    if picture is None:
+        return
+    if jpeg is None:
+        raise EcoliteError(f"event {event_id} has no picture")
+    try:
+        with picture.open("xb") as file:
+            file.write(jpeg)
+    except OSError as error:
+        raise ConfigError(f"{picture}: {error.strerror}; choose another file") from error
+
+
+@events.command()
+@click.argument("event_ids", metavar="ID...", nargs=-1, required=True)
+@click.option("--off", is_flag=True, help="Let retention delete it again.")
+@click.pass_obj
+def keep(database: Database, event_ids: tuple[str, ...], off: bool) -> None:
+    """Spare events and their clips from retention."""
+    from ecolite_stream.store import queries
+
+    with database.begin() as connection:
+        for event_id in event_ids:
+            if not queries.keep(connection, event_id, not off):
+                raise _missing(event_id)
+
+
+@events.command()
+@click.argument("event_id", metavar="ID")
+@click.argument("verdict", metavar="right|wrong|none|LABEL")
+@click.option("--label", "is_label", is_flag=True, help="Take the word as a label in any case.")
+@click.option("--note", help="Write a note beside it.")
+@click.pass_obj
+def review(
+    database: Database, event_id: str, verdict: str, is_label: bool, note: str | None
+) -> None:
+    """Say whether an event's label is right, or which label is."""
+    from ecolite_stream.store import queries
+
+    is_verdict = verdict in ("right", "wrong", "none") and not is_label
+    with database.begin() as connection:
+        given = (verdict, None) if is_verdict else ("label", verdict)
+        if not queries.review(connection, event_id, *given):
+            raise _missing(event_id)
+        if note is not None:
+            queries.note(connection, event_id, note)
+
+
+@events.command(name="delete")
+@click.argument("event_ids", metavar="ID...", nargs=-1, required=True)
+@click.pass_obj
+def delete_events(database: Database, event_ids: tuple[str, ...]) -> None:
+    """Delete events and their pictures; the running service deletes their clips."""
+    from ecolite_stream.store import queries
+
+    with database.begin() as connection:
+        for event_id in event_ids:
+            if not queries.remove(connection, event_id):
+                raise _missing(event_id)
+
+
+def parse_when(text: str, now_ms: int) -> int:
+    """A time, in ms since 1970: 2d, 90m, 30s ago, a date, or ISO 8601.
+
+    Raises:
+        ConfigError: it is none of these.
+    """
+    if ago := re.fullmatch(r"(\d{1,9})([smhdw])", text):
+        return now_ms - 1000 * int(ago[1]) * _UNITS_S[ago[2]]
+    try:
+        moment = datetime.fromisoformat(text)
+        epoch = datetime(1970, 1, 1, tzinfo=UTC)
+        return round((moment.astimezone() - epoch).total_seconds() * 1000)
+    except (ValueError, OverflowError, OSError) as error:
+        raise ConfigError(
+            f"{text[:40]!r} is no time; expected 2d, 90m, 2026-11-28 or 2026-11-28T12:00"
+        ) from error
+
+
+@contextlib.contextmanager
+def _opened(url: str | None, path: Path | None) -> Iterator[Database]:
+    if (url is None) == (path is None):
+        raise ConfigError("which store? give --store URL or --config FILE")
+    if path is not None:
+        url = _configured(path)
+    try:
+        from ecolite_stream.store.database import Database
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"the store needs {error.name}, which is not installed; "
+            "run pip install 'ecolite-stream[store]'"
+        ) from error
+    assert url is not None
+    database = Database(url)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def _configured(path: Path) -> str:
+    """The URL of the store that a configuration names."""
+    from ecolite_stream.app.sinks import RunConfig
+    from ecolite_stream.config.includes import load_stream_config
+    from ecolite_stream.store.config import StoreConfig
+
+    url = load_stream_config(path, RunConfig).section(StoreConfig).url
+    if url is None:
+        raise ConfigError(f"{path} names no store; add store: {{url: ...}}")
+    return url
+
+
+def _missing(event_id: str) -> EcoliteError:
+    return EcoliteError(f"there is no event {event_id[:80]}; ecolite-stream events lists them")
+
+
+def _pages(database: Database, filters: Filters, limit: int) -> Iterator[StoredEvent]:
+    from ecolite_stream.store.queries import page
+
+    cursor: str | None = None
+    while limit > 0:
+        with database.read() as connection:
+            found, cursor = page(connection, filters, min(limit, _PAGE), cursor)
+        yield from found
+        limit -= len(found)
+        if cursor is None:
+            return
+
+
+def _followed(database: Database, filters: Filters, now_ms: int) -> Iterator[StoredEvent]:
+    """Each event once it is stored, and again when it ends."""
+    from ecolite_stream.store.database import StoreError
+    from ecolite_stream.store.queries import changed_since
+
+    seen: dict[tuple[str, str], int] = {}
+    since_ms, complained, is_first = now_ms, False, True
+    while True:
+        try:
+            with database.read() as connection:
+                found = changed_since(connection, since_ms - _OVERLAP_MS, filters)
+            complained = False
+            if is_first:  # what was there before is not news
+                seen = {(event.id, event.state): now_ms for event in found}
+                is_first = False
+        except StoreError as error:
+            if error.permanent:
+                raise
+            if not complained:
+                click.echo(f"warning: {error}; trying again", err=True)
+            complained, found = True, []
+        for event in found:
+            if (event.id, event.state) not in seen:
+                yield event
+            seen[event.id, event.state] = since_ms
+        since_ms = round(1000 * time.time())
+        seen = {key: at_ms for key, at_ms in seen.items() if at_ms > since_ms - 3 * _OVERLAP_MS}
+        time.sleep(_POLL_S)
+
+
+def _print_json(found: Iterable[StoredEvent]) -> None:
+    for event in found:
+        print(json.dumps(event.as_dict()), flush=True)
+
+
+def _print_csv(found: Iterable[StoredEvent]) -> None:
+    import dataclasses
+
+    from ecolite_stream.store.queries import StoredEvent
+
+    names = [field.name for field in dataclasses.fields(StoredEvent)]
+    columns = [{"start_ms": "started_at", "end_ms": "ended_at"}.get(name, name) for name in names]
+    writer = csv.writer(sys.stdout)
+    writer.writerow([*columns, "duration_s"])
+    for event in found:
+        facts = event.as_dict()
+        writer.writerow([_cell(facts[column]) for column in (*columns, "duration_s")])
+        sys.stdout.flush()
+
+
+def _cell(value: Any) -> Any:
+    """A value for a spreadsheet: text that it would take for a formula gets an apostrophe."""
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return "'" + value
+    return json.dumps(value) if isinstance(value, tuple | list) else value
+
+
+def _print_text(found: Iterable[StoredEvent]) -> None:
+    for event in found:
+        lasted = "lasts" if event.duration_s is None else f"{event.duration_s:.1f} s"
+        verdict = {"label": f"was {event.review_label}"}.get(event.review or "", event.review or "")
+        where = f"{event.stream}/{event.view}" if event.view else event.stream
+        marks = [event.state if event.state in ("lost", "interrupted") else "", verdict]
+        marks.append("kept" if event.keep else "")
+        tail = " ".join(mark for mark in marks if mark)
+        line = (
+            f"{iso_utc(event.start_ms)}  {event.id}  {where}  {event.label}  "
+            f"{event.peak_score:.0%}  {lasted}  {tail}"
+        )
+        print(line.rstrip(), flush=True)
