@@ -9,9 +9,11 @@ from pathlib import Path
 import av
 import numpy as np
 
-from ecolite_stream.config.schema import ClipsConfig, EventConfig, StreamConfig
+from ecolite_stream.app.sinks import RunConfig
+from ecolite_stream.config.schema import EventConfig, StreamConfig
 from ecolite_stream.model.bundle import ModelSpec
 from ecolite_stream.model.preprocess import Preprocessing
+from ecolite_stream.sinks.clips import ClipsConfig
 from ecolite_stream.types import FloatArray, Image
 from tests.fakes import MEAN, DrawnNumberEngine
 from tests.videos import read_number
@@ -19,7 +21,7 @@ from tests.videos import read_number
 HOW = Preprocessing(64, framing="whole", mean=MEAN)
 SPEC = ModelSpec("eco_lite", 1.0, 4, (1, 1, 1), ("a", "b", "c"), 1.6, HOW)
 EVENTS = EventConfig(ignore=("a",), min_fill=0)
-CONFIG = StreamConfig(smoothing=0, events=EVENTS)
+CONFIG = RunConfig(smoothing=0, events=EVENTS)
 
 
 def config_of(folder: Path, **clips: float | int) -> StreamConfig:

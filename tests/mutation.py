@@ -25,6 +25,7 @@ from pathlib import Path
 import click
 import numpy as np
 
+from ecolite_stream.app.sinks import RunConfig
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.config.strict import load_config
 from ecolite_stream.errors import EcoliteError
@@ -74,7 +75,7 @@ def watch_video(path: Path) -> None:
 
 
 def read_settings(path: Path) -> None:
-    load_config(path, StreamConfig)
+    load_config(path, RunConfig)
 
 
 def make_trouble(path: Path) -> None:

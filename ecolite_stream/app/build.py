@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import sys
 from collections.abc import Iterable, Sequence
 
+from ecolite_stream.app.sinks import SINKS
 from ecolite_stream.app.systemd import notify_systemd
 from ecolite_stream.config.schema import ReconnectConfig, StreamConfig
 from ecolite_stream.config.source_names import NamedSource, named_source
-from ecolite_stream.engines import choose_engine, open_engine
+from ecolite_stream.engines import open_engine
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
 from ecolite_stream.observability.metrics import Metrics, serve
 from ecolite_stream.pipeline.pipeline import Pipeline
 from ecolite_stream.pipeline.reader import StreamInput
-from ecolite_stream.recording.recording import recorder
-from ecolite_stream.sinks import (
-    ConsoleSink,
-    JsonFileSink,
-    JsonLinesSink,
-    Sink,
-    WebhookSink,
-    mqtt_sink,
-)
-from ecolite_stream.sinks.clips import ClipSink
-from ecolite_stream.sinks.video import VideoSink
+from ecolite_stream.sinks.kind import Run, build_sinks
 from ecolite_stream.sources import may_be_live, open_source, redact_url
 from ecolite_stream.sources.pipe import NAME, STDIN
 from ecolite_stream.web.page import with_page
@@ -44,20 +34,15 @@ def watch(config: StreamConfig) -> None:
     metrics = Metrics()
     streams = stream_inputs(config.source, realtime=config.realtime, reconnect=config.reconnect)
     names = [one.name for one in streams]
-    engine = config.engine
-    if config.record.folder is not None:
-        engine = choose_engine(config.engine, bundle, config.device, config.precision)
     with (
         serve(metrics, config.metrics) if config.metrics else contextlib.nullcontext(),
         with_page(streams, bundle.spec.labels, metrics, config) as (shown_streams, page),
     ):
         # Behind the ports: where one is taken, no file and no folder is left behind.
-        sinks = _sinks(config, names, bundle.spec.labels)
-        if config.record.folder is not None:
-            sinks.append(recorder(config, bundle, names, engine))
+        sinks = build_sinks(SINKS, Run(config, names, bundle))
         pipeline = Pipeline(
             shown_streams,
-            lambda: open_engine(engine, bundle, config.device, config.precision),
+            lambda: open_engine(config.engine, bundle, config.device, config.precision),
             bundle.spec,
             [*sinks, *page],
             config,
@@ -65,28 +50,6 @@ def watch(config: StreamConfig) -> None:
         )
         with notify_systemd(pipeline.heartbeat):
             pipeline.run()
-
-
-def _sinks(config: StreamConfig, streams: Sequence[str], labels: Sequence[str]) -> list[Sink]:
-    """Stdout first, for its end is the end of the run."""
-    several, events = len(config.source) > 1, config.events.show
-    sinks: list[Sink] = [
-        JsonLinesSink(sys.stdout, events)
-        if config.json
-        else ConsoleSink(sys.stdout, max(map(len, labels)), several, events)
-    ]
-    file, webhook = config.json_file, config.webhook
-    if webhook.url is not None:
-        sinks.append(WebhookSink(webhook.url, webhook.timeout_s, webhook.retry_for_s))
-    if file.path is not None:
-        sinks.append(JsonFileSink(file.path, file.max_bytes, file.kept))
-    if config.clips.folder is not None:
-        sinks.append(ClipSink(config))
-    if config.video.path is not None:
-        sinks.append(VideoSink(config.video.path, streams))
-    if config.mqtt.url is not None:
-        sinks.append(mqtt_sink(config.mqtt, streams))
-    return sinks
 
 
 def stream_inputs(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from ecolite_stream.app.build import stream_names
+from ecolite_stream.app.sinks import SINKS
 from ecolite_stream.config.address import parse_address
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.config.source_names import NamedSource, named_source
@@ -16,9 +15,7 @@ from ecolite_stream.model.bundle import Bundle, demo_bundle_path, read_bundle
 from ecolite_stream.recognition.memory import cheaper_period_s
 from ecolite_stream.recognition.recognizer import check_fits
 from ecolite_stream.recognition.sampler import StreamSampler
-from ecolite_stream.recording.sink import check_is_new
-from ecolite_stream.sinks import WebhookSink, mqtt_sink
-from ecolite_stream.sinks.video import check_video_path
+from ecolite_stream.sinks.kind import Run
 from ecolite_stream.sources import check_spec, may_be_live, redact_url
 from ecolite_stream.web.page import check_page
 
@@ -89,9 +86,9 @@ def _shared(config: StreamConfig, bundle: Bundle, names: Sequence[str]) -> str:
             + ([f"on {config.device}"] if config.device else [])
             + ([f"in {config.precision}"] if config.precision else [])
         ),
-        f"{'events' if config.events.show else 'predictions'} to stdout",
     ]
-    parts += [*_outputs(config, names)]
+    run = Run(config, names, bundle)
+    parts += [kind.check_for(run) for kind in SINKS if kind.is_wanted(config)]
     if config.web.address is not None:
         check_page(config.web)
     for what, address in (("metrics", config.metrics), ("page", config.web.address)):
@@ -109,40 +106,3 @@ def _advice(config: StreamConfig, bundle: Bundle) -> Iterator[str]:
     if thrifty_s := cheaper_period_s(segments, span_s, config.every_s):
         encoded_per_s = segments / span_s
         yield f"every_s {thrifty_s:.3g} would do with {encoded_per_s:.3g} frames/s encoded a stream"
-
-
-def _outputs(config: StreamConfig, names: Sequence[str]) -> Iterator[str]:
-    """Where else predictions and events go; raises what is wrong with it."""
-    if config.json_file.path is not None:
-        if not config.json_file.path.parent.is_dir():
-            raise ConfigError(f"{config.json_file.path}: cannot be written; make its folder")
-        yield f"all to {_writable(config.json_file.path)}"
-    if config.webhook.url is not None:
-        WebhookSink(config.webhook.url, config.webhook.timeout_s)
-        yield f"events to {redact_url(config.webhook.url)}"
-    if config.mqtt.url is not None:
-        mqtt_sink(config.mqtt, names)
-        yield f"events to {redact_url(config.mqtt.url)}"
-    for what, path in (
-        ("clips", config.clips.folder),
-        ("videos", config.video.path),
-        ("a record", config.record.folder),
-    ):
-        if path is not None:
-            yield f"{what} to {_writable(path)}"
-    if config.video.path is not None:
-        check_video_path(config.video.path, names)
-    if config.record.folder is not None:
-        check_is_new(config.record.folder)
-
-
-def _writable(path: Path) -> Path:
-    """A file or folder that can be written or made, of which nothing is touched to find out."""
-    try:
-        there = next(place for place in (path, *path.parents) if place.exists())
-        can = os.access(there, os.W_OK) and (there == path or there.is_dir())
-    except OSError:  # a folder on the way may not be entered
-        can = False
-    if not can:
-        raise ConfigError(f"{path}: cannot be written; choose another place, or change its rights")
-    return path

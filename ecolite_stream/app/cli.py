@@ -13,7 +13,9 @@ from ecolite_stream.app.build import watch
 from ecolite_stream.app.check_config import describe_run
 from ecolite_stream.app.check_source import check
 from ecolite_stream.app.entry import run_and_leave
+from ecolite_stream.app.events_command import events
 from ecolite_stream.app.replay_command import replay
+from ecolite_stream.app.sinks import SINK_KEYS, RunConfig, sink_options
 from ecolite_stream.config.choices import POLICIES, PRECISIONS
 from ecolite_stream.config.includes import load_stream_config
 from ecolite_stream.config.schema import ENGINES, StreamConfig
@@ -46,26 +48,8 @@ from ecolite_stream.version import __version__
 @click.option(
     "--no-reconnect", is_flag=True, default=None, help="Do not open lost live sources again."
 )
-@click.option("--json", is_flag=True, default=None, help="JSON Lines instead of text.")
 @click.option("--events", is_flag=True, default=None, help="Events instead of predictions.")
-@click.option(
-    "--json-file",
-    type=click.Path(path_type=Path),
-    help="Write predictions and events as JSON Lines, too.",
-)
-@click.option("--webhook", metavar="URL", help="Post events as JSON to a web server, too.")
-@click.option("--mqtt", metavar="URL", help="Publish events and states at an MQTT broker, too.")
-@click.option(
-    "--clips", type=click.Path(path_type=Path), help="Write a video of each event to a folder, too."
-)
-@click.option(
-    "--video",
-    type=click.Path(path_type=Path),
-    help="Write the stream with its labels to FILE.mp4, or several to a folder, too.",
-)
-@click.option(
-    "--record", type=click.Path(path_type=Path), help="Keep the run in a folder, for replay, too."
-)
+@sink_options
 @click.option(
     "--metrics", metavar="[HOST:]PORT", help="Serve metrics for Prometheus, to this machine only."
 )
@@ -99,7 +83,7 @@ def stream(
         return
     if verbose:
         logging.getLogger("ecolite_stream").setLevel(logging.INFO)
-    settings = merge(load_stream_config(config) if config else StreamConfig(), options)
+    settings = merge(load_stream_config(config, RunConfig) if config else RunConfig(), options)
     if check_config:
         click.echo("\n".join(describe_run(settings)))
     else:
@@ -108,6 +92,7 @@ def stream(
 
 stream.add_command(check)
 stream.add_command(replay)
+stream.add_command(events)
 
 
 def merge(config: StreamConfig, options: dict[str, Any]) -> StreamConfig:
@@ -131,13 +116,8 @@ _SECTIONS = {
     "span": ("memory", "span_s"),
     "events": ("events", "show"),
     "reconnect": ("reconnect", "enabled"),
-    "json_file": ("json_file", "path"),
-    "webhook": ("webhook", "url"),
-    "mqtt": ("mqtt", "url"),
-    "clips": ("clips", "folder"),
-    "video": ("video", "path"),
-    "record": ("record", "folder"),
     "web": ("web", "address"),
+    **SINK_KEYS,
 }
 """Options that are a key of a section."""
 

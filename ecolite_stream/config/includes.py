@@ -25,17 +25,21 @@ class CameraFile:
     include: tuple[str, ...] = ()
 
 
-def load_stream_config(path: Path) -> StreamConfig:
+def load_stream_config(path: Path, kind: type[StreamConfig] = StreamConfig) -> StreamConfig:
     """Read a configuration and what it includes: its own sources first, then theirs, in order.
 
     An `include` is a path relative to the file it stands in, in which `*`, `?` and `**` stand for
     anything; what they find comes by name.
 
+    Args:
+        path: the file.
+        kind: `app.sinks.RunConfig`, where the file may have sections of sinks.
+
     Raises:
         ConfigError: a file cannot be read, says what it must not, includes what is not there, or
             is included twice, maybe by itself; the message names the file.
     """
-    config = load_config(path, StreamConfig)
+    config = load_config(path, kind)
     found = _included(config.include, path, [path.resolve()])
     return dataclasses.replace(config, source=config.source + found)
 

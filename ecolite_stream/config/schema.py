@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import TypeVar
 
 from ecolite_stream.config.choices import ENGINE_NAMES, POLICIES, PRECISIONS
 from ecolite_stream.config.source_names import NamedSource
@@ -15,6 +16,8 @@ from ecolite_stream.config.strict import (
 )
 from ecolite_stream.config.views import Mask, ViewConfig, check_mask, check_views
 from ecolite_stream.errors import ConfigError
+
+Section = TypeVar("Section")
 
 ENGINES = ("auto", *ENGINE_NAMES)
 ON_GAP = ("keep", "reset")
@@ -144,126 +147,6 @@ class ReconnectConfig:
 
 
 @dataclass(frozen=True)
-class JsonFileConfig:
-    """Predictions and events in a file, as JSON Lines.
-
-    Attributes:
-        path: the file; None writes none.
-        max_bytes: size at which it is put aside and another one is begun.
-        kept: how many that were put aside are kept.
-    """
-
-    path: Path | None = None
-    max_bytes: int = 100_000_000
-    kept: int = 5
-
-    def __post_init__(self) -> None:
-        check_at_least("max_bytes", self.max_bytes, 1)
-        check_at_least("kept", self.kept, 0)
-
-
-@dataclass(frozen=True)
-class WebhookConfig:
-    """Events sent to a web server.
-
-    Attributes:
-        url: http or https, where each event is posted to; None posts none.
-        timeout_s: how long to wait for the server, in seconds.
-        retry_for_s: for how long an event of a live stream is tried again, in seconds.
-    """
-
-    url: str | None = field(default=None, repr=False)
-    timeout_s: float = 5.0
-    retry_for_s: float = 60.0
-
-    def __post_init__(self) -> None:
-        check_above_zero("timeout_s", self.timeout_s)
-        check_at_least("retry_for_s", self.retry_for_s, 0)
-
-
-@dataclass(frozen=True)
-class MqttConfig:
-    """Events and states published at an MQTT broker.
-
-    Attributes:
-        url: `mqtt://[USER:PASSWORD@]HOST[:PORT]`, or `mqtts://` for TLS; None publishes nothing.
-        prefix: what every topic begins with; two runs at one broker need two.
-        predictions: publish each stream's newest prediction too.
-        ca_file: certificates, in a PEM file, of who may vouch for the broker; None takes those of
-            the system.
-    """
-
-    url: str | None = field(default=None, repr=False)
-    prefix: str = "ecolite"
-    predictions: bool = True
-    ca_file: Path | None = None
-
-    def __post_init__(self) -> None:
-        if not self.prefix.strip("/") or any(c in "+#" or c < " " for c in self.prefix):
-            raise ConfigError(f"prefix is {self.prefix!r}; expected a topic without + and #")
-
-
-@dataclass(frozen=True)
-class ClipsConfig:
-    """A video of each event.
-
-    Attributes:
-        folder: where they are written; None writes none.
-        pre_s: seconds before an event that its clip begins.
-        post_s: seconds after an event that its clip ends.
-        max_s: seconds of a clip at most, before and after included.
-        max_bytes: size of all clips in the folder, at most; the oldest are deleted.
-        pictures_per_s: pictures a second.
-        width_px: width of the pictures at most; their height is at most twice that.
-    """
-
-    folder: Path | None = None
-    pre_s: float = 3.0
-    post_s: float = 3.0
-    max_s: float = 60.0
-    max_bytes: int = 2_000_000_000
-    pictures_per_s: float = 10.0
-    width_px: int = 640
-
-    def __post_init__(self) -> None:
-        check_between("pre_s", self.pre_s, 0, 60)
-        check_between("post_s", self.post_s, 0, 60)
-        check_between("max_s", self.max_s, 1, 3600)
-        check_at_least("max_bytes", self.max_bytes, 1)
-        check_between("pictures_per_s", self.pictures_per_s, 1, 60)
-        check_between("width_px", self.width_px, 16, 4096)
-        if self.max_s <= self.pre_s:
-            raise ConfigError(f"max_s is {self.max_s}; expected more than pre_s, {self.pre_s}")
-
-
-@dataclass(frozen=True)
-class VideoConfig:
-    """The streams as videos, with label, score and event drawn in.
-
-    Attributes:
-        path: a file that ends in .mp4, for one stream, or a folder; None writes none.
-    """
-
-    path: Path | None = None
-
-
-@dataclass(frozen=True)
-class RecordConfig:
-    """What a run saw and said, for `ecolite-stream replay`.
-
-    Attributes:
-        folder: a new folder for it; None records nothing.
-        max_bytes: of all of it; then recording ends, and the run goes on.
-    """
-
-    folder: Path | None = None
-    max_bytes: int = 10_000_000_000
-
-    def __post_init__(self) -> None:
-        check_at_least("max_bytes", self.max_bytes, 1)
-
-
-@dataclass(frozen=True)
 class WebConfig:
     """A page to watch the run with.
 
@@ -293,7 +176,9 @@ class WebConfig:
 
 @dataclass(frozen=True)
 class StreamConfig:
-    """Everything `ecolite-stream` can be told.
+    """Everything `ecolite-stream` can be told but the settings of sinks.
+
+    `app.sinks.RunConfig` adds a field for each kind of sink; `section` reads it.
 
     Attributes:
         source: what to watch: `camera`, `camera:1`, a path, a URL, `pattern`, each with `NAME=`
@@ -320,12 +205,6 @@ class StreamConfig:
             label without asking the network.
         realtime: play files at their own speed instead of as fast as they decode.
         json: JSON Lines on stdout instead of text.
-        json_file: predictions and events in a file.
-        webhook: events sent to a web server.
-        mqtt: events and states published at an MQTT broker.
-        clips: a video of each event.
-        record: what the run saw and said.
-        video: the streams as videos.
         metrics: `[HOST:]PORT` to serve metrics at, for Prometheus; without a host to this machine
             only; None serves none.
         web: a page to watch the run with.
@@ -348,12 +227,6 @@ class StreamConfig:
     gate: bool = True
     realtime: bool = False
     json: bool = False
-    json_file: JsonFileConfig = field(default_factory=JsonFileConfig)
-    webhook: WebhookConfig = field(default_factory=WebhookConfig)
-    mqtt: MqttConfig = field(default_factory=MqttConfig)
-    clips: ClipsConfig = field(default_factory=ClipsConfig)
-    video: VideoConfig = field(default_factory=VideoConfig)
-    record: RecordConfig = field(default_factory=RecordConfig)
     metrics: str | None = None
     web: WebConfig = field(default_factory=WebConfig)
 
@@ -367,3 +240,12 @@ class StreamConfig:
         check_at_least("top", self.top, 1)
         check_views(self.views)
         check_mask(self.mask)
+
+    def section(self, kind: type[Section]) -> Section:
+        """The settings of that class, or its defaults where this configuration has no such field.
+
+        Args:
+            kind: a configuration class of a sink, or this class.
+        """
+        values = (self, *(getattr(self, field.name) for field in fields(self)))
+        return next((value for value in values if isinstance(value, kind)), kind())

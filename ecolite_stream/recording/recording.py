@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,17 +19,26 @@ import cv2
 import numpy as np
 
 from ecolite_stream.config.schema import StreamConfig
-from ecolite_stream.config.strict import make_config
+from ecolite_stream.config.strict import check_at_least, make_config
 from ecolite_stream.engines.base import Engine
 from ecolite_stream.errors import EcoliteError, SourceError, one_line
-from ecolite_stream.model.bundle import Bundle, ModelSpec
+from ecolite_stream.model.bundle import ModelSpec
 from ecolite_stream.model.preprocess import Preprocessing, normalize
 from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.recognition.events import decision_for
 from ecolite_stream.recognition.step import BatchStep
 from ecolite_stream.recognition.view_state import ViewState
-from ecolite_stream.recording.sink import FRAMES, ROUNDS, RUN, SAID, SCHEMA_VERSION, RecordSink
+from ecolite_stream.recording.sink import (
+    FRAMES,
+    ROUNDS,
+    RUN,
+    SAID,
+    SCHEMA_VERSION,
+    RecordSink,
+    check_is_new,
+)
 from ecolite_stream.sinks import Sink
+from ecolite_stream.sinks.kind import Run, SinkKind, check_writable
 from ecolite_stream.types import (
     Box,
     EngineBatch,
@@ -43,6 +52,22 @@ from ecolite_stream.types import (
 SETTINGS = ("memory", "every_s", "smoothing", "top", "events", "gate")
 """Keys of `StreamConfig` that change what is said."""
 _READABLE = (1, SCHEMA_VERSION)
+
+
+@dataclass(frozen=True)
+class RecordConfig:
+    """The inputs and outputs of the run, for `ecolite-stream replay FOLDER`.
+
+    Attributes:
+        folder: a new folder; None records nothing.
+        max_bytes: size of the recording at most; then recording ends and the run goes on.
+    """
+
+    folder: Path | None = None
+    max_bytes: int = 10_000_000_000
+
+    def __post_init__(self) -> None:
+        check_at_least("max_bytes", self.max_bytes, 1)
 
 
 @dataclass(frozen=True)
@@ -107,31 +132,37 @@ class Recording:
             ) from error
 
 
-def recorder(config: StreamConfig, bundle: Bundle, streams: Sequence[str], engine: str) -> Sink:
-    """What records a run to `config.record.folder`.
+def _check(config: RecordConfig, run: Run) -> str:
+    assert config.folder is not None
+    check_is_new(config.folder)
+    _ = run.engine  # its name is recorded
+    return f"a record to {check_writable(config.folder)}"
 
-    Args:
-        config: of the run.
-        bundle: its model.
-        streams: their names.
-        engine: the name of the one that runs it; not `auto`.
 
-    Raises:
-        ConfigError: the folder holds something, or cannot be written.
-    """
-    folder = config.record.folder
-    assert folder is not None  # by whoever calls
+def _build(config: RecordConfig, run: Run) -> Sink:
+    assert config.folder is not None
+    spec = run.bundle.spec
     recording = Recording(
-        folder=folder,
-        streams=tuple(streams),
-        bundle=bundle.digest,
-        engine=engine,
-        device=config.device,
-        config=config,
-        precision=config.precision,
+        folder=config.folder,
+        streams=tuple(run.streams),
+        bundle=run.bundle.digest,
+        engine=run.engine,
+        device=run.config.device,
+        config=run.config,
+        precision=run.config.precision,
     )
-    how = bundle.spec.preprocessing
-    return RecordSink(folder, recording.facts(), how, config.record.max_bytes)
+    return RecordSink(config.folder, recording.facts(), spec.preprocessing, config.max_bytes)
+
+
+SINK = SinkKind(
+    "record",
+    RecordConfig,
+    key="folder",
+    metavar="FOLDER",
+    help="Record the run to a new FOLDER, for ecolite-stream replay.",
+    check=_check,
+    build=_build,
+)
 
 
 def read_recording(folder: Path) -> Recording:

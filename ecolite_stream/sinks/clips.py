@@ -7,16 +7,21 @@ import logging
 import math
 import threading
 from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 
-from ecolite_stream.config.schema import ClipsConfig, StreamConfig
+from ecolite_stream.config.schema import StreamConfig
+from ecolite_stream.config.strict import check_at_least, check_between
+from ecolite_stream.errors import ConfigError
 from ecolite_stream.media.h264 import INDEX_FIRST, Mp4Writer, check_encoder
 from ecolite_stream.media.jpeg import to_jpeg
 from ecolite_stream.model.sampling import Ticker
-from ecolite_stream.sinks.base import FrameSink
+from ecolite_stream.sinks.base import FrameSink, Sink
 from ecolite_stream.sinks.clip_store import MARK, ClipStore
+from ecolite_stream.sinks.kind import Run, SinkKind, check_writable
 from ecolite_stream.types import Event, Frame, Image, Output, Prediction
 
 _log = logging.getLogger(__name__)
@@ -24,6 +29,39 @@ _log = logging.getLogger(__name__)
 _LEAD_S = 5.0
 _WAIT_S = 1.0
 _MOST_AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class ClipsConfig:
+    """A video of each event (docs/events.md).
+
+    Attributes:
+        folder: folder of the clips; None writes none.
+        pre_s: seconds of a clip before its event.
+        post_s: seconds of a clip after its event.
+        max_s: seconds of a clip at most, before and after included.
+        max_bytes: size of all clips in the folder, at most; the oldest are deleted.
+        pictures_per_s: pictures of a clip in a second.
+        width_px: width of the pictures at most; their height is at most twice that.
+    """
+
+    folder: Path | None = None
+    pre_s: float = 3.0
+    post_s: float = 3.0
+    max_s: float = 60.0
+    max_bytes: int = 2_000_000_000
+    pictures_per_s: float = 10.0
+    width_px: int = 640
+
+    def __post_init__(self) -> None:
+        check_between("pre_s", self.pre_s, 0, 60)
+        check_between("post_s", self.post_s, 0, 60)
+        check_between("max_s", self.max_s, 1, 3600)
+        check_at_least("max_bytes", self.max_bytes, 1)
+        check_between("pictures_per_s", self.pictures_per_s, 1, 60)
+        check_between("width_px", self.width_px, 16, 4096)
+        if self.max_s <= self.pre_s:
+            raise ConfigError(f"max_s is {self.max_s}; expected more than pre_s, {self.pre_s}")
 
 
 class ClipSink(FrameSink):
@@ -34,7 +72,7 @@ class ClipSink(FrameSink):
     `pre_s` before its event and ends `post_s` after it, or once it is `max_s` long.
 
     Args:
-        config: all of it; `clips.folder` must be set.
+        config: of the run; the folder of its `ClipsConfig` must be set.
 
     Raises:
         ConfigError: nothing can be written to the folder, or H.264 cannot be made.
@@ -43,7 +81,7 @@ class ClipSink(FrameSink):
     takes = (Prediction, Event)
 
     def __init__(self, config: StreamConfig) -> None:
-        clips = config.clips
+        clips = config.section(ClipsConfig)
         assert clips.folder is not None
         check_encoder("clips")
         self._config = clips
@@ -214,3 +252,23 @@ class _Clip:
 def _from_jpeg(jpeg: bytes) -> Image:
     image: Image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
     return image
+
+
+def _check(config: ClipsConfig, run: Run) -> str:
+    assert config.folder is not None
+    return f"clips to {check_writable(config.folder)}"
+
+
+def _build(config: ClipsConfig, run: Run) -> Sink:
+    return ClipSink(run.config)
+
+
+SINK = SinkKind(
+    "clips",
+    ClipsConfig,
+    key="folder",
+    metavar="FOLDER",
+    help="Write a video of each event to FOLDER.",
+    check=_check,
+    build=_build,
+)

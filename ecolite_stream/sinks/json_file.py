@@ -6,12 +6,34 @@ import contextlib
 import errno
 import json
 import os
+from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 
+from ecolite_stream.config.strict import check_at_least
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.sinks.base import Sink
+from ecolite_stream.sinks.kind import Run, SinkKind, check_writable
 from ecolite_stream.types import Event, Output, Prediction
+
+
+@dataclass(frozen=True)
+class JsonFileConfig:
+    """Predictions and events in a file, as JSON Lines.
+
+    Attributes:
+        path: the file; None writes none.
+        max_bytes: size at which the file becomes PATH.1 and a new one begins.
+        kept: number of older files that are kept.
+    """
+
+    path: Path | None = None
+    max_bytes: int = 100_000_000
+    kept: int = 5
+
+    def __post_init__(self) -> None:
+        check_at_least("max_bytes", self.max_bytes, 1)
+        check_at_least("kept", self.kept, 0)
 
 
 class JsonFileSink(Sink):
@@ -89,3 +111,26 @@ class JsonFileSink(Sink):
 
     def _aged(self, age: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{age}") if age else self._path
+
+
+def _check(config: JsonFileConfig, run: Run) -> str:
+    assert config.path is not None
+    if not config.path.parent.is_dir():
+        raise ConfigError(f"{config.path}: cannot be written; make its folder")
+    return f"all to {check_writable(config.path)}"
+
+
+def _build(config: JsonFileConfig, run: Run) -> Sink:
+    assert config.path is not None
+    return JsonFileSink(config.path, config.max_bytes, config.kept)
+
+
+SINK = SinkKind(
+    "json_file",
+    JsonFileConfig,
+    key="path",
+    metavar="FILE",
+    help="Write predictions and events to FILE as JSON Lines; it rotates.",
+    check=_check,
+    build=_build,
+)

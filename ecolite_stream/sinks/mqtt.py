@@ -10,16 +10,18 @@ import threading
 import time
 import urllib.parse
 from collections.abc import Callable, Sequence
-from typing import Any
-
-from paho.mqtt.client import Client, MQTTMessageInfo
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ecolite_stream.config.redact import redact_url
-from ecolite_stream.config.schema import MqttConfig
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.sinks.base import Sink
+from ecolite_stream.sinks.kind import Run, SinkKind
 from ecolite_stream.types import Event, Output, Prediction, unix_ms_of
+
+if TYPE_CHECKING:
+    from paho.mqtt.client import Client, MQTTMessageInfo
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +34,27 @@ _EVENTS_WAITING = 256  # for a broker that is away; more are lost
 _KEEP_ALIVE_S = 15
 _LONGEST_RECONNECT_S = 60
 _LAST_WORDS_S = 0.5
+
+
+@dataclass(frozen=True)
+class MqttConfig:
+    """Events and states at an MQTT broker (docs/events.md).
+
+    Attributes:
+        url: `mqtt://[USER:PASSWORD@]HOST[:PORT]`, or `mqtts://` for TLS; None publishes nothing.
+        prefix: first part of every topic; two runs at one broker need two.
+        predictions: publish each stream's newest prediction too.
+        ca_file: PEM file of certificates that vouch for the broker; None takes those of the system.
+    """
+
+    url: str | None = field(default=None, repr=False)
+    prefix: str = "ecolite"
+    predictions: bool = True
+    ca_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not self.prefix.strip("/") or any(c in "+#" or c < " " for c in self.prefix):
+            raise ConfigError(f"prefix is {self.prefix!r}; expected a topic without + and #")
 
 
 class MqttSink(Sink):
@@ -102,6 +125,8 @@ class MqttSink(Sink):
             self._gone.wait(_LAST_WORDS_S)
 
     def _send_event(self, event: Event) -> None:
+        from paho.mqtt.enums import MQTTErrorCode
+
         before = self._events.get(event.id)
         begun_unix_s = before["start_time"] if before else self._begun_unix_s(event)
         after = {**_as_frigate(event, begun_unix_s), **event.as_dict()}
@@ -149,6 +174,9 @@ class MqttSink(Sink):
         return f"{self._prefix}/{quoted}/{name}"
 
     def _make_client(self, config: MqttConfig) -> tuple[Client, tuple[str, int]]:
+        from paho.mqtt.client import Client
+        from paho.mqtt.enums import CallbackAPIVersion
+
         parts, host, port = _split(config.url or "", self._shown)
         client = Client(CallbackAPIVersion.VERSION2)
         user, colon, password = parts.netloc.rpartition("@")[0].partition(":")
@@ -225,6 +253,8 @@ class _State:
         self.value = value
 
     def sent(self, info: MQTTMessageInfo) -> None:
+        from paho.mqtt.enums import MQTTErrorCode
+
         if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
             self._changed, self._info = False, info
 
@@ -276,3 +306,25 @@ def _split(url: str, shown: str) -> tuple[urllib.parse.SplitResult, str, int]:
             f"mqtt is {shown!r}; expected a URL such as mqtt://HOST or mqtts://USER:PASSWORD@HOST"
         )
     return parts, host, port or _PORTS[parts.scheme]
+
+
+def _check(config: MqttConfig, run: Run) -> str:
+    assert config.url is not None
+    _build(config, run)
+    return f"events to {redact_url(config.url)}"
+
+
+def _build(config: MqttConfig, run: Run) -> Sink:
+    return MqttSink(config, run.streams)
+
+
+SINK = SinkKind(
+    "mqtt",
+    MqttConfig,
+    key="url",
+    metavar="URL",
+    help="Publish events and states to an MQTT broker.",
+    extra="mqtt",
+    check=_check,
+    build=_build,
+)

@@ -17,6 +17,7 @@ from ecolite_stream.media.clip_names import SUFFIX, clip_name
 from ecolite_stream.media.h264 import PIECES, Mp4Writer, check_encoder
 from ecolite_stream.media.overlay import draw
 from ecolite_stream.sinks.base import FrameSink, Sink
+from ecolite_stream.sinks.kind import Run, SinkKind, check_writable
 from ecolite_stream.types import Event, Frame, Output, Prediction
 
 _log = logging.getLogger(__name__)
@@ -28,6 +29,17 @@ CAPACITY = 75
 _WAIT_S = 1.0
 _HURRY_S = 0.7
 _STEP_S = 0.04
+
+
+@dataclass(frozen=True)
+class VideoConfig:
+    """The streams as videos with label, score and event drawn in (docs/events.md).
+
+    Attributes:
+        path: FILE.mp4 for one stream, or a folder; None writes none.
+    """
+
+    path: Path | None = None
 
 
 class VideoSink(FrameSink):
@@ -240,3 +252,25 @@ def _free(folder: Path, stream: str) -> Path:
         number += 1
         path = folder / f"{name}-{number}{SUFFIX}"
     return path
+
+
+def _check(config: VideoConfig, run: Run) -> str:
+    assert config.path is not None
+    check_video_path(config.path, run.streams)
+    return f"videos to {check_writable(config.path)}"
+
+
+def _build(config: VideoConfig, run: Run) -> Sink:
+    assert config.path is not None
+    return VideoSink(config.path, run.streams)
+
+
+SINK = SinkKind(
+    "video",
+    VideoConfig,
+    key="path",
+    metavar="PATH",
+    help="Write the stream with its labels drawn in to FILE.mp4, or each stream to a folder.",
+    check=_check,
+    build=_build,
+)

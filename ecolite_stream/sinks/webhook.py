@@ -8,14 +8,36 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from email.message import Message
 from http.client import HTTPException
 from typing import IO
 
 from ecolite_stream.config.redact import redact_url
+from ecolite_stream.config.strict import check_above_zero, check_at_least
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.sinks.base import Sink
+from ecolite_stream.sinks.kind import Run, SinkKind
 from ecolite_stream.types import Event
+
+
+@dataclass(frozen=True)
+class WebhookConfig:
+    """Events posted to a web server as JSON.
+
+    Attributes:
+        url: http or https; None posts none.
+        timeout_s: seconds to wait for the server.
+        retry_for_s: seconds during which an event of a live stream is sent again.
+    """
+
+    url: str | None = field(default=None, repr=False)
+    timeout_s: float = 5.0
+    retry_for_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        check_above_zero("timeout_s", self.timeout_s)
+        check_at_least("retry_for_s", self.retry_for_s, 0)
 
 
 class WebhookSink(Sink):
@@ -115,3 +137,25 @@ class _SameHost(urllib.request.HTTPRedirectHandler):
         if (old.scheme, old.netloc) != (new.scheme, new.netloc):
             raise _ElsewhereError("it redirects to another host, which is not followed")
         return urllib.request.Request(newurl, req.data, dict(req.headers), method="POST")
+
+
+def _check(config: WebhookConfig, run: Run) -> str:
+    assert config.url is not None
+    _build(config, run)
+    return f"events to {redact_url(config.url)}"
+
+
+def _build(config: WebhookConfig, run: Run) -> Sink:
+    assert config.url is not None
+    return WebhookSink(config.url, config.timeout_s, config.retry_for_s)
+
+
+SINK = SinkKind(
+    "webhook",
+    WebhookConfig,
+    key="url",
+    metavar="URL",
+    help="Post each event as JSON to a web server.",
+    check=_check,
+    build=_build,
+)

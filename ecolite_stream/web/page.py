@@ -13,6 +13,7 @@ from ecolite_stream.errors import ConfigError
 from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.pipeline.reader import StreamInput
 from ecolite_stream.sinks import Sink
+from ecolite_stream.sinks.clips import ClipsConfig
 from ecolite_stream.types import Frame
 from ecolite_stream.version import __version__
 from ecolite_stream.web.access import given_token
@@ -60,7 +61,8 @@ def with_page(
         "labels": labels,
         "idle": config.events.ignore,
     }
-    web = dataclasses.replace(config.web, clips=config.web.clips or config.clips.folder)
+    clips = config.web.clips or config.section(ClipsConfig).folder
+    web = dataclasses.replace(config.web, clips=clips)
     with serve_page(board, gallery, metrics, web, about) as url:
         click.echo(f"page: {url}", err=True)
         yield [dataclasses.replace(s, on_sampled=sampled) for s in streams], [board]

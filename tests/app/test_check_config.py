@@ -11,11 +11,11 @@ from typing import cast
 import pytest
 
 from ecolite_stream.app import cli
-from ecolite_stream.app.check_config import _writable
 from ecolite_stream.app.entry import run
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.model.bundle import demo_bundle_path
 from ecolite_stream.recording.sink import check_is_new
+from ecolite_stream.sinks.kind import check_writable
 from tests.config.test_includes import write
 from tests.conftest import installed
 
@@ -105,7 +105,7 @@ def test_a_folder_that_may_not_be_entered(monkeypatch: pytest.MonkeyPatch, tmp_p
 
     monkeypatch.setattr(Path, "exists", refuse)
     with pytest.raises(ConfigError, match=r"secret/log: cannot be written; choose another place"):
-        _writable(tmp_path / "secret" / "log")
+        check_writable(tmp_path / "secret" / "log")
     monkeypatch.setattr(Path, "is_dir", refuse)
     with pytest.raises(ConfigError, match=r"secret: Permission denied; record into another"):
         check_is_new(tmp_path / "secret")

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from ecolite_stream.app.sinks import RunConfig
 from ecolite_stream.app.systemd import notify_systemd
 from ecolite_stream.config.includes import load_stream_config
 from ecolite_stream.pipeline.pipeline import Pipeline
@@ -227,5 +228,5 @@ def test_the_configuration_in_the_instructions_loads(tmp_path: Path) -> None:
         path = tmp_path / name[1]
         path.parent.mkdir(exist_ok=True)
         path.write_text(block)
-    config = load_stream_config(tmp_path / "stream.yaml")
+    config = load_stream_config(tmp_path / "stream.yaml", RunConfig)
     assert len(config.source) == 2 and config.metrics == "9464"

@@ -13,13 +13,12 @@ from pathlib import Path
 import av
 import pytest
 
-from ecolite_stream.config.schema import ClipsConfig
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.media.clip_names import clip_name
 from ecolite_stream.pipeline.pipeline import Pipeline
 from ecolite_stream.pipeline.reader import opened
 from ecolite_stream.sinks.clip_store import MARK, ClipStore
-from ecolite_stream.sinks.clips import ClipSink
+from ecolite_stream.sinks.clips import ClipsConfig, ClipSink
 from ecolite_stream.sources import FileSource
 from ecolite_stream.types import Event, Frame, Prediction
 from ecolite_stream.web.clips import ClipFolder

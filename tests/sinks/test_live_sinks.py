@@ -15,7 +15,7 @@ import pytest
 
 pytest.importorskip("paho.mqtt", reason="the extra mqtt is not installed")
 
-from ecolite_stream.config.schema import StreamConfig
+from ecolite_stream.app.sinks import RunConfig
 from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.pipeline.reader import opened
 from ecolite_stream.web.clips import ClipFolder
@@ -100,7 +100,7 @@ def test_the_page_plays_the_clips_that_are_written(
     from tests.web.conftest import Page
 
     (tmp_path / "s@1.000.mp4").write_bytes(b"a film")
-    config = StreamConfig()
+    config = RunConfig()
     config = dataclasses.replace(
         config,
         web=dataclasses.replace(config.web, address="0"),

@@ -22,9 +22,8 @@ pytest.importorskip("paho.mqtt", reason="the extra mqtt is not installed")
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
-from ecolite_stream.config.schema import MqttConfig
 from ecolite_stream.errors import ConfigError
-from ecolite_stream.sinks.mqtt import MqttSink
+from ecolite_stream.sinks.mqtt import MqttConfig, MqttSink
 from ecolite_stream.types import Event, Prediction
 
 pytestmark = pytest.mark.timeout(60)
