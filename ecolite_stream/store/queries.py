@@ -32,7 +32,7 @@ REVIEWS = ("none", "right", "wrong", "label")
 """A filter for events: not reviewed, right, wrong, or corrected with another label."""
 MOST_PER_PAGE = 1000
 _MOST_BRANCHES = 64
-_RARE = 5000
+_RARE = 2000
 """So few matches are collected and sorted; more are met on a walk along the ids."""
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -153,10 +153,10 @@ def page(
     ids = _id_range(filters, before)
     conditions = [events.c.deleted.is_(False), *ids, *_others(connection, filters)]
     branches = [
-        select(*_FIELDS).where(*conditions, *branch).order_by(events.c.id.desc()).limit(limit + 1)
+        select(events.c.id).where(*conditions, *branch).order_by(events.c.id.desc())
         for branch in _branches(filters)
     ]
-    rows = connection.execute(_joined(branches, limit + 1)).mappings().all()
+    rows = connection.execute(_newest(branches, limit + 1)).mappings().all()
     found = [_stored(row) for row in rows[:limit]]
     return found, found[-1].id if len(rows) > limit else None
 
@@ -292,11 +292,12 @@ def _branches(filters: Filters) -> list[tuple[ColumnElement[bool], ...]]:
     return list(itertools.product(*sides))
 
 
-def _joined(branches: Sequence[Select[Any]], limit: int) -> Any:
-    if len(branches) == 1:
-        return branches[0]
-    together = union_all(*(select(branch.subquery()) for branch in branches)).subquery()
-    return select(together).order_by(together.c.id.desc()).limit(limit)
+def _newest(branches: Sequence[Select[Any]], limit: int) -> Select[Any]:
+    """The newest events of all branches, each of which gives ids, the newest first."""
+    some = [select(branch.limit(limit).subquery()) for branch in branches]
+    ids = (some[0] if len(some) == 1 else union_all(*some)).subquery()
+    found = select(*_FIELDS).join(ids, ids.c.id == events.c.id)
+    return found.order_by(events.c.id.desc()).limit(limit)
 
 
 def _stored(row: RowMapping) -> StoredEvent:
