@@ -77,6 +77,11 @@ class Frame:
         """The picture, (H, W, 3) uint8 BGR."""
         return self.pixels() if callable(self.pixels) else self.pixels
 
+    @property
+    def num_bytes(self) -> int:
+        """Memory that the picture takes, in bytes; 0 where what makes it does not say."""
+        return int(getattr(self.pixels, "nbytes", 0))
+
 
 @dataclass(frozen=True, eq=False)
 class Sample:

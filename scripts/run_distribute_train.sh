@@ -33,5 +33,5 @@ take_config "$@"
 case " ${REST[*]} " in *" --device_target"*) device=() ;; esac
 cd "$(dirname "$0")/.."
 source scripts/environment
-make_environment openvino figures
+make_environment train
 start_in_background "$PYTHON" -m trainer.launch "${launch[@]}" -- "${CONFIG[@]}" "${device[@]}" "${REST[@]}"

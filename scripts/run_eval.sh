@@ -47,5 +47,5 @@ done
 [ "$id" = 0 ] || device="$device:$id"
 cd "$(dirname "$0")/.."
 source scripts/environment
-make_environment openvino
+make_environment train
 start_in_background "$PYTHON" -m trainer.evaluate "$CHECKPOINT" --device "$device" "${options[@]}"

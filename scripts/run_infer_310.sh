@@ -44,7 +44,7 @@ split=(--split 1)
 case " $* " in *" --split"*) split=() ;; esac
 cd "$(dirname "$0")/.."
 source scripts/environment
-make_environment openvino
+make_environment
 code=0
 "$PYTHON" -m ecolite_stream.bench.cli ucf101 --data "$data" --bundle "$bundle" --engine mslite \
     --device "$device" "${split[@]}" "$@" >"$CALLED_FROM/acc.log" || code=$?

@@ -27,5 +27,5 @@ fi
 take_config "$@"
 cd "$(dirname "$0")/.."
 source scripts/environment
-make_environment openvino figures
+make_environment train
 start_in_background "$PYTHON" -m trainer.train "${CONFIG[@]}" "${given[@]}" "${REST[@]}"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
-from collections.abc import Callable
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 
@@ -19,11 +22,37 @@ from ecolite_stream.model.bundle import Bundle
 signal.signal(signal.SIGINT, signal.default_int_handler)
 cap_cpu_isa()  # tests may import mindspore before trainer does it for them
 
+# Clips that passed a check are remembered: not in the folder of whoever runs the tests.
+os.environ["ECOLITE_CACHE"] = tempfile.mkdtemp(prefix="ecolite-tests-")
+
 settings.register_profile("ecolite", deadline=None, max_examples=50)
 settings.load_profile("ecolite")
 
 ROOT = Path(__file__).parent.parent
 SMALL_LABELS = ("bend", "idle", "jump", "walk", "wave")
+
+
+_MISSING = re.compile(
+    r"not installed|no chromium|no RTSP server|there is no /usr|no CPython|no environment with|"
+    r"no footage|needs root|namespaces cannot"
+)
+
+
+def missing_parts(reasons: Iterable[str]) -> list[str]:
+    """A line for each reason to skip tests that is a program or package this machine lacks."""
+    counts = Counter(reason for reason in reasons if _MISSING.search(reason))
+    return [f"{count} tests skipped: {reason}" for reason, count in sorted(counts.items())]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """With CI=true the last lines name the real parts that tests were skipped for."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or os.environ.get("CI") != "true":
+        return
+    skipped = (report.longrepr for report in reporter.stats.get("skipped", ()))
+    reasons = (where[2].removeprefix("Skipped: ") for where in skipped if isinstance(where, tuple))
+    for line in missing_parts(reasons):
+        reporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-import mindspore as ms
+
+from ecolite_stream.app.extras import command_needs
+
+with command_needs("mindspore", "train", __name__):
+    import mindspore as ms
 
 from ecolite_stream.app.entry import run
 from ecolite_stream.datasets.labels import KNOWN_LISTS, load_labels

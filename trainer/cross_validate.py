@@ -21,12 +21,15 @@ from statistics import mean, stdev
 import click
 
 from ecolite_stream.app.entry import run
+from ecolite_stream.app.extras import command_needs
 from ecolite_stream.errors import ConfigError, EcoliteError, one_line
 from trainer.config.schema import TrainConfig, load_train_config
 from trainer.data.dataset import labelled_files
 from trainer.data.splits import split_clips
-from trainer.loop.run import LAST
-from trainer.loop.state import STATE, first_difference, plain_config
+
+with command_needs("mindspore", "train", __name__):
+    from trainer.loop.run import LAST
+    from trainer.loop.state import STATE, first_difference, plain_config
 
 RESULT = "online.json"
 
@@ -96,7 +99,7 @@ def run_fold(config: TrainConfig, fold: int) -> FoldResult:
     else:
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(plain_config(whole), indent=2, ensure_ascii=False)
-        settings.write_text(text, encoding="utf-8")
+        settings.write_text(text, encoding="utf-8", errors="backslashreplace")  # YAML's escapes
         resume = ["--resume", str(folder)] if (folder / STATE).is_file() else []
         held_out = link_held_out(whole, folder / "held_out")
         bundle = str(folder / "bundle")

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from ecolite_stream.app.entry import run
+from ecolite_stream.app.extras import command_needs
 from ecolite_stream.config.strict import check_above_zero
 from ecolite_stream.datasets.labelled_clips import ClipFile
 from ecolite_stream.errors import ConfigError
@@ -19,15 +20,18 @@ from ecolite_stream.model.bundle import ModelSpec
 from trainer.config.schema import CACHE_MB, TrainConfig
 from trainer.data.budget import Budget
 from trainer.data.clips import Clip, cut_windows
-from trainer.data.dataset import labelled_files, read_items
+from trainer.data.dataset import labelled_files
 from trainer.data.following import Following, follow_clips
+from trainer.data.listed import check_clips, listed_clips, read_items
 from trainer.data.lists import read_list
 from trainer.data.loader import test_batches
 from trainer.data.reading import Reading, read_clips, reading_side
 from trainer.data.splits import split_clips
-from trainer.loop.device import use_device
-from trainer.loop.scoring import Scores, evaluate
-from trainer.weights.checkpoint import Checkpoint, load_checkpoint, network_from
+
+with command_needs("mindspore", "train", __name__):
+    from trainer.loop.device import use_device
+    from trainer.loop.scoring import Scores, evaluate
+    from trainer.weights.checkpoint import Checkpoint, load_checkpoint, network_from
 
 
 @click.command()
@@ -125,7 +129,9 @@ def _read_listed(
     items = [item for item in read_list(path) if only in item.path]
     if not items:
         raise ConfigError(f"no path in {path} has {only!r} in it")
-    return read_items(path, items, data_path, dict(enumerate(spec.labels)), how)
+    labels = dict(enumerate(spec.labels))
+    check_clips(listed_clips(path, items, data_path, labels), how.workers, how.rgb_prefix)
+    return read_items(path, items, data_path, labels, how)
 
 
 def _read_files(files: Sequence[ClipFile], spec: ModelSpec, how: Reading) -> list[Clip]:
@@ -135,6 +141,7 @@ def _read_files(files: Sequence[ClipFile], spec: ModelSpec, how: Reading) -> lis
             f"the checkpoint has no class {', '.join(unknown)}; its classes: "
             f"{', '.join(spec.labels)}"
         )
+    check_clips([file.path for file in files], how.workers)
     return read_clips(files, how.short_side, how.workers, how.budget)
 
 

@@ -20,11 +20,16 @@ from pathlib import Path
 from typing import Any
 
 import click
-import mindspore as ms
-import mindspore.nn as nn
 import numpy as np
 
+from ecolite_stream.app.extras import command_needs
+
+with command_needs("mindspore", "train", __name__):
+    import mindspore as ms
+    import mindspore.nn as nn
+
 from ecolite_stream.app.entry import run
+from ecolite_stream.datasets.text_files import printable
 from ecolite_stream.engines import installed_engines
 from ecolite_stream.engines.check import AGREES, Check, check_apart
 from ecolite_stream.errors import BundleError, EngineError
@@ -33,12 +38,12 @@ from ecolite_stream.model.bundle import (
     EXPORTED,
     GOLDEN,
     Bundle,
-    Golden,
     Graph,
     ModelSpec,
     read_bundle,
     write_description,
 )
+from ecolite_stream.model.golden import Golden
 from ecolite_stream.model.preprocess import Preprocessing, preprocess
 from trainer.exporting.deploy import (
     CONV2D_ONLY,
@@ -139,8 +144,15 @@ def require_replaceable(folder: Path) -> None:
     """Pass where a bundle can be written: a bundle, an empty folder, or nothing yet.
 
     Raises:
-        BundleError: something else is there.
+        BundleError: something else is there, or no engine can open a path of that name.
     """
+    try:
+        str(folder.resolve()).encode()
+    except UnicodeEncodeError as error:
+        raise BundleError(
+            f"{printable(str(folder.resolve()))} has bytes in its path that are no UTF-8, and "
+            "MindSpore opens no file there; name another folder"
+        ) from error
     is_free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
     if not is_free and not (folder / DESCRIPTION).is_file():
         raise BundleError(f"{folder} exists and is no bundle; name another folder")

@@ -22,6 +22,7 @@ from pathlib import Path
 import click
 
 from ecolite_stream.app.entry import run
+from ecolite_stream.app.extras import program, require_extra
 from ecolite_stream.errors import ConfigError, EcoliteError
 
 POLL_S = 0.2
@@ -127,6 +128,7 @@ def main(
     workers: int, rank_table: Path | None, port: int, log_dir: Path, words: tuple[str, ...]
 ) -> None:
     """Train in several processes; what stands after -- goes to trainer.train in each of them."""
+    require_extra(program(), "mindspore", "train")
     if rank_table and not rank_table.is_file():
         raise ConfigError(
             f"rank table {rank_table} does not exist; name the JSON file of hccl_tools"

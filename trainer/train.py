@@ -13,7 +13,11 @@ import shlex
 from pathlib import Path
 
 import click
-import mindspore as ms
+
+from ecolite_stream.app.extras import command_needs
+
+with command_needs("mindspore", "train", __name__):
+    import mindspore as ms
 
 from ecolite_stream.app.entry import run
 from ecolite_stream.errors import ConfigError

@@ -13,7 +13,8 @@ from ecolite_stream.config.source_names import NamedSource, named_source
 from ecolite_stream.engines import open_engine
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
-from ecolite_stream.observability.metrics import Metrics, serve
+from ecolite_stream.observability.metrics import Metrics
+from ecolite_stream.observability.metrics_server import serve
 from ecolite_stream.pipeline.pipeline import Pipeline
 from ecolite_stream.pipeline.reader import StreamInput
 from ecolite_stream.sinks.kind import Run, build_sinks
@@ -35,7 +36,9 @@ def watch(config: StreamConfig) -> None:
     streams = stream_inputs(config.source, realtime=config.realtime, reconnect=config.reconnect)
     names = [one.name for one in streams]
     with (
-        serve(metrics, config.metrics) if config.metrics else contextlib.nullcontext(),
+        serve(metrics, config.metrics, config.web.hosts)
+        if config.metrics
+        else contextlib.nullcontext(),
         with_page(streams, bundle.spec.labels, metrics, config) as (shown_streams, page),
     ):
         # Behind the ports: where one is taken, no file and no folder is left behind.

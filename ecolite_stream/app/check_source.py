@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any, cast
 
 import click
@@ -13,6 +14,7 @@ from ecolite_stream.config.source_names import named_source
 from ecolite_stream.errors import SourceError
 from ecolite_stream.sources import open_source, redact_url
 from ecolite_stream.sources.container import ContainerSource
+from ecolite_stream.sources.picture import square_size
 from ecolite_stream.sources.probe import Measured, Probe
 
 _LONGEST_KEYFRAME_S = 4.0
@@ -23,6 +25,8 @@ _FPS_OFF = 0.2
 _CLOCK_OFF = 0.03
 _SILENCE_S = 2.0
 _MANY_CORES = 0.25
+_BLACK, _WHITE, _FLAT = 30, 225, 12
+"""Values of 0 to 255: all below, all above, and all within so many of each other."""
 
 
 @click.command()
@@ -57,25 +61,38 @@ def check(source: str, as_json: bool) -> None:
 
 def advice(measured: Measured) -> Iterator[str]:
     """What to change about a source, each in one line."""
-    if measured.live:
-        yield from _advice_for_live(measured)
+    yield from _advice_for_live(measured) if measured.live else _advice_for_recording(measured)
+    yield from _advice_on_picture(measured)
+    if measured.broke is not None:
+        yield f"it broke off: {measured.broke}"
+
+
+def _advice_for_recording(measured: Measured) -> Iterator[str]:
     if measured.fps is not None and measured.fps < _LOWEST_FPS:
         yield (
             f"{measured.fps:.2g} frames a second: quick actions fall between them; "
-            f"set the source to {_LOWEST_FPS:g} or more"
+            f"record {_LOWEST_FPS:g} or more"
         )
-    if measured.decode_cores is not None and measured.decode_cores > _MANY_CORES:
+    if measured.skipped_at_start:
         yield (
-            f"decoding takes {measured.decode_cores:.0%} of a core; set the camera to a smaller "
-            "picture or fewer frames a second, or use its second stream"
+            f"it begins between two keyframes, or is damaged there: {measured.skipped_at_start} "
+            "packets before the first picture cannot be decoded; cut recordings at keyframes"
         )
     if measured.damaged:
+        yield f"{measured.damaged} packets are damaged; copy or record it again"
+
+
+def _advice_on_picture(measured: Measured) -> Iterator[str]:
+    darkest, brightest = measured.darkest, measured.brightest
+    if brightest < _BLACK:
+        yield "the picture is black; see the lens cap, the light and the exposure"
+    elif darkest > _WHITE:
+        yield "the picture is white; see the exposure"
+    elif brightest - darkest < _FLAT:
         yield (
-            f"{measured.damaged} packets were damaged; see the cable and the network, and read "
-            "RTSP over TCP"
+            f"the picture is flat: values from {darkest:.0f} to {brightest:.0f} of 255; see the "
+            "lens, the exposure, or the range of a thermal camera"
         )
-    if measured.broke is not None:
-        yield f"it broke off: {measured.broke}"
 
 
 def _advice_for_live(measured: Measured) -> Iterator[str]:
@@ -108,6 +125,21 @@ def _advice_for_live(measured: Measured) -> Iterator[str]:
             f"nothing came for {measured.longest_silence_s:.1f} s; see the network, "
             "or shorten the pieces of an HLS stream"
         )
+    if fps is not None and fps < _LOWEST_FPS:
+        yield (
+            f"{fps:.2g} frames a second: quick actions fall between them; "
+            f"set the source to {_LOWEST_FPS:g} or more"
+        )
+    if measured.decode_cores is not None and measured.decode_cores > _MANY_CORES:
+        yield (
+            f"decoding takes {measured.decode_cores:.0%} of a core; set the camera to a smaller "
+            "picture or fewer frames a second, or use its second stream"
+        )
+    if measured.damaged:
+        yield (
+            f"{measured.damaged} packets were damaged; see the cable and the network, and read "
+            "RTSP over TCP"
+        )
     if measured.is_reordered:
         yield "it has B-frames, which delay every picture; switch them off (profile baseline)"
 
@@ -127,7 +159,10 @@ def as_lines(measured: Measured) -> Iterator[str]:
     yield f"{measured.source}: usable, {kind}"
     sends = "" if measured.fps is None else f", sends {measured.fps:.3g}"
     says = "" if measured.fps_stated is None else f", says {measured.fps_stated:.3g} frames/s"
+    if not measured.live:
+        sends = "" if measured.fps is None else f", has {measured.fps:.3g}"
     yield f"  video      {measured.codec}, {measured.width}x{measured.height}{says}{sends}"
+    yield f"  picture    {_picture(measured)}"
     yield f"  begins     first picture after {measured.first_picture_s:.1f} s"
     key_s = measured.keyframe_s
     shown = "fewer than two" if key_s is None else f"every {key_s:.2g} s at most"
@@ -135,17 +170,27 @@ def as_lines(measured: Measured) -> Iterator[str]:
         yield f"  keyframes  {shown}, in {measured.watched_s:.1f} s"
     yield f"  clock      {_clock(measured)}"
     if measured.decode_cores is not None:
-        yield f"  decoding   {measured.decode_cores:.1%} of a core"
+        at_speed = "" if measured.live else ", at its own speed"
+        yield f"  decoding   {measured.decode_cores:.1%} of a core{at_speed}"
     changes = list(advice(measured))
     for number, line in enumerate(changes or ["nothing"]):
         yield f"  {'change' if number == 0 else '':9}  {line}"
+
+
+def _picture(measured: Measured) -> str:
+    values = f"values from {measured.darkest:.0f} to {measured.brightest:.0f} of 255"
+    aspect = Fraction(measured.pixel_aspect).limit_denominator(100)
+    width, height = square_size(measured.width, measured.height, aspect)
+    if (width, height) == (measured.width, measured.height):
+        return values
+    return f"{values}; its pixels are {aspect.numerator}:{aspect.denominator}, so {width}x{height}"
 
 
 def _clock(measured: Measured) -> str:
     if not measured.has_times:
         return "no timestamps"
     if measured.jumps:
-        return f"jumps, {measured.jumps} times"
+        return f"{'jumps' if measured.live else 'goes back'}, {measured.jumps} times"
     if measured.clock_rate is not None:
         even = "runs evenly" if abs(measured.clock_rate - 1) <= _CLOCK_OFF else "runs off"
         return f"{even}, {measured.clock_rate:.3f} s a second"

@@ -18,6 +18,7 @@ from ecolite_stream.app.replay_command import replay
 from ecolite_stream.app.sinks import SINK_KEYS, RunConfig, sink_options
 from ecolite_stream.config.choices import POLICIES, PRECISIONS
 from ecolite_stream.config.includes import load_stream_config
+from ecolite_stream.config.printable import printable
 from ecolite_stream.config.schema import ENGINES, StreamConfig
 from ecolite_stream.version import __version__
 
@@ -37,7 +38,7 @@ from ecolite_stream.version import __version__
 @click.option(
     "--engine", type=click.Choice(ENGINES), help="What computes. [auto: the best installed]"
 )
-@click.option("--device", help="Where: cpu, ascend, ascend:0, gpu:0. [cpu]")
+@click.option("--device", help="Compute on cpu, ascend:0, gpu:0, cuda:0, ... [cpu]")
 @click.option("--precision", type=click.Choice(PRECISIONS), help="Of the numbers. [the engine's]")
 @click.option("--memory", type=click.Choice(POLICIES), help="What is remembered. [window]")
 @click.option("--span", type=float, help="Seconds the window spans. [the bundle's clip length]")
@@ -85,7 +86,7 @@ def stream(
         logging.getLogger("ecolite_stream").setLevel(logging.INFO)
     settings = merge(load_stream_config(config, RunConfig) if config else RunConfig(), options)
     if check_config:
-        click.echo("\n".join(describe_run(settings)))
+        click.echo("\n".join(map(printable, describe_run(settings))))
     else:
         watch(settings)
 

@@ -25,6 +25,7 @@ from ecolite_stream.model.bundle import (
     read_bundle,
     write_description,
 )
+from ecolite_stream.model.graph_files import require_self_contained
 
 TOOLS = ("converter_lite", "atc")
 AIPP, LITE_CONFIG = "aipp.cfg", "converter.cfg"
@@ -51,8 +52,11 @@ class Conversion:
 
         Raises:
             EngineError: the bundle has no 2D graph for it.
+            BundleError: that graph needs files that the bundle's hashes do not cover.
         """
-        source = str(bundle.file(conv2d_only_graph(bundle, part).file))
+        graph = conv2d_only_graph(bundle, part)
+        require_self_contained(bundle.file(graph.file), graph.format)
+        source = str(bundle.file(graph.file))
         name, shape = input_of(bundle.spec, part)
         sizes = ",".join(map(str, shape))
         with_aipp = self.aipp and part == "encoder"

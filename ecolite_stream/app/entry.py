@@ -12,10 +12,11 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
+from ecolite_stream.config.printable import printable
 from ecolite_stream.errors import EcoliteError, one_line
 
 INTERRUPTED = 130
@@ -29,7 +30,7 @@ def run(command: click.Command, args: Sequence[str] | None = None) -> NoReturn:
     it computes it answers SIGINT by sending its own process SIGTERM.
     """
     handler = logging.StreamHandler()
-    handler.setFormatter(_LowerCase("%(levelname)s: %(message)s"))
+    handler.setFormatter(_Printable("%(levelname)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     if isinstance(sys.stdout, io.TextIOWrapper):  # labels and file names that it cannot encode
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -66,10 +67,12 @@ def _exit_code(command: click.Command, args: Sequence[str] | None) -> int:
     except click.exceptions.Exit as request:  # --help and --version
         return request.exit_code
     except EcoliteError as error:
-        click.echo(f"error: {one_line(error)}", err=True)
+        click.echo(f"error: {printable(one_line(error))}", err=True)
         return error.exit_code
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        click.echo(_printable_lines(shown.getvalue()), err=True, nl=False)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
@@ -78,7 +81,7 @@ def _exit_code(command: click.Command, args: Sequence[str] | None) -> int:
         return 0
     except OSError as error:  # a full disk
         _discard_output()
-        click.echo(f"error: {one_line(error)}", err=True)
+        click.echo(f"error: {printable(one_line(error))}", err=True)
         return EcoliteError.exit_code
 
 
@@ -103,10 +106,28 @@ def _program() -> str:
     return f"python -m {module.name.removesuffix('.__main__')}"
 
 
-class _LowerCase(logging.Formatter):
-    """`warning: ...`, as the errors of command lines look."""
+class _Printable(logging.Formatter):
+    """`warning: ...`, as the errors of command lines look; one line, without escape sequences.
+
+    What is logged names files, hosts and errors of libraries: others choose these words, and must
+    not be able to write lines of their own. The lines of a traceback are indented.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         record = copy.copy(record)  # other handlers get to see it too
         record.levelname = record.levelname.lower()
+        record.exc_text = None  # as another formatter has it
         return super().format(record)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        return printable(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        return _printable_lines(super().formatException(ei), "  ")
+
+    def formatStack(self, stack_info: str) -> str:  # noqa: N802
+        return _printable_lines(super().formatStack(stack_info), "  ")
+
+
+def _printable_lines(text: str, indent: str = "") -> str:
+    return "\n".join(indent + printable(line) for line in text.expandtabs().split("\n"))

@@ -8,6 +8,8 @@ import click
 
 from ecolite_stream.app.entry import run
 from ecolite_stream.bench.commands.calibrate import calibrate
+from ecolite_stream.bench.commands.engines import engines
+from ecolite_stream.bench.commands.memory import memory
 from ecolite_stream.bench.commands.online import online
 from ecolite_stream.bench.commands.speed import speed
 from ecolite_stream.bench.commands.streams import streams
@@ -25,7 +27,7 @@ def bench() -> None:
     """
 
 
-for command in (calibrate, online, speed, streams, ucf101):
+for command in (calibrate, engines, memory, online, speed, streams, ucf101):
     bench.add_command(command)
 
 

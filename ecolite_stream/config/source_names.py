@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from dataclasses import dataclass, field
@@ -19,7 +20,8 @@ class NamedSource:
     """A source, and what its stream is called.
 
     Attributes:
-        url: what to watch, as `open_source` takes it: a camera, a path, a URL, a pattern.
+        url: what to watch, as `open_source` takes it: a camera, a path, a URL, a pattern. A path
+            that begins with `~/` or `~USER/` is expanded.
         name: of the stream, wherever it is shown; None is `url` without credentials.
     """
 
@@ -27,6 +29,8 @@ class NamedSource:
     name: str | None = None
 
     def __post_init__(self) -> None:
+        if self.url.startswith("~"):
+            object.__setattr__(self, "url", os.path.expanduser(self.url))  # noqa: PTH111
         if self.name is not None:
             object.__setattr__(self, "name", unicodedata.normalize("NFC", self.name))
             check_name(self.name)

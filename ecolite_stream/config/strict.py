@@ -66,6 +66,11 @@ def parse_yaml(text: str) -> Any:
 class _StrictLoader(yaml.SafeLoader):
     """YAML itself would let the second of two equal keys win, without a word."""
 
+    # File names that are no UTF-8 have surrogates for their bytes, which PyYAML refuses.
+    NON_PRINTABLE = re.compile(  # type: ignore[misc]
+        "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\udc80-\udcff\ue000-\ufffd\U00010000-\U0010ffff]"
+    )
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key_node, _ in node.value:

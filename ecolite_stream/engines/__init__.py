@@ -5,11 +5,10 @@ Importing this package imports no inference library; opening an engine imports i
 
 from __future__ import annotations
 
-from ecolite_stream.config.choices import ENGINE_NAMES
+from importlib import import_module
+
+from ecolite_stream.config.choices import ENGINE_NAMES, ENGINES
 from ecolite_stream.engines.base import Engine, GraphEngine, parse_device, uninterrupted
-from ecolite_stream.engines.mindspore import MindSporeEngine
-from ecolite_stream.engines.mindspore_lite import MindSporeLiteEngine
-from ecolite_stream.engines.openvino import OpenVinoEngine
 from ecolite_stream.errors import EngineError
 from ecolite_stream.model.bundle import Bundle, Graph
 
@@ -22,14 +21,10 @@ __all__ = [
     "require_graphs",
 ]
 
-_ENGINES: dict[str, type[GraphEngine]] = {
-    engine.name: engine for engine in (OpenVinoEngine, MindSporeEngine, MindSporeLiteEngine)
-}
-
 
 def installed_engines() -> list[str]:
     """Names of the engines whose library is installed, in the order of `ENGINE_NAMES`."""
-    return [name for name in ENGINE_NAMES if _ENGINES[name].is_installed()]
+    return [name for name in ENGINE_NAMES if _known(name).is_installed()]
 
 
 def open_engine(
@@ -41,8 +36,8 @@ def open_engine(
         name: one of `ENGINE_NAMES`, or `auto`: the first one installed that can run the bundle,
             and on an Ascend the runtime made for it before others.
         bundle: the model.
-        device: what to compute on: `cpu`, `ascend`, `ascend:0`, `gpu:0`; None is the engine's own
-            default, a CPU.
+        device: what to compute on, as `parse_device` reads it: `cpu`, `ascend:0`, `gpu:0`; None is
+            the engine's own default, a CPU.
         precision: what to compute in: `f32`, `bf16`, `f16`; None is the engine's own default on
             that device.
 
@@ -72,6 +67,7 @@ def choose_engine(
     require_graphs(name, bundle, device, precision)
     if name not in installed_engines():
         raise EngineError(f"engine {name} is not installed; have {', '.join(installed_engines())}")
+    _known(name).require_here(parse_device(device or "cpu"))
     return name
 
 
@@ -89,18 +85,22 @@ def require_graphs(
 
 
 def _known(name: str) -> type[GraphEngine]:
-    if name not in _ENGINES:
+    if name not in ENGINES:
         raise EngineError(f"engine is {name!r}; expected auto, {', '.join(ENGINE_NAMES)}")
-    return _ENGINES[name]
+    module, _, kind = ENGINES[name].partition(".")
+    engine: type[GraphEngine] = getattr(import_module(f"{__name__}.{module}"), kind)
+    return engine
 
 
 def _first_able(bundle: Bundle, device: str | None, precision: str | None) -> str:
     reasons = []
-    on_ascend = device is not None and parse_device(device).kind == "ascend"
+    place = parse_device(device or "cpu")
+    on_ascend = place.kind == "ascend"
     names = sorted(installed_engines(), key=lambda name: on_ascend and name != "mslite")
     for name in names:
         try:
             require_graphs(name, bundle, device, precision)
+            _known(name).require_here(place)
             return name
         except EngineError as error:
             reasons.append(str(error))

@@ -17,9 +17,18 @@ import numpy as np
 
 from ecolite_stream.errors import ConfigError, EngineError
 from ecolite_stream.model.bundle import CONV2D_ONLY_PARTS, PARTS, Bundle, Graph, ModelSpec
+from ecolite_stream.model.graph_files import require_self_contained
 from ecolite_stream.types import FloatArray
 
-DEVICE_KINDS = ("cpu", "ascend", "gpu")
+DEVICE_KINDS = ("cpu", "ascend", "gpu", "cuda", "tensorrt", "migraphx", "directml", "coreml")
+"""Those after `gpu` are ONNX Runtime's execution providers, as are names with `PROVIDER_SUFFIX`."""
+
+NOT_NUMBERED = ("cpu", "coreml")
+"""Kinds of which a machine has one."""
+
+PROVIDER_SUFFIX = "executionprovider"
+"""What ONNX Runtime's names of its execution providers end with, in lower case."""
+
 LIBRARY_ERRORS = (RuntimeError, ValueError, TypeError, OSError, AttributeError)
 """What inference libraries raise when they are unhappy."""
 
@@ -65,7 +74,7 @@ class Device:
     """What an engine computes on.
 
     Attributes:
-        kind: one of `DEVICE_KINDS`.
+        kind: one of `DEVICE_KINDS`, or a name that ends with `PROVIDER_SUFFIX`, in lower case.
         index: which of several, from 0; None is whichever the library takes.
     """
 
@@ -77,15 +86,19 @@ class Device:
 
 
 def parse_device(text: str) -> Device:
-    """`cpu`, `ascend`, `ascend:0`, `gpu:1` as a device.
+    """`cpu`, `ascend`, `ascend:0`, `gpu:1`, `cuda:0`, `XnnpackExecutionProvider` as a device.
 
     Raises:
         ConfigError: there is no such device.
     """
     kind, colon, index = text.lower().partition(":")
-    numbered = kind != "cpu" and index.isdecimal()
-    if kind not in DEVICE_KINDS or (colon and not numbered):
-        raise ConfigError(f"device is {text!r}; expected cpu, ascend, ascend:0, gpu or gpu:0")
+    numbered = kind not in NOT_NUMBERED and index.isdecimal() and index.isascii()
+    known = kind in DEVICE_KINDS or re.fullmatch(rf"\w+{PROVIDER_SUFFIX}", kind)
+    if not known or (colon and not (numbered and len(index) <= 3)):
+        raise ConfigError(
+            f"device is {text!r}; expected cpu, ascend, ascend:0, gpu or gpu:0, or of ONNX Runtime "
+            "cuda:0, tensorrt:0, migraphx:0, directml:0, coreml or the full name of a provider"
+        )
     return Device(kind, int(index) if colon else None)
 
 
@@ -99,10 +112,12 @@ class GraphEngine(ABC):
         precision: what to compute in; None is the first that it has on that device.
 
     Attributes:
-        precision: what it computes in, one of `names.PRECISIONS`.
+        precision: what it computes in, one of `choices.PRECISIONS`.
+        library_errors: what its library raises; becomes an `EngineError`.
 
     Raises:
         ConfigError: there is no such device.
+        BundleError: a graph is none, or needs files that the bundle's hashes do not cover.
         EngineError: the library is not installed, has not that device or precision, or cannot run
             the graphs.
     """
@@ -111,11 +126,14 @@ class GraphEngine(ABC):
     format: ClassVar[str]
     library: ClassVar[str] = ""
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
+    library_errors: tuple[type[Exception], ...] = LIBRARY_ERRORS
 
     def __init__(
         self, bundle: Bundle, device: str | None = None, precision: str | None = None
     ) -> None:
         graphs = self.require(bundle, device, precision)
+        for graph in graphs:
+            require_self_contained(bundle.file(graph.file), graph.format)
         place = parse_device(device or self.devices[0])
         self.precision = precision or self.precisions_on(place.kind)[0]
         self._runs: dict[str, Run] = {}
@@ -123,7 +141,8 @@ class GraphEngine(ABC):
         self._start(place)
         try:
             for part, graph in zip(PARTS, graphs, strict=True):
-                with translated(f"{self._where(part)} cannot be loaded from {graph.file}"):
+                what = f"{self._where(part)} cannot be loaded from {graph.file}"
+                with translated(what, self.library_errors):
                     self._runs[part] = self._load(bundle, graph)
             warm_up(self, bundle.spec)
         except EngineError:
@@ -134,6 +153,19 @@ class GraphEngine(ABC):
     def is_installed(cls) -> bool:
         """Whether its library can be had here."""
         return find_spec(cls.library or cls.name) is not None
+
+    @classmethod
+    def has_device(cls, kind: str) -> bool:
+        """Whether it can be asked to compute on a device of that kind."""
+        return kind in cls.devices
+
+    @classmethod  # noqa: B027  most engines see it when they start
+    def require_here(cls, device: Device) -> None:
+        """Pass where its library, which is installed, may have that device on this machine.
+
+        Raises:
+            EngineError: it has not.
+        """
 
     @classmethod
     def precisions_on(cls, kind: str) -> tuple[str, ...]:
@@ -152,7 +184,7 @@ class GraphEngine(ABC):
                 for it.
         """
         kind = parse_device(device or cls.devices[0]).kind
-        if kind not in cls.devices:
+        if not cls.has_device(kind):
             raise EngineError(
                 f"engine {cls.name} runs on {', '.join(cls.devices)}, not on {device}; "
                 "name another device or another engine"
@@ -199,7 +231,7 @@ class GraphEngine(ABC):
     def _run(self, part: str, batch: FloatArray) -> FloatArray:
         if part not in self._runs:
             raise EngineError(f"engine {self.name} is closed")
-        with translated(f"{self._where(part)} failed"):
+        with translated(f"{self._where(part)} failed", self.library_errors):
             result = self._runs[part](batch)
         return finite(self.name, f"{part} graph of {self._path}", result)
 
@@ -250,11 +282,11 @@ def finite(engine: str, graph: str, array: FloatArray) -> FloatArray:
 
 
 @contextmanager
-def translated(what: str) -> Iterator[None]:
+def translated(what: str, errors: tuple[type[Exception], ...] = LIBRARY_ERRORS) -> Iterator[None]:
     """Turn an error of an inference library into an `EngineError` that begins with `what`."""
     try:
         yield
-    except LIBRARY_ERRORS as error:
+    except errors as error:
         # What MindSpore adds for its own developers helps nobody else.
         reason = re.sub(r"-{5,}", "", str(error).partition("- C++ Call Stack")[0]).strip()
         raise EngineError(f"{what}: {reason}") from error

@@ -10,6 +10,7 @@ from ecolite_stream.engines.base import Device, GraphEngine, Run, import_library
 from ecolite_stream.engines.mslite import require_ascend
 from ecolite_stream.engines.onednn import cap_cpu_isa
 from ecolite_stream.engines.time_slice import ask_for_short_slices
+from ecolite_stream.errors import EngineError
 from ecolite_stream.model.bundle import Bundle, Graph
 from ecolite_stream.types import FloatArray
 
@@ -33,7 +34,7 @@ class MindSporeEngine(GraphEngine):
     def _start(self, device: Device) -> None:
         cap_cpu_isa()
         ask_for_short_slices()
-        self._mindspore = import_library("mindspore", "ecolite-stream")
+        self._mindspore = import_library("mindspore", "ecolite-stream[mindspore]")
         use_device(self._mindspore, device)
 
     def _load(self, bundle: Bundle, graph: Graph) -> Run:
@@ -58,6 +59,10 @@ def use_device(mindspore: Any, device: Device) -> None:
     Raises:
         EngineError: it has not that device, or computes on another one already.
     """
+    if device.kind not in TARGETS:
+        raise EngineError(
+            f"engine mindspore runs on {', '.join(TARGETS)}, not on {device}; name another device"
+        )
     target = TARGETS[device.kind]
     with translated(f"engine mindspore cannot use device {device}"):
         if device.kind == "ascend":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from importlib.util import find_spec
 from typing import Any
@@ -16,6 +17,27 @@ from ecolite_stream.types import FloatArray
 _CORES: dict[Any, Any] = {}
 """Module `openvino` -> its core: one, but for tests that put another in the module's place."""
 _CORES_LOCK = threading.Lock()
+
+
+def import_openvino() -> Any:
+    """The module `openvino`, which has no way to report that it was imported.
+
+    Import it nowhere else.
+
+    Raises:
+        EngineError: it is not installed, or cannot be imported.
+    """
+    block_telemetry()
+    return import_library("openvino", "ecolite-stream[openvino]")
+
+
+def block_telemetry() -> None:
+    """Make OpenVINO and NNCF use their stubs in place of the package `openvino_telemetry`.
+
+    Both import it where it is installed, and it reports each import to Google Analytics and keeps
+    an identifier in `~/intel`. Call this before importing either.
+    """
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # its import fails
 
 
 def settings(precision: str) -> dict[str, str]:
@@ -42,7 +64,7 @@ class OpenVinoEngine(GraphEngine):
         return ("f32", "bf16")
 
     def _start(self, device: Device) -> None:
-        openvino = import_library("openvino", "ecolite-stream[openvino]")
+        openvino = import_openvino()
         with translated("engine openvino cannot start"):
             self._core = shared_core(openvino)
             is_able = self.precision == "f32" or _has_bf16(self._core)
@@ -73,7 +95,7 @@ def has_bf16() -> bool:
     """
     if find_spec("openvino") is None:
         return False
-    return _has_bf16(shared_core(import_library("openvino", "ecolite-stream[openvino]")))
+    return _has_bf16(shared_core(import_openvino()))
 
 
 def shared_core(openvino: Any) -> Any:

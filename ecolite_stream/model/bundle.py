@@ -14,21 +14,17 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
-import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from ecolite_stream.config.strict import check_one_of, make_config
 from ecolite_stream.errors import BundleError, ConfigError
+from ecolite_stream.model import limits
+from ecolite_stream.model.golden import Golden, read_golden
 from ecolite_stream.model.preprocess import Preprocessing
-from ecolite_stream.types import FloatArray
 
 SCHEMA_VERSION = 2
 DESCRIPTION = "bundle.json"
@@ -65,12 +61,13 @@ class Graph:
     sha256: str = ""
 
     def __post_init__(self) -> None:
-        if not self.part or not self.file:
-            raise ConfigError("part and file are names; one of them is empty")
+        if not all(map(limits.is_printable, (self.part, self.file))):
+            raise ConfigError("part and file are names; one of them is empty or not printable")
         check_one_of("format", self.format, FORMATS)
         check_one_of("precision", self.precision, PRECISIONS)
-        if min(self.batch_sizes, default=1) < 1:
-            raise ConfigError(f"batch_sizes is {self.batch_sizes}; expected sizes above 0")
+        sizes = self.batch_sizes
+        if len(sizes) > 16 or not all(1 <= size <= 1024 for size in sizes):
+            raise ConfigError(f"batch_sizes is {sizes[:17]}; expected up to 16 sizes, 1 to 1024")
 
     def __str__(self) -> str:
         """As messages name it: `head.onnx (f32, batch 1)`."""
@@ -125,17 +122,13 @@ class ModelSpec:
     scores: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.num_segments < 1:
-            raise BundleError(f"num_segments is {self.num_segments}; expected at least 1")
-        if not self.labels or len(set(self.labels)) != len(self.labels):
-            raise BundleError("labels are missing or not all different")
-        for name in ("width", "clip_seconds", "temperature"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise BundleError(f"{name} is {getattr(self, name)}; expected a number above 0")
-        if not self.feature_shape or min(self.feature_shape) < 1:
-            raise BundleError(f"feature_shape is {self.feature_shape}; expected sizes above 0")
-        if unknown := sorted(set(self.thresholds) - set(self.labels)):
-            raise BundleError(f"thresholds name labels that do not exist: {', '.join(unknown)}")
+        limits.require_names("architecture", [self.architecture])
+        limits.require_between("num_segments", self.num_segments, 1, limits.MAX_SEGMENTS)
+        limits.require_between("width", self.width, *limits.WIDTH)
+        limits.require_between("clip_seconds", self.clip_seconds, *limits.CLIP_SECONDS)
+        limits.require_between("temperature", self.temperature, *limits.TEMPERATURE)
+        limits.require_feature_shape(self.feature_shape, self.num_segments)
+        limits.require_labels(self.labels, self.thresholds)
 
     @property
     def idle_label(self) -> str | None:
@@ -162,21 +155,6 @@ class ModelSpec:
             return make_config(cls, values, "model")
         except ConfigError as error:
             raise BundleError(str(error)) from error
-
-
-@dataclass(frozen=True)
-class Golden:
-    """An input with what the checkpoint makes of it.
-
-    Attributes:
-        images: (N, H, W, 3) uint8 BGR.
-        features: (N, *feature_shape) float32.
-        logits: (classes,) float32.
-    """
-
-    images: npt.NDArray[np.uint8]
-    features: FloatArray
-    logits: FloatArray
 
 
 @dataclass(frozen=True)
@@ -214,13 +192,8 @@ class Bundle:
         Raises:
             BundleError: the file does not hold them.
         """
-        try:
-            with np.load(self.file(GOLDEN), allow_pickle=False) as arrays:
-                return Golden(arrays["images"], arrays["features"], arrays["logits"])
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-            raise BundleError(
-                f"{self.file(GOLDEN)} holds no golden numbers: {error}; export the bundle again"
-            ) from error
+        clip_shape = (self.spec.num_segments, *self.spec.feature_shape)
+        return read_golden(self.file(GOLDEN), clip_shape, len(self.spec.labels))
 
 
 def demo_bundle_path() -> Path:
@@ -252,7 +225,7 @@ def read_bundle(path: Path | str) -> Bundle:
     if digest != expected_digest:
         raise BundleError(
             f"{path / DESCRIPTION} is damaged or was edited: its digest is {digest[:12]}..., "
-            f"expected {str(expected_digest)[:12]}...; copy or export the bundle again"
+            f"expected {limits.shown_hash(expected_digest)}...; copy or export the bundle again"
         )
     return Bundle(path, spec, graphs, files, digest)
 
@@ -282,7 +255,7 @@ def write_description(
     content = {"schema_version": SCHEMA_VERSION, **content, "digest": digest}
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     new = path / f"{DESCRIPTION}.part"
-    new.write_text(text, encoding="utf-8")
+    new.write_text(text, encoding="utf-8", errors="backslashreplace")  # names that are no UTF-8
     new.replace(path / DESCRIPTION)  # whoever reads it meanwhile sees the old one or the new one
     return Bundle(path, spec, table, hashes, digest)
 
@@ -338,8 +311,8 @@ def _parse(
 
 
 def _parse_graphs(rows: Any) -> tuple[Graph, ...]:
-    if not isinstance(rows, list):
-        raise BundleError("'graphs' must list the bundle's graphs")
+    if not isinstance(rows, list) or len(rows) > limits.MAX_FILES:
+        raise BundleError(f"'graphs' must list the bundle's graphs, up to {limits.MAX_FILES}")
     try:
         for place, row in enumerate(rows):
             _require_all(Graph, row, f"graphs: {place}")
@@ -355,6 +328,9 @@ def _parse_graphs(rows: Any) -> tuple[Graph, ...]:
 def _parse_files(hashes: Any) -> dict[str, str]:
     if not isinstance(hashes, dict) or GOLDEN not in hashes:
         raise BundleError(f"'files' must list {GOLDEN} with its hash")
+    if len(hashes) > limits.MAX_FILES:
+        raise BundleError(f"'files' lists {len(hashes)}; expected at most {limits.MAX_FILES}")
+    limits.require_names("file", hashes)
     return hashes
 
 
@@ -379,6 +355,7 @@ def _require_all(kind: type, values: Any, where: str) -> None:
 
 def _read_description(path: Path) -> dict[str, Any]:
     try:
+        limits.require_regular(path / DESCRIPTION, limits.MAX_DESCRIPTION_BYTES)
         content = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise BundleError(
@@ -398,7 +375,9 @@ def _verify(path: Path, hashes: Iterable[tuple[str, str]]) -> None:
     for name, expected in hashes:
         if Path(name).name != name:
             raise BundleError(f"{path / DESCRIPTION}: {name!r} is not a plain file name")
+        limit = limits.MAX_GOLDEN_BYTES if name == GOLDEN else limits.MAX_GRAPH_BYTES
         try:
+            limits.require_regular(path / name, limit)
             found = hash_file(path / name)
         except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
             raise BundleError(
@@ -407,5 +386,5 @@ def _verify(path: Path, hashes: Iterable[tuple[str, str]]) -> None:
         if found != expected:
             raise BundleError(
                 f"{path / name} is damaged: SHA-256 is {found[:12]}..., "
-                f"expected {str(expected)[:12]}...; copy or export the bundle again"
+                f"expected {limits.shown_hash(expected)}...; copy or export the bundle again"
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import cv2
@@ -43,10 +42,10 @@ class Preprocessing:
             raise ConfigError(f"framing is {self.framing!r}; expected {' or '.join(FRAMINGS)}")
         if len(self.mean) != 3:
             raise ConfigError(f"mean has {len(self.mean)} values; expected 3, one a channel")
-        if not all(map(math.isfinite, self.mean)):
-            raise ConfigError(f"mean is {self.mean}; expected numbers")
-        if not 0 < self.scale < math.inf:
-            raise ConfigError(f"scale is {self.scale}; expected a number above 0")
+        if not all(abs(value) <= 1000 for value in self.mean):  # False for what is no number
+            raise ConfigError(f"mean is {self.mean}; expected -1000 to 1000")
+        if not 1e-6 <= self.scale <= 1000:
+            raise ConfigError(f"scale is {self.scale}; expected 1e-06 to 1000")
         if self.channel_order not in CHANNEL_ORDERS:
             raise ConfigError(
                 f"channel_order is {self.channel_order!r}; expected {' or '.join(CHANNEL_ORDERS)}"

@@ -1,6 +1,6 @@
 """What a run counts, for Prometheus. The registry is injected; names and units by its conventions.
 
-Counting costs next to nothing, so a run always counts; `serve` lets others look.
+Counting costs next to nothing, so a run always counts; `metrics_server` lets others look.
 """
 
 from __future__ import annotations
@@ -17,11 +17,8 @@ from prometheus_client import (
     Histogram,
     Info,
     ProcessCollector,
-    start_http_server,
 )
 
-from ecolite_stream.config.address import other_address, parse_address
-from ecolite_stream.errors import ConfigError
 from ecolite_stream.types import Event, Prediction, Sample, Sent
 from ecolite_stream.version import __version__
 
@@ -206,25 +203,3 @@ class Metrics:
     def not_shown(self, sink: str, stream: str) -> None:
         """A frame came for which a sink had no room."""
         self._not_shown.labels(sink, stream).inc()
-
-
-@contextlib.contextmanager
-def serve(metrics: Metrics, address: str) -> Iterator[int]:
-    """Serve metrics over HTTP at `[HOST:]PORT` while the block runs; gives the port.
-
-    Raises:
-        ConfigError: nothing can listen there.
-    """
-    host, port = parse_address(address)
-    try:
-        server, thread = start_http_server(port, host, metrics.registry)
-    except (OSError, OverflowError) as error:
-        raise ConfigError(
-            f"metrics cannot be served at {host}:{port}: {error}; {other_address(error)}"
-        ) from error
-    try:
-        yield int(server.server_port)
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(2)

@@ -13,11 +13,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.engines.base import Engine
-from ecolite_stream.errors import SourceError
+from ecolite_stream.errors import SourceError, one_line
 from ecolite_stream.model.bundle import ModelSpec
 from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.pipeline.delivery import SinkWorker
@@ -102,7 +103,7 @@ class Pipeline:
         self._broken: list[tuple[str, SourceError]] = []
         self._fatal: BaseException | None = None
         self._frame_sinks = [sink for sink in sinks if isinstance(sink, FrameSink)]
-        self._blind: set[FrameSink] = set()
+        self._frames_failed: Counter[str] = Counter()
 
     def run(self) -> None:
         """Send predictions to the sinks until every stream has ended.
@@ -181,9 +182,12 @@ class Pipeline:
                     self._metrics.not_shown(name, frame.stream)
             except Exception as error:
                 self._metrics.sink_failed(name)
-                if sink not in self._blind:
-                    logger.warning("%s cannot take pictures: %s; it does without", name, error)
-                self._blind.add(sink)
+                if not self._frames_failed[name]:
+                    reason = one_line(error) or type(error).__name__
+                    logger.warning(
+                        "%s failed on a frame: %s; later failures are only counted", name, reason
+                    )
+                self._frames_failed[name] += 1
 
     def _has_room(self) -> bool:
         return not any(worker.is_full for worker in self._workers)
@@ -210,6 +214,8 @@ class Pipeline:
         for worker in self._workers:
             if not worker.join(left_s()):
                 logger.warning("%s: still busy; left behind", worker.name)
+        for name, count in self._frames_failed.items():
+            logger.warning("%s: failed on %d frames", name, count)
         for reader in self._readers:
             if not reader.join(left_s()):
                 logger.warning("%s: still blocked in a read; left behind", reader.name)

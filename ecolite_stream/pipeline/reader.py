@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from ecolite_stream.config.schema import ReconnectConfig
+from ecolite_stream.errors import EcoliteError, SourceError
 from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.pipeline.sample_queue import SampleQueue, StreamQueue
 from ecolite_stream.recognition.sampler import StreamSampler
@@ -17,6 +19,9 @@ from ecolite_stream.sources.reconnect import Reconnecting
 from ecolite_stream.types import Frame, Sample
 
 _log = logging.getLogger(__name__)
+
+_MOST_UNUSABLE = 25
+"""Due pictures in a row that may be unusable before the source itself counts as broken."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,9 @@ class Reader:
         self._source: Source | None = None
         self._stopping = threading.Event()
         self._said = ""
+        self._has_usable = False
+        self._unusable = 0
+        self._unusable_in_a_row = 0
         # A daemon: a camera whose read never returns must not keep the process alive.
         self._thread = threading.Thread(target=self._run, name=f"read {self.name}", daemon=True)
 
@@ -124,7 +132,7 @@ class Reader:
         except BaseException as error:
             end = "failed"
             if not self._stopping.is_set():
-                self._on_error(self.name, error)
+                self._on_error(self.name, self._of_this_stream(error))
         finally:
             self._say(end)
             self._queue.end(self.name)
@@ -140,16 +148,65 @@ class Reader:
             if frame.decode_s is not None:
                 decode.observe(frame.decode_s)
             self._show(frame, source.live)
-            samples = self._sample(frame)
+            samples = self._usable(source, functools.partial(self._sample, frame))
             if not samples:
                 continue
             frames_due.inc()
             self._stream.on_sampled(frame, source.live)
             if not self._queue.put(*samples) or self._stopping.is_set():
                 return
-        last = self._sampler.finish()
+        last = self._usable(source, self._sampler.finish)
+        if self._unusable and not self._has_usable:
+            raise SourceError(f"{self.name}: not one picture can be used; convert it to H.264")
         if last and not self._stopping.is_set():
             self._queue.put(*last)
+
+    def _usable(self, source: Source, sample: Callable[[], list[Sample]]) -> list[Sample]:
+        """The samples; none where none is due, or where the picture cannot be used.
+
+        Raises:
+            SourceError: as `_skip`.
+        """
+        try:
+            made = sample()
+        except Exception as error:  # of FFmpeg, OpenCV, NumPy or memory: one picture is lost
+            self._skip(source, error)
+            return []
+        if made:
+            self._has_usable, self._unusable_in_a_row = True, 0
+        return made
+
+    def _skip(self, source: Source, error: Exception) -> None:
+        """Count a picture that cannot be used; after too many in a row the source is broken.
+
+        Raises:
+            SourceError: it is broken, and is not opened again.
+        """
+        self._unusable += 1
+        self._unusable_in_a_row += 1
+        self._metrics.frames_due.labels(self.name).inc()
+        self._metrics.dropped(self.name, "unusable")
+        why = str(error) or type(error).__name__
+        if self._unusable == 1:
+            _log.warning(
+                "%s: skipped an unusable picture: %s; later ones are only counted", self.name, why
+            )
+            _log.debug("%s: unusable picture", self.name, exc_info=error)
+        if self._unusable_in_a_row >= _MOST_UNUSABLE:
+            self._unusable_in_a_row = 0
+            broken = SourceError(
+                f"{self.name}: {_MOST_UNUSABLE} pictures in a row are unusable: {why}"
+            )
+            if not isinstance(source, Reconnecting):
+                raise broken from error
+            source.lose(broken)
+
+    def _of_this_stream(self, error: BaseException) -> BaseException:
+        """An error that ends this stream alone, whatever a source raises."""
+        if isinstance(error, EcoliteError) or not isinstance(error, Exception):
+            return error
+        _log.error("%s: unexpected error; report it", self.name, exc_info=error)
+        return SourceError(f"{self.name}: {type(error).__name__}: {error}; report it")
 
     def _sample(self, frame: Frame) -> list[Sample]:
         """The frame as a sample of each view in which it is due; they wait from now on."""

@@ -66,8 +66,9 @@ class RecordSink(Sink):
             folder.mkdir(parents=True, exist_ok=True)
             check_is_new(folder)
             text = json.dumps({"schema_version": SCHEMA_VERSION, **facts}, indent=2)
-            (folder / RUN).write_text(text + "\n", encoding="utf-8")
-            self._files = {name: FileIO(folder / name, "w") for name in (FRAMES, ROUNDS, SAID)}
+            with (folder / RUN).open("x", encoding="utf-8") as run:  # another may start just now
+                run.write(text + "\n")
+            self._files = {name: FileIO(folder / name, "x") for name in (FRAMES, ROUNDS, SAID)}
         except OSError as error:
             raise ConfigError(
                 f"{folder}: cannot be recorded to: {error.strerror}; choose another folder"

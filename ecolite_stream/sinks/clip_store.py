@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import stat
+import tempfile
 import time
 from pathlib import Path
 
@@ -14,13 +15,14 @@ from av.error import FFmpegError
 
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.media.clip_names import clip_name
+from ecolite_stream.media.new_files import PART, create_part
 
 MARK = "ecolite-stream event clip"
 """In the comment of every clip: what has none is never deleted, whatever its name."""
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 _OLDER = r".+(@-?\d+\.\d{3}(%23\d+)?|~[0-9a-f]{32})"  # before events had UUIDs
 _NAME = re.compile(rf"({_UUID}|{_OLDER})\.mp4")
-_PART = ".part"
+_PARTS = re.compile(rf"\.{_NAME.pattern}(\.[0-9a-f]{{8}})?{re.escape(PART)}")
 _FORGOTTEN_S = 3600.0
 
 
@@ -42,27 +44,30 @@ class ClipStore:
         self._others: set[str] = set()  # that are named like clips and are none
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            probe = folder / f".{os.getpid()}{_PART}"
-            probe.touch()
-            probe.unlink()
+            with tempfile.TemporaryFile(dir=folder):
+                pass
         except OSError as error:
             raise ConfigError(
                 f"clips: {folder} cannot be written to: {error.strerror}; choose another folder"
             ) from error
         self._clear()
 
-    def part(self, event_id: str) -> Path:
-        """Where to write the clip of an event until it is whole."""
-        return self._folder / f".{clip_name(event_id)}{_PART}"
+    def new_part(self, event_id: str) -> Path:
+        """A new file for the clip of an event until it is whole; no other run writes to it.
 
-    def keep(self, event_id: str) -> None:
+        Raises:
+            OSError: it cannot be made.
+        """
+        return create_part(self._folder, clip_name(event_id))
+
+    def keep(self, part: Path, event_id: str) -> None:
         """What was written is whole: give it its name, and make room for it.
 
         Raises:
             OSError: it cannot be renamed.
         """
         name = clip_name(event_id)
-        self.part(event_id).replace(self._folder / name)
+        part.replace(self._folder / name)
         self._make_room(name)
 
     def _make_room(self, newest: str) -> None:
@@ -83,8 +88,10 @@ class ClipStore:
                 if entry.name in self._others or not _NAME.fullmatch(entry.name):
                     continue
                 if entry.is_file(follow_symlinks=False):
-                    found = entry.stat(follow_symlinks=False)
-                    if found.st_mode & stat.S_IWUSR:
+                    with contextlib.suppress(FileNotFoundError):  # another run made room, too
+                        found = entry.stat(follow_symlinks=False)
+                        if not found.st_mode & stat.S_IWUSR:
+                            continue
                         clips.append((found.st_mtime_ns, found.st_size, entry.name))
         return clips
 
@@ -97,8 +104,8 @@ class ClipStore:
 
     def _clear(self) -> None:
         """Delete what a run that was killed left half written."""
-        for part in self._folder.glob(f".*{_PART}"):
-            name = part.name.removeprefix(".").removesuffix(_PART)
+        for part in self._folder.glob(f".*{PART}"):
             with contextlib.suppress(OSError):
-                if _NAME.fullmatch(name) and time.time() - part.stat().st_mtime > _FORGOTTEN_S:
+                changed_unix_s = part.lstat().st_mtime
+                if _PARTS.fullmatch(part.name) and time.time() - changed_unix_s > _FORGOTTEN_S:
                     part.unlink()

@@ -225,8 +225,9 @@ class _Clip:
         self.has_ended = False
         self._zero_s: float | None = None
         self._store = store
-        tags = {"comment": MARK, "title": event.label}
-        self._film = Mp4Writer(store.part(event.id), INDEX_FIRST, tags)
+        self._tags = {"comment": MARK, "title": event.label}
+        self._part: Path | None = None
+        self._film: Mp4Writer | None = None
 
     def ends(self, until_s: float) -> None:
         self.has_ended = True
@@ -235,18 +236,22 @@ class _Clip:
     def add(self, jpeg: bytes, time_s: float) -> None:
         if self._zero_s is None:
             self._zero_s = time_s
+        if self._film is None:
+            self._part = self._store.new_part(self.id)
+            self._film = Mp4Writer(self._part, INDEX_FIRST, self._tags)
         self._film.add(_from_jpeg(jpeg), time_s - self._zero_s)
         self.next_s = math.nextafter(time_s, math.inf)
 
     def finish(self) -> None:
-        if self._film.close():
-            self._store.keep(self.id)
+        if self._film is not None and self._part is not None and self._film.close():
+            self._store.keep(self._part, self.id)
 
     def discard(self) -> None:
-        with contextlib.suppress(OSError):
-            self._film.close()
-        with contextlib.suppress(OSError):
-            self._store.part(self.id).unlink(missing_ok=True)
+        if self._film is not None and self._part is not None:
+            with contextlib.suppress(OSError):
+                self._film.close()
+            with contextlib.suppress(OSError):
+                self._part.unlink(missing_ok=True)
 
 
 def _from_jpeg(jpeg: bytes) -> Image:

@@ -9,6 +9,7 @@ from typing import TextIO
 
 import click
 
+from ecolite_stream.config.printable import printable
 from ecolite_stream.sinks.base import Sink
 from ecolite_stream.types import Event, Output, Prediction
 
@@ -80,9 +81,11 @@ class ConsoleSink(Sink):
     def line(self, prediction: Prediction) -> str:
         """A prediction as one line, without its line break; colours go where they are shown."""
         name = self._name(prediction)
-        label = f"{prediction.label:<{self._label_width}}"
+        label = f"{printable(prediction.label):<{self._label_width}}"
         bar = "#" * round(BAR_WIDTH * prediction.score)
-        others = "".join(f" | {label} {score:.0%}" for label, score in prediction.top[1:3])
+        others = "".join(
+            f" | {printable(other)} {score:.0%}" for other, score in prediction.top[1:3]
+        )
         colour = "green" if prediction.score >= SURE else "yellow"
         return (
             f"{name}{prediction.time_s:8.2f} s  {click.style(label, fg=colour, bold=True)} "
@@ -91,7 +94,7 @@ class ConsoleSink(Sink):
 
     def event_line(self, event: Event) -> str:
         """The start or the end of an event as one line, without its line break."""
-        label = click.style(event.label, bold=True)
+        label = click.style(printable(event.label), bold=True)
         if event.end_s is None:
             time_s, what = event.start_s, "began"
         else:
@@ -100,7 +103,7 @@ class ConsoleSink(Sink):
         return f"{self._name(event)}{time_s:7.1f} s  {label} {what}"
 
     def _name(self, output: Output) -> str:
-        return f"{output.stream}  " if self._show_stream else ""
+        return f"{printable(output.stream)}  " if self._show_stream else ""
 
     def close(self) -> None:
         """Nobody listens to the log any more."""

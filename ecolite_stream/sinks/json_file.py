@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import stat
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -41,6 +42,7 @@ class JsonFileSink(Sink):
 
     A file that exists is appended to. Before it would grow beyond `max_bytes` it becomes PATH.1,
     what was PATH.1 becomes PATH.2 and so on; what would become older than PATH.`kept` is deleted.
+    The file is locked: a second run would rename and cut what the first one writes.
     """
 
     takes = (Prediction, Event)
@@ -62,6 +64,10 @@ class JsonFileSink(Sink):
         try:
             self._open()
         except OSError as error:
+            if isinstance(error, BlockingIOError):
+                raise ConfigError(
+                    f"{path}: another run writes to it; choose another file for this one"
+                ) from error
             advice = "choose another file" if path.parent.exists() else "make its folder"
             raise ConfigError(f"{path}: cannot be written: {error.strerror}; {advice}") from error
 
@@ -86,7 +92,13 @@ class JsonFileSink(Sink):
             self._file = None
 
     def _open(self) -> FileIO:
-        self._file = FileIO(self._path, "a")
+        file = FileIO(self._path, "a")
+        try:
+            _lock(file)
+        except OSError:
+            file.close()
+            raise
+        self._file = file
         self._size = self._file.seek(0, os.SEEK_END)
         if not self._ends_a_line():  # as a power cut leaves it
             self._size += self._file.write(b"\n")
@@ -134,3 +146,22 @@ SINK = SinkKind(
     check=_check,
     build=_build,
 )
+
+
+def _lock(file: FileIO) -> None:
+    """Lock an ordinary file until it is closed; /dev/null and the like are anybody's.
+
+    Raises:
+        BlockingIOError: another run has locked it.
+    """
+    try:
+        import fcntl
+    except ModuleNotFoundError:  # Windows
+        return
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError:  # a file system without locks
+            return

@@ -31,6 +31,7 @@ _TYPES = {"start": "new", "update": "update", "end": "end"}
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 _AT_LEAST_ONCE = 1
 _EVENTS_WAITING = 256  # for a broker that is away; more are lost
+_EVENTS_KNOWN = 1000
 _KEEP_ALIVE_S = 15
 _LONGEST_RECONNECT_S = 60
 _LAST_WORDS_S = 0.5
@@ -135,15 +136,16 @@ class MqttSink(Sink):
             "before": before or after,
             "after": after,
         }
+        # The state first: it is right at a broker that comes back, however many events are lost.
+        self._set(event.stream, "action", NO_ACTION if event.kind == "end" else event.label)
         info = self._client.publish(f"{self._prefix}/events", json.dumps(message), _AT_LEAST_ONCE)
         if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
             raise OSError(f"{self._shown}: {_EVENTS_WAITING} events wait for the broker already")
-        if event.kind == "end":
-            self._events.pop(event.id, None)
-            self._set(event.stream, "action", NO_ACTION)
-        else:
+        self._events.pop(event.id, None)
+        if event.kind != "end":
             self._events[event.id] = after
-            self._set(event.stream, "action", event.label)
+            while len(self._events) > _EVENTS_KNOWN:  # of those whose end was lost
+                del self._events[next(iter(self._events))]
 
     def _begun_unix_s(self, event: Event) -> float:
         """When it began; of a recording's, which has no time of day, as if it were read live."""

@@ -8,13 +8,15 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ecolite_stream.errors import ConfigError, SourceError
 from ecolite_stream.media.clip_names import SUFFIX, clip_name
 from ecolite_stream.media.h264 import PIECES, Mp4Writer, check_encoder
+from ecolite_stream.media.new_files import create, create_numbered
 from ecolite_stream.media.overlay import draw
 from ecolite_stream.sinks.base import FrameSink, Sink
 from ecolite_stream.sinks.kind import Run, SinkKind, check_writable
@@ -26,6 +28,8 @@ HELD = 50
 """Frames of a stream that wait for the prediction after them; what is older is drawn as it is."""
 CAPACITY = 75
 """Frames of a stream that wait at all."""
+MAX_BYTES = 256_000_000
+"""Memory that the waiting frames of a stream take, but for one; two thirds of it are for `HELD`."""
 _WAIT_S = 1.0
 _HURRY_S = 0.7
 _STEP_S = 0.04
@@ -62,7 +66,9 @@ class VideoSink(FrameSink):
 
     def __init__(self, path: Path, streams: Sequence[str]) -> None:
         check_encoder("video")
-        self._videos = {name: _StreamVideo(file) for name, file in _files(path, streams)}
+        self._videos = {
+            name: _StreamVideo(place, new_file) for name, place, new_file in _files(path, streams)
+        }
         self._ending = False
         self._deadline_s = math.inf
         self._changed = threading.Condition()
@@ -75,11 +81,11 @@ class VideoSink(FrameSink):
     def show(self, frame: Frame, live: bool) -> bool:
         video = self._videos[frame.stream]
         with self._changed:
-            while not live and len(video.frames) >= CAPACITY and not self._ending:
+            while not live and video.is_full and not self._ending:
                 self._changed.wait(_WAIT_S)
             if video.failure or self._ending:
                 return True
-            if len(video.frames) >= CAPACITY:
+            if video.is_full:
                 video.missing += 1
                 return False
             video.frames.append(frame)
@@ -139,15 +145,21 @@ class _Scene:
 
 
 class _StreamVideo:
-    """A stream's video: the frames that wait, and what is known of them."""
+    """A stream's video: the frames that wait, and what is known of them.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: where the video is to be, for messages before there is one.
+        new_file: makes the file; called with the first frame.
+    """
+
+    def __init__(self, path: Path, new_file: Callable[[], Path]) -> None:
         self.frames: deque[Frame] = deque()
         self.missing = 0
         self.failure = ""
         self.complained = False
         self._path = path
-        self._film = Mp4Writer(path, PIECES)
+        self._new_file = new_file
+        self._film: Mp4Writer | None = None
         self._told: deque[tuple[float, Output]] = deque()
         self._told_s = -math.inf
         self._prediction: Prediction | None = None
@@ -163,11 +175,20 @@ class _StreamVideo:
             self._told_s = output.time_s
         self._told.append((self._told_s, output))
 
+    @property
+    def is_full(self) -> bool:
+        """Whether no further frame may wait."""
+        return len(self.frames) >= CAPACITY or self._num_bytes() >= MAX_BYTES
+
     def is_ready(self, ending: bool) -> bool:
         """Whether all is known about the next frame, or enough have waited."""
-        return bool(self.frames) and (
-            ending or self.frames[0].time_s < self._told_s or len(self.frames) > HELD
-        )
+        if not self.frames:
+            return False
+        is_known = ending or self.frames[0].time_s < self._told_s
+        return is_known or len(self.frames) > HELD or self._num_bytes() * 3 > MAX_BYTES * 2
+
+    def _num_bytes(self) -> int:
+        return sum(frame.num_bytes for frame in self.frames)
 
     def pop_scene(self) -> _Scene:
         """The next frame; it must be ready."""
@@ -191,17 +212,27 @@ class _StreamVideo:
         self._last_s = time_s
         try:
             drawn = draw(scene.frame.image, time_s, scene.prediction, scene.event)
+            if self._film is None:
+                self._film = self._new_film()
             self._film.add(drawn, self._film_s)
         except SourceError:  # a damaged picture
             self.missing += 1
         except Exception as error:  # or else a recording would wait for this thread for ever
             self.failure = str(error) or type(error).__name__
 
+    def _new_film(self) -> Mp4Writer:
+        try:
+            self._path = self._new_file()
+        except FileExistsError as error:
+            raise OSError(f"{self._path}: another run made it; choose another file") from error
+        return Mp4Writer(self._path, PIECES)
+
     def close(self) -> None:
         """Finish the file."""
         self.missing += len(self.frames)
         try:
-            self._film.close()
+            if self._film is not None:
+                self._film.close()
         except OSError as error:
             self.failure = self.failure or str(error)
         if self.failure and not self.complained:
@@ -223,13 +254,13 @@ def check_video_path(path: Path, streams: Sequence[str]) -> bool:
     is_file = path.suffix.lower() == SUFFIX
     if is_file and len(streams) > 1:
         raise ConfigError(f"video is {path}; expected a folder, for there are several streams")
-    if is_file and path.exists():
+    if is_file and (path.exists() or path.is_symlink()):
         raise ConfigError(f"video: {path} is there already; choose another file, or a folder")
     return is_file
 
 
-def _files(path: Path, streams: Sequence[str]) -> Iterator[tuple[str, Path]]:
-    """(name of a stream, its file); none of the files is there yet."""
+def _files(path: Path, streams: Sequence[str]) -> Iterator[tuple[str, Path, Callable[[], Path]]]:
+    """(name of a stream, where its file is to be, what makes a file that no other run has)."""
     is_file = check_video_path(path, streams)
     folder = path.parent if is_file else path
     try:
@@ -241,17 +272,12 @@ def _files(path: Path, streams: Sequence[str]) -> Iterator[tuple[str, Path]]:
             f"video: {folder} cannot be written to: {error.strerror}; choose another place"
         ) from error
     for name in streams:
-        yield name, path if is_file else _free(folder, name)
-
-
-def _free(folder: Path, stream: str) -> Path:
-    """A file for a stream, with a number where earlier runs have left theirs."""
-    name = clip_name(stream).removesuffix(SUFFIX)
-    path, number = folder / f"{name}{SUFFIX}", 1
-    while path.exists():
-        number += 1
-        path = folder / f"{name}-{number}{SUFFIX}"
-    return path
+        stem = clip_name(name).removesuffix(SUFFIX)
+        if is_file:
+            yield name, path, partial(create, path)
+        else:
+            place = folder / f"{stem}{SUFFIX}"
+            yield name, place, partial(create_numbered, folder, stem, SUFFIX)
 
 
 def _check(config: VideoConfig, run: Run) -> str:

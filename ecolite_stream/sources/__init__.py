@@ -10,7 +10,7 @@ from pathlib import Path
 from ecolite_stream.config.redact import redact_url
 from ecolite_stream.errors import SourceError
 from ecolite_stream.sources.base import WAIT_S, Source
-from ecolite_stream.sources.camera import CameraSource
+from ecolite_stream.sources.camera import CameraSource, camera_device
 from ecolite_stream.sources.container import ContainerSource
 from ecolite_stream.sources.file import FileSource, check_file
 from ecolite_stream.sources.pacing import Paced
@@ -35,12 +35,12 @@ __all__ = [
 
 
 _URL = re.compile(r"[A-Za-z][\w+.-]*://")
-_DEVICE = re.compile(r"/dev/video(\d+)")
 
 
 def may_be_live(spec: str) -> bool:
     """Whether what a user names is a camera or a URL; whether a URL is live its server knows."""
-    return bool(_URL.match(spec) or _DEVICE.fullmatch(spec) or spec.partition(":")[0] == "camera")
+    is_camera = spec.partition(":")[0] == "camera" or camera_device(spec) is not None
+    return is_camera or bool(_URL.match(spec))
 
 
 def open_source(
@@ -55,7 +55,7 @@ def open_source(
     """Open whatever a user names on a command line.
 
     Args:
-        spec: "camera" or "camera:1"; "pattern", with options as in
+        spec: "camera", "camera:1" or the path of a camera's device; "pattern", with options as in
             "pattern:seconds=10,fps=25,size=320x240"; a URL such as "rtsp://host/path"; "-" for
             standard input; anything else is the path of a video file.
         name: as people are shown the source; the spec, without credentials, if None.
@@ -107,10 +107,10 @@ def _opener(
     kind, _, rest = spec.partition(":")
     if kind == "camera":
         return partial(camera, _camera_number(rest or "0", name))
-    if device := _DEVICE.fullmatch(spec):
-        return partial(camera, int(device[1]))
     if kind == "pattern":
         return partial(PatternSource, Pattern.parse(rest), name=name)
+    if (device := camera_device(spec)) is not None:
+        return partial(camera, device)
     shown = redact_url(spec)
     check_file(Path(spec), name if name == shown else f"{name} ({shown})")
     return partial(FileSource, spec, name=name)

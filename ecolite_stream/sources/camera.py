@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
+import re
+import stat
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -52,12 +55,41 @@ CAMERA_SYSTEMS: Mapping[str, CameraSystem] = {
 """Keyed by `sys.platform`."""
 
 
+_NUMBERED = re.compile(r"/dev/video(\d+)")
+_BY_ID = re.compile(r"/dev/v4l/.+")
+_IN_DEV = re.compile(r"/dev/[^/]+")
+_NO_CAMERAS = frozenset({"/dev/stdin", "/dev/fd", "/dev/shm"})
+_VIDEO4LINUX = 81  # the major number of its devices
+
+
+def camera_device(spec: str) -> int | str | None:
+    """The number or the path of the camera that a path stands for; None if it is no camera.
+
+    A camera is `/dev/videoN`, what lies in `/dev/v4l`, a link that leads to either, as udev makes
+    them, and what is missing in `/dev`: such a link comes and goes with its camera.
+    """
+    if numbered := _NUMBERED.fullmatch(spec):
+        return int(numbered[1])
+    if _BY_ID.fullmatch(spec):
+        return spec
+    try:
+        state = Path(spec).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        leads_to = os.path.realpath(spec)  # which may be missing, too
+        named = _IN_DEV.fullmatch(spec) and spec not in _NO_CAMERAS
+        return spec if named or _NUMBERED.fullmatch(leads_to) else None
+    except (OSError, ValueError):
+        return None
+    is_video = stat.S_ISCHR(state.st_mode) and os.major(state.st_rdev) == _VIDEO4LINUX
+    return spec if is_video else None
+
+
 class CameraSource(ContainerSource):
     """A camera; frames have the times its driver gives them, see `LiveTimes`."""
 
     def __init__(
         self,
-        number: int = 0,
+        number: int | str = 0,
         *,
         name: str | None = None,
         system: CameraSystem | None = None,
@@ -66,7 +98,7 @@ class CameraSource(ContainerSource):
         read_timeout_s: float = WAIT_S,
     ) -> None:
         """Args:
-        number: 0 for the first camera.
+        number: 0 for the first camera; or the path of its device.
         name: as people are shown it; "camera:NUMBER" if None.
         system: how to get at it; what fits this operating system if None.
         clock: seconds, monotonic.
@@ -76,11 +108,12 @@ class CameraSource(ContainerSource):
         Raises:
             SourceError: no such camera, in use, or not allowed.
         """
-        name = f"camera:{number}" if name is None else name
+        if name is None:
+            name = number if isinstance(number, str) else f"camera:{number}"
         system = _this_system(name) if system is None else system
         problems = camera_problems(_choice(system))
         try:
-            location = system.locate(number)
+            location = number if isinstance(number, str) else system.locate(number)
         except (FFmpegError, OSError) as error:
             raise source_error(name, error, problems) from error
         what = Input(

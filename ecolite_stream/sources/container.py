@@ -16,15 +16,16 @@ from av.codec.context import Flags
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
-from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from ecolite_stream.errors import SourceError
 from ecolite_stream.sources.base import Source
 from ecolite_stream.sources.damage import Damage
 from ecolite_stream.sources.failures import NO_SUCH_FORMAT, Problems, source_error
-from ecolite_stream.sources.picture import LazyImage
+from ecolite_stream.sources.grey_levels import GreyLevels
+from ecolite_stream.sources.picture import MOST_PIXELS, SQUARE, LazyImage
 from ecolite_stream.sources.timing import Ascending, LiveTimes, RecordedTimes, StreamTimes
+from ecolite_stream.sources.video_stream import pick_video_stream
 from ecolite_stream.types import Frame
 
 _log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ _FALLBACK_RATE = Fraction(25)
 _MAX_THREADS = 4
 _POLL_S = 0.005
 _NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS
-_TEXT_CODECS = frozenset({"ansi", "bintext", "idf", "xbin"})
+_TRANSPORT_STREAMS = frozenset({"mpegts", "hls"})
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Input:
         open_timeout_s: how long opening may take, in seconds; None for ever.
         read_timeout_s: how long to wait for data, in seconds; None for ever.
         end_errors: numbers of errors of reading that only say that this is the end.
+        no_frame_advice: what may be wrong where no frame can be decoded, and what to do.
     """
 
     location: str = field(repr=False)
@@ -61,6 +63,7 @@ class Input:
     open_timeout_s: float | None = None
     read_timeout_s: float | None = None
     end_errors: tuple[int, ...] = ()
+    no_frame_advice: str = "it is damaged or empty, try it in a video player"
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ class StatedVideo:
         height: rows.
         fps: frames a second; None where it does not say.
         has_times: whether it has timestamps of its own.
+        pixel_aspect: width of a pixel by its height.
     """
 
     codec: str
@@ -80,6 +84,7 @@ class StatedVideo:
     height: int
     fps: float | None
     has_times: bool
+    pixel_aspect: float = 1.0
 
 
 def open_container(what: Input) -> InputContainer:
@@ -145,6 +150,7 @@ class ContainerSource(Source):
         self._busy = threading.Lock()
         try:
             self._stream = _video_stream(container, what.name)
+            _check_size(self._stream, what.name)
         except SourceError:
             container.close()
             raise
@@ -153,14 +159,16 @@ class ContainerSource(Source):
         timing = _live_times if live else _recorded_times
         self._times: StreamTimes = timing(self._stream, what.name)
         self._ascending = Ascending()
-        # A torn packet ends a file. In a live stream bytes got lost: what is left looks better than
-        # nothing, and what follows refers to it. Transport streams also mark whole packets.
-        self._skip_torn = not live and container.format.name != "mpegts"
+        self._grey_levels = GreyLevels(what.name)
+        # The last packet of a file may be torn. In a live stream bytes got lost: what is left looks
+        # better than nothing, and what follows refers to it. Transport streams, alone or as pieces
+        # of HLS, also mark whole packets.
+        self._skip_torn = not live and container.format.name not in _TRANSPORT_STREAMS
         self._frames = self._read()
 
     @property
     def stated(self) -> StatedVideo:
-        """What it says of itself."""
+        """What it says of itself; a stream that begins between keyframes has no size so far."""
         stream, rate = self._stream, self._stream.average_rate or self._stream.guessed_rate
         return StatedVideo(
             stream.codec_context.name,
@@ -168,6 +176,7 @@ class ContainerSource(Source):
             stream.height,
             float(rate) if rate else None,
             has_times=not stream.container.format.flags & _NO_TIMESTAMPS,
+            pixel_aspect=float(_pixel_aspect(stream)),
         )
 
     @property
@@ -205,7 +214,7 @@ class ContainerSource(Source):
 
     def _read(self) -> Generator[Frame, None, None]:
         index, time_s, decode_s = 0, 0.0, 0.0
-        for packet in self._packets():
+        for packet in self._whole_packets():
             began_s = time.perf_counter()
             pictures = self._decode(packet)
             decode_s += time.perf_counter() - began_s
@@ -213,13 +222,14 @@ class ContainerSource(Source):
                 arrived_s = self._clock()
                 time_s = self._ascending.checked(self._times.time_s(picture, arrived_s))
                 self._damage.decoded(time_s, flushed=packet.size == 0)
-                image = LazyImage(picture)
+                levels = self._grey_levels.of(picture, time_s)
+                image = LazyImage(picture, _pixel_aspect(self._stream), levels)
                 yield Frame(self.name, index, time_s, image, arrived_s, decode_s, image.luma)
                 index, decode_s = index + 1, 0.0
         if index == 0 and not self._closing.is_set():
             raise SourceError(
                 f"{self.name}: no frame can be decoded ({self._stream.codec_context.name} video); "
-                "it is damaged or empty, try it in a video player"
+                f"{self._what.no_frame_advice}"
             )
         self._damage.ended()
         if self.live and self.end_is_worth_a_warning and not self._closing.is_set():
@@ -230,14 +240,25 @@ class ContainerSource(Source):
             )
 
     def _decode(self, packet: Packet[VideoStream]) -> list[av.VideoFrame]:
-        if packet.is_corrupt and self._skip_torn:
-            self._damage.skipped()
-            return []
         try:
             return packet.decode()
         except FFmpegError:
             self._damage.skipped()
             return []
+
+    def _whole_packets(self) -> Iterator[Packet[VideoStream]]:
+        """Packets without a torn one at the end; one that others follow is only marked so."""
+        torn: Packet[VideoStream] | None = None
+        for packet in self._packets():
+            if torn is not None and packet.size:
+                yield torn
+            elif torn is not None:
+                self._damage.skipped()
+            torn = packet if packet.is_corrupt and self._skip_torn else None
+            if torn is None:
+                yield packet
+        if torn is not None:
+            self._damage.skipped()
 
     def _packets(self) -> Iterator[Packet[VideoStream]]:
         """Packets of the video, and an empty one at the end that empties the decoder.
@@ -277,20 +298,18 @@ class ContainerSource(Source):
 
 
 def _video_stream(container: InputContainer, name: str) -> VideoStream:
-    """The video to show; covers of music are none, nor is text that FFmpeg would draw."""
-    videos = [
-        stream
-        for stream in container.streams.video
-        if not stream.disposition & Disposition.attached_pic
-        and not (stream.codec_context and stream.codec_context.name in _TEXT_CODECS)
-    ]
-    decodable = [stream for stream in videos if stream.codec_context]
-    if not videos:
+    stream = pick_video_stream(container)
+    if stream is None:
         holds = "sound but no video" if container.streams.audio else "no video"
         raise SourceError(f"{name}: holds {holds}; choose a source with pictures")
-    if not decodable:
+    if not stream.codec_context:
         raise SourceError(f"{name}: no decoder for its video; convert it to H.264 with ffmpeg")
-    return max(decodable, key=lambda v: (v.disposition & Disposition.default, v.width * v.height))
+    return stream
+
+
+def _pixel_aspect(stream: VideoStream) -> Fraction:
+    """Width of a pixel by its height; what the container says goes before the video itself."""
+    return stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or SQUARE
 
 
 def _rate(stream: VideoStream) -> Fraction:
@@ -312,7 +331,18 @@ def _recorded_times(stream: VideoStream, name: str) -> RecordedTimes:
     return RecordedTimes(name, stream.time_base or 1 / rate, rate, use_dts=use_dts)
 
 
+def _check_size(stream: VideoStream, name: str) -> None:
+    """Refuse pictures that take too much memory, before any is decoded."""
+    if stream.width * stream.height > MOST_PIXELS:
+        raise SourceError(
+            f"{name}: pictures of {stream.width}x{stream.height} pixels, expected at most "
+            f"{MOST_PIXELS / 1e6:.0f} million (8K); set the camera to a smaller picture"
+        )
+
+
 def _configure_decoder(stream: VideoStream, live: bool) -> None:
+    # Pictures that become larger in the middle are damaged ones for the decoder.
+    stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
     if live:  # frame threads would hold back a frame each
         stream.thread_type = "SLICE"
         stream.codec_context.flags |= Flags.low_delay

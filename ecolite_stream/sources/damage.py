@@ -47,6 +47,7 @@ class Damage:
         self._shown_s = 0.0
         self._longest_gap_s = 0.0
         self._skipped_since_decoded = 0
+        self._decoded = False
         self._warned = False
 
     def read(self, packet: Packet[Stream]) -> None:
@@ -68,8 +69,12 @@ class Damage:
             flushed: whether the decoder only gave what it still held when the end had come.
         """
         if self._skipped_since_decoded and not flushed:
-            self._warn_of_skips()
+            if self._decoded:
+                self._warn_of_skips()
+            else:
+                self._report_start()
             self._skipped_since_decoded = 0
+        self._decoded = True
         self._longest_gap_s = max(self._longest_gap_s, time_s - self._shown_s)
         self._shown_s = time_s
 
@@ -77,7 +82,7 @@ class Damage:
         """Note a piece that could not be decoded."""
         self.packets_skipped += 1
         self._skipped_since_decoded += 1
-        if self._live:
+        if self._live and self._decoded:
             self._warn_of_skips()
 
     def broke(self) -> None:
@@ -95,6 +100,14 @@ class Damage:
         if short or self._torn or self._skipped_since_decoded:
             of = f" of {self._length_s:.1f} s" if self._length_s and short else ""
             _log.warning("%s ended at %.1f s%s: the file seems cut off", self._name, end_s, of)
+
+    def _report_start(self) -> None:
+        _log.info(
+            "%s: begins between two keyframes, or is damaged there: %d packets before the first "
+            "picture cannot be decoded",
+            self._name,
+            self._skipped_since_decoded,
+        )
 
     def _warn_of_skips(self) -> None:
         if not self._warned:

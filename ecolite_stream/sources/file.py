@@ -48,7 +48,8 @@ def check_file(path: Path, name: str) -> None:
     """Say what is wrong with a path better than FFmpeg could.
 
     Raises:
-        SourceError: it is missing, empty, a folder, or not to be read.
+        SourceError: it is missing, empty, not to be read, or no file: a folder, a named pipe, a
+            device, or a link to one.
     """
     try:
         state = path.stat()
@@ -58,9 +59,15 @@ def check_file(path: Path, name: str) -> None:
         raise source_error(name, error, FILE_PROBLEMS) from error
     if stat.S_ISDIR(state.st_mode):
         raise source_error(name, IsADirectoryError(errno.EISDIR, ""), FILE_PROBLEMS)
+    if not stat.S_ISREG(state.st_mode):  # to open or to read it might take for ever
+        advice = "write into standard input: ecolite-stream --source - < PIPE"
+        if not stat.S_ISFIFO(state.st_mode):
+            advice = "name a video file or a camera"
+        kind = "a named pipe" if stat.S_ISFIFO(state.st_mode) else "a device or a socket"
+        raise SourceError(f"{name}: is {kind}, expected a video file; {advice}", permanent=True)
     if not os.access(path, os.R_OK):
         raise source_error(name, PermissionError(errno.EACCES, ""), FILE_PROBLEMS)
-    if stat.S_ISREG(state.st_mode) and state.st_size == 0:
+    if state.st_size == 0:
         raise SourceError(f"{name}: the file is empty (0 bytes); record or copy it again")
 
 

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
+import numpy as np
 from av.packet import Packet
 from av.video.stream import VideoStream
 
 from ecolite_stream.errors import SourceError
 from ecolite_stream.sources.container import ContainerSource, StatedVideo
+from ecolite_stream.types import Frame
 
 LIMIT_S = 9.5
 """Opening and watching together: with the start of the program that is ten seconds."""
@@ -66,6 +68,9 @@ class Measured:
         longest_silence_s: longest time between two packets, in seconds.
         decode_cores: processor seconds that a second of the stream costs to read and to decode.
         broke: the error that ended it, if one did.
+        skipped_at_start: packets that could not be decoded before the first picture.
+        pixel_aspect: width of a pixel by its height.
+        darkest, brightest: the 1st and 99th percentile of the last picture's values, 0 to 255.
     """
 
     source: str
@@ -87,6 +92,10 @@ class Measured:
     longest_silence_s: float
     decode_cores: float | None
     broke: str | None = None
+    skipped_at_start: int = 0
+    pixel_aspect: float = 1.0
+    darkest: float = 0.0
+    brightest: float = 255.0
 
 
 class Probe:
@@ -116,6 +125,9 @@ class Probe:
         self._seen: list[Seen] = []
         self._frames = 0
         self._first_picture_s = 0.0
+        self._times_s = (0.0, 0.0)
+        self._last: Frame | None = None
+        self._skipped_at_start = 0
         self._cpu_s = 0.0
         self._error: Exception | None = None
         self._closing = threading.Event()
@@ -153,11 +165,15 @@ class Probe:
                 source.on_packet = self._see
                 self._stated = source.stated
                 cpu_start_s, opened_s = self._cpu_clock(), self._clock()
-                for _ in source:
+                for frame in source:
                     now_s = self._clock()
                     if not self._frames:
                         self._first_picture_s = now_s - start_s
-                    self._frames += 1
+                        self._times_s = (frame.time_s, frame.time_s)
+                        self._skipped_at_start = source.packets_skipped
+                        self._stated = source.stated  # now with the size of its pictures
+                    self._frames, self._last = self._frames + 1, frame
+                    self._times_s = self._times_s[0], frame.time_s
                     self._cpu_s = self._cpu_clock() - cpu_start_s
                     if self._closing.is_set():
                         break
@@ -183,8 +199,13 @@ class Probe:
     def _measured(self, stated: StatedVideo, broke: str | None) -> Measured:
         source, seen = self._source, list(self._seen)
         live = source is not None and source.live
-        timed, times_s = times_of(seen, stated.has_times)
-        watched_s = max(times_s) - min(times_s)
+        timed, times_s = times_of(seen, stated.has_times, forward=live)
+        if live:
+            watched_s, count = max(times_s) - min(times_s), len(timed)
+        else:  # it is read as fast as it decodes: its own times alone count
+            watched_s, count = self._times_s[1] - self._times_s[0], self._frames
+        skipped = 0 if source is None else source.packets_skipped
+        darkest, brightest = self._values()
         return Measured(
             source=self._name,
             live=live,
@@ -192,20 +213,30 @@ class Probe:
             width=stated.width,
             height=stated.height,
             fps_stated=stated.fps,
-            fps=(len(timed) - 1) / watched_s if watched_s > 0 else None,
+            fps=(count - 1) / watched_s if watched_s > 0 else None,
             frames=self._frames,
-            damaged=0 if source is None else source.packets_skipped,
+            damaged=skipped - self._skipped_at_start,
             first_picture_s=self._first_picture_s,
             watched_s=watched_s,
-            keyframe_s=keyframe_s(timed, times_s),
+            keyframe_s=keyframe_s(timed, times_s) if live or stated.has_times else None,
             is_reordered=any(packet.is_reordered for packet in seen),
             has_times=stated.has_times and len(stamped(seen)) > len(seen) / 2,
-            jumps=jumps(seen) if stated.has_times else 0,
+            jumps=jumps(seen, forward=live) if stated.has_times else 0,
             clock_rate=clock_rate(seen) if live and stated.has_times else None,
-            longest_silence_s=longest_silence_s(seen),
+            longest_silence_s=longest_silence_s(seen) if live else 0.0,
             decode_cores=self._cpu_s / watched_s if watched_s > 0 else None,
             broke=broke,
+            skipped_at_start=self._skipped_at_start,
+            pixel_aspect=stated.pixel_aspect,
+            darkest=darkest,
+            brightest=brightest,
         )
+
+    def _values(self) -> tuple[float, float]:
+        """The last picture's 1st and 99th percentile; raises where it cannot be converted."""
+        assert self._last is not None  # checked where pictures are counted
+        low, high = np.percentile(self._last.image[::4, ::4], (1, 99))
+        return float(low), float(high)
 
 
 def stamped(seen: Sequence[Seen]) -> list[Seen]:
@@ -213,14 +244,16 @@ def stamped(seen: Sequence[Seen]) -> list[Seen]:
     return [packet for packet in seen if packet.stamp_s is not None]
 
 
-def times_of(seen: Sequence[Seen], has_times: bool) -> tuple[Sequence[Seen], list[float]]:
+def times_of(
+    seen: Sequence[Seen], has_times: bool, *, forward: bool = True
+) -> tuple[Sequence[Seen], list[float]]:
     """Packets, and when each is due, in seconds.
 
     By their timestamps, where most have one and they run, or else by their arrival: then without
     those that were buffered while the source was opened, if there are enough others.
     """
     timed = stamped(seen)
-    if has_times and len(timed) > len(seen) / 2 and not jumps(timed):
+    if has_times and len(timed) > len(seen) / 2 and not jumps(timed, forward=forward):
         return timed, [packet.stamp_s for packet in timed if packet.stamp_s is not None]
     steady = _after_burst(seen)
     timed = steady if len(steady) > 1 else list(seen)
@@ -237,14 +270,19 @@ def keyframe_s(seen: Sequence[Seen], times_s: Sequence[float]) -> float | None:
     return max((after - before for before, after in pairwise(keys_s)), default=None)
 
 
-def jumps(seen: Sequence[Seen]) -> int:
-    """Steps of the timestamps that go back, or forward by far more than usual."""
+def jumps(seen: Sequence[Seen], *, forward: bool = True) -> int:
+    """Steps of the timestamps that go back, or forward by far more than usual.
+
+    Args:
+        seen: the packets.
+        forward: count the latter too; in a recording they are pauses.
+    """
     stamps_s = [packet.stamp_s for packet in seen if packet.stamp_s is not None]
     steps_s = [after - before for before, after in pairwise(stamps_s)]
     if not steps_s:
         return 0
     longest_s = max(_JUMP_S, 3 * median(steps_s))
-    return sum(step_s < 0 or step_s > longest_s for step_s in steps_s)
+    return sum(step_s < 0 or (forward and step_s > longest_s) for step_s in steps_s)
 
 
 def clock_rate(seen: Sequence[Seen]) -> float | None:

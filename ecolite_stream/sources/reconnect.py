@@ -22,6 +22,12 @@ _POLL_S = 0.1
 _CAPACITY = 4
 STALLED_S = 2.0
 """A stream that nothing came from for so long is stalled, but not given up yet."""
+_MOST_LEFT = 3
+"""Connections that may be left behind in a call that does not return; then one is waited for."""
+_STEADY_S = 3600.0
+"""A connection that lasted so long ends a series of losses."""
+_LONG_ROW = 4
+"""Tries in a row after which a loss is logged, however many there were before."""
 LATE_S = 10.0
 """Sources limit the time that they open themselves; those that fail to get so much more."""
 
@@ -34,8 +40,8 @@ class Reconnecting(Source):
     that what was missed is a gap. What proves to be a recording once it is open is read to its
     end, and never opened again.
 
-    Each connection is read by a thread of its own, which is left behind where a read never
-    returns.
+    Each connection is read by a thread of its own, which is left behind where opening or a read
+    never returns. Where three are, there is no other try until one of them has ended.
     """
 
     def __init__(
@@ -70,6 +76,7 @@ class Reconnecting(Source):
         self._wait = self._closing.wait if wait is None else wait
         self._chance = chance
         self._connection: _Connection | None = None
+        self._left: list[_Connection] = []
         self._live: bool | None = None
         self._state = ""
         self._losses = _Losses(name)
@@ -101,6 +108,14 @@ class Reconnecting(Source):
         self.close()
         raise StopIteration
 
+    def lose(self, error: SourceError) -> None:
+        """Count the source as lost, for its frames cannot be used; by the thread that reads.
+
+        Raises:
+            SourceError: there will be no other try.
+        """
+        self._lost(error)
+
     def close(self) -> None:
         """End the waiting and close what is open; from any thread, without waiting."""
         self._closing.set()
@@ -121,6 +136,11 @@ class Reconnecting(Source):
 
     def _connect(self) -> None:
         self._say("connecting")
+        self._left = [one for one in self._left if one.is_alive()]
+        if len(self._left) >= _MOST_LEFT:
+            raise SourceError(
+                f"{self.name}: {len(self._left)} earlier tries still hang; restart if it stays so"
+            )
         again = self._live is not None
         connection = self._connection = _Connection(self.name, self._open_source)
         start_s, longest_s = self._clock(), self._config.open_s + LATE_S
@@ -169,6 +189,7 @@ class Reconnecting(Source):
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+            self._left.append(connection)
         if self._closing.is_set():
             return
         config = self._config
@@ -191,6 +212,7 @@ class _Connection:
     """A thread that opens a source and reads it, with room for a few frames."""
 
     def __init__(self, name: str, open_source: Callable[[], Source]) -> None:
+        self._name = name
         self._open_source = open_source
         self._source: Source | None = None
         self._frames: deque[Frame] = deque()
@@ -198,12 +220,17 @@ class _Connection:
         self._closed = False
         self._changed = threading.Condition()
         # A daemon: a read that never returns must not keep the process alive.
-        threading.Thread(target=self._run, name=f"connection {name}", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name=f"connection {name}", daemon=True)
+        self._thread.start()
 
     @property
     def live(self) -> bool:
         """Of what is open."""
         return self._source is not None and self._source.live
+
+    def is_alive(self) -> bool:
+        """Whether its thread still runs."""
+        return self._thread.is_alive()
 
     def is_open(self, timeout_s: float) -> bool:
         """Wait until it is open, and tell whether it is; raises what kept it from opening."""
@@ -240,7 +267,12 @@ class _Connection:
             with self._open_source() as source:
                 if self._adopt(source):
                     self._read(source)
-        except BaseException as raised:  # raised again where frames are taken
+        except SourceError as raised:  # raised again where frames are taken
+            error = raised
+        except Exception as raised:  # of a library: this source is lost, and no other
+            _log.debug("%s: unexpected error", self._name, exc_info=raised)
+            error = SourceError(f"{self._name}: {type(raised).__name__}: {raised}; report it")
+        except BaseException as raised:
             error = raised
         with self._changed:
             self._error = error
@@ -264,16 +296,23 @@ class _Connection:
 
 
 class _Losses:
-    """How often a source stalled or was lost, and what is said about it."""
+    """How often a source stalled or was lost, and what is logged of it: ever less.
+
+    Losses without a working connection between them are a row, rows until a connection lasts for
+    an hour are a series. Of a series the 1st, 2nd, 4th, 8th ... row is logged, of a row likewise
+    the tries; a row of many tries always is.
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._count = 0
+        self._rows = 0
         self._since_s: float | None = None
         self._open_s: float | None = None
         self._works = False
         self._stalls = 0
         self._stalled_since_s: float | None = None
+        self._logged = False
 
     def opens(self, now_s: float) -> None:
         """It is open; that it works is another matter."""
@@ -283,24 +322,29 @@ class _Losses:
     def works(self, now_s: float) -> None:
         """A frame came."""
         since_s = self._stalled_since_s if self._since_s is None else self._since_s
-        if since_s is not None:
+        if since_s is not None and self._logged:
             _log.warning("%s: live again after %.0f s", self._name, now_s - since_s)
         self._works = True
+        self._logged = False
         self._since_s = self._stalled_since_s = None
 
     def stalls(self, since_s: float, waited_s: float) -> None:
-        """Nothing has come for a while; said the first time, and each time their number doubles."""
+        """Nothing has come for a while."""
         self._stalls += 1
-        if not self._stalls & (self._stalls - 1):
+        if _is_power_of_two(self._stalls):
             _log.warning("%s: stalled, no frame for %.2g s", self._name, waited_s)
             self._stalled_since_s = since_s
+            self._logged = True
 
     def count_one(self, now_s: float, wait_s: Callable[[int], float]) -> int:
         """Losses in a row; a connection that lasted longer than the wait ends a row."""
         lasted_s = now_s - self._open_s if self._works and self._open_s is not None else 0.0
         if self._count and lasted_s > wait_s(self._count):
             self._count = 0
+        if lasted_s > _STEADY_S:
+            self._rows = self._stalls = 0
         self._count += 1
+        self._rows += self._count == 1
         self._works = False
         self._open_s = None
         if self._since_s is None:
@@ -308,12 +352,19 @@ class _Losses:
         return self._count
 
     def log(self, error: SourceError, wait_s: float) -> None:
-        """The first of a row, and then each time that their number has doubled."""
-        if self._count & (self._count - 1):
+        """What it was lost by, where its turn has come."""
+        is_due = _is_power_of_two(self._rows) or self._count >= _LONG_ROW
+        if not is_due or not _is_power_of_two(self._count):
             return
+        self._logged = True
         why = str(error).removeprefix(f"{self._name}: ").partition(";")[0]
         shown = f"{wait_s:.0f}" if wait_s >= 9.5 else f"{wait_s:.2g}"
-        _log.warning("%s: lost (%s); trying again in %s s", self._name, why, shown)
+        times = f", for the {self._rows}th time" if self._rows > 2 else ""
+        _log.warning("%s: lost (%s)%s; trying again in %s s", self._name, why, times, shown)
+
+
+def _is_power_of_two(number: int) -> bool:
+    return not number & (number - 1)
 
 
 class _Stamps:

@@ -8,8 +8,9 @@ and where everything does, it is the middle square.
 from __future__ import annotations
 
 import math
+from typing import Any
 
-import numpy as np
+import cv2
 import numpy.typing as npt
 
 from ecolite_stream.types import Box
@@ -28,7 +29,7 @@ TAILS, NARROW_TAILS = 0.02, 0.1
 
 
 class Follower:
-    """Follows what moves in one stream, or in one mask of it.
+    """Follows what moves in one stream.
 
     Args:
         smallest: smallest side of the square, in short sides of the picture.
@@ -36,36 +37,53 @@ class Follower:
 
     def __init__(self, smallest: float = SMALLEST) -> None:
         self._smallest = smallest
-        self._shape = (0, 0)
+        self._square: FollowingSquare | None = None
 
     def follow(self, motion: Motion) -> Box:
         """The square at a look, inside the picture; looks come in order."""
-        height, width = motion.active.shape
-        if (height, width) != self._shape:
-            self._begin(height, width, motion.time_s)
+        if self._square is None or self._square.shape != motion.active.shape:
+            self._square = FollowingSquare(motion.active.shape, motion.time_s, self._smallest)
         elif motion.looked:
-            self._update(motion)
-        side = min(self._side, height, width)
-        left = min(max(self._x - side / 2, 0.0), width - side)
-        top = min(max(self._y - side / 2, 0.0), height - side)
-        return Box(left / width, top / height, side / width, side / height)
+            self._square.update(motion)
+        return self._square.box()
 
-    def _begin(self, height: int, width: int, time_s: float) -> None:
-        self._shape = height, width
+
+class FollowingSquare:
+    """The place and size of one square, and how they change; at first the middle square.
+
+    Args:
+        shape: height and width of the masks that it follows.
+        time_s: stream time at which it begins.
+        smallest: its smallest side, in short sides of the picture.
+    """
+
+    def __init__(self, shape: tuple[int, ...], time_s: float, smallest: float = SMALLEST) -> None:
+        height, width = shape
+        self.shape = height, width
+        self._smallest = smallest
         self._x, self._y, self._side = width / 2, height / 2, float(min(height, width))
         self._top: float | None = None
         self._bottom: float | None = None
         self._seen = False
         self._time_s = time_s
 
-    def _update(self, motion: Motion) -> None:
-        height, width = self._shape
+    def box(self) -> Box:
+        """The square, inside the picture."""
+        height, width = self.shape
+        side = min(self._side, height, width)
+        left = min(max(self._x - side / 2, 0.0), width - side)
+        top = min(max(self._y - side / 2, 0.0), height - side)
+        return Box(left / width, top / height, side / width, side / height)
+
+    def update(self, motion: Motion) -> None:
+        """Move to what moves at a new look; the first motion is met at once."""
+        height, width = self.shape
         step_s, self._time_s = motion.time_s - self._time_s, motion.time_s
         quick, slow = 1 - math.exp(-step_s / QUICK_S), 1 - math.exp(-step_s / SLOW_S)
         if motion.everywhere:
             self._move(width / 2, height / 2, float(min(height, width)), quick, slow)
             return
-        if motion.active.mean() <= LEAST_ACTIVE:
+        if cv2.countNonZero(motion.active) <= LEAST_ACTIVE * height * width:
             return
         x0, x1, y0, y1 = extent(motion.active, TAILS)
         self._top = y0 if self._top is None or y0 < self._top else _to(self._top, y0, slow)
@@ -73,7 +91,7 @@ class Follower:
             y1 if self._bottom is None or y1 > self._bottom else _to(self._bottom, y1, slow)
         )
         to_x, to_y = (x0 + x1) / 2, (self._top + self._bottom) / 2
-        if motion.moving.mean() > LEAST_MOVING:
+        if cv2.countNonZero(motion.moving) > LEAST_MOVING * height * width:
             left, right, *_ = extent(motion.moving, NARROW_TAILS)
             to_x = 0.3 * to_x + 0.7 * (left + right) / 2
         short = min(height, width)
@@ -91,13 +109,18 @@ class Follower:
 
 def extent(mask: Mask, tail: float) -> tuple[float, float, float, float]:
     """Edges (x0, x1, y0, y1) between which all but a `tail` of a mask lies, at each side."""
-    return *_edges(mask.sum(0), tail), *_edges(mask.sum(1), tail)
+    x, y, width, height = cv2.boundingRect(mask)
+    inner = mask[y : y + height, x : x + width]
+    columns = cv2.reduce(inner, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S)
+    rows = cv2.reduce(inner, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S)
+    return *_edges(x, columns, tail), *_edges(y, rows, tail)
 
 
-def _edges(weights: npt.NDArray[np.uint64], tail: float) -> tuple[float, float]:
-    shares = weights.cumsum() / weights.sum()
-    first, last = np.searchsorted(shares, (tail, 1 - tail))
-    return float(first), float(last + 1)
+def _edges(first: int, weights: npt.NDArray[Any], tail: float) -> tuple[float, float]:
+    sums = weights.cumsum()
+    shares = sums / sums[-1]
+    begin, end = shares.searchsorted(tail), shares.searchsorted(1 - tail) + 1
+    return float(first + begin), float(first + end)
 
 
 def _to(now: float, target: float, share: float) -> float:

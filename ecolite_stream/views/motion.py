@@ -5,7 +5,10 @@ camera that turns are no motion:
 
 - Thresholds follow the noise of the picture, measured as the median difference between frames.
 - A change of all brightness at once is taken off before pixels are compared.
-- Where most of the picture changes, nothing is known to move: `Motion.everywhere` says so.
+- Where much changes at once, pixels are compared relative to the brightness around them, which
+  light changes and motion does not.
+- Where most of the picture changes, or a shift of the whole picture explains what does, nothing is
+  known to move: `Motion.everywhere` says so.
 """
 
 from __future__ import annotations
@@ -35,11 +38,24 @@ NOISE_FACTOR = 9.0
 """Median differences that count as motion: over three standard deviations of a difference."""
 EVERYWHERE = 0.5
 """Share of pixels that move beyond which the camera or the light does."""
+SUDDEN, SUDDEN_LEVELS = 0.1, 3
+"""Share of pixels that differ, and levels of their median, that light or the camera may explain."""
+AROUND = 15
+"""Pixels of the side of the surroundings whose brightness tells light from motion."""
+SPREAD = 0.02
+"""Share of pixels that differ from which on the camera may have turned."""
+TURNED_CELLS, TURNED_LEFT = 0.3, 0.6
+"""A turn of the camera moves pixels in more than this share of cells of the picture.
+
+Once it is undone, less than this share of differences is left.
+"""
 ACTIVE = 0.37
 """Recent motion above which a pixel is active: it moved less than `RECENT_S` ago."""
 
 Mask = npt.NDArray[np.uint8]
 """(h, w) uint8, 0 or 1."""
+
+_BLOCKS = {side: np.ones((side, side), np.uint8) for side in (2, 3)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,8 +128,8 @@ class MotionDetector:
             self._recent = np.zeros(luma.shape, np.float32)
         else:
             self._recent *= np.float32(math.exp(-(time_s - last.time_s) / RECENT_S))
-        np.maximum(self._recent, moving, out=self._recent)
-        active = (self._recent > ACTIVE).astype(np.uint8)
+        self._recent[moving.view(np.bool_)] = 1
+        active = (self._recent > ACTIVE).view(np.uint8)
         self._last = Motion(time_s, moving, active, everywhere)
         return self._last
 
@@ -128,28 +144,93 @@ class MotionDetector:
         nothing = np.zeros(grey.shape, np.uint8)
         while len(past) > 1 and time_s - past[1][0] >= LAG_S - 1e-3:
             past.popleft()
-        if not past:
-            past.append((time_s, grey))
-            return nothing, False
-        difference = grey.astype(np.int16) - past[0][1]
+        before = past[0][1] if past else None
         past.append((time_s, grey))
-        # Light that is switched, or an exposure that adapts, moves the median of all pixels.
-        difference -= np.int16(np.median(difference[::4, ::4]))
-        size = np.abs(difference)
-        noise = float(np.median(size[::2, ::2]))
+        if before is None:
+            return nothing, False
+        shift, size = _difference(grey, before)
+        differs = self._above(size, LEAST_DIFFERENCE)
+        share = _share(differs)
+        if share > SPREAD and _turned(grey, before, differs):
+            return nothing, True
+        sudden = share > SUDDEN or abs(shift) >= SUDDEN_LEVELS
+        if sudden:
+            size = _relit_difference(grey, before)
+        noise = _noise(size)
         # A picture of noise is noisy for long, one that moves only for a while.
         self._noise = noise if noise < self._noise else self._noise + 0.1 * (noise - self._noise)
-        threshold = max(LEAST_DIFFERENCE, NOISE_FACTOR * self._noise)
-        moving = (size > threshold).astype(np.uint8)
+        moving = self._above(size, max(LEAST_DIFFERENCE, NOISE_FACTOR * self._noise))
+        if _share(moving) > EVERYWHERE:
+            return nothing, True
+        # Light leaves thin lines along edges, where it is not the same on both sides.
+        opened = cv2.morphologyEx(moving, cv2.MORPH_OPEN, _BLOCKS[3 if sudden else 2])
+        return np.asarray(opened, np.uint8), False
+
+    def _above(self, size: Luma, least: float) -> Mask:
+        """Pixels whose difference is above `least` levels, but for those that are ignored."""
+        _, above = cv2.threshold(size, min(math.floor(least), 255), 1, cv2.THRESH_BINARY)
+        moving = np.asarray(above, np.uint8)
         for box in self._ignore:
             height, width = moving.shape
             rows = slice(math.floor(box.y * height), math.ceil((box.y + box.height) * height))
             columns = slice(math.floor(box.x * width), math.ceil((box.x + box.width) * width))
             moving[rows, columns] = 0
-        if moving.mean() > EVERYWHERE:
-            return nothing, True
-        opened = cv2.morphologyEx(moving, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
-        return np.asarray(opened, np.uint8), False
+        return moving
+
+
+def _share(mask: Mask) -> float:
+    return cv2.countNonZero(mask) / mask.size
+
+
+def _difference(grey: Luma, before: Luma) -> tuple[int, Luma]:
+    """(median change in levels, size of each pixel's change beyond the median, (h, w) uint8)."""
+    # Light that is switched, or an exposure that adapts, moves the median of all pixels.
+    sample = grey[::4, ::4].astype(np.int16) - before[::4, ::4]
+    middles = (sample.size - 1) // 2, sample.size // 2
+    shift = int(np.partition(sample.ravel(), middles)[list(middles)].mean())
+    if shift == 0:
+        return 0, np.asarray(cv2.absdiff(grey, before), np.uint8)
+    size = np.abs(grey.astype(np.int16) - before - np.int16(shift))
+    return shift, np.minimum(size, 255).astype(np.uint8)
+
+
+def _noise(size: Luma) -> float:
+    """Median of differences, in levels."""
+    sample = np.ascontiguousarray(size[::2, ::2])
+    counts = cv2.calcHist([sample], [0], None, [256], [0, 256]).ravel().cumsum()
+    middles = np.searchsorted(counts, ((sample.size - 1) // 2, sample.size // 2), side="right")
+    return float(middles.mean())
+
+
+def _relit_difference(grey: Luma, before: Luma) -> Luma:
+    """How much each pixel changed beyond the brightness around it, (h, w) uint8."""
+    around_now = cv2.blur(grey, (AROUND, AROUND)).astype(np.float32)
+    around_then = cv2.blur(before, (AROUND, AROUND)).astype(np.float32)
+    expected = before * ((around_now + 1) / (around_then + 1))
+    return np.asarray(cv2.absdiff(grey, np.clip(expected, 0, 255).astype(np.uint8)), np.uint8)
+
+
+def _turned(grey: Luma, before: Luma, moving: Mask) -> bool:
+    """Whether a shift of the whole picture explains most of what moves."""
+    cells = cv2.resize(moving * np.float32(1), (8, 6), interpolation=cv2.INTER_AREA)
+    if (cells > 0.01).mean() < TURNED_CELLS:
+        return False
+    height, width = grey.shape
+    window = cv2.createHanningWindow((width, height), cv2.CV_32F)
+    (x, y), _ = cv2.phaseCorrelate(np.float32(before), np.float32(grey), window)
+    if math.hypot(x, y) < 0.5:
+        return False
+    shifted = cv2.warpAffine(before, np.array([[1, 0, x], [0, 1, y]], np.float32), (width, height))
+    rows = slice(math.ceil(max(y, 0)), height + math.floor(min(y, 0)))
+    columns = slice(math.ceil(max(x, 0)), width + math.floor(min(x, 0)))
+    left, was = (
+        np.minimum(cv2.absdiff(grey, np.asarray(other, np.uint8)), LEAST_DIFFERENCE)[rows, columns]
+        for other in (shifted, before)
+    )
+    # Where people move, a shift that explains them displaces the faint texture of the wall behind.
+    still = cv2.dilate(moving, np.ones((5, 5), np.uint8))[rows, columns] == 0
+    worse = still.any() and left[still].mean() > was[still].mean()
+    return bool(not worse and left.mean() < TURNED_LEFT * was.mean())
 
 
 def small_luma(frame: Frame) -> Luma:

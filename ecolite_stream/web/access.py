@@ -3,45 +3,42 @@
 from __future__ import annotations
 
 import hmac
-import ipaddress
 import os
 import secrets
-import socket
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from urllib.parse import urlsplit
 
+from ecolite_stream.config.hosts import KnownHosts, known_hosts
 from ecolite_stream.config.schema import WebConfig
 from ecolite_stream.errors import ConfigError
 
 TOKEN_VARIABLE = "ECOLITE_WEB_TOKEN"
 SHORTEST_TOKEN = 16
+SESSION_S = 30 * 24 * 3600
+"""How long a browser stays logged in."""
+MOST_GUESSES = 10
+WINDOW_S = 60.0
+_MOST_REMEMBERED = 1000
+_PROXY_HEADERS = frozenset(
+    {"forwarded", "via", "x-real-ip", "true-client-ip", "cf-connecting-ip", "x-client-ip"}
+)
 
 
 @dataclass(frozen=True)
-class Access:
+class Access(KnownHosts):
     """What a request must know to be answered.
 
     A page of another site cannot reach this one: neither by a name of its own for this machine's
     address (DNS rebinding), for names are checked, nor by a connection, for origins are.
 
     Attributes:
-        names: host names that this server is known by.
-        beyond_loopback: whether addresses of other machines may reach it.
         token: what a visitor must know; None where nobody must know anything.
     """
 
-    names: frozenset[str]
-    beyond_loopback: bool = False
     token: str | None = field(default=None, repr=False)
-
-    def knows_host(self, host: str) -> bool:
-        """Whether a `Host` header names this server: by an address, or by a name of its own."""
-        name = host_name(host)
-        address = _address(name)
-        if address is not None:
-            return self.beyond_loopback or address.is_loopback or name in self.names
-        return name in self.names
 
     def is_own(self, origin: str | None, host: str) -> bool:
         """Whether an `Origin` header is this very page; what is no browser sends none."""
@@ -54,11 +51,114 @@ class Access:
         return parts.scheme in ("http", "https") and parts.netloc.lower() == host.lower()
 
     def admits(self, token: str | None) -> bool:
-        """Whether that is the token; takes as long whatever is wrong with it."""
+        """Whether that is the token; compares in constant time."""
         if self.token is None:
             return True
         given = (token or "").encode("utf-8", "surrogateescape")
         return hmac.compare_digest(given, self.token.encode())
+
+    def new_session(self, now_s: float) -> str:
+        """The value of a cookie for somebody who knew the token; the token is not in it.
+
+        It survives a restart, and is worth nothing once the token is another one.
+
+        Args:
+            now_s: seconds since 1970.
+        """
+        until = str(int(now_s) + SESSION_S)
+        return f"{until}.{self._signature(until)}"
+
+    def admits_session(self, session: str | None, now_s: float) -> bool:
+        """Whether that is the value of such a cookie, and still holds."""
+        if self.token is None:
+            return True
+        until, _, signature = (session or "").partition(".")
+        given = signature.encode("utf-8", "surrogateescape")
+        if not hmac.compare_digest(given, self._signature(until).encode()):
+            return False
+        return now_s < int(until)  # it is ours, so that it is a number
+
+    def _signature(self, until: str) -> str:
+        words = f"ecolite-stream page session {until}".encode("utf-8", "surrogateescape")
+        return hmac.new((self.token or "").encode(), words, sha256).hexdigest()
+
+
+def is_forwarded(headers: Mapping[str, str]) -> bool:
+    """Whether a proxy has passed a request on, by what proxies add to its headers."""
+    names = {name.lower() for name in headers}
+    return bool(names & _PROXY_HEADERS) or any(name.startswith("x-forwarded-") for name in names)
+
+
+class Visitors:
+    """Who is logged in, and how often each address has guessed wrongly.
+
+    An address that sent `MOST_GUESSES` different wrong tokens or cookies within `WINDOW_S` has to
+    wait: nothing it sends is compared any more, except cookies that were right before, so that
+    guessing logs nobody out who shares the address. The same wrong value again is no new guess: a
+    page left open sends its old cookie for ever.
+
+    Args:
+        access: what visitors must know.
+        clock: seconds, monotonic.
+        unix_clock: seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        clock: Callable[[], float] = time.monotonic,
+        unix_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._access = access
+        self._clock = clock
+        self._unix_clock = unix_clock
+        self._wrong: dict[str, dict[bytes, float]] = {}  # digest of a guess, when, by address
+        self._right: dict[str, None] = {}
+
+    def must_wait(self, address: str) -> bool:
+        """Whether an address has no guesses left."""
+        return len(self._recent(address)) >= MOST_GUESSES
+
+    def log_in(self, address: str, token: str) -> str | None:
+        """The value of a new session's cookie, if that is the token and the address may guess."""
+        if self.must_wait(address) or not self._access.admits(token):
+            self._note_wrong(address, token)
+            return None
+        session = self._access.new_session(self._unix_clock())
+        self._note_right(session)
+        return session
+
+    def admits(self, address: str, session: str | None) -> bool:
+        """Whether a request with that cookie is answered."""
+        if self._access.token is None:
+            return True
+        if session is None or (session not in self._right and self.must_wait(address)):
+            return False
+        if self._access.admits_session(session, self._unix_clock()):
+            self._note_right(session)
+            return True
+        self._note_wrong(address, session)
+        return False
+
+    def _note_right(self, session: str) -> None:
+        self._right.pop(session, None)
+        self._right[session] = None
+        while len(self._right) > _MOST_REMEMBERED:
+            del self._right[next(iter(self._right))]
+
+    def _note_wrong(self, address: str, value: str) -> None:
+        recent = self._recent(address)
+        if len(recent) < MOST_GUESSES:
+            recent[sha256(value.encode("utf-8", "surrogateescape")).digest()] = self._clock()
+        self._wrong.pop(address, None)
+        self._wrong[address] = recent
+        while len(self._wrong) > _MOST_REMEMBERED:
+            del self._wrong[next(iter(self._wrong))]
+
+    def _recent(self, address: str) -> dict[bytes, float]:
+        since_s = self._clock() - WINDOW_S
+        known = self._wrong.get(address, {})
+        return {digest: at_s for digest, at_s in known.items() if at_s > since_s}
 
 
 def access_of(
@@ -82,14 +182,11 @@ def access_of(
     Raises:
         ConfigError: the token that is given is too short or cannot be in a cookie.
     """
-    address = _address(bound_to)
-    beyond = address is None or not address.is_loopback
-    own = {socket.gethostname(), f"{socket.gethostname()}.local"} if beyond else set()
-    names = frozenset(name.lower() for name in {"localhost", host, *own, *config.hosts})
+    known = known_hosts(host, bound_to, config.hosts)
     given = given_token(config, environment)
-    is_new = given is None and (beyond or bool(config.hosts))
+    is_new = given is None and (known.beyond_loopback or bool(config.hosts))
     token = secrets.token_urlsafe(24) if is_new else given
-    return Access(names, beyond, token), is_new
+    return Access(known.names, known.beyond_loopback, token), is_new
 
 
 def given_token(config: WebConfig, environment: Mapping[str, str] = os.environ) -> str | None:
@@ -112,18 +209,3 @@ def check_token(token: str) -> None:
             f"token of the page: expected at least {SHORTEST_TOKEN} letters, digits or -_.~; "
             "`openssl rand -hex 16` makes one"
         )
-
-
-def host_name(host: str) -> str:
-    """The name or address in a `Host` header, without port and brackets, in small letters."""
-    try:
-        return (urlsplit(f"//{host}").hostname or "").lower()
-    except ValueError:
-        return ""
-
-
-def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(name)
-    except ValueError:
-        return None

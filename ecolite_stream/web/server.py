@@ -7,37 +7,42 @@ import contextlib
 import logging
 import secrets
 import socket
-import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, cast
 
-from aiohttp import web
+from aiohttp import ClientPayloadError, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from ecolite_stream.config.address import other_address, parse_address
+from ecolite_stream.config.address import parse_address
 from ecolite_stream.config.schema import WebConfig
-from ecolite_stream.errors import ConfigError
 from ecolite_stream.observability.metrics import Metrics
+from ecolite_stream.observability.serving import Connections, event_loop, listen
 from ecolite_stream.observability.sink_health import SinkHealthReader
 from ecolite_stream.observability.stream_health import HealthReader
 from ecolite_stream.web.access import Access, access_of
 from ecolite_stream.web.latest_frames import LatestFrames
 from ecolite_stream.web.page_state import PageState
-from ecolite_stream.web.site import MAX_CONNECTIONS, Site
+from ecolite_stream.web.site import Site
 from ecolite_stream.web.viewer import Show
 
 FIRST_REQUEST_S = 10.0
-"""A connection that has asked for nothing after so long is hung up on."""
+"""A connection that has asked for nothing after so long is aborted."""
 _START_S = 10.0
 _END_S = 0.5
 
-Result = TypeVar("Result")
+_THEIRS = (
+    HttpProcessingError,
+    ConnectionError,
+    ClientPayloadError,
+    web.RequestPayloadError,
+    web.PayloadAccessError,
+)
+"""What aiohttp raises where somebody speaks no HTTP, or leaves in the middle of something."""
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-    """Not what somebody sent who speaks no HTTP: that is answered, and nobody's concern here."""
-    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+    return not (record.exc_info and isinstance(record.exc_info[1], _THEIRS))
 
 
 _log = logging.getLogger(__name__)
@@ -66,8 +71,7 @@ def serve_page(
     """
     assert config.address is not None
     host, port = parse_address(config.address)
-    listening = _listen(host, port)
-    with listening:
+    with listen("the page", host, port) as listening:
         bound_to, port = listening.getsockname()[:2]
         access, is_new = access_of(config, host, bound_to)
         about = {"run": secrets.token_hex(8), "streams": board.streams, **about}
@@ -91,51 +95,32 @@ def serve_page(
 
 @contextlib.contextmanager
 def _served(site: Site, listening: socket.socket) -> Iterator[None]:
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="page", daemon=True)
-    thread.start()
-
-    def run(work: Coroutine[Any, Any, Result], timeout_s: float) -> Result:
-        return asyncio.run_coroutine_threadsafe(work, loop).result(timeout_s)
-
     runner = web.AppRunner(
-        site.app(), access_log=None, logger=_log, shutdown_timeout=_END_S / 5, keepalive_timeout=15
+        site.app(),
+        access_log=None,
+        logger=_log,
+        shutdown_timeout=_END_S / 5,
+        keepalive_timeout=15,
+        lingering_time=1.0,  # for a body that nobody reads
     )
-    try:
+    with event_loop("page") as run:
         server = run(_start(runner, site, listening), _START_S)
         try:
             yield
         finally:
             with contextlib.suppress(TimeoutError):
                 run(_end(runner, server), 2 * _END_S)
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(_END_S)
-        if not thread.is_alive():
-            loop.close()
 
 
 async def _start(runner: web.AppRunner, site: Site, listening: socket.socket) -> asyncio.Server:
-    loop = asyncio.get_running_loop()
     await runner.setup()
     server = runner.server
     assert server is not None
 
-    def hang_up(connection: web.RequestHandler) -> None:
-        if connection in site.silent:
-            site.silent.discard(connection)
-            if connection.transport is not None:
-                connection.transport.abort()
-
     def protocol() -> asyncio.Protocol:
-        if len(server.connections) >= MAX_CONNECTIONS:
-            return _Refusal()
-        connection = server()
-        site.silent.add(connection)
-        loop.call_later(FIRST_REQUEST_S, hang_up, connection)
-        return connection
+        return _Counted(server(), site.connections)
 
-    return await loop.create_server(protocol, sock=listening)
+    return await asyncio.get_running_loop().create_server(protocol, sock=listening)
 
 
 async def _end(runner: web.AppRunner, server: asyncio.Server) -> None:
@@ -150,24 +135,33 @@ async def _end(runner: web.AppRunner, server: asyncio.Server) -> None:
         await asyncio.wait(left, timeout=_END_S / 2)
 
 
-class _Refusal(asyncio.Protocol):
-    """Hangs up: descriptors are for streams."""
+class _Counted(asyncio.Protocol):
+    """Counts a connection; everything else is aiohttp's."""
+
+    def __init__(self, handler: web.RequestHandler, connections: Connections) -> None:
+        self._handler = handler
+        self._connections = connections
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.abort()
+        self._transport = transport
+        self._connections.add(cast(asyncio.Transport, transport), FIRST_REQUEST_S)
+        self._handler.connection_made(transport)
 
+    def connection_lost(self, error: Exception | None) -> None:
+        self._connections.remove(self._transport)
+        self._handler.connection_lost(error)
 
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, _, _, _, address = found[0]
-        return socket.create_server(address[:2], family=family, backlog=64)
-    except (OSError, OverflowError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigError(
-            f"the page cannot be served at {host}:{port}: {reason}; {other_address(error)}"
-        ) from error
+    def data_received(self, data: bytes) -> None:
+        self._handler.data_received(data)
+
+    def eof_received(self) -> None:
+        self._handler.eof_received()
+
+    def pause_writing(self) -> None:
+        self._handler.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._handler.resume_writing()
 
 
 def _url(host: str, port: int, access: Access, token_is_new: bool) -> str:

@@ -8,16 +8,26 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor
 from importlib import resources
 
-from aiohttp import WSCloseCode, hdrs, web
+from aiohttp import HttpVersion11, WSCloseCode, hdrs, web
 
 from ecolite_stream.config.schema import WebConfig
+from ecolite_stream.observability.serving import Connections, client_address
 from ecolite_stream.observability.sink_health import SinkHealthReader
 from ecolite_stream.observability.stream_health import HealthReader
-from ecolite_stream.web.access import Access
+from ecolite_stream.web.access import SESSION_S, Access, Visitors, is_forwarded
 from ecolite_stream.web.clips import ClipFolder
 from ecolite_stream.web.viewer import Show, Viewer
 
 MAX_CONNECTIONS = 128
+"""Connections at once, but for those of open pages, which `web.viewers` bounds."""
+MAX_PER_ADDRESS = 64
+"""Of them those of one address: a proxy's are all of one."""
+BODY_S = 5.0
+"""For the body of a request."""
+ANSWER_S = 20.0
+"""For a request, its body and its answer, and for the silence until the next one."""
+CLIP_S = 120.0
+"""The same for a clip, which a browser reads as it plays it, and asks for again where it was."""
 _MAX_BODY = 4096
 _HEALTH_EVERY_S = 1.0
 _CLOSE_S = 0.2
@@ -56,7 +66,7 @@ class Site:
         executor: one thread, for what would hold the event loop up.
 
     Attributes:
-        silent: connections that have not asked for anything yet.
+        connections: those that are open, but for the pages' own.
     """
 
     def __init__(
@@ -68,11 +78,12 @@ class Site:
         access: Access,
         executor: Executor,
     ) -> None:
-        self.silent: set[web.RequestHandler] = set()
+        self.connections = Connections(MAX_CONNECTIONS, MAX_PER_ADDRESS)
         self._show = show
         self._health = health
         self._sinks = sinks
         self._access = access
+        self._visitors = Visitors(access)
         self._executor = executor
         self._max_viewers = config.viewers
         self._clips = ClipFolder(config.clips) if config.clips else None
@@ -95,18 +106,28 @@ class Site:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        self.silent.discard(request.protocol)
+        if request.transport is not None:
+            self.connections.extend(request.transport, ANSWER_S)
         host = request.headers.get(hdrs.HOST, "")
         if not self._access.knows_host(host):
             return _refusal(
-                421, "this server is not known by that name; `web.hosts` names it others"
+                421, "this server does not know that host name; add the name to web.hosts"
             )
         if not self._access.is_own(request.headers.get(hdrs.ORIGIN), host):
             return _refusal(403, "another site's page asked for this")
+        # A proxy makes everybody's requests look like this machine's own. nginx, unless it is told
+        # otherwise, adds no header, but speaks HTTP/1.0, which no browser does.
+        proxied = is_forwarded(request.headers) or request.version < HttpVersion11
+        if self._access.token is None and proxied:
+            return _refusal(
+                403, "a proxy passed this request on, and the page has no token; set web.token"
+            )
         return await handler(request)
 
     def _admits(self, request: web.Request) -> bool:
-        return self._access.admits(request.cookies.get(_cookie(request)))
+        return self._visitors.admits(
+            client_address(request.transport), request.cookies.get(_cookie(request))
+        )
 
     async def _page(self, request: web.Request) -> web.Response:
         return self._file("index.html" if self._admits(request) else "login.html")
@@ -129,19 +150,30 @@ class Site:
         return web.Response(status=204)
 
     async def _log_in(self, request: web.Request) -> web.Response:
-        token = (await request.read()).decode("ascii", "replace").strip()
-        if not self._access.admits(token):
-            return _refusal(401, "that is not the token")
+        address = client_address(request.transport)
+        try:
+            async with asyncio.timeout(BODY_S):
+                token = (await request.read()).decode("ascii", "replace").strip()
+        except TimeoutError:
+            refused = _refusal(408, "the request's body did not come in time")
+            refused.force_close()
+            return refused
         answer = web.Response(status=204)
-        if self._access.token is not None:
-            answer.set_cookie(
-                _cookie(request),
-                self._access.token,
-                httponly=True,
-                samesite="Strict",
-                secure=request.headers.get(hdrs.ORIGIN, "").startswith("https:"),
-                max_age=30 * 24 * 3600,
-            )
+        if self._access.token is None:
+            return answer
+        session = self._visitors.log_in(address, token)
+        if session is None:
+            if self._visitors.must_wait(address):
+                return _refusal(429, "too many wrong tokens; try again in a minute")
+            return _refusal(401, "that is not the token")
+        answer.set_cookie(
+            _cookie(request),
+            session,
+            httponly=True,
+            samesite="Strict",
+            secure=request.headers.get(hdrs.ORIGIN, "").startswith("https:"),
+            max_age=SESSION_S,
+        )
         return answer
 
     async def _live(self, request: web.Request) -> web.StreamResponse:
@@ -155,6 +187,8 @@ class Site:
                 request.transport.abort()
 
         self._sockets[socket] = let_go
+        if request.transport is not None:
+            self.connections.remove(request.transport)  # the viewer has limits of its own
         try:
             await socket.prepare(request)
             await Viewer(socket, self._show).serve(let_go)
@@ -171,6 +205,8 @@ class Site:
             path = await loop.run_in_executor(self._executor, self._clips.path, name)
         if path is None:
             return _refusal(404, "there is no such clip any more")
+        if request.transport is not None:
+            self.connections.extend(request.transport, CLIP_S)
         return web.FileResponse(path, headers={"Content-Type": "video/mp4"})
 
     async def _close_sockets(self, app: web.Application) -> None:

@@ -47,8 +47,17 @@ def use(monkeypatch: pytest.MonkeyPatch, make: Callable[[Bundle], Engine]) -> No
     monkeypatch.setattr(build, "open_engine", lambda name, bundle, device, precision: make(bundle))
 
 
-def start(bundle: Bundle, *args: str, stdout: Any = subprocess.PIPE) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+class Started(subprocess.Popen[str]):
+    """A run that a failed test ends: what failed is reported, not that the run goes on."""
+
+    def __exit__(self, kind: Any, value: Any, traceback: Any) -> None:
+        if kind is not None:
+            self.kill()
+        super().__exit__(kind, value, traceback)
+
+
+def start(bundle: Bundle, *args: str, stdout: Any = subprocess.PIPE) -> Started:
+    return Started(
         [sys.executable, "-m", "ecolite_stream", "--bundle", str(bundle.path), *args],
         cwd=ROOT,
         stdout=stdout,

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
+import cv2
+import numpy as np
 import pytest
 
 from ecolite_stream.app import cli
@@ -29,7 +31,7 @@ from ecolite_stream.sources.probe import (
     keyframe_s,
     times_of,
 )
-from tests.videos import write_numbered_video
+from tests.videos import packet_places, write_numbered_video
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -80,6 +82,9 @@ def test_a_good_source_has_nothing_to_change() -> None:
         ({"decode_cores": 0.8}, "decoding takes 80% of a core"),
         ({"damaged": 7}, "7 packets were damaged"),
         ({"broke": "gone"}, "it broke off: gone"),
+        ({"darkest": 0.0, "brightest": 12.0}, "the picture is black"),
+        ({"darkest": 240.0, "brightest": 255.0}, "the picture is white"),
+        ({"darkest": 100.0, "brightest": 106.0}, "is flat: values from 100 to 106 of 255"),
     ],
 )
 def test_what_to_change(what: dict[str, object], words: str) -> None:
@@ -88,11 +93,23 @@ def test_what_to_change(what: dict[str, object], words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "what", [{"keyframe_s": 10.0}, {"longest_silence_s": 9.0}, {"is_reordered": True}]
+    "what",
+    [
+        {"keyframe_s": 10.0},
+        {"longest_silence_s": 9.0},
+        {"is_reordered": True},
+        {"decode_cores": 1.01},
+        {"fps": 18.8},
+    ],
 )
 def test_what_does_not_matter_in_a_recording(what: dict[str, object]) -> None:
     recording = dataclasses.replace(GOOD, live=False, clock_rate=None)
     assert list(advice(dataclasses.replace(recording, **what))) == []  # type: ignore[arg-type]
+
+
+def test_pixels_that_are_not_square_are_shown() -> None:
+    lines = list(as_lines(dataclasses.replace(GOOD, width=704, height=576, pixel_aspect=16 / 11)))
+    assert "  picture    values from 0 to 255 of 255; its pixels are 16:11, so 1024x576" in lines
 
 
 # Numbers out of packets
@@ -212,6 +229,39 @@ def test_a_recording(film: Path) -> None:
 def test_b_frames(tmp_path: Path) -> None:
     path = write_numbered_video(tmp_path / "b.mp4", 60, codec="libx264", bf=2)
     assert probe(str(path)).measure().is_reordered
+
+
+def test_a_recording_is_not_judged_as_a_camera(tmp_path: Path) -> None:
+    """A browser's: uneven, with a pause of 3 s. How fast it decodes says nothing of its frames."""
+    times_s = [n / 20 + 3 * (n > 40) for n in range(120)]
+    path = write_numbered_video(tmp_path / "rec.webm", 120, codec="libvpx", times_s=times_s)
+    measured = probe(str(path)).measure()
+    assert measured.fps == pytest.approx(119 / 8.95, rel=0.01)
+    assert measured.decode_cores is not None and measured.decode_cores < 0.5
+    assert measured.keyframe_s is not None and measured.keyframe_s > 0.3
+    assert measured.jumps == 0
+    assert list(advice(measured)) == []
+
+
+def test_a_recording_that_begins_between_keyframes(tmp_path: Path) -> None:
+    film = write_numbered_video(tmp_path / "film.ts", 300, codec="libx264", g=250, sc_threshold=0)
+    content = film.read_bytes()
+    (tmp_path / "cut.ts").write_bytes(content[: 188 * 3] + content[packet_places(film)[20][0] :])
+    measured = probe(str(tmp_path / "cut.ts")).measure()
+    assert (measured.width, measured.height) == (160, 120)
+    assert measured.damaged == 0
+    assert measured.skipped_at_start > 20
+    (line,) = advice(measured)
+    assert line.startswith("it begins between two keyframes")
+    assert "cable" not in line
+
+
+@pytest.mark.parametrize(("value", "words"), [(16, "black"), (255, "white"), (120, "flat")])
+def test_the_picture_is_looked_at(tmp_path: Path, value: int, words: str) -> None:
+    path = tmp_path / "still.png"
+    cv2.imwrite(str(path), np.full((60, 80, 3), value, np.uint8))
+    (line,) = advice(probe(str(path)).measure())
+    assert f"the picture is {words}" in line
 
 
 def test_a_programming_error_is_not_hidden() -> None:

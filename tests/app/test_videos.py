@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import re
 import struct
 import wave
@@ -150,3 +152,32 @@ def test_a_name_that_is_no_text(ecolite: Command, film: Path, tmp_path: Path) ->
         result = ecolite("--source", path, "--source", path, *args)
         assert (result.exit_code, result.err) == (0, "")
         assert len(result.out.splitlines()) == 10
+
+
+HOSTILE = "caf\udce9 %s\n\x1b[31merror: forged\x1b]0;title\x07.mp4"
+SHOWN = r"caf\xe9 %s\n\x1b[31merror: forged\x1b]0;title\x07.mp4"
+
+
+def test_a_name_reaches_no_terminal_and_forges_no_line(
+    ecolite: Command, film: Path, tmp_path: Path
+) -> None:
+    path, copy = tmp_path / HOSTILE, tmp_path / "out"
+    path.write_bytes(film.read_bytes())
+    (tmp_path / f"cut{HOSTILE}").write_bytes(film.read_bytes()[:-2000])
+    out = tmp_path / "all.jsonl"
+    more = ["--json-file", out, "--video", copy, "--clips", copy, "--metrics", "0"]
+    result = ecolite("--source", path, "--source", tmp_path / f"cut{HOSTILE}", "--verbose", *more)
+    logging.getLogger("ecolite_stream").setLevel(logging.NOTSET)
+    assert SHOWN in result.out and SHOWN in result.err
+    for text in (result.out, result.err):
+        assert "\x1b" not in text and "\x07" not in text and "\udce9" not in text
+        assert not any(line.startswith("error: forged") for line in text.splitlines())
+    streams = {json.loads(line)["stream"] for line in out.read_text().splitlines()}
+    assert f"{tmp_path}/{SHOWN}" in streams
+    assert any(SHOWN.replace("\\", "%5C")[:8] in video.name for video in copy.iterdir())
+    for args in (["--check-config"], ["--engine", HOSTILE], ["--bundle", path]):
+        said = ecolite("--source", path, *args)
+        assert "\x1b" not in said.out + said.err and "\x07" not in said.out + said.err
+    gone = ecolite("--source", tmp_path / f"none{HOSTILE}")
+    assert gone.exit_code == 3
+    assert gone.err.startswith("error: ") and len(gone.err.splitlines()) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,11 +13,11 @@ import cv2
 import pytest
 
 from ecolite_stream.app.entry import run
-from ecolite_stream.bench import cli
 from ecolite_stream.bench.cli import bench
 from ecolite_stream.bench.commands import engines
 from ecolite_stream.engines.check import Check, Outcome
 from ecolite_stream.model.bundle import Bundle
+from tests.conftest import ROOT
 from tests.videos import write_numbered_video
 
 ENGINE = "openvino" if find_spec("openvino") else "mindspore"
@@ -51,6 +52,14 @@ def require_whole(folder: Path, command: str, *figures: str) -> dict:
 def clip(tmp_path: Path) -> Path:
     write_numbered_video(tmp_path / "clip.avi", 50)
     return tmp_path / "clip.avi"
+
+
+def test_every_command_is_there() -> None:
+    """In a process that imports nothing but the entry point."""
+    code = "from ecolite_stream.bench.cli import bench; print(*bench.commands)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    files = (ROOT / "ecolite_stream/bench/commands").glob("[a-z]*.py")
+    assert sorted(done.stdout.split()) == sorted(file.stem for file in files), done.stderr
 
 
 def test_speed(bundle: Bundle, clip: Path, tmp_path: Path, capfd):
@@ -171,7 +180,7 @@ def test_engines_that_are_asked_for(
 ) -> None:
     checked = []
     monkeypatch.setattr(
-        cli, "check_apart", lambda name, *_: checked.append(name) or OUTCOMES["openvino"]
+        engines, "check_apart", lambda name, *_: checked.append(name) or OUTCOMES["openvino"]
     )
     where = ("--bundle", bundle.path, "--engine", "mslite", "--engine", "mslite")
     assert exit_code("engines", *where) == 0

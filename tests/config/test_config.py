@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from ecolite_stream.app.sinks import RunConfig
 from ecolite_stream.config.schema import MemoryConfig, StreamConfig
-from ecolite_stream.config.strict import load_config, make_config, read_yaml
+from ecolite_stream.config.strict import load_config, make_config, parse_yaml, read_yaml
 from ecolite_stream.errors import ConfigError
 from tests.conftest import ROOT
 from trainer.config.schema import load_train_config
@@ -159,3 +161,11 @@ def test_the_default_file_shows_every_key_with_its_default() -> None:
 def keys(values: Any) -> Any:
     """The names of keys, in their order, nested ones included."""
     return [(k, keys(v)) for k, v in values.items()] if isinstance(values, dict) else None
+
+
+def test_names_that_are_no_utf8_are_values(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.mp4")
+    assert parse_yaml(f"[{name}]") == [name]
+    assert parse_yaml('"caf\\udce9.mp4"') == name
+    with pytest.raises(yaml.YAMLError):
+        parse_yaml("a\x00b")

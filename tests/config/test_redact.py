@@ -68,7 +68,47 @@ from ecolite_stream.sources import FileSource, open_source, redact_url
         # The scheme was forgotten.
         ("me:secret@cam/live", "***@cam/live"),
         ("me:se/c@ret@cam:554", "***@cam:554"),
+        # The scheme was mistyped.
+        ("rtsp//me:secret@cam/live", "rtsp//cam/live"),
+        ("rtsp//cam/live?password=secret", "rtsp//cam/live?password=***"),
+        ("rtsp:me:secret@cam/live", "rtsp:cam/live"),
+        ("RTSP;//me:secret@cam/live", "RTSP;//cam/live"),
+        ("//me:secret@cam/live", "//cam/live"),
+        ("//cam/live?password=secret", "//cam/live?password=***"),
+        ("cam:554/live?password=secret", "cam:554/live?password=***"),
+        ("10.0.0.7:554/user=me&password=secret", "10.0.0.7:554/user=***&password=***"),
+        ("cam/live?password=secret", "cam/live?password=***"),
+        # Tokens in the path.
+        ("https://cam/0f8fad5b-d9cb-469f-a165-70867728950e/live", "https://cam/***/live"),
+        ("rtsps://10.0.0.7:7441/aBcD3fGh1JkLm9Op", "rtsps://10.0.0.7:7441/***"),
+        ("https://cam/9e107d9d372bb6826bd81d3542a419d6/a.m3u8", "https://cam/***/a.m3u8"),
+        ("https://cam/a/k3J9xQ2bV8nM4zT7wL1p.m3u8", "https://cam/a/***.m3u8"),
+        ("https://cam/eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0/live", "https://cam/***/live"),
+        *(
+            (f"rtsp://cam{path}", f"rtsp://cam{path}")
+            for path in (
+                "/Streaming/Channels/101",
+                "/h264Preview_01_main",
+                "/axis-media/media.amp",
+                "/videoMainStreamChannel1Profile2",
+                "/cam/realmonitor",
+                "/onvif-media/media.amp",
+                "/live/entrance-hall-second-floor-east",
+                "/recordings/20261128T120000Z.mp4",
+                "/2026-11-28_12-00-00/front_door_camera_2.mp4",
+                "/user-uploads/ThisIsALongNameOfAFilm2026.mp4",
+            )
+        ),
+        (
+            "http://a1b2c3d4e5f6g7h8i9.example.net/live",
+            "http://a1b2c3d4e5f6g7h8i9.example.net/live",
+        ),
         ("pattern", "pattern"),
+        (
+            "films/9e107d9d372bb6826bd81d3542a419d6.mp4",
+            "films/9e107d9d372bb6826bd81d3542a419d6.mp4",
+        ),
+        ("/data/walk 12:30/me@home.avi", "/data/walk 12:30/me@home.avi"),
         ("films/me@home/token=1.avi", "films/me@home/token=1.avi"),
         ("C:\\films\\a.avi", "C:\\films\\a.avi"),
         ("C:\\films\\me@home.avi", "C:\\films\\me@home.avi"),

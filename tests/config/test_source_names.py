@@ -107,3 +107,12 @@ def test_all_outputs_of_a_run_have_the_names(
     assert lines and {line["stream"] for line in lines} == {"Front door"}
     assert [path.name for path in videos.iterdir()] == ["Front%20door.mp4"]
     assert json.loads((tmp_path / "record/run.json").read_text())["streams"] == ["Front door"]
+
+
+@pytest.mark.parametrize("source", ["~/films/x.mp4", "gate=~/films/x.mp4"])
+def test_the_home_folder(monkeypatch: pytest.MonkeyPatch, source: str) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert named_source(source).url == "/home/me/films/x.mp4"
+    assert NamedSource("~/x.mp4", "gate").url == "/home/me/x.mp4"
+    assert named_source("./~/x.mp4").url == "./~/x.mp4"
+    assert named_source("rtsp://cam/~/x").url == "rtsp://cam/~/x"

@@ -163,7 +163,7 @@ def message(name_or_path: str | Path) -> str:
         pytest.param(b"", "holds no labels", id="empty"),
         pytest.param(b"\xef\xbb\xbf\r\n# nothing\n", "holds no labels", id="only comments"),
         pytest.param(b"run\n\xff\n", "not UTF-8 text: bad byte at 4", id="undecodable"),
-        pytest.param(b"\xff\xfer\x00u\x00n\x00", "not UTF-8 text: bad byte at 0", id="UTF-16"),
+        pytest.param(b"\xff\xfer\x00u\x00n\x00", "is UTF-16 text; save it as UTF-8", id="UTF-16"),
         pytest.param(b"run\n\n#\nwalk\nrun\n", "'run' on lines 1 and 5", id="twice"),
         pytest.param(b"1 run\n2 run\n", "'run' on lines 1 and 2", id="twice, numbered"),
         pytest.param(b"1 run\n3 walk\n", "do not count up from 0 or 1", id="a number missing"),

@@ -11,7 +11,7 @@ import numpy as np
 from ecolite_stream.model.bundle import GOLDEN, Bundle, write_description
 from ecolite_stream.model.preprocess import preprocess
 
-ENGINES = ("mindspore", "openvino")
+ENGINES = ("mindspore", "onnxruntime", "openvino")
 
 
 def golden_inputs(bundle: Bundle) -> np.ndarray:

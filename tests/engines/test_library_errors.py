@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -100,8 +100,73 @@ class FakeOpenVino:
         return SimpleNamespace(data=result)
 
 
+class FakeOnnxRuntime:
+    """The same for ONNX Runtime; it is its own session and options."""
+
+    def __init__(
+        self,
+        place: str = "",
+        error: Exception | None = None,
+        available: Sequence[str] = ("CPUExecutionProvider",),
+        starts: bool = True,
+    ) -> None:
+        self.place, self.error, self.available = place, error, list(available)
+        self.starts, self.value, self.providers, self.asked = starts, 0.0, [], []
+        self.graphs: list[str | bytes] = []
+        self.__spec__ = SimpleNamespace()  # as of a module that is installed
+        state = SimpleNamespace(Fail=FakeOnnxRuntime.Fail, version=1, Session=int)
+        self.capi = SimpleNamespace(onnxruntime_pybind11_state=state)
+
+    class Fail(Exception):  # noqa: N818  ONNX Runtime's name
+        """As ONNX Runtime's own errors, no `RuntimeError`."""
+
+    def step(self, place: str) -> None:
+        if place == self.place and self.error:
+            raise self.error
+
+    def disable_telemetry_events(self) -> None:
+        self.step("disable_telemetry_events")
+
+    def get_available_providers(self) -> list[str]:
+        self.step("get_available_providers")
+        return self.available
+
+    def SessionOptions(self) -> SimpleNamespace:  # noqa: N802  ONNX Runtime's name
+        self.step("SessionOptions")
+        return SimpleNamespace(add_session_config_entry=lambda *entry: None)
+
+    def InferenceSession(  # noqa: N802
+        self,
+        graph: str | bytes,
+        options: object,
+        providers: list[tuple[str, dict[str, str]]],
+        enable_fallback: int,
+    ) -> SimpleNamespace:
+        self.step("InferenceSession")
+        assert enable_fallback == 0
+        self.asked += providers
+        self.graphs.append(graph)
+        shape = (1, 5) if len(self.graphs) == 2 else (1, 24, 8, 8)
+        found = [providers[0][0]] if self.starts else []
+        return SimpleNamespace(
+            get_providers=lambda: [*found, "CPUExecutionProvider"],
+            get_inputs=lambda: [SimpleNamespace(name="x")],
+            run=lambda names, inputs: self.run(shape),
+        )
+
+    def run(self, shape: tuple[int, ...]) -> list[np.ndarray]:
+        self.step("run")
+        result = np.zeros(shape, np.float32)
+        result[..., -1] = self.value
+        return [result]
+
+
 BOUNDARIES = {
     "mindspore": ("get_context", "set_device", "load", "GraphCell", "Tensor", "run"),
+    "onnxruntime": (
+        *("disable_telemetry_events", "get_available_providers", "SessionOptions"),
+        *("InferenceSession", "run"),
+    ),
     "openvino": (
         *("Core", "read_model", "reshape", "compile_model", "create_infer_request", "start_async"),
         *("wait", "get_output_tensor"),
@@ -109,7 +174,11 @@ BOUNDARIES = {
 }
 
 
-FAKES = {"mindspore": FakeMindSpore, "openvino": FakeOpenVino}
+FAKES = {
+    "mindspore": FakeMindSpore,
+    "onnxruntime": FakeOnnxRuntime,
+    "openvino": FakeOpenVino,
+}
 
 
 @pytest.mark.parametrize("kind", [RuntimeError, ValueError, TypeError, OSError, AttributeError])

@@ -25,7 +25,7 @@ from ecolite_stream.engines import (
     require_graphs,
 )
 from ecolite_stream.engines.check import AGREES, CANNOT_RUN, TOLERANCES, check_apart
-from ecolite_stream.errors import ConfigError, EngineError
+from ecolite_stream.errors import BundleError, ConfigError, EngineError
 from ecolite_stream.model.bundle import Bundle, Graph, write_description
 from tests.conftest import installed
 from tests.engines.expected import ENGINES, only
@@ -54,20 +54,27 @@ def test_an_engine_that_does_not_open_is_closed(bundle: Bundle) -> None:
 
 def test_auto_takes_the_first_installed(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     installed("openvino")
+    installed("onnxruntime")
     with monkeypatch.context() as context:
         context.setitem(sys.modules, "openvino", None)  # as if it were not installed
-        assert installed_engines() == ["mindspore"]
+        assert installed_engines() == ["onnxruntime", "mindspore"]
+        assert open_engine("auto", bundle).name == "onnxruntime"
+        context.setitem(sys.modules, "onnxruntime", None)
         assert open_engine("auto", bundle).name == "mindspore"
         context.setitem(sys.modules, "mindspore", None)
         with pytest.raises(EngineError, match=r"no inference engine .* 'ecolite-stream\[openvino"):
             open_engine("auto", bundle)
-    assert installed_engines() == ["openvino", "mindspore"]
+    assert installed_engines() == ["openvino", "onnxruntime", "mindspore"]
     assert open_engine("auto", bundle).name == "openvino"
 
 
 @pytest.mark.parametrize(
     ("name", "requirement"),
-    [("openvino", "ecolite-stream[openvino]"), ("mindspore", "ecolite-stream")],
+    [
+        ("openvino", "ecolite-stream[openvino]"),
+        ("onnxruntime", "ecolite-stream[onnxruntime]"),
+        ("mindspore", "ecolite-stream[mindspore]"),
+    ],
 )
 def test_a_library_that_is_not_installed(
     name: str, requirement: str, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
@@ -114,7 +121,9 @@ def test_an_interruption_waits_until_an_engine_is_open(
         with contextlib.closing(open_engine("auto", bundle)) as engine:
             return engine.name
 
-    monkeypatch.setitem(engines._ENGINES, "slow", open_slowly)
+    known = engines._known
+    slow = {"slow": open_slowly}
+    monkeypatch.setattr(engines, "_known", lambda name: slow.get(name) or known(name))
     handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         open_engine("slow", bundle)
@@ -150,12 +159,17 @@ signal.raise_signal(signal.SIGINT)
 
 
 def test_an_unknown_engine(bundle: Bundle) -> None:
-    with pytest.raises(EngineError, match="'tpu'; expected auto, openvino, mindspore"):
+    with pytest.raises(EngineError, match="'tpu'; expected auto, openvino, onnxruntime, mindsp"):
         open_engine("tpu", bundle)
 
 
 @pytest.mark.parametrize(
-    ("name", "file"), [("mindspore", "head.mindir"), ("openvino", "head_2d.onnx")]
+    ("name", "file"),
+    [
+        ("mindspore", "head.mindir"),
+        ("onnxruntime", "head_2d.onnx"),
+        ("openvino", "head_2d.onnx"),
+    ],
 )
 def test_graphs_that_are_none(name: str, file: str, bundle: Bundle, tmp_path: Path) -> None:
     """Though their hashes are right."""
@@ -163,7 +177,7 @@ def test_graphs_that_are_none(name: str, file: str, bundle: Bundle, tmp_path: Pa
     shutil.copytree(bundle.path, folder)
     (folder / file).write_bytes(b"no graph")
     broken = write_description(folder, bundle.spec)
-    with pytest.raises(EngineError, match=f"engine {name}: head graph of .*{file}"):
+    with pytest.raises(BundleError, match=f"{file} is no graph of format .* export the bundle"):
         open_engine(installed(name), broken)
 
 
@@ -236,8 +250,26 @@ def test_a_precision_that_an_engine_has_not(bundle: Bundle) -> None:
     assert (outcome.state, outcome.check) == (CANNOT_RUN, None)
 
 
-def test_one_list_of_engines() -> None:
-    assert tuple(engines._ENGINES) == engines.ENGINE_NAMES
+@pytest.mark.parametrize("name", engines.ENGINE_NAMES)
+def test_one_list_of_engines(name: str) -> None:
+    engine = engines._known(name)
+    assert issubclass(engine, base.GraphEngine) and engine.name == name
+    assert engine.precisions_on("cpu")[0] == "f32"
+
+
+def test_opening_an_engine_loads_no_other(bundle: Bundle) -> None:
+    code = """
+import sys
+from ecolite_stream.engines import ENGINE_NAMES, choose_engine, open_engine
+from ecolite_stream.model.bundle import read_bundle
+
+open_engine("onnxruntime", read_bundle(sys.argv[1]))
+print(*(name for name in ENGINE_NAMES if name in sys.modules))
+"""
+    installed("onnxruntime")
+    words = [sys.executable, "-c", code, str(bundle.path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "onnxruntime\n"), done.stderr
 
 
 @pytest.mark.parametrize(
@@ -248,6 +280,11 @@ def test_one_list_of_engines() -> None:
         ("ascend", base.Device("ascend")),
         ("ascend:0", base.Device("ascend", 0)),
         ("gpu:12", base.Device("gpu", 12)),
+        ("cuda:0", base.Device("cuda", 0)),
+        ("tensorrt", base.Device("tensorrt")),
+        ("CoreML", base.Device("coreml")),
+        ("XnnpackExecutionProvider", base.Device("xnnpackexecutionprovider")),
+        ("QNNExecutionProvider:1", base.Device("qnnexecutionprovider", 1)),
     ],
 )
 def test_devices(text: str, device: base.Device) -> None:
@@ -255,7 +292,17 @@ def test_devices(text: str, device: base.Device) -> None:
     assert str(device) == text.lower()
 
 
-@pytest.mark.parametrize("text", ["", "tpu", "cpu:0", "ascend:", "ascend:x", "gpu:-1", ":0"])
+@pytest.mark.parametrize(
+    "text", ["executionprovider", "a/bExecutionProvider", "gpu:1000", "cuda:²"]
+)
+def test_names_of_providers_that_are_none(text: str) -> None:
+    with pytest.raises(ConfigError, match="coreml or the full name of a provider"):
+        base.parse_device(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "tpu", "cpu:0", "ascend:", "ascend:x", "gpu:-1", ":0", "coreml:0"]
+)
 def test_devices_that_are_none(text: str, bundle: Bundle) -> None:
     with pytest.raises(ConfigError, match="expected cpu, ascend, ascend:0, gpu or gpu:0"):
         base.parse_device(text)

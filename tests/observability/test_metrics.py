@@ -17,7 +17,8 @@ from ecolite_stream.app.build import stream_inputs
 from ecolite_stream.config.address import parse_address
 from ecolite_stream.config.schema import EventConfig, StreamConfig
 from ecolite_stream.errors import ConfigError
-from ecolite_stream.observability.metrics import STAGES, Metrics, serve
+from ecolite_stream.observability.metrics import STAGES, Metrics
+from ecolite_stream.observability.metrics_server import serve
 from ecolite_stream.pipeline.delivery import SinkWorker
 from ecolite_stream.pipeline.pipeline import Pipeline
 from ecolite_stream.pipeline.reader import opened

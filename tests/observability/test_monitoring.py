@@ -8,12 +8,11 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ import yaml
 
 from ecolite_stream.observability.metrics import Metrics
 from tests.conftest import ROOT, installed
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -256,14 +256,17 @@ class Asked:
         return [float(sample["value"][1]) for sample in result]
 
     def wait_for(self, query: str) -> None:
-        """Until it has an answer above zero; the time limit of the test ends it otherwise."""
-        while True:
-            try:
-                if any(value > 0 for value in self.query(query)):
-                    return
-            except (urllib.error.URLError, ConnectionError):
-                pass
-            time.sleep(0.2)
+        """Until it has an answer above zero."""
+
+        def is_answered() -> bool:
+            with suppress(urllib.error.URLError, ConnectionError):
+                return any(value > 0 for value in self.query(query))
+            return False
+
+        try:
+            eventually(is_answered)
+        except AssertionError as error:
+            raise AssertionError(f"no answer above zero to {query}: {error}") from error
 
 
 @pytest.fixture(scope="module")

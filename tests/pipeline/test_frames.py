@@ -26,7 +26,7 @@ class Watcher(OutputSink, FrameSink):
     def show(self, frame: Frame, live: bool) -> bool:
         self.shown.append((frame.index, live))
         if frame.index in self._fails:
-            raise ValueError("no such colour")
+            raise ValueError("no such\ncolour")
         return frame.index % 2 == 0
 
 
@@ -47,6 +47,10 @@ def test_a_sink_that_cannot_look_ends_no_stream(caplog: pytest.LogCaptureFixture
     pipeline([ListSource("s", frames(50, 25))], [sink, watcher], metrics=metrics).run()
     assert len(watcher.shown) == 50
     assert sink.frames("s")[-1] >= 37
-    assert caplog.text.count("Watcher cannot take pictures: no such colour") == 1
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [
+        "Watcher failed on a frame: no such colour; later failures are only counted",
+        "Watcher: failed on 10 frames",
+    ]
     labels = {"sink": "Watcher"}
     assert metrics.registry.get_sample_value("ecolite_sink_failures_total", labels) == 10

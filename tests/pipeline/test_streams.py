@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import threading
 from pathlib import Path
 
 import pytest
 
 from ecolite_stream.app.build import distinct_names, stream_inputs
+from ecolite_stream.config.schema import ReconnectConfig
 from ecolite_stream.engines import Engine
 from ecolite_stream.errors import EngineError, SourceError
 from ecolite_stream.model.preprocess import Preprocessing
+from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.pipeline.pipeline import Pipeline
 from ecolite_stream.pipeline.reader import Reader, StreamInput
 from ecolite_stream.sources import Source
+from ecolite_stream.types import Frame, Image
 from tests.fakes import DrawnNumberEngine, ListSink, ListSource, NumberEngine, frames, spec_of
 from tests.pipeline.runs import FailingEngine, endless, pipeline, run, threads_of
 from tests.videos import write_numbered_video
@@ -35,7 +39,7 @@ def test_the_engine_is_open_before_the_sources() -> None:
         return NumberEngine()
 
     streams = [StreamInput("s", open_source), StreamInput("t", open_source)]
-    with pytest.raises(KeyError):  # the second gives frames of the first's name
+    with pytest.raises(SourceError, match="KeyError"):  # its frames have another name
         Pipeline(streams[1:], open_engine, spec_of(), [ListSink()]).run()
     assert order == ["engine", "source"]
 
@@ -209,3 +213,73 @@ def test_names_have_no_credentials() -> None:
     with pytest.raises(SourceError) as caught:
         stream.open()
     assert "secret" not in str(caught.value)
+
+
+def unusable(item: Frame, error: Exception) -> Frame:
+    """The frame with a picture that cannot be made."""
+
+    def fail() -> Image:
+        raise error
+
+    return dataclasses.replace(item, pixels=fail)
+
+
+UNUSABLE = [SourceError("s: cannot be turned into BGR"), MemoryError(), ValueError("bad shape")]
+
+
+@pytest.mark.parametrize("error", UNUSABLE)
+@pytest.mark.parametrize("live", [False, True])
+def test_an_unusable_picture_is_skipped(
+    error: Exception, live: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    items = frames(60, 25)
+    items[:30] = [unusable(item, error) for item in items[:30]]
+    metrics = Metrics()
+    sink = ListSink()
+    pipeline([ListSource("s", items, live=live)], [sink], metrics=metrics).run()
+    assert sink.predictions
+    assert min(sink.frames("s")) >= 30
+    warnings = [r.getMessage() for r in caplog.records if "unusable picture" in r.getMessage()]
+    assert len(warnings) == 1
+    assert metrics.registry.get_sample_value(
+        "ecolite_frames_dropped_total", {"stream": "s", "cause": "unusable"}
+    )
+
+
+def test_a_recording_without_one_usable_picture_is_an_error() -> None:
+    items = [unusable(item, ValueError("bad shape")) for item in frames(30, 25)]
+    with pytest.raises(SourceError, match="s: not one picture can be used"):
+        pipeline([ListSource("s", items)], [ListSink()]).run()
+
+
+def test_a_source_with_nothing_but_unusable_pictures_ends_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    sink = ListSink()
+    bad = (unusable(item, ValueError("bad shape")) for item in endless("bad"))
+    good = ListSource("good", frames(100, 25, "good"))
+    with pytest.raises(SourceError, match=r"1 of 2 .*: bad"):
+        pipeline([ListSource("bad", bad), good], [sink]).run()
+    assert "bad: 25 pictures in a row are unusable: bad shape" in caplog.text
+    assert "to keep up" not in caplog.text
+    assert sink.frames("good")[-1] > 80
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("bug"), MemoryError()])
+def test_an_unexpected_error_of_a_source_ends_that_stream_alone(error: Exception) -> None:
+    sink = ListSink()
+    bad = ListSource("bad", frames(5, 25, "bad"), error=error)
+    with pytest.raises(SourceError, match=r"1 of 2 .*: bad"):
+        pipeline([bad, ListSource("good", frames(100, 25, "good"))], [sink]).run()
+    assert sink.frames("good")[-1] > 80
+
+
+def test_a_live_source_of_unusable_pictures_is_opened_again() -> None:
+    """Such a connection counts as lost; the next one gives good pictures, and labels."""
+    bad = [unusable(item, SourceError("s: no such colour")) for item in frames(800, 25)]
+    later = itertools.chain([ListSource("s", bad, live=True)], [ListSource("s", frames(100, 25))])
+    reconnect = ReconnectConfig(first_wait_s=0.01)
+    sink = ListSink()
+    stream = StreamInput("s", lambda: next(later), reconnect)
+    Pipeline([stream], NumberEngine, spec_of(), [sink]).run()
+    assert sink.predictions

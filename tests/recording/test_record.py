@@ -197,6 +197,17 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
         sink_for(tmp_path / "file")
 
 
+def test_of_two_runs_that_start_at_once_one_is_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ecolite_stream.recording.sink.check_is_new", lambda folder: None)
+    with sink_for(tmp_path) as first:
+        first.send(EngineBatch(0, ()))
+        with pytest.raises(ConfigError, match="File exists; choose another folder"):
+            sink_for(tmp_path)
+    assert (tmp_path / ROUNDS).read_text() == '{"round": 0, "samples": [], "ended": []}\n'
+
+
 @pytest.mark.parametrize("there_before", [False, True])
 def test_a_run_that_came_to_nothing_is_not_in_the_way_of_the_next(
     tmp_path: Path, there_before: bool

@@ -240,8 +240,9 @@ def test_the_oldest_clips_go_and_nothing_else(tmp_path: Path) -> None:
     size = ours[0].stat().st_size
     foreign = sum(path.stat().st_size for path in others[1:3])
     store = ClipStore(tmp_path, 3 * size + foreign + size // 2)
-    store.part("s@50.000").write_bytes(ours[0].read_bytes())
-    store.keep("s@50.000")
+    part = store.new_part("s@50.000")
+    part.write_bytes(ours[0].read_bytes())
+    store.keep(part, "s@50.000")
     left = {path.name for path in tmp_path.iterdir()}
     assert left == {
         *(path.name for path in (*ours[2:], *others, link)),
@@ -252,17 +253,37 @@ def test_the_oldest_clips_go_and_nothing_else(tmp_path: Path) -> None:
 def test_the_newest_clip_stays_whatever_its_size(tmp_path: Path) -> None:
     old = a_clip(tmp_path, "s@1.000.mp4", 100)  # as clips were named before events had UUIDs
     store = ClipStore(tmp_path, 1)
-    store.part("s@2.000").write_bytes(old.read_bytes())
-    store.keep("s@2.000")
+    part = store.new_part("s@2.000")
+    part.write_bytes(old.read_bytes())
+    store.keep(part, "s@2.000")
     assert names(tmp_path) == ["s@2.000.mp4"]
 
 
 def test_what_a_killed_run_left_half_written_goes(tmp_path: Path) -> None:
-    old, new = tmp_path / ".s@1.000.mp4.part", tmp_path / ".s@2.000.mp4.part"
-    other = tmp_path / ".download.part"
-    for path in (old, new, other):
+    # Of versions before and after each run had names of its own.
+    old = [tmp_path / ".s@1.000.mp4.part", ClipStore(tmp_path, 1).new_part("s@1.000")]
+    new, other = ClipStore(tmp_path, 1).new_part("s@2.000"), tmp_path / ".download.part"
+    for path in (*old, other):
         path.touch()
-    for path in (old, other):
         os.utime(path, (0, 0))
     ClipStore(tmp_path, 1)
     assert set(tmp_path.iterdir()) == {new, other}
+
+
+def test_two_runs_with_one_configuration_make_clips_that_play(tmp_path: Path) -> None:
+    sinks = [ClipSink(config_of(tmp_path)) for _ in range(2)]
+    for sink in sinks:
+        play(sink, frames(0, 100), (3.0, begin(2.4)))
+    assert len(names(tmp_path)) == 2
+    sinks[0].close()
+    assert numbers(tmp_path / "s@2.400.mp4")[-1] >= 96
+    sinks[1].close()
+    assert names(tmp_path) == ["s@2.400.mp4"]
+    assert numbers(tmp_path / "s@2.400.mp4")[-1] >= 96
+
+
+def test_a_clip_without_pictures_leaves_no_file(tmp_path: Path) -> None:
+    sink = ClipSink(config_of(tmp_path))
+    sink.send(begin(2.4))
+    sink.close()
+    assert names(tmp_path) == []

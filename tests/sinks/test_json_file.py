@@ -99,3 +99,22 @@ def test_a_full_disk_is_the_outlets_to_handle() -> None:
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no/out\.jsonl: cannot be written: .*; make its folder"):
         JsonFileSink(tmp_path / "no" / "out.jsonl")
+
+
+def test_a_second_run_may_not_write_to_it(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    with JsonFileSink(path, max_bytes=LINE) as sink:
+        sink.send(event(1))
+        for number in (2, 3):  # and after the file is another one, too
+            with pytest.raises(ConfigError, match="another run writes to it; choose another file"):
+                JsonFileSink(path)
+            sink.send(event(number))
+    with JsonFileSink(path) as again:
+        again.send(event(4))
+    assert starts(path) == [3, 4]
+
+
+def test_what_is_no_ordinary_file_is_anybodys() -> None:
+    with JsonFileSink(Path("/dev/null")) as one, JsonFileSink(Path("/dev/null")) as other:
+        one.send(event(1))
+        other.send(event(2))

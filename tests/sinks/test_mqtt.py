@@ -10,8 +10,7 @@ import signal
 import socket
 import subprocess
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.sinks.mqtt import MqttConfig, MqttSink
 from ecolite_stream.types import Event, Prediction
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -39,12 +39,6 @@ END = dataclasses.replace(
 )
 SEEN = Prediction("door/1", 325, 13.0, "wave2", 0.9, (("wave2", 0.9),), 1.0, latency_ms=250.0)
 ACTION, PREDICTION = "ecolite/door%2F1/action", "ecolite/door%2F1/prediction"
-
-
-def eventually(check: Callable[[], object]) -> None:
-    """Wait until something is so; the test's own limit is the limit."""
-    while not check():
-        time.sleep(0.02)
 
 
 class Broker:
@@ -226,13 +220,52 @@ def test_a_frozen_broker_holds_nobody_up(broker: Broker) -> None:
         assert len(sink._client._out_packet) <= 3
 
 
-def test_events_that_no_broker_takes_are_an_error_in_the_end(tmp_path: Path) -> None:
-    with sink_at(Broker(tmp_path).port) as sink:
-        for number in range(256):
+def test_events_that_no_broker_takes_are_an_error_and_the_state_is_right(tmp_path: Path) -> None:
+    broker = Broker(tmp_path)
+    with sink_at(broker.port) as sink:
+        sink.send(BEGIN)
+        for number in range(255):
             sink.send(dataclasses.replace(BEGIN, id=str(number)))
-        with pytest.raises(OSError, match="256 events wait for the broker already"):
-            sink.send(END)
+        for _ in range(2):  # it is tried again
+            with pytest.raises(OSError, match="256 events wait for the broker already"):
+                sink.send(END)
         sink.send(SEEN)
+        broker.start()
+        try:
+            with Listener(broker.port) as listener:
+                eventually(lambda: len(listener.events()) == 256)
+                eventually(lambda: listener.of(ACTION))
+                assert listener.of(ACTION) == ["none"]
+                sink.send(END)
+                eventually(lambda: len(listener.events()) == 257)
+                end = listener.events()[-1]
+                assert (end["type"], end["before"]["end_time"]) == ("end", None)
+        finally:
+            broker.stop()
+
+
+def test_a_state_is_right_though_its_start_was_lost(tmp_path: Path) -> None:
+    broker = Broker(tmp_path)
+    with sink_at(broker.port) as sink:
+        for number in range(256):
+            sink.send(dataclasses.replace(END, id=str(number)))
+        with pytest.raises(OSError, match="256 events wait"):
+            sink.send(BEGIN)
+        broker.start()
+        try:
+            with Listener(broker.port) as listener:
+                eventually(lambda: listener.of(ACTION))
+                assert listener.of(ACTION) == ["wave2"]
+        finally:
+            broker.stop()
+
+
+def test_what_is_known_of_events_without_an_end_is_bounded(tmp_path: Path) -> None:
+    sink = sink_at(Broker(tmp_path).port)
+    sink._client.max_queued_messages_set(0)  # without a limit
+    for number in range(3000):
+        sink.send(dataclasses.replace(BEGIN, id=str(number)))
+    assert len(sink._events) == 1000
 
 
 def test_credentials_are_used_and_never_shown(

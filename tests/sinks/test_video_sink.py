@@ -146,6 +146,26 @@ def test_a_live_stream_is_not_held_up(tmp_path: Path, caplog: pytest.LogCaptureF
     assert f"{path}: {2 * CAPACITY - count} frames are not in it" in caplog.text
 
 
+def test_large_pictures_that_wait_are_bounded_by_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Decoded pictures and arrays, live ones and recordings."""
+    film = write_numbered_video(tmp_path / "film.mp4", 40, SIZE, codec="libx264")
+    decoded = list(FileSource(str(film)))
+    pixels, padded = SIZE[0] * SIZE[1], decoded[1].num_bytes
+    assert pixels * 1.5 <= padded < pixels * 3
+    decoded[0].image  # noqa: B018
+    assert decoded[0].num_bytes == pixels * 3
+    monkeypatch.setattr("ecolite_stream.sinks.video.MAX_BYTES", pixels * 3 + 8 * padded)
+    sink = VideoSink(tmp_path / "live.mp4", ["s"])  # its thread does not run
+    shown = [sink.show(Frame("s", n, n / FPS, f.pixels), True) for n, f in enumerate(decoded)]
+    assert shown == [True] * 9 + [False] * 31
+    with VideoSink(tmp_path / "out.mp4", ["s"]) as sink:
+        for frame in decoded:
+            sink.show(Frame("s", frame.index, frame.time_s, frame.pixels), False)
+    assert len(pictures(tmp_path / "out.mp4")) == 40
+
+
 def test_time_that_begins_again_and_another_size(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     big = np.full((240, 320, 3), 200, np.uint8)
@@ -181,6 +201,26 @@ def test_several_streams_and_runs_in_a_folder(tmp_path: Path) -> None:
         "c-2.mp4",
         "c.mp4",
     ]
+
+
+def test_two_runs_at_once_have_files_of_their_own(tmp_path: Path) -> None:
+    with VideoSink(tmp_path, ["s"]) as one, VideoSink(tmp_path, ["s"]) as other:
+        for sink in (one, other):
+            assert isinstance(sink, VideoSink)
+            sink.show(Frame("s", 0, 0.0, grey()), True)
+    assert [len(pictures(path)) for path in sorted(tmp_path.iterdir())] == [1, 1]
+
+
+def test_a_file_that_another_run_makes_meanwhile_is_left_alone(tmp_path: Path) -> None:
+    target, path = tmp_path / "target", tmp_path / "film.mp4"
+    with VideoSink(path, ["s"]) as sink:
+        path.symlink_to(target)
+        assert isinstance(sink, VideoSink)
+        sink.show(Frame("s", 0, 0.0, grey()), True)
+    assert not target.exists()
+    assert sink._videos["s"].failure == f"{path}: another run made it; choose another file"
+    with pytest.raises(ConfigError, match="is there already"):  # a link to nothing
+        VideoSink(path, ["s"])
 
 
 def test_a_file_that_is_there_is_never_replaced(tmp_path: Path) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -98,11 +102,24 @@ def test_redirections_stay_on_their_host(server: Server, code: int) -> None:
     assert json.loads(server.requests[1][3]) == EVENT.as_dict()
 
 
-@pytest.mark.parametrize("location", ["http://localhost:{}/hook", "https://127.0.0.1:{}/hook"])
-def test_redirections_elsewhere_are_not_followed(server: Server, location: str) -> None:
+@pytest.mark.parametrize(
+    ("location", "why"),
+    [
+        ("http://localhost:{}/hook", "another host, which is not followed"),
+        ("http://evil.example/hook", "another host, which is not followed"),
+        ("https://127.0.0.1:{}/hook", "from http to https on the same host.* write https://"),
+        ("http://127.0.0.1:1/hook", "another port, which is not followed"),
+        ("//evil.example/hook", "another host, which is not followed"),
+        ("http://user@127.0.0.1:{}/", "another port, which is not followed"),
+        ("file:///etc/passwd", "answered 307|another host"),
+        ("http://[/", "127.0.0.1"),
+    ],
+)
+def test_redirections_elsewhere_are_not_followed(server: Server, location: str, why: str) -> None:
     server.codes, server.location = [307], location.format(server.port)
-    with WebhookSink(server.url) as sink, pytest.raises(OSError, match="another host"):
+    with WebhookSink(server.url) as sink, pytest.raises(OSError, match=why) as caught:
         sink.send(EVENT)
+    assert "hush" not in str(caught.value)
     assert len(server.requests) == 1
 
 
@@ -118,6 +135,50 @@ def test_a_server_that_never_answers(server: Server) -> None:
     with WebhookSink(server.url, timeout_s=0.1) as sink, pytest.raises(OSError, match="in time"):
         sink.send(EVENT)
     server.stuck.set()
+
+
+@pytest.mark.parametrize(
+    ("scheme", "begins", "error"),
+    [
+        ("http", b"", "no answer in time"),
+        ("http", b"HTTP/1.1 500 No\r\nX: ", "no answer in time"),
+        ("http", b"HTTP/1.1 200 OK\r\nX: ", None),  # it has the event
+        ("https", b"\x16\x03\x03\x40\x00", "no answer in time"),  # a record of TLS without end
+    ],
+)
+def test_a_server_that_drips_its_answer(scheme: str, begins: bytes, error: str | None) -> None:
+    """Each byte comes in time, and there is no end of them."""
+    over = threading.Event()
+
+    def drip(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.recv(65536)
+            connection.sendall(begins)
+            while not over.wait(0.02):
+                connection.sendall(b"a")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=drip, args=(listening,))
+        thread.start()
+        url = f"{scheme}://127.0.0.1:{listening.getsockname()[1]}/hook"
+        failed = pytest.raises(OSError, match=error) if error else contextlib.nullcontext()
+        with WebhookSink(url, timeout_s=0.3) as sink, failed:
+            sink.send(EVENT)
+        over.set()
+        thread.join(10)
+
+
+def test_no_descriptor_and_no_thread_is_left(server: Server) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    server.codes, server.location = [307, 500, 307], "/elsewhere"
+    with WebhookSink(server.url) as sink:
+        for _ in range(3):
+            with contextlib.suppress(OSError):
+                sink.send(EVENT)
+    assert not [t for t in threading.enumerate() if isinstance(t, threading.Timer) and t.is_alive()]
+    gc.collect()
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 3  # those of the server's threads
 
 
 def test_nobody_listens(server: Server) -> None:

@@ -10,8 +10,8 @@ import av
 import pytest
 
 from ecolite_stream.errors import SourceError
-from ecolite_stream.sources import CameraSource, open_source
-from ecolite_stream.sources.camera import CAMERA_SYSTEMS, CameraSystem
+from ecolite_stream.sources import CameraSource, may_be_live, open_source
+from ecolite_stream.sources.camera import CAMERA_SYSTEMS, CameraSystem, camera_device
 from tests.fakes import read_in_thread
 
 pytestmark = pytest.mark.timeout(30)
@@ -165,3 +165,51 @@ def test_a_device_that_stays_silent_is_given_up(monkeypatch: pytest.MonkeyPatch)
     )
     with pytest.raises(SourceError, match="no pictures in time"), source:
         list(source)
+
+
+@pytest.mark.parametrize(
+    ("spec", "device"),
+    [
+        ("/dev/video3", 3),
+        ("/dev/v4l/by-id/usb-046d_C920_1234-video-index0", None),
+        ("/dev/v4l/by-path/pci-0000:00:14.0-usb-0:1:1.0-video-index0", None),
+        ("/dev/no_such_door_camera", None),
+    ],
+)
+def test_devices_that_are_cameras(spec: str, device: int | None) -> None:
+    """Unplugged ones too: their links are missing then."""
+    assert camera_device(spec) == (spec if device is None else device)
+    assert may_be_live(spec)
+
+
+def test_links_lead_to_cameras(tmp_path: Path) -> None:
+    """As udev's rules make them; this one's camera is unplugged."""
+    link = tmp_path / "door"
+    link.symlink_to("/dev/video251")
+    assert camera_device(str(link)) == str(link)
+    assert may_be_live(str(link))
+
+
+def test_what_is_no_device_of_a_camera(tmp_path: Path) -> None:
+    (tmp_path / "film.mp4").write_bytes(b"film")
+    (tmp_path / "link").symlink_to(tmp_path / "film.mp4")
+    for path in ("film.mp4", "link", "missing.mp4"):
+        assert camera_device(str(tmp_path / path)) is None
+    for spec in ("/dev/zero", "/dev/null", "/dev/stdin", "/dev/shm/film.mp4", "a\0b", ""):
+        assert camera_device(spec) is None
+        assert not may_be_live(spec)
+
+
+def test_a_device_is_opened_by_its_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[object] = []
+
+    def refuse(location: str, **how: object) -> None:
+        opened.append((location, how["format"]))
+        av.error.err_check(-errno.ENOENT)
+
+    monkeypatch.setattr("av.open", refuse)
+    monkeypatch.setattr(sys, "platform", "linux")
+    with pytest.raises(SourceError, match=r"^/dev/v4l/by-id/door: no such camera") as caught:
+        open_source("/dev/v4l/by-id/door")
+    assert opened == [("/dev/v4l/by-id/door", "v4l2")]
+    assert not caught.value.permanent

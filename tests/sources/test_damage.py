@@ -97,6 +97,31 @@ def test_a_transport_stream_cut_off(tmp_path: Path, caplog: pytest.LogCaptureFix
 
 
 @pytest.mark.timeout(60)
+@pytest.mark.parametrize("listed", ["cam.m3u8", "cam.ffconcat"])
+def test_pieces_muxed_on_their_own_lose_no_frame(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, listed: str
+) -> None:
+    """Each piece begins its counters and timestamps anew, which marks whole packets as damaged."""
+    for n in range(4):
+        write_numbered_video(
+            tmp_path / f"s{n}.ts", 25, codec="libx264", bf=2, g=25, first=25 * n, format="mpegts"
+        )
+    pieces = "".join(f"#EXT-X-DISCONTINUITY\n#EXTINF:1.0,\ns{n}.ts\n" for n in range(4))
+    (tmp_path / "cam.m3u8").write_text(
+        f"#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:1\n{pieces}#EXT-X-ENDLIST\n"
+    )
+    (tmp_path / "cam.ffconcat").write_text(
+        "ffconcat version 1.0\n" + "".join(f"file s{n}.ts\n" for n in range(4))
+    )
+    with FileSource(tmp_path / listed, name=NAME) as source:
+        numbers = [read_number(frame.image) for frame in source]
+    assert numbers == list(range(100))
+    assert source.packets_skipped == 0
+    assert "damaged" not in caplog.text
+    assert "cut off" not in caplog.text
+
+
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("suffix", [".avi", ".mkv", ".mp4"])
 def test_damaged_packets_are_skipped_counted_and_said_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, suffix: str

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import socket
 import struct
 import wave
 from fractions import Fraction
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 
 from ecolite_stream.errors import SourceError
-from ecolite_stream.sources import FileSource, open_source
+from ecolite_stream.sources import FileSource, check_spec, open_source
 from ecolite_stream.types import Frame
 from tests.videos import numbered_image, read_number, write_numbered_video
 
@@ -295,3 +297,19 @@ class TestErrors:
             open_source("")
         with pytest.raises(SourceError):
             open_source("a\0b")
+
+
+@pytest.mark.parametrize("target", ["pipe", "/dev/zero", "/dev/urandom", "socket"])
+def test_what_is_no_file_is_not_opened(tmp_path: Path, target: str) -> None:
+    """To open a pipe that nobody writes into, or to read such a device, takes for ever."""
+    path = tmp_path / "film.mp4"
+    if target == "pipe":
+        os.mkfifo(path)
+    elif target == "socket":
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(path))
+    else:
+        path.symlink_to(target)
+    for look in (open_source, check_spec):
+        with pytest.raises(SourceError, match=r"film\.mp4: is a .*, expected a video file"):
+            look(str(path))

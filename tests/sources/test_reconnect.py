@@ -280,9 +280,23 @@ def test_what_can_never_work_is_not_tried_twice() -> None:
     assert opener.opened == 1
 
 
-def test_a_bug_is_no_loss() -> None:
-    with pytest.raises(ZeroDivisionError):
-        next(reconnecting(Opener(ZeroDivisionError()), Clock()))
+@pytest.mark.parametrize("error", [ZeroDivisionError("bug"), MemoryError(), OSError(5, "disk")])
+def test_an_unexpected_error_is_a_loss_too(error: Exception) -> None:
+    """It must neither end the stream for ever nor any other."""
+    breaks = live(batch(range(2), 100.0), error=error)
+    opener = Opener(error, breaks, live(batch(range(2, 4), 105.0)))
+    with reconnecting(opener, Clock()) as source:
+        assert [number(f) for f in take(source, 4)] == [0, 1, 2, 3]
+
+
+def test_the_reader_can_call_a_source_lost() -> None:
+    opener = Opener(live(batch(range(9), 100.0)), live(batch(range(20, 22), 105.0)))
+    clock = Clock()
+    with reconnecting(opener, clock) as source:
+        take(source, 2)
+        source.lose(SourceError("cam: unusable"))
+        assert [number(f) for f in take(source, 2)] == [20, 21]
+    assert clock.waits_s == [1.0]
 
 
 @pytest.mark.parametrize("error", [None, SourceError("cam: cut off")])
@@ -484,3 +498,70 @@ def test_a_server_that_hangs_up_and_comes_back(
     assert all(a < b for a, b in itertools.pairwise(times_s))
     assert all("the stream ended" not in record.getMessage() for record in caplog.records)
     assert f"{sender}: lost (its sender ended it); trying again in 0.0" in caplog.text
+
+
+def flap(source: Source, clock: Clock, times: int) -> None:
+    for _ in range(times):
+        next(source)
+        clock.now_s += 30
+
+
+def test_a_camera_that_flaps_is_logged_ever_less(caplog: pytest.LogCaptureFixture) -> None:
+    """Each connection works for longer than the wait, and is lost again."""
+    clock = Clock()
+
+    def connection() -> Source:
+        return live(batch(range(1), clock.now_s))
+
+    with reconnecting(Opener(*[connection] * 101), clock) as source:
+        flap(source, clock, 100)
+    lines = [r.getMessage() for r in caplog.records]
+    assert sum("lost" in line for line in lines) == 7  # 1, 2, 4, 8, 16, 32, 64
+    assert sum("live again" in line for line in lines) == 7
+    assert lines[-2].startswith("cam: lost (its sender ended it), for the 64th time;")
+    assert clock.waits_s == [1.0] * 99  # every loss begins a row of its own
+
+
+def test_a_long_loss_is_logged_however_many_there_were(caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+
+    def connection() -> Source:
+        return live(batch(range(1), clock.now_s))
+
+    things = [*[connection] * 5, *[REFUSED] * 6, connection]
+    with reconnecting(Opener(*things), clock) as source:
+        flap(source, clock, 5)
+        caplog.clear()
+        take(source, 1)
+    lines = [r.getMessage() for r in caplog.records]
+    assert len(lines) == 2
+    assert lines[0].startswith("cam: lost (connection refused), for the 5th time")
+    assert lines[1].startswith("cam: live again after ")
+
+
+def test_tries_that_never_end_are_bounded(caplog: pytest.LogCaptureFixture) -> None:
+    """Opening blocks, as looking up a host or opening a device can; each try leaves a thread."""
+    clock, ended = Clock(), threading.Event()
+
+    def hangs() -> Source:
+        clock.runs.set()
+        ended.wait(20)
+        raise REFUSED
+
+    opener = Opener(*[hangs] * 3, live(batch(range(2), 900.0)))
+    waits = iter(range(8))
+
+    def wait(seconds: float) -> bool:
+        clock.wait(seconds)
+        if next(waits) == 6:  # four more tries than threads that may be left
+            ended.set()
+            for thread in threading.enumerate():
+                if thread.name == "connection cam":
+                    thread.join(10)
+        return False
+
+    source = Reconnecting("cam", opener, clock=clock, wait=wait, chance=lambda: 0.5)
+    with source:
+        assert number(next(source)) == 0
+    assert opener.opened == 4
+    assert "3 earlier tries still hang" in caplog.text

@@ -233,7 +233,10 @@ class Run:
 
     def wait_for(self, words: str) -> str:
         while True:
-            line = self._lines.get(timeout=60)
+            try:
+                line = self._lines.get(timeout=60)
+            except queue.Empty:
+                raise AssertionError(f"no {words!r} within 60 s, but {self.said!r}") from None
             self.said += line
             if words in line:
                 return line

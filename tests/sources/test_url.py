@@ -16,7 +16,7 @@ import cv2
 import pytest
 
 from ecolite_stream.errors import SourceError
-from ecolite_stream.sources import UrlSource, open_source
+from ecolite_stream.sources import UrlSource, check_spec, open_source
 from ecolite_stream.sources import url as url_module
 from tests.fakes import read_in_thread
 from tests.videos import numbered_image, read_number, write_numbered_video
@@ -388,6 +388,10 @@ def test_a_lossy_live_stream_goes_on(
         "RTSP://10.0.0.7:65535/live?x=[",
         "rtsp://[fe80::1%25eth0]:554/live",
         "https://host:/a",
+        "rtsp://10.0.0.7:554/a@b",
+        "http://cam.local:80/live?mail=me@home",
+        "http://cam/live?mail=me@home",
+        "rtsp://me:12%2334@host/a#b",
         "udp://:1234",
         "udp://@:1234",
         "rtp://239.0.0.1:5004",
@@ -396,3 +400,13 @@ def test_a_lossy_live_stream_goes_on(
 )
 def test_addresses_that_could_work(url: str) -> None:
     assert url_module.check_url(url) == url.partition(":")[0].lower()
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "http", "tcp"])
+@pytest.mark.parametrize("rest", ["u:12#34@host/live", "u:12/34@host", "u:1?4@host", "u#4:x@host"])
+def test_a_password_that_is_not_encoded(scheme: str, rest: str) -> None:
+    """FFmpeg would look for the host "u"."""
+    with pytest.raises(SourceError, match="percent-encoded") as caught:
+        check_spec(f"{scheme}://{rest}")
+    assert caught.value.permanent
+    assert "34" not in str(caught.value) and "12" not in str(caught.value)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import shutil
 from pathlib import Path
 
@@ -190,3 +192,23 @@ def test_a_bundle_keeps_the_folders_of_its_maker_to_itself() -> None:
             "split_pattern": "/([a-z]+)_",
         }
     }
+
+
+def test_facts_that_are_no_utf8_come_back(
+    checkpoint: Checkpoint, agreeing: list[Path], tmp_path: Path
+) -> None:
+    training = {"clips": os.fsdecode(b"T\xfcren")}  # a folder's name of an old Windows share
+    spec = dataclasses.replace(checkpoint.spec, training=training)
+    bundle = export_bundle(dataclasses.replace(checkpoint, spec=spec), tmp_path / "bundle")
+    assert read_bundle(bundle.path).spec.training == training
+
+
+def test_a_folder_that_no_engine_can_open_is_refused_first(
+    checkpoint: Checkpoint, agreeing: list[Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / os.fsdecode(b"T\xfcr") / "bundle"
+    with pytest.raises(
+        BundleError, match=r"T\\xfcr/bundle has bytes in its path that are no UTF-8"
+    ):
+        export_bundle(checkpoint, folder)
+    assert not agreeing and not folder.parent.exists()

@@ -65,7 +65,7 @@ def wait_for(started: subprocess.CompletedProcess[str], folder: Path) -> str:
     assert found and Path(found[2]) == folder / "log.txt"
     deadline_s = time.monotonic() + LIMIT_S
     while is_running(int(found[1])):
-        assert time.monotonic() < deadline_s
+        assert time.monotonic() < deadline_s, f"{found[0]} and still is after {LIMIT_S:g} s"
         time.sleep(0.2)
     return (folder / "log.txt").read_text()
 

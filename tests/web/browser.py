@@ -1,102 +1,25 @@
-"""A real Chromium without a window."""
+"""A real Chromium without a window, for tests."""
 
 from __future__ import annotations
 
-import base64
-import shutil
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import cv2
-import numpy as np
 import pytest
 
-from ecolite_stream.types import Image
-
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-_FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --hide-scrollbars "
-    "--disable-background-networking --disable-component-update --disable-sync"
-)
+from ecolite_stream.bench.robustness import browser
+from ecolite_stream.bench.robustness.browser import Browser as Browser
+from tests.waiting import eventually
 
 
-class Browser:
-    """What tests do with a page, and see of it."""
-
-    def __init__(self, driver: Any) -> None:
-        self.driver = driver
-
-    def run(self, script: str, *args: Any) -> Any:
-        """What a script returns."""
-        return self.driver.execute_script(script, *args)
-
-    def text(self, selector: str) -> str:
-        """The text that is seen of an element; empty where there is none."""
-        return str(
-            self.run("return document.querySelector(arguments[0])?.innerText ?? ''", selector)
-        )
-
-    def count(self, selector: str) -> int:
-        """How many elements there are that are seen."""
-        script = (
-            "return [...document.querySelectorAll(arguments[0])]"
-            ".filter((e) => e.checkVisibility()).length"
-        )
-        return int(self.run(script, selector))
-
-    def press(self, key: str) -> None:
-        """Press a key, wherever the focus is."""
-        from selenium.webdriver.common.action_chains import ActionChains
-
-        ActionChains(self.driver).send_keys(key).perform()
-
-    def media(self, **features: str) -> None:
-        """What the system prefers, such as prefers_color_scheme="dark"."""
-        values = [{"name": k.replace("_", "-"), "value": v} for k, v in features.items()]
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": values})
-
-    def size(self, width: int, height: int) -> None:
-        """The size of the window, in CSS pixels."""
-        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-
-    def canvas(self, selector: str) -> Image:
-        """What is drawn on a canvas."""
-        url = self.run("return document.querySelector(arguments[0]).toDataURL()", selector)
-        png = np.frombuffer(base64.b64decode(url.partition(",")[2]), np.uint8)
-        return np.asarray(cv2.imdecode(png, cv2.IMREAD_COLOR), np.uint8)
-
-    def complaints(self) -> list[str]:
-        """What the page was refused or failed at, but for a server that is not there."""
-        messages = [entry["message"] for entry in self.driver.get_log("browser")]
-        return [m for m in messages if "ERR_" not in m and "WebSocket" not in m and "401" not in m]
-
-
-def wait_for(is_so: Callable[[], Any], timeout_s: float = 20) -> Any:
+def wait_for(is_so: Callable[[], Any], timeout_s: float = 60) -> Any:
     """What it gives, once that is true."""
-    deadline_s = time.monotonic() + timeout_s
-    while not (found := is_so()):
-        assert time.monotonic() < deadline_s, "it never came to pass"
-        time.sleep(0.05)
-    return found
+    return eventually(is_so, timeout_s)
 
 
 def started() -> Iterator[Browser]:
     """A browser, closed in the end; the test is skipped where there is none."""
-    if CHROMIUM is None or DRIVER is None:
-        pytest.skip("no chromium and chromedriver (Debian: chromium, chromium-driver)")
-    pytest.importorskip("selenium", reason="selenium is not installed")
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in _FLAGS.split():
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    try:
-        yield Browser(driver)
-    finally:
-        driver.quit()
+    if reason := browser.why_not():
+        pytest.skip(reason)
+    with browser.started() as one:
+        yield one

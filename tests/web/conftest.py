@@ -19,6 +19,7 @@ from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.types import Event, Frame, Prediction
 from ecolite_stream.web.latest_frames import LatestFrames
 from ecolite_stream.web.page_state import PageState
+from tests.app.runs import Started
 from tests.conftest import ROOT
 from tests.videos import numbered_image
 
@@ -82,10 +83,10 @@ def page() -> Iterator[Page]:
         yield page
 
 
-def start(bundle: Bundle, *args: str, **variables: str) -> subprocess.Popen[str]:
+def start(bundle: Bundle, *args: str, **variables: str) -> Started:
     """`ecolite-stream` as a process of its own."""
     command = [sys.executable, "-m", "ecolite_stream", "--bundle", str(bundle.path), *args]
-    return subprocess.Popen(
+    return Started(
         command,
         cwd=ROOT,
         env={**os.environ, **variables},

@@ -6,9 +6,18 @@ import socket
 
 import pytest
 
+from ecolite_stream.config.hosts import host_name
 from ecolite_stream.config.schema import WebConfig
 from ecolite_stream.errors import ConfigError
-from ecolite_stream.web.access import Access, access_of, check_token, host_name
+from ecolite_stream.web.access import (
+    MOST_GUESSES,
+    SESSION_S,
+    WINDOW_S,
+    Access,
+    Visitors,
+    access_of,
+    check_token,
+)
 
 TOKEN = "0123456789abcdef"
 
@@ -103,3 +112,58 @@ def test_what_cannot_be_a_token(token: str) -> None:
 def test_host_names() -> None:
     names = {"a:1": "a", "[::1]:2": "::1", "A.b": "a.b", "[": "", "user@evil:1": "evil"}
     assert {host: host_name(host) for host in names} == names
+
+
+def test_sessions_end_and_die_with_their_token() -> None:
+    known, now_s = Access(frozenset(), token=TOKEN), 1e9
+    session = known.new_session(now_s)
+    assert TOKEN not in session
+    assert known.admits_session(session, now_s)
+    assert known.admits_session(session, now_s + SESSION_S - 1)
+    assert not known.admits_session(session, now_s + SESSION_S)
+    assert not Access(frozenset(), token=TOKEN + "x").admits_session(session, now_s)
+    until, _, signature = session.partition(".")
+    forged = (None, "", ".", TOKEN, f"{int(until) + 1}.{signature}", session[:-1], "\udcff.ü")
+    assert not any(known.admits_session(value, now_s) for value in forged)
+
+
+def test_guesses_are_counted_by_address_and_forgotten_in_time() -> None:
+    now_s = [50.0]
+    visitors = Visitors(Access(frozenset(), token=TOKEN), lambda: now_s[0], lambda: 1e9)
+    session = visitors.log_in("a", TOKEN)
+    other = Access(frozenset(), token=TOKEN).new_session(2e9)
+    assert session is not None
+    for number in range(MOST_GUESSES):
+        assert not visitors.must_wait("a")
+        if number % 2:
+            assert visitors.log_in("a", str(number)) is None
+        else:
+            assert not visitors.admits("a", str(number))
+    assert visitors.must_wait("a") and not visitors.must_wait("b")
+    assert visitors.log_in("a", TOKEN) is None
+    assert visitors.admits("a", session)  # it was right before
+    assert not visitors.admits("a", other)  # it is right, but might be a guess
+    assert visitors.admits("b", other) and visitors.admits("a", other)
+    now_s[0] += WINDOW_S
+    assert visitors.log_in("a", TOKEN) is not None
+
+
+def test_an_old_cookie_again_and_again_is_one_guess() -> None:
+    visitors = Visitors(Access(frozenset(), token=TOKEN))
+    for _ in range(10 * MOST_GUESSES):
+        assert not visitors.admits("a", "old")
+    assert visitors.log_in("a", TOKEN) is not None
+
+
+def test_what_is_remembered_of_guesses_is_bounded() -> None:
+    visitors = Visitors(Access(frozenset(), token=TOKEN))
+    for number in range(3000):
+        visitors.log_in(str(number), "guess")
+        visitors.log_in("b", TOKEN)
+        visitors.admits("a", str(number))
+    assert max(len(visitors._wrong), len(visitors._right)) <= 1000
+    assert len(visitors._wrong["a"]) <= MOST_GUESSES
+
+
+def test_without_a_token_everybody_is_admitted() -> None:
+    assert Visitors(Access(frozenset())).admits("a", None)

@@ -20,6 +20,7 @@ from ecolite_stream.config.strict import (
     read_yaml,
 )
 from ecolite_stream.errors import ConfigError
+from ecolite_stream.model.limits import CLIP_SECONDS
 from ecolite_stream.model.preprocess import Preprocessing
 from ecolite_stream.views.follow import SMALLEST
 from trainer.config.published_keys import ARCHITECTURES, own_key, own_values
@@ -298,7 +299,7 @@ class TrainConfig:
         check_one_of("device_target", self.device_target, DEVICE_TARGETS)
         for name in ("epochs", "batch_size", "iter_size", "lr", "num_saturate", "eval_freq"):
             check_above_zero(name, getattr(self, name))
-        check_above_zero("clip_seconds", self.clip_seconds)
+        check_between("clip_seconds", self.clip_seconds, *CLIP_SECONDS)
         for name in ("momentum", "dropout", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; expected 0 to below 1")

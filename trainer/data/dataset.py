@@ -10,29 +10,24 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import click
 import numpy as np
 
 from ecolite_stream.datasets.labelled_clips import VIDEO_SUFFIXES, ClipFile, find_clips
-from ecolite_stream.datasets.labels import load_labels
 from ecolite_stream.errors import ConfigError
 from trainer.config.schema import TrainConfig
 from trainer.data.budget import Budget
 from trainer.data.clips import Clip, HeldClip, cut_windows, still_clips
 from trainer.data.folders import DATA_VARIABLE, DEFAULT_DATA, expand_folder
 from trainer.data.following import Following, follow_clips, still_squares
-from trainer.data.lists import Item, frame_files, read_list
+from trainer.data.listed import check_clips, read_lists
 from trainer.data.parallel import in_parallel
 from trainer.data.reading import (
     FileClip,
-    FrameFolderClip,
-    Reading,
-    read_clip,
     read_clips,
     reading_side,
     shrink,
@@ -174,6 +169,7 @@ def _read_folders(config: TrainConfig) -> tuple[list[Clip], list[Clip], tuple[st
     sides = split_clips(files, data, config.seed)
     if data.split != "none":
         _tell_of_one_sided(*sides)
+    check_clips([file.path for file in files], data.workers)
     training, validation = (read_clips(side, short_side, data.workers, budget) for side in sides)
     return training, validation, ()
 
@@ -210,106 +206,6 @@ def _tell_of_one_sided(training: Sequence[ClipFile], validation: Sequence[ClipFi
             "set another data.split",
             ", ".join(unlearned),
         )
-
-
-def read_lists(config: TrainConfig) -> tuple[list[Clip], list[Clip], tuple[str, ...]]:
-    """(training clips, validation clips, labels in the order of the class indices).
-
-    Raises:
-        ConfigError: a list makes no sense, or its frame counts are not those on disk.
-        SourceError: a clip cannot be read.
-    """
-    assert config.train_list is not None  # by whoever calls
-    lists = [(path, read_list(path)) for path in (config.train_list, config.val_list) if path]
-    labels = _listed_labels(config.labels, lists)
-    how = Reading(
-        reading_side(config.preprocessing),
-        config.data.workers,
-        Budget(config.data.cache_mb),
-        config.rgb_prefix,
-    )
-    sides = [read_items(path, items, config.data_path, labels, how) for path, items in lists]
-    by_index = tuple(labels[index] for index in sorted(labels))
-    return sides[0], sides[1] if config.val_list else [], by_index
-
-
-def read_items(
-    path: Path,
-    items: Sequence[Item],
-    data_path: str | None,
-    labels: Mapping[int, str],
-    how: Reading,
-) -> list[Clip]:
-    """The clips of a list at `path`: videos as `read_clips` reads them, and folders of frames.
-
-    Args:
-        data_path: what the list's paths are relative to; None is its folder.
-        labels: of the class indices.
-
-    Raises:
-        ConfigError, SourceError: as `read_lists`.
-    """
-    root = expand_folder(data_path) if data_path else path.parent
-
-    def read(item: Item) -> Clip:
-        return _read_item(path, root / item.path, item, labels, how)
-
-    return in_parallel(read, items, how.workers, f"reading {path.name}")
-
-
-def _listed_labels(
-    named: str | None, lists: Sequence[tuple[Path, Sequence[Item]]]
-) -> dict[int, str]:
-    """Class index -> label, by a label list or by the folders that the items lie in."""
-    labels = dict(enumerate(load_labels(named))) if named else {}
-    for path, items in lists:
-        for item in items:
-            if named and item.index not in labels:
-                raise ConfigError(
-                    f"{path}: {item.path} has class index {item.index}, the labels {named} go from "
-                    f"0 to {len(labels) - 1}; name the right labels, or write the list again"
-                )
-            folder = Path(item.path).parent.name
-            if not named and labels.setdefault(item.index, folder) != folder:
-                raise ConfigError(
-                    f"{path}: {item.path} has class index {item.index}, which is "
-                    f"{labels[item.index]!r} before; name the labels, or write the list again"
-                )
-    if len(set(labels.values())) < len(labels):
-        raise ConfigError(
-            f"{lists[0][0]}: a class folder has two class indices; name the labels, or write the "
-            "list again"
-        )
-    return labels
-
-
-def _read_item(
-    where: Path, path: Path, item: Item, labels: Mapping[int, str], how: Reading
-) -> Clip:
-    if item.index not in labels:
-        raise ConfigError(
-            f"{where}: {item.path} has class index {item.index}; expected 0 to {len(labels) - 1}"
-        )
-    label = labels[item.index]
-    name = f"{label}/{path.name}"
-    if path.is_dir():
-        length = len(frame_files(path, how.rgb_prefix))
-        clip: Clip = FrameFolderClip(
-            name, label, path, how.short_side, length, prefix=how.rgb_prefix
-        )
-    elif path.is_file():
-        clip = read_clip(ClipFile(path, label), how.short_side, how.budget)
-    else:
-        raise ConfigError(
-            f"{where}: {path} does not exist; set data_path to the folder that the list's paths "
-            "are relative to"
-        )
-    if clip.num_frames != item.frames:
-        raise ConfigError(
-            f"{where}: {item.path} is listed with {item.frames} frames and has {clip.num_frames}; "
-            "write the list again with trainer.data.gen_dataset_lists"
-        )
-    return clip
 
 
 def _tell_of_files(clips: Sequence[Clip], cache_mb: float) -> None:

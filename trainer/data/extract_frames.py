@@ -19,9 +19,10 @@ import click
 import cv2
 
 from ecolite_stream.app.entry import run
-from ecolite_stream.datasets.labelled_clips import VIDEO_SUFFIXES
+from ecolite_stream.datasets.labelled_clips import VIDEO_SUFFIXES, ClipKind, clip_kind
 from ecolite_stream.errors import ConfigError, EcoliteError, SourceError, one_line
 from ecolite_stream.sources import damage, open_source
+from trainer.data.folders import naming
 from trainer.data.parallel import in_parallel
 from trainer.data.reading import shrink
 
@@ -41,19 +42,24 @@ def extract(video: Path, folder: Path, how: Extraction) -> None:
 
     Raises:
         SourceError: the video is damaged or cut off; no folder is left.
-        OSError: the frames cannot be written.
+        EcoliteError: the frames cannot be written; the file is named.
     """
     if folder.exists():
         return
     temporary = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
     try:
+        temporary.mkdir(parents=True)
         with _refusing_damage(), open_source(str(video)) as source:
             for frame in source:
                 small = shrink(frame.image, how.short_side) if how.short_side else frame.image
                 _write(temporary / NAME.format(frame.index + 1), small, how.quality)
         temporary.rename(folder)
+    except OSError as error:
+        raise EcoliteError(
+            f"{error.filename or folder} cannot be written: {error.strerror}; free some space or "
+            "name another --image_save_path, and call this again to go on"
+        ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -88,8 +94,9 @@ class _Keeping(logging.Handler):
 def _write(path: Path, image: cv2.typing.MatLike, quality: int) -> None:
     encoded, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not encoded:
-        raise OSError(f"{path} cannot be encoded")
-    path.write_bytes(data.tobytes())
+        raise SourceError(f"{path} cannot be encoded; choose another --quality")
+    with naming(path):
+        path.write_bytes(data.tobytes())
 
 
 def find_videos(folder: Path) -> list[Path]:
@@ -101,8 +108,7 @@ def find_videos(folder: Path) -> list[Path]:
     found = sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in VIDEO_SUFFIXES
-        and path.is_file()
+        if clip_kind(path) is ClipKind.VIDEO
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
     if not found:

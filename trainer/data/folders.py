@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 DATA_VARIABLE = "ECOLITE_DATA"
@@ -15,3 +17,14 @@ def expand_folder(folder: str) -> Path:
     if DATA_VARIABLE not in os.environ:
         folder = re.sub(rf"\$({DATA_VARIABLE}\b|\{{{DATA_VARIABLE}\}})", DEFAULT_DATA, folder)
     return Path(os.path.expandvars(folder)).expanduser()
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let errors name the file: of a disk that fills up the system says only that it is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise

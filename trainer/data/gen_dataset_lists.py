@@ -16,12 +16,20 @@ from pathlib import Path
 import click
 
 from ecolite_stream.app.entry import run
-from ecolite_stream.datasets.labelled_clips import VIDEO_SUFFIXES, ClipFile, find_clips
+from ecolite_stream.datasets.frame_folders import frame_files
+from ecolite_stream.datasets.labelled_clips import (
+    ClipKind,
+    clip_kind,
+    clips_in,
+    where_clips_lie,
+    without_suffix,
+)
+from ecolite_stream.datasets.text_files import printable
 from ecolite_stream.errors import ConfigError, EcoliteError, SourceError, one_line
 from ecolite_stream.sources import open_source
-from trainer.data.lists import Item, frame_files, read_list, write_list
+from trainer.data.lists import Item, read_list, write_list
 from trainer.data.parallel import in_parallel
-from trainer.data.published_splits import LISTS, without_suffix
+from trainer.data.published_splits import LISTS
 
 MOST_LISTED = 20
 
@@ -47,16 +55,19 @@ def find_items(folder: Path, flat: bool) -> dict[str, Path]:
     Raises:
         ConfigError: there are none.
     """
-    pattern = "[!.]*" if flat else "[!.]*/[!.]*"
-    paths = [p for p in folder.glob(pattern) if p.is_dir() and any(p.glob("*.jpg"))]
-    if flat and not paths:
-        paths = [p for p in folder.glob(pattern) if p.suffix.lower() in VIDEO_SUFFIXES]
-        if not paths:
-            raise ConfigError(f"{folder} has no video and no folder of frames in it")
-    if flat:
-        return {path.stem: path for path in sorted(paths)}
-    clips = [ClipFile(p, p.parent.name) for p in paths] or find_clips([folder])
-    return {without_suffix(clip.name): clip.path for clip in sorted(clips, key=lambda c: c.name)}
+    if not folder.is_dir():
+        raise ConfigError(f"folder {folder} does not exist; name the folder of the data set")
+    for kind in (ClipKind.FRAMES, ClipKind.VIDEO):
+        if flat:
+            paths = sorted(path for path in folder.iterdir() if clip_kind(path) is kind)
+            named = {without_suffix(printable(path.name)): path for path in paths}
+        else:
+            named = {without_suffix(clip.name): clip.path for clip in clips_in(folder, kind)}
+        if named:
+            return named
+    wanted = "<video>" if flat else "<class>/<video>"
+    advice = f"name the folder of {wanted}" if flat else where_clips_lie(folder, *ClipKind)
+    raise ConfigError(f"{folder} has no {wanted} and no folder of frames named so; {advice}")
 
 
 @click.command()
@@ -85,6 +96,7 @@ def main(
     if check:
         return _check(out, dataset, root, workers)
     lists = LISTS[dataset](list(items), annotations)
+    _tell_of_unlisted(items, lists)
     used = sorted({items[name] for _, listed in lists for name, _ in listed})
     counts = _count(used, workers)
     for list_name, listed in lists:
@@ -95,6 +107,17 @@ def main(
         ]
         write_list(path, lines)
         click.echo(f"{path}: {len(lines)} clips")
+
+
+def _tell_of_unlisted(
+    items: Mapping[str, Path], lists: Sequence[tuple[str, list[tuple[str, int]]]]
+) -> None:
+    listed = {name for _, names in lists for name, _ in names}
+    if unlisted := [name for name in items if name not in listed]:
+        click.echo(
+            f"{len(unlisted)} of {len(items)} clips are in no list, {unlisted[0]!r} the first",
+            err=True,
+        )
 
 
 def _check(out: Path, dataset: str, root: Path, workers: int) -> None:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from ecolite_stream.errors import ConfigError, SourceError
+from ecolite_stream.datasets.text_files import Line, read_lines, with_slashes, wrong_line
+from ecolite_stream.errors import ConfigError
 from trainer.weights.files import write_whole
 
-FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
+WANTED = "path frames class-index"
 
 
 @dataclass(frozen=True)
 class Item:
-    """A line: a video, or the folder of its frames, with the number of its frames and its class."""
+    """A line: a video, or the folder of its frames, with the number of its frames and its class.
+
+    `line` is its number in its file, for messages; 0 where it was not read from one.
+    """
 
     path: str
     frames: int
     index: int
+    line: int = field(default=0, compare=False)
 
 
 def read_list(path: Path) -> list[Item]:
@@ -27,32 +32,34 @@ def read_list(path: Path) -> list[Item]:
     Raises:
         ConfigError: it cannot be read, holds nothing, or a line is something else.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"list {path} cannot be read: {error}") from error
-    items = [_item(f"{path}:{n}", line) for n, line in enumerate(lines, 1) if line.strip()]
+    items = [_item(path, line) for line in read_lines(path, "list", names_files=True)]
     if not items:
         raise ConfigError(f"list {path} is empty; write it with trainer.data.gen_dataset_lists")
     return items
 
 
-def _item(where: str, line: str) -> Item:
-    parts = line.strip().rsplit(maxsplit=2)  # a path may have spaces in it
-    if len(parts) != 3 or not (parts[1].isdecimal() and parts[2].isdecimal()):
-        raise ConfigError(
-            f"{where}: expected 'path frames class-index', got {line.strip()!r}; write the list "
-            "again with trainer.data.gen_dataset_lists"
-        )
-    return Item(parts[0], int(parts[1]), int(parts[2]))
+def _item(path: Path, line: Line) -> Item:
+    parts = line.text.rsplit(maxsplit=2)  # a path may have spaces in it
+    if len(parts) != 3 or not all(map(_is_count, parts[1:])):
+        advice = "write the list again with trainer.data.gen_dataset_lists"
+        raise wrong_line(path, line, WANTED, advice)
+    return Item(with_slashes(parts[0]), int(parts[1]), int(parts[2]), line.number)
+
+
+def _is_count(text: str) -> bool:
+    return text.isdecimal() and len(text) < 10
 
 
 def write_list(path: Path, items: Sequence[Item]) -> None:
     """Write a list, whole or not at all.
 
+    Names that are no UTF-8 are written as the bytes that they are.
+
     Raises:
-        ConfigError: it cannot be written.
+        ConfigError: it cannot be written, or a name has a line break in it.
     """
+    if broken := [item.path for item in items if item.path.splitlines() != [item.path]]:
+        raise ConfigError(f"{broken[0]!r} has a line break in its name; rename it")
     text = "".join(f"{item.path} {item.frames} {item.index}\n" for item in items)
     try:
         write_whole(path, lambda temporary: _write_text(temporary, text))
@@ -63,21 +70,4 @@ def write_list(path: Path, items: Sequence[Item]) -> None:
 
 
 def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
-
-
-def frame_files(folder: Path, prefix: str = "") -> list[Path]:
-    """The pictures of an extracted clip whose names begin so, in the order of their names.
-
-    Raises:
-        SourceError: the folder cannot be read or holds none.
-    """
-    try:
-        files = sorted(p for p in folder.iterdir() if p.suffix.lower() in FRAME_SUFFIXES)
-    except OSError as error:
-        raise SourceError(f"folder of frames {folder} cannot be read: {error}") from error
-    files = [p for p in files if p.name.startswith(prefix) and not p.name.startswith(".")]
-    if not files:
-        named = f" whose name begins with {prefix!r}; see rgb_prefix, or" if prefix else ";"
-        raise SourceError(f"{folder} holds no frame{named} extract it again")
-    return files
+    path.write_text(text, encoding="utf-8", errors="surrogateescape")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 import click
@@ -20,14 +21,17 @@ def in_parallel(
 
     The first error ends it and is raised.
     """
-    with (
-        ThreadPoolExecutor(workers) as pool,
-        click.progressbar(
-            pool.map(function, items),
-            length=len(items),
-            label=doing,
-            file=sys.stderr,
-            hidden=not sys.stderr.isatty(),
-        ) as results,
-    ):
-        return list(results)
+    results = []
+    with ThreadPoolExecutor(workers) as pool, bar_of(doing, len(items)) as step:
+        for result in pool.map(function, items):
+            results.append(result)
+            step(1)
+    return results
+
+
+@contextmanager
+def bar_of(doing: str, length: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar on stderr where that is a terminal; the function moves it on."""
+    hidden = not sys.stderr.isatty()
+    with click.progressbar(length=length, label=doing, file=sys.stderr, hidden=hidden) as bar:
+        yield bar.update

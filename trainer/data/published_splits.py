@@ -13,14 +13,15 @@ gives the lists to write: (list name, [(clip name, class index), ...]).
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ecolite_stream.datasets.labelled_clips import listed_name, without_suffix
 from ecolite_stream.datasets.labels import load_labels
+from ecolite_stream.datasets.text_files import printable, read_lines, read_table, wrong_line
 from ecolite_stream.errors import ConfigError, one_line
 
 Listing = tuple[str, list[tuple[str, int]]]
@@ -29,13 +30,9 @@ SPLITS = (1, 2, 3)
 GROUPS_A_SPLIT = 7
 NAME = re.compile(r"v_(?P<label>\w+)_g(?P<group>\d\d)_c\d\d")
 HMDB51_SIDES = {"1": "train", "2": "test"}
+KINETICS_COLUMNS = ("label", "youtube_id", "time_start", "time_end")
 KINETICS_SIDES = ("train", "val")
 SOMETHING_SIDES = {"train": "train", "validation": "val"}
-
-
-def without_suffix(name: str) -> str:
-    """`Archery/a.avi` -> `Archery/a`."""
-    return str(Path(name).with_suffix("")) if Path(name).suffix else name
 
 
 def ucf101_lists(names: Sequence[str], annotations: Path | None) -> list[Listing]:
@@ -99,11 +96,8 @@ def split_names(
 
 def _official_names(path: Path) -> set[str]:
     """Names without suffix; training lists also carry a class number."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"split file {path} cannot be read: {one_line(error)}") from error
-    return {without_suffix(line.split()[0]) for line in lines if line.strip()}
+    lines = read_lines(path, "split file", names_files=True)
+    return {without_suffix(listed_name(line.text)) for line in lines}
 
 
 def class_indices(names: Sequence[str], official: Path = OFFICIAL) -> dict[str, int]:
@@ -148,9 +142,12 @@ def _hmdb51_sides(folder: Path, labels: Sequence[str], split: int) -> dict[str, 
     sides = {}
     for label in labels:
         path = folder / f"{label}_test_split{split}.txt"
-        for line in _lines(path):
-            video, side = line.rsplit(maxsplit=1)
-            sides[f"{label}/{without_suffix(video)}"] = side
+        for line in read_lines(path, "split file", names_files=True):
+            video, _, side = line.text.rpartition(" ")
+            if not video or side not in ("0", *HMDB51_SIDES):
+                advice = "copy the file again from the archive of HMDB51's splits"
+                raise wrong_line(path, line, "<video> 0|1|2", advice)
+            sides[f"{label}/{without_suffix(printable(video.strip()))}"] = side
     return sides
 
 
@@ -163,20 +160,26 @@ def kinetics_lists(names: Sequence[str], annotations: Path | None) -> list[Listi
     folder = _required(annotations, "kinetics")
     by_video = {name.rsplit("/", 1)[-1]: name for name in names}
     labels = {_folder_name(label): index for index, label in enumerate(load_labels("kinetics400"))}
-    lists = []
+    lists, wanted = [], []
     for side in KINETICS_SIDES:
         path = folder / f"{side}.csv"
         listed = []
-        for row in csv.DictReader(_lines(path)):
+        for row in read_table(path, "split file", KINETICS_COLUMNS):
+            label, youtube_id, *times = row.cells
             try:
-                start, end = (int(float(row[key])) for key in ("time_start", "time_end"))
-                video = f"{row['youtube_id']}_{start:06d}_{end:06d}"
-                index = labels[_folder_name(row["label"])]
-            except (KeyError, TypeError, ValueError) as error:
-                raise ConfigError(f"{path} makes no sense at {row}: {one_line(error)}") from error
+                start, end = (int(float(time)) for time in times)
+                index = labels[_folder_name(label)]
+            except (KeyError, ValueError, OverflowError) as error:
+                raise ConfigError(
+                    f"{path}:{row.number} makes no sense at {','.join(row.cells)!r}: "
+                    f"{one_line(error)}; expected {','.join(KINETICS_COLUMNS)}"
+                ) from error
+            video = f"{youtube_id}_{start:06d}_{end:06d}"
+            wanted.append(f"{label}/{video}")
             if video in by_video:
                 listed.append((by_video[video], index))
         lists.append((side, listed))
+    _require_some(lists, wanted, names, folder)
     return lists
 
 
@@ -194,7 +197,7 @@ def something_lists(names: Sequence[str], annotations: Path | None) -> list[List
     stem = "something-something-v2"
     labels = _json(folder / f"{stem}-labels.json")
     by_video = {name.rsplit("/", 1)[-1]: name for name in names}
-    lists = []
+    lists, wanted = [], []
     for part, side in SOMETHING_SIDES.items():
         path = folder / f"{stem}-{part}.json"
         listed = []
@@ -204,10 +207,24 @@ def something_lists(names: Sequence[str], annotations: Path | None) -> list[List
                 video = str(entry["id"])
             except (KeyError, TypeError, ValueError) as error:
                 raise ConfigError(f"{path} makes no sense at {entry}: {one_line(error)}") from error
+            wanted.append(video)
             if video in by_video:
                 listed.append((by_video[video], index))
         lists.append((side, listed))
+    _require_some(lists, wanted, names, folder)
     return lists
+
+
+def _require_some(
+    lists: Sequence[Listing], wanted: Sequence[str], names: Sequence[str], folder: Path
+) -> None:
+    """Raise a ConfigError with a name wanted and one found where no clip is in any list."""
+    if not any(listed for _, listed in lists):
+        raise ConfigError(
+            f"none of {len(names)} clips is in the split files of {folder}: wanted are names such "
+            f"as {next(iter(wanted), 'none at all')!r}, found is {next(iter(names), 'none')!r}; "
+            "rename the clips as the data set names them"
+        )
 
 
 def _required(annotations: Path | None, dataset: str) -> Path:
@@ -216,17 +233,11 @@ def _required(annotations: Path | None, dataset: str) -> Path:
     return annotations
 
 
-def _lines(path: Path) -> list[str]:
-    try:
-        return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"split file {path} cannot be read: {one_line(error)}") from error
-
-
 def _json(path: Path) -> Any:
+    lines = read_lines(path, "split file")
     try:
-        return json.loads("\n".join(_lines(path)))
-    except ValueError as error:
+        return json.loads("\n".join(line.text for line in lines))
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not JSON: {one_line(error)}") from error
 
 

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
+from ecolite_stream.datasets.frame_folders import frame_files, read_picture
 from ecolite_stream.datasets.labelled_clips import ClipFile
 from ecolite_stream.errors import SourceError
 from ecolite_stream.model.preprocess import Preprocessing, resize_short_side
@@ -22,7 +22,6 @@ from ecolite_stream.sources import open_source
 from ecolite_stream.types import Image
 from trainer.data.budget import Budget
 from trainer.data.clips import Clip, Frames, HeldClip, Indices, check_indices
-from trainer.data.lists import frame_files
 from trainer.data.parallel import in_parallel
 
 CUT_FACTOR = 3
@@ -105,14 +104,9 @@ class FrameFolderClip(Clip):
                 f"{self.folder} had {self.length} frames and has {len(files)} now; leave the clips "
                 "alone while a training reads them"
             )
-        images = {i: self._read_one(files[i]) for i in set(map(int, indices))}
+        wanted = set(map(int, indices))
+        images = {i: shrink(read_picture(files[i]), self.short_side) for i in wanted}
         return np.stack([images[int(index)] for index in indices])
-
-    def _read_one(self, path: Path) -> Image:
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if image is None:
-            raise SourceError(f"{path} is no picture, or is damaged; extract its clip again")
-        return shrink(np.asarray(image, np.uint8), self.short_side)
 
 
 def read_clips(

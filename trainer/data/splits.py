@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ecolite_stream.datasets.labelled_clips import ClipFile
+from ecolite_stream.datasets.labelled_clips import ClipFile, listed_name
+from ecolite_stream.datasets.text_files import (
+    printable,
+    read_lines,
+    read_rows,
+    with_slashes,
+    wrong_line,
+)
 from ecolite_stream.errors import ConfigError
 from trainer.config.schema import DataConfig
 from trainer.data.folders import expand_folder
@@ -90,14 +96,10 @@ def _search(clip: ClipFile, pattern: str) -> str:
 def _read_groups(name: str) -> dict[str, str]:
     """Clip name -> group, of a CSV table with a heading."""
     path = expand_folder(name)
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.reader(file) if row][1:]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"table of groups {path} cannot be read: {error}") from error
-    if short := [row for row in rows if len(row) < 2]:
-        raise ConfigError(f"{path}: expected <class>/<file>,group in a line, got {short[0][0]!r}")
-    return {row[0]: row[1] for row in rows}
+    rows = read_rows(path, "table of groups", names_files=True)[1:]
+    if short := [row for row in rows if len(row.cells) < 2]:
+        raise wrong_line(path, short[0], "<class>/<file>,group", "complete the line")
+    return {printable(with_slashes(row.cells[0])): row.cells[1] for row in rows}
 
 
 def deal_folds(groups: Mapping[str, Sequence[str]], folds: int) -> list[list[str]]:
@@ -130,15 +132,14 @@ def _count_labels(names: Sequence[str]) -> Counter[str]:
 
 def _listed(clips: Sequence[ClipFile], config: DataConfig) -> set[str]:
     assert config.val_list is not None  # DataConfig checks it
-    try:
-        lines = config.val_list.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"val_list {config.val_list} cannot be read: {error}") from error
-    listed = {line.split()[0] for line in lines if line.strip()}
-    unknown = sorted(listed - {clip.name for clip in clips})
+    lines = read_lines(config.val_list, "val_list", names_files=True)
+    names = {clip.name for clip in clips}
+    unknown = [line for line in lines if listed_name(line.text) not in names]
     if unknown:
+        found = f"such as {min(names)!r}" if names else "and there are none"
         raise ConfigError(
-            f"{config.val_list} lists {len(unknown)} clips that do not exist, "
-            f"{unknown[0]!r} the first; expected <class>/<file>"
+            f"{config.val_list}:{unknown[0].number}: no clip is named "
+            f"{listed_name(unknown[0].text)!r} ({len(unknown)} of {len(lines)} lines); write a "
+            f"clip's <class>/<file> in each line, {found}"
         )
-    return listed
+    return {listed_name(line.text) for line in lines}

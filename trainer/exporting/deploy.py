@@ -22,11 +22,11 @@ from ecolite_stream.model.bundle import (
     CONV2D_ONLY_PARTS,
     EXPORTED,
     Bundle,
-    Golden,
     Graph,
     read_bundle,
     write_description,
 )
+from ecolite_stream.model.golden import Golden
 from ecolite_stream.model.preprocess import preprocess
 from trainer.network.conv2d_only import conv2d_only_head
 from trainer.network.folded import fold_encoder

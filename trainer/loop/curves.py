@@ -6,6 +6,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from trainer.data.folders import naming
 from trainer.weights.files import write_whole
 
 COLUMNS = ("epoch", "loss", "validation_loss", "top1", "top5", "lr", "seconds", "waited_s")
@@ -22,8 +23,10 @@ def write_curves(folder: Path, rows: Sequence[Row]) -> None:
     Raises:
         OSError: the folder cannot be written to.
     """
-    write_whole(folder / CURVES, lambda path: _write_rows(path, rows))
-    _draw(folder / PICTURE, rows)
+    with naming(folder / CURVES):
+        write_whole(folder / CURVES, lambda path: _write_rows(path, rows))
+    with naming(folder / PICTURE):
+        _draw(folder / PICTURE, rows)
 
 
 def _write_rows(path: Path, rows: Sequence[Row]) -> None:

@@ -84,6 +84,7 @@ class Run:
         self.epochs_done = 0
         self.best_top1 = -1.0
         self.curves: list[Row] = []
+        self._spec(1, None)  # refuses now what no checkpoint may say, not after an epoch
 
     def _freeze(self) -> list[nn.Cell]:
         """The batch norms that do not learn."""

@@ -7,9 +7,7 @@ they are folders, and everything else is the same.
 from __future__ import annotations
 
 import dataclasses
-import fcntl
-import shutil
-import zipfile
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +15,8 @@ from typing import Any
 
 from ecolite_stream.errors import ConfigError, one_line
 from trainer.config.schema import TrainConfig
+from trainer.data.folders import expand_folder
+from trainer.platforms.transfer import copy_tree, unpack
 
 DONE = ".copied-from"
 LOCK = ".copying"
@@ -35,12 +35,12 @@ def copy_in(config: TrainConfig) -> TrainConfig:
     if how.data_url:
         if not config.data_path:
             raise ConfigError("data_url needs data_path: the folder that the data is copied to")
-        folder = Path(config.data_path)
+        folder = expand_folder(config.data_path)
         with _once(folder, how.data_url) as wanted:
             if wanted:
                 _copy(how.data_url, folder)
                 if how.unzip:
-                    _unzip(folder / f"{how.unzip_name}.zip", folder)
+                    unpack(folder / f"{how.unzip_name}.zip", folder)
     if how.checkpoint_url:
         with _once(how.load_path, how.checkpoint_url) as wanted:
             if wanted:
@@ -58,25 +58,27 @@ def copy_out(config: TrainConfig) -> None:
         ConfigError: it cannot be copied; the folder is still here.
     """
     if config.modelarts.train_url:
-        _copy(str(config.output), config.modelarts.train_url)
+        _copy(str(config.output), config.modelarts.train_url, strict=False)
 
 
 @contextmanager
 def _once(folder: Path, url: str) -> Iterator[bool]:
     """Whether `folder` has yet to be filled from `url`; other processes of this host wait."""
+    import fcntl  # Unix alone has it, as ModelArts does
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / LOCK).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             done = folder / DONE
-            wanted = not done.is_file() or done.read_text(encoding="utf-8") != url
+            wanted = not done.is_file() or done.read_bytes() != os.fsencode(url)
             yield wanted
-            done.write_text(url, encoding="utf-8")
+            done.write_bytes(os.fsencode(url))
     except OSError as error:
         raise ConfigError(f"{url} cannot be copied to {folder}: {one_line(error)}") from error
 
 
-def _copy(source: str, target: Path | str) -> None:
+def _copy(source: str, target: Path | str, *, strict: bool = True) -> None:
     mox = _moxing()
     if mox:
         mox.file.copy_parallel(source, str(target))
@@ -87,9 +89,9 @@ def _copy(source: str, target: Path | str) -> None:
                 f"{address} is on a storage service, and moxing, which ModelArts installs, is not "
                 "here; name a folder"
             )
-    if not Path(source).is_dir():
+    if not Path(source).expanduser().is_dir():
         raise ConfigError(f"{source} does not exist; expected a folder to copy from")
-    shutil.copytree(source, target, dirs_exist_ok=True)
+    copy_tree(Path(source).expanduser(), Path(target).expanduser(), strict=strict)
 
 
 def _moxing() -> Any:
@@ -98,13 +100,3 @@ def _moxing() -> Any:
     except ImportError:
         return None
     return moxing
-
-
-def _unzip(path: Path, folder: Path) -> None:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            archive.extractall(folder)
-    except (OSError, zipfile.BadZipFile) as error:
-        raise ConfigError(
-            f"{path} cannot be unpacked: {one_line(error)}; see modelarts_dataset_unzip_name"
-        ) from error

@@ -11,13 +11,16 @@ import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from importlib.util import find_spec
 
+from ecolite_stream.app.extras import command_needs
 from ecolite_stream.bench import cli
 from ecolite_stream.bench.speed.references import REFERENCES
 from ecolite_stream.engines.check import TOLERANCES, relative_error
 from ecolite_stream.errors import EngineError
 from ecolite_stream.model.bundle import Bundle
 from ecolite_stream.types import FloatArray
-from trainer.weights.published import pytorch_name
+
+with command_needs("mindspore", "train", __name__):
+    from trainer.weights.published import pytorch_name
 
 
 class TorchReference:

@@ -19,6 +19,7 @@ from statistics import median
 import click
 
 from ecolite_stream.app.entry import run
+from ecolite_stream.app.extras import program, require_extra
 from ecolite_stream.bench.measuring.machine import machine_facts, versions
 from ecolite_stream.engines.time_slice import SLICE_S
 from ecolite_stream.errors import EcoliteError
@@ -90,6 +91,7 @@ def compare(rounds: int, busy: int = 0, cores: int = ALL_CORES) -> Sequence[floa
 @click.option("--rounds", default=8, show_default=True, type=click.IntRange(1))
 def main(busy: int, rounds: int) -> None:
     """Time training steps with short time slices and without, alone and beside other work."""
+    require_extra(program(), "mindspore", "train")
     for facts in (machine_facts(), versions()):
         click.echo(", ".join(f"{key} {value}" for key, value in facts.items()))
     for where, taken in (

@@ -11,8 +11,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-import mindspore as ms
 import numpy as np
+
+from ecolite_stream.app.extras import command_needs
+
+with command_needs("mindspore", "train", __name__):
+    import mindspore as ms
 
 from ecolite_stream.app.entry import run
 from ecolite_stream.engines.check import TOLERANCES, relative_error

@@ -16,16 +16,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
-import mindspore as ms
-import mindspore.nn as nn
 import numpy as np
+
+from ecolite_stream.app.extras import command_needs
+
+with command_needs("mindspore", "train", __name__):
+    import mindspore as ms
+    import mindspore.nn as nn
 
 from ecolite_stream.app.entry import run
 from ecolite_stream.bench.measuring.machine import machine_facts, versions
 from ecolite_stream.bench.measuring.timing import time_in_turns
 from ecolite_stream.engines.base import import_library
 from ecolite_stream.engines.check import relative_error
-from ecolite_stream.engines.openvino import infer, settings, shared_core
+from ecolite_stream.engines.openvino import import_openvino, infer, settings, shared_core
 from ecolite_stream.errors import EngineError
 from ecolite_stream.types import FloatArray
 from trainer.exporting.deploy import TOLERANCE, export_graph
@@ -62,7 +66,7 @@ def in_mindspore(head: nn.Cell, example: FloatArray, folder: Path) -> Head:
 
 def in_openvino(head: nn.Cell, example: FloatArray, folder: Path) -> Head:
     """As engine `openvino` runs it."""
-    core = shared_core(import_library("openvino", "ecolite-stream[openvino]"))
+    core = shared_core(import_openvino())
     export_graph(head, ms.Tensor(example), folder / "head.onnx", "ONNX")
     compiled = core.compile_model(str(folder / "head.onnx"), "CPU", settings("f32"))
     request = compiled.create_infer_request()

@@ -17,8 +17,12 @@ from dataclasses import dataclass
 from statistics import median
 
 import click
-import mindspore as ms
 import numpy as np
+
+from ecolite_stream.app.extras import command_needs
+
+with command_needs("mindspore", "train", __name__):
+    import mindspore as ms
 
 from ecolite_stream.app.entry import run
 from ecolite_stream.bench.measuring.machine import machine_facts, versions

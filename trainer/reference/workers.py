@@ -18,6 +18,7 @@ from pathlib import Path
 import click
 
 from ecolite_stream.app.entry import run
+from ecolite_stream.app.extras import program, require_extra
 from ecolite_stream.bench.measuring.machine import machine_facts, versions
 from ecolite_stream.errors import EcoliteError
 
@@ -63,6 +64,7 @@ def seconds_an_epoch(start: list[str], batch_size: int, epochs: int, folder: Pat
 @click.option("--epochs", default=4, show_default=True, type=click.IntRange(2))
 def main(epochs: int) -> None:
     """Time epochs of one process and of two."""
+    require_extra(program(), "mindspore", "train")
     for facts in (machine_facts(), versions()):
         click.echo(", ".join(f"{key} {value}" for key, value in facts.items()))
     with tempfile.TemporaryDirectory() as scratch:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ecolite_stream.app.entry import run
 from ecolite_stream.errors import ConfigError
+from trainer.data.folders import naming
 from trainer.synthetic.drawing import check_action, draw_clip, draw_sequence, write_video
 from trainer.synthetic.poses import ACTIONS
 
@@ -74,7 +75,8 @@ def sequence(
     frames, track = draw_sequence(parts, np.random.default_rng(seed), fps=fps, size=size)
     _make_folder(out.parent)
     write_video(out, frames, fps)
-    with out.with_suffix(".csv").open("w", newline="") as file:
+    track_file = out.with_suffix(".csv")
+    with naming(track_file), track_file.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("start_s", "end_s", "label"))
         writer.writerows((f"{start:.3f}", f"{end:.3f}", label) for start, end, label in track)

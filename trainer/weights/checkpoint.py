@@ -21,6 +21,7 @@ import numpy as np
 
 from ecolite_stream.errors import BundleError, one_line
 from ecolite_stream.model.bundle import PARTS, Bundle, ModelSpec, demo_bundle_path, read_bundle
+from ecolite_stream.model.graph_files import require_self_contained
 from ecolite_stream.types import FloatArray
 from trainer.network import Network, NetworkConfig, build_network
 from trainer.network.trimmed import TRIMMED, with_all_taps
@@ -135,6 +136,7 @@ def checkpoint_of(bundle: Bundle) -> Checkpoint:
                 f"{bundle.path} has no {part} graph of format mindir, so its weights cannot be "
                 "had; export its checkpoint again"
             )
+        require_self_contained(bundle.file(graph.file), graph.format)
         cell = nn.GraphCell(ms.load(str(bundle.file(graph.file))))
         parameters |= {k: np.array(v.asnumpy()) for k, v in cell.parameters_dict().items()}
     is_trimmed = any(TRIMMED in name for name in parameters)

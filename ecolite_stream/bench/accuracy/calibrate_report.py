@@ -14,9 +14,9 @@ from ecolite_stream.bench.accuracy.reliability import (
     reliability_figure,
 )
 from ecolite_stream.bench.accuracy.samples import Collected, Samples
+from ecolite_stream.bench.report.charts import Chart
 from ecolite_stream.bench.report.report import Cell, Table
 from ecolite_stream.model.bundle import ModelSpec
-from ecolite_stream.types import Image
 
 
 def calibration_tables(
@@ -56,7 +56,7 @@ def calibration_tables(
 
 def calibration_figures(
     collected: Collected, calibration: Calibration, spec: ModelSpec
-) -> dict[str, Image]:
+) -> dict[str, Chart]:
     """The reliability diagram, before and after."""
     samples, own = collected.samples, calibration
     bins = {

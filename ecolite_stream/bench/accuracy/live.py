@@ -18,10 +18,9 @@ from ecolite_stream.bench.accuracy.reliability import (
     reliability,
     reliability_figure,
 )
-from ecolite_stream.bench.report.drawing.plots import Axis, Series, line_figure
+from ecolite_stream.bench.report.charts import Axis, Chart, LineChart, Series
 from ecolite_stream.bench.report.report import Cell, Table
 from ecolite_stream.config.schema import EventConfig
-from ecolite_stream.types import Image
 
 STEPS = tuple(range(10, 101, 10))
 """Per cent of a clip that has been seen."""
@@ -160,12 +159,12 @@ def _steadiness(name: str, clips: Sequence[ClipResult]) -> tuple[Cell, ...]:
     )
 
 
-def live_figures(results: Sequence[PolicyResult]) -> dict[str, Image]:
+def live_figures(results: Sequence[PolicyResult]) -> dict[str, Chart]:
     """Of the clips that could be read."""
     return behaviour_figures({result.policy: _read(result) for result in results})
 
 
-def behaviour_figures(clips: Clips, what: str = "clip", suffix: str = "") -> dict[str, Image]:
+def behaviour_figures(clips: Clips, what: str = "clip", suffix: str = "") -> dict[str, Chart]:
     """Accuracy over what has been seen, and the reliability diagram, for each policy.
 
     Args:
@@ -184,7 +183,7 @@ def behaviour_figures(clips: Clips, what: str = "clip", suffix: str = "") -> dic
     axes = Axis(f"of the {what} seen", 100, " %"), Axis(f"{what}s right", 100, " %")
     title = f"Right when so much of the {what} has been seen"
     return {
-        f"seen{suffix}.png": line_figure(title, *axes, seen),
+        f"seen{suffix}.png": LineChart(title, *axes, seen),
         f"reliability{suffix}.png": reliability_figure("Reliability of live scores", bins),
     }
 

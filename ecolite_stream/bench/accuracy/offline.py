@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import av
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ecolite_stream.bench.accuracy.splits import frame_files
-from ecolite_stream.bench.measuring.peak import peak_mb
+from ecolite_stream.bench.measuring.process_tree import peak_mb
+from ecolite_stream.datasets.frame_folders import frame_files, read_picture
 from ecolite_stream.datasets.labelled_clips import ClipFile
 from ecolite_stream.engines import Engine
 from ecolite_stream.errors import ConfigError, SourceError, one_line
@@ -29,6 +28,7 @@ from ecolite_stream.model.preprocess import (
 )
 from ecolite_stream.model.sampling import segment_frames
 from ecolite_stream.sources import open_source
+from ecolite_stream.sources.video_stream import pick_video_stream
 from ecolite_stream.types import FloatArray, Image
 
 CROPS = (1, 10)
@@ -185,8 +185,10 @@ def _counts(path: Path) -> tuple[int, int]:
     """Packets in a file, at least 1, and the frames that its header says; 0 where it is silent."""
     try:
         with av.open(f"file:{path}", metadata_errors="replace") as container:
-            declared = int(container.streams.video[0].frames) if container.streams.video else 0
-            return max(1, len([p for p in container.demux(video=0) if p.size])), declared
+            video = pick_video_stream(container)
+            if video is None:
+                return 1, 0
+            return max(1, len([p for p in container.demux(video) if p.size])), int(video.frames)
     except (av.error.FFmpegError, OSError, IndexError, ValueError):
         return 1, 0  # decoding it says what is wrong
 
@@ -206,23 +208,10 @@ def _decode(path: Path, wanted: Sequence[int]) -> tuple[int, list[Image]]:
 
 
 def _read_pictures(folder: Path, num_segments: int) -> tuple[int, list[Image]]:
-    try:
-        files = frame_files(folder)
-        if not files:
-            raise SourceError(f"{folder}: no frames in it; extract them again")
-        numbers = segment_frames(len(files), num_segments)
-        images = {number: _read_picture(files[number]) for number in sorted(set(numbers))}
-    except OSError as error:
-        raise SourceError(f"{folder}: {error.strerror}; copy the frames again") from error
+    files = frame_files(folder)
+    numbers = segment_frames(len(files), num_segments)
+    images = {number: read_picture(files[number]) for number in sorted(set(numbers))}
     return len(files), [images[number] for number in numbers]
-
-
-def _read_picture(path: Path) -> Image:
-    data = np.frombuffer(path.read_bytes(), np.uint8)
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    if image is None:
-        raise SourceError(f"{path}: no picture can be decoded; extract the frames again")
-    return np.asarray(image, np.uint8)
 
 
 def _squares(clip: ClipFile, spec: ModelSpec, crops: int) -> _Decoded:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ecolite_stream.bench.report.drawing.plots import Axis, Series, line_figure
-from ecolite_stream.types import Image
+from ecolite_stream.bench.report.charts import Axis, LineChart, Panels, Series
 
 NUM_BINS = 15
 
@@ -58,26 +56,27 @@ def bin_rows(bins: Sequence[Bin]) -> list[tuple[str, int, str, str]]:
     return [(f"{a:.2f} to {b:.2f}", n, f"{s:.3f}", f"{r:.3f}") for a, b, n, s, r in bins]
 
 
-def reliability_figure(title: str, bins: Mapping[str, Sequence[Bin]]) -> Image:
+def reliability_figure(title: str, bins: Mapping[str, Sequence[Bin]]) -> Panels:
     """The share that is right over the score, a panel for each name; honest is the diagonal.
 
     The area of a mark is the number of its predictions. Panels stand side by side, for lines over
     few predictions jump about.
     """
     axes = Axis("mean score", 1), Axis("share right", 1)
-    panels = [
-        line_figure(
-            title,
-            *axes,
-            [
-                Series(
-                    name,
-                    [(b.mean_score, b.share_right) for b in own],
-                    [b.predictions for b in own],
-                )
-            ],
-            diagonal=True,
-        )
-        for name, own in bins.items()
-    ]
-    return np.asarray(cv2.hconcat(panels), np.uint8)
+    return Panels(
+        [
+            LineChart(
+                title,
+                *axes,
+                [
+                    Series(
+                        name,
+                        [(b.mean_score, b.share_right) for b in own],
+                        [b.predictions for b in own],
+                    )
+                ],
+                diagonal=True,
+            )
+            for name, own in bins.items()
+        ]
+    )

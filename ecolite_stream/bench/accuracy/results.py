@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self, TextIO
 
 from ecolite_stream.bench.accuracy.offline import Outcome
+from ecolite_stream.bench.report.report import ANY_NAME
 from ecolite_stream.errors import ConfigError
 
 RESULTS = "results.jsonl"
@@ -37,7 +38,7 @@ class Results:
             if self.path.exists():
                 self._read()
             self._rewrite()
-            self._file: TextIO = self.path.open("a", encoding="utf-8")
+            self._file: TextIO = self.path.open("a", encoding="utf-8", errors=ANY_NAME)
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(
                 f"{self.path} cannot be written: {error}; name another --report"
@@ -86,7 +87,7 @@ class Results:
     def _rewrite(self) -> None:
         outcomes = (self.known[name].to_json() for name in sorted(self.known))
         new = self.path.with_suffix(".part")
-        new.write_text("".join(map(_line, [self._key, *outcomes])), encoding="utf-8")
+        new.write_text("".join(map(_line, [self._key, *outcomes])), "utf-8", ANY_NAME)
         new.replace(self.path)
 
 

@@ -9,11 +9,9 @@ from ecolite_stream.bench.accuracy.offline import EARLY, Pace
 from ecolite_stream.bench.accuracy.published import Published, published_for
 from ecolite_stream.bench.accuracy.scores import Scores
 from ecolite_stream.bench.accuracy.splits import Selection
-from ecolite_stream.bench.report.drawing.confusion import confusion_figure
-from ecolite_stream.bench.report.drawing.plots import Bar, bar_figure
+from ecolite_stream.bench.report.charts import Bar, BarChart, Chart, ConfusionChart
 from ecolite_stream.bench.report.report import Cell, Table
 from ecolite_stream.model.bundle import ModelSpec
-from ecolite_stream.types import Image
 
 WORST_PAIRS = 20
 
@@ -29,18 +27,20 @@ def score_tables(scores: Scores, selection: Selection, spec: ModelSpec, pace: Pa
     return tables
 
 
-def score_figures(scores: Scores) -> dict[str, Image]:
+def score_figures(scores: Scores) -> dict[str, Chart]:
     """Accuracy by class, the confusion matrix and its worst pairs."""
     bars = [
         Bar(label, right / n, f"{100 * right / n:.0f} % of {n}")
         for label, n, right in scores.by_class()
     ]
-    figures = {"accuracy.png": bar_figure("Right by class, top-1, the worst first", bars, full=1)}
+    figures: dict[str, Chart] = {
+        "accuracy.png": BarChart("Right by class, top-1, the worst first", bars, full=1)
+    }
     if scores.read:
-        figures["confusion.png"] = confusion_figure(*scores.confusion())
+        figures["confusion.png"] = ConfusionChart(*scores.confusion())
     if pairs := scores.worst_pairs()[:WORST_PAIRS]:
         taken = [Bar(f"{label}, taken for {other}", n, str(n)) for label, other, n in pairs]
-        figures["pairs.png"] = bar_figure("Most frequent confusions, videos", taken)
+        figures["pairs.png"] = BarChart("Most frequent confusions, videos", taken)
     return figures
 
 

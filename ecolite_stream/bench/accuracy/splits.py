@@ -12,7 +12,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ecolite_stream.datasets.labelled_clips import VIDEO_SUFFIXES, ClipFile
+from ecolite_stream.datasets.labelled_clips import (
+    VIDEO_SUFFIXES,
+    ClipFile,
+    ClipKind,
+    clips_in,
+    label_of,
+    listed_name,
+    where_clips_lie,
+    without_suffix,
+)
+from ecolite_stream.datasets.text_files import read_lines, wrong_line
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.model.sampling import evenly
 
@@ -20,7 +30,6 @@ NUM_CLASSES = 101
 TEST_GROUPS: Mapping[str, range] = {"1": range(1, 8), "2": range(8, 15), "3": range(15, 22)}
 PUBLISHED_COUNTS: Mapping[str, int] = {"1": 3783, "2": 3734, "3": 3696, "all": 13320}
 SPLITS = tuple(PUBLISHED_COUNTS)
-FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
 LIST_FOLDERS = ("ucf101_splits", "ucfTrainTestlist")
 """Where official lists are looked for beside the classes; the second is the archive's name."""
 
@@ -68,32 +77,19 @@ def find_videos(folder: Path) -> list[ClipFile]:
     """
     if not folder.is_dir():
         raise ConfigError(f"data folder {folder} does not exist; {DOWNLOAD.format(folder)}")
-    clips = [
-        ClipFile(path, path.parent.name)
-        for path in folder.glob("*/*")
-        if not (path.name.startswith(".") or path.parent.name.startswith(".")) and _is_video(path)
+    clips = clips_in(folder, *ClipKind)
+    there = {clip.path for clip in clips}
+    clips += [  # folders named as a video, whose frames are missing
+        ClipFile(path, label_of(path))
+        for path in folder.glob("[!.]*/*/")
+        if _NAME.fullmatch(path.name) and path not in there
     ]
     if not clips:
-        raise ConfigError(f"{folder} holds no <class>/<clip>; {DOWNLOAD.format(folder)}")
-    return sorted(clips, key=lambda clip: clip.name)
-
-
-def frame_files(folder: Path) -> list[Path]:
-    """The pictures of a folder of extracted frames, in the order of the numbers in their names."""
-    return sorted(
-        (path for path in folder.iterdir() if _is_picture(path)),
-        key=lambda path: ([int(number) for number in re.findall("[0-9]+", path.stem)], path.name),
-    )
-
-
-def _is_video(path: Path) -> bool:
-    if path.is_dir():  # one named as a video is one, though its frames are missing
-        return bool(_NAME.fullmatch(path.name)) or any(map(_is_picture, path.iterdir()))
-    return path.suffix.lower() in VIDEO_SUFFIXES
-
-
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in FRAME_SUFFIXES and not path.name.startswith(".")
+        raise ConfigError(
+            f"{folder} holds no <class>/<clip>; {where_clips_lie(folder, *ClipKind)}; for UCF101, "
+            f"{DOWNLOAD.format(folder)}"
+        )
+    return sorted(clips, key=lambda clip: (clip.name, clip.path))
 
 
 def stem_of(clip: ClipFile) -> str:
@@ -203,7 +199,7 @@ def select_by_lists(clips: Sequence[ClipFile], lists: Path, split: str) -> Selec
         ConfigError: a list is missing or is none.
     """
     files = ["testlist01.txt", "trainlist01.txt"] if split == "all" else [f"testlist0{split}.txt"]
-    wanted = {_without_suffix(line) for name in files for line in _read_list(lists / name)}
+    wanted = {without_suffix(name) for file in files for name in _read_list(lists / file)}
     by_name: dict[str, ClipFile] = {}
     doubled = []
     for clip in clips:
@@ -211,34 +207,35 @@ def select_by_lists(clips: Sequence[ClipFile], lists: Path, split: str) -> Selec
             doubled.append(clip.name)
     chosen = tuple(clip for name, clip in by_name.items() if name in wanted)
     in_split = range(1, 26) if split == "all" else TEST_GROUPS[split]
+    listed = wanted | _training_names(lists, split)
     extra = [
         clip.name
         for name, clip in by_name.items()
-        if name not in wanted and (group_of(clip) is None or group_of(clip) in in_split)
+        if name not in listed and (group_of(clip) is None or group_of(clip) in in_split)
     ]
     missing = tuple(sorted(wanted - set(by_name)))
     note = f"split {split}, from {', '.join(files)}"
     return Selection(chosen, missing, 0, (*extra, *doubled), len(wanted), note)
 
 
+def _training_names(lists: Path, split: str) -> set[str]:
+    """What a split trains on, where its list is there."""
+    path = lists / f"trainlist0{split}.txt"
+    return {without_suffix(name) for name in _read_list(path)} if path.is_file() else set()
+
+
 def _read_list(path: Path) -> list[str]:
+    advice = "the file comes with UCF101TrainTestSplits"
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"split file {path} cannot be read: {error}; it comes with UCF101TrainTestSplits"
-        ) from error
-    names = [line.split()[0] for line in lines if line.strip()]
-    if wrong := [name for name in names if name.count("/") != 1]:
-        raise ConfigError(f"split file {path}: expected <class>/<video> a line, got {wrong[0]!r}")
-    if not names:
+        lines = read_lines(path, "split file", names_files=True)
+    except ConfigError as error:
+        raise ConfigError(f"{error}; {advice}") from error
+    for line in lines:
+        if listed_name(line.text).count("/") != 1:
+            raise wrong_line(path, line, "<class>/<video>", advice)
+    if not lines:
         raise ConfigError(f"split file {path} is empty; expected <class>/<video> a line")
-    return names
-
-
-def _without_suffix(name: str) -> str:
-    suffix = Path(name).suffix
-    return name.removesuffix(suffix) if suffix.lower() in VIDEO_SUFFIXES else name
+    return [listed_name(line.text) for line in lines]
 
 
 def select_by_pattern(

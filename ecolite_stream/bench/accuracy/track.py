@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -21,13 +21,14 @@ from ecolite_stream.bench.accuracy.online import (
 from ecolite_stream.bench.accuracy.online_tables import moment_json
 from ecolite_stream.bench.accuracy.same import Agreed, Recorder, agree_offline
 from ecolite_stream.bench.accuracy.track_events import EventMatch, match_events
-from ecolite_stream.bench.report.drawing.plots import Bar, bar_figure
+from ecolite_stream.bench.report.charts import Bar, BarChart, Chart
 from ecolite_stream.bench.report.report import Table
 from ecolite_stream.config.schema import StreamConfig
+from ecolite_stream.datasets.text_files import Row, read_table, wrong_line
 from ecolite_stream.engines import Engine
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.model.bundle import ModelSpec
-from ecolite_stream.types import Event, Image
+from ecolite_stream.types import Event
 
 COLUMNS = ("start_s", "end_s", "label")
 
@@ -48,25 +49,26 @@ def read_track(video: Path, labels: Sequence[str]) -> list[Action]:
         ConfigError: it is missing, is no track, or has a label that is none of `labels`.
     """
     path = video.with_suffix(".csv")
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        actions = [Action(float(r["start_s"]), float(r["end_s"]), r["label"]) for r in rows]
-    except OSError as error:
-        raise ConfigError(f"label track {path} cannot be read: {error.strerror}") from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise ConfigError(f"{path} is no label track; expected {', '.join(COLUMNS)}") from error
+    actions = [_action(path, row) for row in read_table(path, "label track", COLUMNS)]
     if not actions:
-        raise ConfigError(f"label track {path} is empty")
-    for action in actions:
-        if not 0 <= action.start_s < action.end_s:
-            raise ConfigError(
-                f"{path}: {action.label} from {action.start_s:g} to {action.end_s:g} s; expected "
-                "an end after its start, and neither before 0"
-            )
+        raise ConfigError(f"label track {path} is empty; add a line {','.join(COLUMNS)}")
     if unknown := sorted({action.label for action in actions} - set(labels)):
         raise ConfigError(f"{path}: the bundle has no label {', '.join(unknown)}")
     return sorted(actions, key=lambda action: action.start_s)
+
+
+def _action(path: Path, row: Row) -> Action:
+    start, end, label = row.cells
+    try:
+        action = Action(float(start), float(end), label)
+    except ValueError:
+        raise wrong_line(path, row, ",".join(COLUMNS), "write times in seconds, as 1.5") from None
+    if not 0 <= action.start_s < action.end_s < math.inf:
+        raise ConfigError(
+            f"{path}:{row.number}: {label} from {action.start_s:g} to {action.end_s:g} s; expected "
+            "an end after its start, and neither before 0"
+        )
+    return action
 
 
 @dataclass(frozen=True)
@@ -264,7 +266,7 @@ def track_table(agreements: Sequence[Agreement], span_s: float) -> Table:
     )
 
 
-def track_figures(agreements: Sequence[Agreement]) -> dict[str, Image]:
+def track_figures(agreements: Sequence[Agreement]) -> dict[str, Chart]:
     """How many predictions are right, of each recording and policy."""
     bars = [
         Bar(f"{a.video}, {a.policy}, {what}", share.share, str(share), kind)
@@ -272,7 +274,7 @@ def track_figures(agreements: Sequence[Agreement]) -> dict[str, Image]:
         for kind, (what, share) in enumerate({"settled": a.settled, "all": a.all}.items())
     ]
     title = "Recordings with a label track: predictions that are right"
-    return {"tracks.png": bar_figure(title, bars, full=1)} if bars else {}
+    return {"tracks.png": BarChart(title, bars, full=1)} if bars else {}
 
 
 def track_json(agreement: Agreement) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from ecolite_stream.bench.accuracy.live import (
 )
 from ecolite_stream.bench.accuracy.online import ClipResult
 from ecolite_stream.bench.accuracy.track import Agreement
+from ecolite_stream.bench.report.charts import Chart
 from ecolite_stream.bench.report.report import Cell, Table
-from ecolite_stream.types import Image
 
 
 def actions_of(agreement: Agreement) -> list[ClipResult]:
@@ -60,7 +60,7 @@ def action_tables(agreements: Sequence[Agreement]) -> list[Table]:
     ]
 
 
-def action_figures(agreements: Sequence[Agreement]) -> dict[str, Image]:
+def action_figures(agreements: Sequence[Agreement]) -> dict[str, Chart]:
     """Accuracy over what has been seen of an action, and the reliability diagram."""
     actions = _by_policy(agreements)
     return behaviour_figures(actions, "action", "_tracks") if actions else {}

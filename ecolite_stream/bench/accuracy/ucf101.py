@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from ecolite_stream.bench.accuracy.splits import (
     select_by_pattern,
 )
 from ecolite_stream.bench.report.report import Report, Scope
+from ecolite_stream.datasets.checked_clips import faults_of
 from ecolite_stream.engines import Engine
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.model.bundle import Bundle
@@ -122,6 +124,8 @@ def run_evaluation(
 ) -> tuple[Scores, Pace]:
     """Evaluate a selection, or what an earlier run into the same report folder left of it.
 
+    Folders of frames are checked first, every picture of them; videos are decoded whole anyway.
+
     Args:
         asked: crops, workers and the report folder.
         selection: clips.
@@ -141,8 +145,16 @@ def run_evaluation(
         todo = [clip for clip in selection.clips if clip.name not in known]
         for _ in range(len(selection.clips) - len(todo)):
             on_clip()
+        faults = faults_of([clip.path for clip in todo if clip.path.is_dir()], asked.workers)
+        whole = [clip for clip in todo if clip.path not in faults]
         spec = model.bundle.spec
-        for outcome in evaluate(todo, model.engine, spec, asked.crops, asked.workers, pace):
+        unreadable = [
+            Outcome(clip.name, clip.label, error=faults[clip.path])
+            for clip in todo
+            if clip.path in faults
+        ]
+        evaluated = evaluate(whole, model.engine, spec, asked.crops, asked.workers, pace)
+        for outcome in chain(unreadable, evaluated):
             known[outcome.clip] = outcome
             if results:
                 results.add(outcome)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from ecolite_stream.bench.cli import bench
 from ecolite_stream.bench.report.report import Report
 from ecolite_stream.bench.shared import (
     BUNDLE,
@@ -22,7 +21,7 @@ from ecolite_stream.engines.check import TOLERANCES, check_apart
 from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
 
 
-@bench.command()
+@click.command()
 @BUNDLE
 @click.option(
     "--engine",
@@ -31,7 +30,7 @@ from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
     multiple=True,
     help="Again for more. [all that are installed]",
 )
-@click.option("--device", help="cpu, ascend, ascend:0, gpu:0. [each engine's own]")
+@click.option("--device", help="Compute on cpu, ascend:0, gpu:0, cuda:0, ... [each engine's own]")
 @PRECISION
 @reported
 def engines(

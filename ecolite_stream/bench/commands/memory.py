@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from ecolite_stream.bench.cli import bench
-from ecolite_stream.bench.report.drawing.plots import Axis, Series, line_figure
+from ecolite_stream.bench.report.charts import Axis, Chart, LineChart, Series
 from ecolite_stream.bench.report.report import Report, Scope
 from ecolite_stream.bench.shared import (
     ABOVE_ZERO,
@@ -23,10 +22,9 @@ from ecolite_stream.bench.speed import memory as memory_bench
 from ecolite_stream.errors import EcoliteError
 from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
 from ecolite_stream.recognition.recognizer import Recognizer
-from ecolite_stream.types import Image
 
 
-@bench.command()
+@click.command()
 @click.option("--minutes", type=ABOVE_ZERO, default=10, show_default=True, help="Of stream time.")
 @click.option(
     "--limit-mb", type=ABOVE_ZERO, default=memory_bench.LIMIT_MB, show_default=True, help="Growth."
@@ -51,10 +49,10 @@ def memory(
         raise EcoliteError(f"memory grew by {gauge.growth_mb:.1f} MB, more than {limit_mb:g} MB")
 
 
-def _memory_figures(gauge: memory_bench.Gauge) -> dict[str, Image]:
+def _memory_figures(gauge: memory_bench.Gauge) -> dict[str, Chart]:
     points = [(reading.stream_s, reading.resident_mb) for reading in gauge.readings]
     if not points[-1][0]:  # a single frame: there is no time to draw
         return {}
     most = 1.1 * max(resident_mb for _, resident_mb in points)
     axes = Axis("stream time, s", points[-1][0]), Axis("MB", most)
-    return {"resident.png": line_figure("Resident memory", *axes, [Series("process", points)])}
+    return {"resident.png": LineChart("Resident memory", *axes, [Series("process", points)])}

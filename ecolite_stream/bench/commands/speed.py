@@ -26,6 +26,7 @@ from ecolite_stream.bench.shared import (
 from ecolite_stream.bench.speed import speed as speed_bench
 from ecolite_stream.bench.speed.backends import PRECISIONS, Backend, backends
 from ecolite_stream.bench.speed.frames import FrameCosts, frame_table, measure_frames
+from ecolite_stream.bench.speed.motion import measure_motion, motion_table
 from ecolite_stream.bench.speed.speed_figures import speed_figures
 from ecolite_stream.bench.speed.speed_tables import speed_tables, stream_table
 from ecolite_stream.bench.speed.streams import write_camera_video
@@ -107,12 +108,14 @@ def _report(
     streams: Sequence[speed_bench.StreamRow],
 ) -> Report:
     costs, video = _frame_costs(asked, bundles)
-    tables = [*speed_tables(*measured), frame_table(video, costs)]
+    motion = measure_motion(asked.seconds)
+    tables = [*speed_tables(*measured), frame_table(video, costs), motion_table(motion)]
     if asked.video:
         tables.append(stream_table(video, streams))
     results = {
         "rows": [speed_bench.row_json(row) for row in measured[0]],
         "frames": [row.to_json() for row in costs],
+        "motion": [row.to_json() for row in motion],
         "streams": [row.to_json() for row in streams],
     }
     settings = {

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from ecolite_stream.bench.report.drawing.plots import Bar, bar_figure
+from ecolite_stream.bench.report.charts import Bar, BarChart
 from ecolite_stream.bench.report.report import Report, Scope, Table
 from ecolite_stream.bench.shared import BUNDLE, ENGINE, PRECISION, Output, publish, reported
 from ecolite_stream.bench.speed import streams as streams_bench
@@ -96,6 +96,6 @@ def streams(
         },
         [table],
         results,
-        {"cameras.png": bar_figure("Cameras sustained, by number of processes", bars)},
+        {"cameras.png": BarChart("Cameras sustained, by number of processes", bars)},
     )
     publish(report, output)

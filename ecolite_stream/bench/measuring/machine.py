@@ -14,6 +14,7 @@ PACKAGES = (
     "ecolite-stream",
     "numpy",
     "opencv-python",
+    "opencv-python",
     "av",
     "mindspore",
     "openvino",

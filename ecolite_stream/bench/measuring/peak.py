@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ecolite_stream.bench.measuring.process_tree import PROC, read_mb
+from ecolite_stream.bench.measuring.process_tree import peak_mb, resident_mb
 from ecolite_stream.engines import Engine
 from ecolite_stream.errors import EngineError
 from ecolite_stream.model.bundle import Bundle, read_bundle
@@ -30,15 +30,6 @@ class Peak:
 
     before_mb: float
     peak_mb: float
-
-
-def peak_mb(proc: Path = PROC, pid: int | None = None) -> float | None:
-    """The most that this process has been resident so far, and those it started that still run.
-
-    Each has its peak at a time of its own, so that the sum may be more than there ever was at once.
-    None where the system does not tell.
-    """
-    return read_mb("VmHWM", proc, pid)
 
 
 def peak_apart(open_bundle: Callable[[Bundle], Engine], bundle: Bundle) -> Peak | None:
@@ -64,7 +55,7 @@ def peak_apart(open_bundle: Callable[[Bundle], Engine], bundle: Bundle) -> Peak 
 
 def _peak(open_bundle: Callable[[Bundle], Engine], folder: Path) -> Peak | None:
     bundle = read_bundle(folder)
-    before_mb = read_mb("VmRSS")
+    before_mb = resident_mb()
     engine = open_bundle(bundle)
     size, spec = bundle.spec.preprocessing.image_size, bundle.spec
     images = np.zeros((spec.num_segments, 3, size, size), np.float32)
@@ -72,4 +63,4 @@ def _peak(open_bundle: Callable[[Bundle], Engine], folder: Path) -> Peak | None:
         engine.classify(engine.encode(images)[None])
     most_mb = peak_mb()
     engine.close()
-    return None if before_mb is None or most_mb is None else Peak(before_mb, most_mb)
+    return None if most_mb is None else Peak(before_mb, most_mb)

@@ -1,4 +1,4 @@
-"""What the system tells about a process and those that it started.
+"""Memory and processor time of this process and of those that it started.
 
 An engine may run in a process of its own (MindSpore Lite does, where another Python has it), so
 what an engine costs is measured over all of them.
@@ -6,70 +6,57 @@ what an engine costs is measured over all of them.
 
 from __future__ import annotations
 
-import os
+import contextlib
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-PROC = Path("/proc")
-_UTIME, _STIME = 11, 12
-"""Places of the processor's ticks in /proc/PID/stat, counted from behind the program's name."""
+import psutil
 
 
-def read_mb(name: str, proc: Path = PROC, pid: int | None = None) -> float | None:
-    """The sum of a size over a process, this one if None, and those it started that still run.
+def resident_mb() -> float:
+    """Resident memory, in 10^6 bytes."""
+    return _sum(_tree(), lambda process: process.memory_info().rss) / 1e6
 
-    Args:
-        name: of a line of /proc/PID/status: `VmRSS`, `VmHWM`.
-        proc: where the system tells.
-        pid: of the process.
 
-    Returns:
-        10^6 bytes; None where the system does not tell.
+def peak_mb() -> float | None:
+    """The most that each has been resident so far, summed, in 10^6 bytes.
+
+    Each has its peak at a time of its own, so that the sum may be more than there ever was at once.
+    None where the system does not count it: on macOS.
     """
-    own = os.getpid() if pid is None else pid
-    values = {number: _status(proc, number) for number in [own, *_started_by(own, proc)]}
-    if name not in values[own]:
-        return None
-    return sum(values[number].get(name, 0) for number in values) * 1024 / 1e6
+    if sys.platform == "win32":
+        return _sum(_tree(), lambda process: process.memory_info().peak_wset) / 1e6
+    if sys.platform == "linux":
+        return _sum(_tree(), lambda process: high_water_bytes(Path("/proc"), process.pid)) / 1e6
+    return None
 
 
-def cpu_s(proc: Path = PROC) -> float:
-    """Time of the processor, on all cores, of this process and those it started that still run.
-
-    Args:
-        proc: where the system tells of the others; where it does not they are left out.
-    """
-    ticks = sum(_ticks(proc, number) for number in _started_by(os.getpid(), proc))
-    return time.process_time() + (ticks / os.sysconf("SC_CLK_TCK") if ticks else 0.0)
+def cpu_s() -> float:
+    """Time of the processor, on all cores."""
+    others = _tree()[1:]
+    return time.process_time() + _sum(others, lambda process: sum(process.cpu_times()[:2]))
 
 
-def _started_by(pid: int, proc: Path) -> list[int]:
-    """The processes that one has started, and those that they have."""
-    children: dict[int, list[int]] = {}
-    numbers = [int(folder.name) for folder in proc.glob("[0-9]*")]
-    for number in numbers:
-        children.setdefault(_status(proc, number).get("PPid", 0), []).append(number)
-    found = [pid]
-    for number in found:  # grows as it goes
-        found += children.get(number, ())
-    return found[1:]
-
-
-def _status(proc: Path, pid: int) -> dict[str, int]:
-    """What the system tells about a process, as far as it is a number; sizes in 1024 bytes."""
+def high_water_bytes(proc: Path, pid: int) -> int:
+    """`VmHWM` of a process on Linux, which psutil does not give; 0 once it has ended."""
     try:
         lines = (proc / str(pid) / "status").read_text().splitlines()
-    except OSError:  # another system, or it has ended
-        return {}
-    pairs = (line.partition(":") for line in lines)
-    words = ((name, text.split()) for name, _, text in pairs)
-    return {name: int(word[0]) for name, word in words if word and word[0].isdigit()}
-
-
-def _ticks(proc: Path, pid: int) -> int:
-    """What a process had of the processor, 0 once it has ended."""
-    try:
-        words = (proc / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except OSError:
         return 0
-    return int(words[_UTIME]) + int(words[_STIME])
+    sizes = (line.split() for line in lines if line.startswith("VmHWM:"))
+    return next((1024 * int(words[1]) for words in sizes), 0)
+
+
+def _tree() -> list[psutil.Process]:
+    own = psutil.Process()
+    return [own, *own.children(recursive=True)]
+
+
+def _sum(processes: list[psutil.Process], value: Callable[[psutil.Process], float]) -> float:
+    total = 0.0
+    for process in processes:
+        with contextlib.suppress(psutil.Error):  # it has ended meanwhile
+            total += value(process)
+    return total

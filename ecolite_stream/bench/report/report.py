@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import click
+
 from ecolite_stream.bench.measuring.machine import bundle_facts, machine_facts, versions
-from ecolite_stream.bench.report.drawing.canvas import write_figure
+from ecolite_stream.bench.report.charts import Chart, write_chart
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.model.bundle import Bundle
-from ecolite_stream.types import Image
 
+ANY_NAME = "backslashreplace"
+"""How names of files that are no UTF-8 are written; within JSON these escapes are JSON's own."""
 Cell = str | int | None
 
 
@@ -79,7 +82,7 @@ class Report:
         settings: what was asked for.
         tables: for people.
         results: for programs: plain containers.
-        figures: pictures, by their file names.
+        figures: charts, by the names of their PNG files.
     """
 
     command: str
@@ -88,7 +91,7 @@ class Report:
     settings: dict[str, Any]
     tables: Sequence[Table]
     results: dict[str, Any]
-    figures: Mapping[str, Image] = field(default_factory=dict)
+    figures: Mapping[str, Chart] = field(default_factory=dict)
     machine: dict[str, Any] = field(default_factory=machine_facts)
     versions: dict[str, str | None] = field(default_factory=versions)
 
@@ -120,18 +123,31 @@ class Report:
         }
 
     def write(self, folder: Path) -> None:
-        """Write report.json, report.md and the figures.
+        """Write report.json, report.md and the figures; without matplotlib no figures.
 
         Raises:
             ConfigError: they cannot be written.
         """
         self.write_json(folder / "report.json")
-        for name, figure in self.figures.items():
-            write_figure(folder / name, figure)
+        drawn = self._write_figures(folder)
         try:
-            (folder / "report.md").write_text(to_markdown(self), encoding="utf-8")
+            (folder / "report.md").write_text(to_markdown(self, drawn), "utf-8", ANY_NAME)
         except OSError as error:
             raise ConfigError(f"{folder / 'report.md'} cannot be written: {error}") from error
+
+    def _write_figures(self, folder: Path) -> list[str]:
+        """Names of the figures that are written: all, or none."""
+        try:
+            for name, chart in self.figures.items():
+                write_chart(folder / name, chart)
+        except ModuleNotFoundError as error:
+            click.echo(
+                f"warning: the report has no figures: they need {error.name}, which is not "
+                "installed; run pip install 'ecolite-stream[plots]'",
+                err=True,
+            )
+            return []
+        return list(self.figures)
 
     def write_json(self, path: Path) -> None:
         """Write `to_json` to a file.
@@ -141,7 +157,8 @@ class Report:
         """
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n")
+            text = json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n"
+            path.write_text(text, "utf-8", ANY_NAME)
         except OSError as error:
             raise ConfigError(f"{path} cannot be written: {error}") from error
 
@@ -173,14 +190,14 @@ def _padded(cell: str, width: int, left: bool) -> str:
     return cell.ljust(width) if left else cell.rjust(width)
 
 
-def to_markdown(report: Report) -> str:
-    """A report as Markdown; its figures lie beside it."""
+def to_markdown(report: Report, figures: Sequence[str]) -> str:
+    """A report as Markdown; its figures lie beside it, under these names."""
     facts, *_ = str(report).split("\n\n", 1)
     told = {name: value for name, value in report.settings.items() if value not in (None, "", [])}
     settings = [f"{name:9} {value}" for name, value in told.items()]
     parts = [f"# ecolite-bench {report.command}", "```\n" + "\n".join([facts, *settings]) + "\n```"]
     parts += [_table_markdown(table) for table in report.tables]
-    parts += [f"![{name}]({name})" for name in report.figures]
+    parts += [f"![{name}]({name})" for name in figures]
     return "\n\n".join(parts) + "\n"
 
 

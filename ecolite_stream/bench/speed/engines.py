@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ecolite_stream.bench.report.drawing.plots import Bar, bar_figure
+from ecolite_stream.bench.report.charts import Bar, BarChart, Chart
 from ecolite_stream.bench.report.report import Cell, Scope, Table
 from ecolite_stream.engines.check import AGREES, CANNOT_RUN, TOLERANCES, Outcome
 from ecolite_stream.errors import EngineError
-from ecolite_stream.types import Image
 
 
 def engines_table(outcomes: Sequence[Outcome]) -> Table:
@@ -51,7 +50,7 @@ def engines_scope(outcomes: Sequence[Outcome]) -> Scope:
     return Scope("the bundle's golden clip", answered, len(outcomes), "engines")
 
 
-def engines_figures(outcomes: Sequence[Outcome]) -> dict[str, Image]:
+def engines_figures(outcomes: Sequence[Outcome]) -> dict[str, Chart]:
     """Latencies, of the engines that gave an answer; nothing where none did."""
     bars = [
         Bar(f"{outcome.engine}, {what}", ms, f"{ms:.2f} ms", kind)
@@ -63,7 +62,7 @@ def engines_figures(outcomes: Sequence[Outcome]) -> dict[str, Image]:
     ]
     kinds = ("encode a frame", "classify a clip")
     title = "Latency of each engine"
-    return {"latency.png": bar_figure(title, bars, kinds=kinds)} if bars else {}
+    return {"latency.png": BarChart(title, bars, kinds=kinds)} if bars else {}
 
 
 def engines_json(outcomes: Sequence[Outcome]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ecolite_stream.engines.openvino import infer, settings, shared_core
+from ecolite_stream.engines.openvino import import_openvino, infer, settings, shared_core
 from ecolite_stream.types import FloatArray
 
 SIDE = 1536
@@ -40,9 +40,8 @@ def library_product(library: str, precision: str) -> Product | None:
 
 
 def _openvino(precision: str) -> Product:
-    import openvino
-    from openvino import opset13 as ops
-
+    openvino = import_openvino()
+    ops = openvino.opset13
     left, right = _matrices()
     parameter = ops.parameter([SIDE, SIDE], np.float32)
     model = openvino.Model([ops.matmul(parameter, ops.constant(right), False, False)], [parameter])

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-from ecolite_stream.bench.measuring.process_tree import PROC, read_mb
+import psutil
+
+from ecolite_stream.bench.measuring.process_tree import resident_mb
 from ecolite_stream.bench.measuring.watch import watch
 from ecolite_stream.bench.report.report import Table
-from ecolite_stream.errors import ConfigError
 from ecolite_stream.recognition.recognizer import Recognizer
 from ecolite_stream.sources import Pattern, PatternSource
 from ecolite_stream.types import Prediction
@@ -30,7 +30,7 @@ class Reading:
         stream_s: stream time, in seconds.
         resident_mb: resident memory, in 10^6 bytes, of processes that an engine starts, too.
         threads: how many there are, those of libraries included.
-        descriptors: how many files, sockets and the like are open.
+        descriptors: how many files, sockets and the like are open; on Windows, handles.
     """
 
     stream_s: float
@@ -39,21 +39,14 @@ class Reading:
     descriptors: int
 
 
-def read_process(stream_s: float, proc: Path = PROC, pid: int | None = None) -> Reading:
-    """Ask the system what a process holds now, this one if None.
-
-    Raises:
-        ConfigError: the system has no /proc.
-    """
-    number = os.getpid() if pid is None else pid
-    resident_mb, folder = read_mb("VmRSS", proc, number), proc / str(number)
-    try:
-        threads, descriptors = (len(list((folder / what).iterdir())) for what in ("task", "fd"))
-    except OSError:
-        resident_mb = None
-    if resident_mb is None:
-        raise ConfigError(f"memory can be measured on Linux only: {folder} does not tell")
-    return Reading(stream_s, resident_mb, threads, descriptors)
+def read_process(stream_s: float) -> Reading:
+    """Ask the system what this process holds now."""
+    own = psutil.Process()
+    if sys.platform == "win32":
+        descriptors = own.num_handles()
+    else:
+        descriptors = own.num_fds()
+    return Reading(stream_s, resident_mb(), own.num_threads(), descriptors)
 
 
 class Gauge:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ecolite_stream.bench.report.drawing.plots import Bar, bar_figure
+from ecolite_stream.bench.report.charts import Bar, BarChart, Chart
 from ecolite_stream.bench.speed.speed import ENCODER, HEAD, LIVE_STEP, NUMPY, OWN, RECOMPUTE, Row
-from ecolite_stream.types import Image
 
 
-def speed_figures(rows: Sequence[Row]) -> dict[str, Image]:
+def speed_figures(rows: Sequence[Row]) -> dict[str, Chart]:
     """A live step beside recomputing, and multiply-adds a second beside a matrix product's."""
-    figures = {
-        "live_step.png": bar_figure(
+    figures: dict[str, Chart] = {
+        "live_step.png": BarChart(
             "p50 of a live step, and of recomputing all N frames",
             [bar for row in rows for bar in _steps(row)],
             kinds=("live step", "recompute all"),
@@ -20,7 +19,7 @@ def speed_figures(rows: Sequence[Row]) -> dict[str, Image]:
     }
     if rates := [bar for row in rows for bar in _rates(row)]:
         kinds = ("encoder", "head", "matrix product, own or numpy's")
-        figures["limit.png"] = bar_figure("10^9 multiply-adds a second", rates, kinds=kinds)
+        figures["limit.png"] = BarChart("10^9 multiply-adds a second", rates, kinds=kinds)
     return figures
 
 

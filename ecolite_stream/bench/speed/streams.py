@@ -24,8 +24,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from ecolite_stream.bench.measuring.peak import peak_mb
-from ecolite_stream.bench.measuring.process_tree import cpu_s
+from ecolite_stream.bench.measuring.process_tree import cpu_s, peak_mb
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.engines import Engine, open_engine
 from ecolite_stream.errors import EcoliteError

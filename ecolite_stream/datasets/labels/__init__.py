@@ -10,11 +10,15 @@ import re
 from importlib import resources
 from pathlib import Path
 
+from ecolite_stream.datasets.text_files import decode_text, read_bytes, split_lines
 from ecolite_stream.errors import ConfigError
 
 KNOWN_LISTS = ("ucf101", "hmdb51", "kinetics400")
 """The names that `load_labels` knows; each is a text file beside this module."""
 
+_EXPECTED = "give a UTF-8 text file with one label a line, each once, or one of " + ", ".join(
+    KNOWN_LISTS
+)
 _NUMBERED = re.compile(r"([0-9]+)\s+(\S.*)")
 
 
@@ -51,18 +55,16 @@ def load_labels(name_or_path: str | Path) -> tuple[str, ...]:
 
 def _lines(name_or_path: str | Path) -> dict[int, str]:
     """The lines that count, stripped, by their 1-based number in the file."""
+    where = f"label list {str(name_or_path)!r}"
     try:
         if name_or_path in KNOWN_LISTS:
             data = resources.files(__name__).joinpath(f"{name_or_path}.txt").read_bytes()
         else:
-            data = Path(name_or_path).read_bytes()
-        text = data.decode("utf-8-sig")
-    except OSError as error:
-        raise _error(name_or_path, f"cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise _error(name_or_path, f"is not UTF-8 text: bad byte at {error.start}") from error
-    stripped = {number: line.strip() for number, line in enumerate(text.splitlines(), start=1)}
-    return {number: line for number, line in stripped.items() if line and line[0] != "#"}
+            data = read_bytes(Path(name_or_path).expanduser(), where)
+        lines = split_lines(decode_text(data, where))
+    except ConfigError as error:
+        raise ConfigError(f"{error}; {_EXPECTED}") from error
+    return {line.number: line.text for line in lines if line.text[0] != "#"}
 
 
 def _without_numbers(name_or_path: str | Path, lines: dict[int, str]) -> dict[int, str]:
@@ -77,7 +79,4 @@ def _without_numbers(name_or_path: str | Path, lines: dict[int, str]) -> dict[in
 
 
 def _error(name_or_path: str | Path, what: str) -> ConfigError:
-    return ConfigError(
-        f"label list {str(name_or_path)!r} {what}; give a UTF-8 text file with one label a line, "
-        f"each once, or one of {', '.join(KNOWN_LISTS)}"
-    )
+    return ConfigError(f"label list {str(name_or_path)!r} {what}; {_EXPECTED}")

@@ -136,12 +136,28 @@ def test_track_leaves_out_what_the_memory_still_holds(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
+    "data",
+    [
+        b"\xef\xbb\xbfstart_s,end_s,label\r\n0,2,a\r\n2,6.5,b\r\n",  # a spreadsheet on Windows
+        b"start_s;end_s;label;note\r0;2;a;\r2;6.5;b;x\r",
+        b"label\tstart_s\tend_s\n\na\t0\t2\nb\t2\t6.5\n",
+    ],
+)
+def test_tracks_of_spreadsheets(tmp_path: Path, data: bytes):
+    (tmp_path / "v.csv").write_bytes(data)
+    assert read_track(tmp_path / "v.mp4", LABELS) == [Action(0, 2, "a"), Action(2, 6.5, "b")]
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         (None, "cannot be read"),
-        ("", "empty"),
-        ("a,b\n1,2\n", "start_s, end_s, label"),
-        ("start_s,end_s,label\n0,x,a\n", "start_s, end_s, label"),
+        ("", "has no column start_s, end_s, label"),
+        ("start_s,end_s,label\n", "is empty"),
+        ("a,b\n1,2\n", "expected the heading start_s,end_s,label, got 'a,b'"),
+        ("start_s,end_s,label\n0,x,a\n", r"v\.csv:2: expected 'start_s,end_s,label', got '0,x,a'"),
+        ("start_s,end_s,label\n0,1\n", r"v\.csv:2: expected 'start_s,end_s,label', got '0,1'"),
+        ("start_s,end_s,label\n0,inf,a\n", "a from 0 to inf s"),
         ("start_s,end_s,label\n0,1,z\n", "no label z"),
         ("start_s,end_s,label\n2,1,a\n", "a from 2 to 1 s"),
         ("start_s,end_s,label\n-1,1,a\n", "a from -1 to 1 s"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -36,7 +37,7 @@ from ecolite_stream.bench.accuracy.ucf101 import (
     run_evaluation,
     select,
 )
-from ecolite_stream.bench.measuring.peak import peak_mb
+from ecolite_stream.bench.measuring.process_tree import peak_mb
 from ecolite_stream.datasets.labelled_clips import ClipFile
 from ecolite_stream.errors import ConfigError, SourceError
 from ecolite_stream.model.bundle import Bundle, ModelSpec, hash_file
@@ -270,9 +271,9 @@ def test_folders_of_frames_are_videos(tmp_path: Path):
     model = Model(fake_bundle(tmp_path), FirstNumberEngine())
     scores, _ = run_evaluation(Asked(tmp_path, "1"), selection, model)
     assert scores.outcomes[0].rank == 0
-    assert "no frames in it" in (scores.outcomes[1].error or "")
+    assert "holds no frame" in (scores.outcomes[1].error or "")
     (folder / "frame2.jpg").write_bytes(b"")
-    with pytest.raises(SourceError, match=r"frame2.jpg: no picture"):
+    with pytest.raises(SourceError, match=r"frame2.jpg is empty"):
         read_frames(folder, 4)
 
 
@@ -489,3 +490,65 @@ def test_the_command(bundle: Bundle, tmp_path: Path, data_folder: Path, capfd):
     out, err = capfd.readouterr()
     assert out.splitlines()[-1].startswith("Total data: 3, ")
     assert "unreadable: jump/v_jump_g02_c01.avi" in err and "2 of 3 were evaluated" in err
+
+
+def test_official_lists_have_names_with_spaces_and_windows_ends(tmp_path: Path):
+    names = ["walk/walk (31).avi", "walk/walk (32).avi", "run/run 2.avi"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write_numbered_video(tmp_path / name, 3, (64, 48))
+    lists = tmp_path / "ucf101_splits"
+    lists.mkdir()
+    text = "\ufeff" + "\r\n".join([names[0], names[2].replace("/", "\\"), ""])
+    (lists / "testlist01.txt").write_bytes(text.encode())
+    found = select(Asked(tmp_path, "1"), ("run", "walk"))
+    assert [clip.name for clip in found.clips] == [names[2], names[0]]
+    assert (found.missing, found.extra) == ((), ("walk/walk (32).avi",))
+    (lists / "trainlist01.txt").write_text(f"{names[1]} 1\n")
+    assert select(Asked(tmp_path, "1"), ("run", "walk")).extra == ()
+    every = select(Asked(tmp_path, "all"), ("run", "walk"))
+    assert len(every.clips) == 3 and every.missing == ()
+    (lists / "testlist01.txt").write_text("walk/a.avi\n\nb.avi\n")
+    with pytest.raises(ConfigError, match=r"testlist01\.txt:3: expected '<class>/<video>', got 'b"):
+        select(Asked(tmp_path, "1"), ("run", "walk"))
+
+
+def test_a_cut_picture_that_no_segment_falls_on_is_named_too(tmp_path: Path):
+    folder = tmp_path / "Archery" / "v_Archery_g01_c01"
+    folder.mkdir(parents=True)
+    for number in range(12):
+        cv2.imwrite(str(folder / f"img_{99_995 + number:05d}.jpg"), numbered_image(number))
+    model = Model(fake_bundle(tmp_path), FirstNumberEngine())
+    asked = Asked(tmp_path, "1")
+    selection = select(asked, LABELS)
+    scores, _ = run_evaluation(asked, selection, model)
+    assert scores.outcomes[0].rank == 0
+    assert model.engine.clips == [segment_frames(12, 4)]
+    assert 0 not in segment_frames(12, 4)
+    first = folder / "img_99995.jpg"
+    first.write_bytes(first.read_bytes()[:100])
+    scores, _ = run_evaluation(asked, selection, model)
+    assert "img_99995.jpg is cut off or damaged" in (scores.outcomes[0].error or "")
+
+
+def test_trees_that_lie_deeper_are_said_to(tmp_path: Path):
+    video(tmp_path / "UCF-101", "Archery", 1, 1, looks=0)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ConfigError, match=rf"holds no <class>/<clip>; .*: name {tmp_path}/UCF-101"):
+        select(Asked(tmp_path, "1"), LABELS)
+
+
+def test_results_of_names_that_are_no_utf8_are_kept(tmp_path: Path):
+    folder = tmp_path / os.fsdecode(b"T\xfcren")
+    path = video(folder, "Archery", 1, 1, looks=0)
+    path.rename(path.with_name(os.fsdecode(b"T\xfcr.avi")))
+    asked = Asked(folder, "all", report=tmp_path / "report")
+    for _ in range(2):  # again with what is kept
+        scores = evaluated(asked, tmp_path)[0]
+        assert [outcome.clip for outcome in scores.outcomes] == [r"Archery/T\xfcr.avi"]
+    found = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert found["settings"]["data"] == str(folder)
+    rows = (tmp_path / "report" / "results.jsonl").read_text().splitlines()
+    assert json.loads(rows[0])["data"] == str(folder)
+    assert json.loads(rows[1])["clip"] == r"Archery/T\xfcr.avi"
+    (tmp_path / "report" / "report.md").read_text(encoding="utf-8")

@@ -4,32 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from ecolite_stream.bench.measuring.peak import Peak, peak_apart, peak_mb
+from ecolite_stream.bench.measuring.peak import Peak, peak_apart
 from ecolite_stream.engines import Engine
 from ecolite_stream.model.bundle import Bundle
 from tests.fakes import NumberEngine
 
 CHILD_MB = 200
-
-
-def write_status(proc: Path, pid: int, parent: int, kibibytes: int) -> None:
-    (proc / str(pid)).mkdir(parents=True)
-    text = f"Name:\tx\nPPid:\t{parent}\nVmHWM:\t   {kibibytes} kB\nVmRSS:\t 1 kB\n"
-    (proc / str(pid) / "status").write_text(text)
-
-
-def test_what_a_process_started_counts_and_nothing_else(tmp_path: Path) -> None:
-    write_status(tmp_path, 10, 1, 1000)
-    write_status(tmp_path, 11, 10, 2000)
-    write_status(tmp_path, 12, 11, 4000)  # of the one before
-    write_status(tmp_path, 13, 1, 8000)
-    assert peak_mb(tmp_path, 10) == pytest.approx(7000 * 1024 / 1e6)
-    assert peak_mb(tmp_path, 12) == pytest.approx(4000 * 1024 / 1e6)
-    assert peak_mb(tmp_path / "nowhere", 10) is None
 
 
 class InAnotherProcess(NumberEngine):

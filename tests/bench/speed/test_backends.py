@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ecolite_stream.bench.measuring.peak import peak_apart, peak_mb
+from ecolite_stream.bench.measuring.peak import peak_apart
+from ecolite_stream.bench.measuring.process_tree import peak_mb
 from ecolite_stream.bench.speed import backends as module
 from ecolite_stream.bench.speed.backends import backends
 from ecolite_stream.bench.speed.frames import STEPS, frame_table, measure_frames
@@ -52,15 +53,6 @@ def test_memory_of_a_process_of_its_own(bundle):
     assert peak is not None and peak.peak_mb > peak.before_mb + 20
     with pytest.raises(EngineError, match="engine is 'nonsense'"):
         peak_apart(backends(["nonsense"], ["f32"])[0][0].open, bundle)
-
-
-def test_memory_where_the_system_is_silent(tmp_path: Path):
-    assert peak_mb(tmp_path, 1) is None
-    (tmp_path / "1").mkdir()
-    (tmp_path / "1" / "status").write_text("Name: x\n")
-    assert peak_mb(tmp_path, 1) is None
-    (tmp_path / "1" / "status").write_text("Name: x\nVmHWM:\t 2000 kB\n")
-    assert peak_mb(tmp_path, 1) == 2.048
 
 
 def test_what_frames_cost_from_the_beginning_again_after_the_end():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import cv2
@@ -77,3 +79,19 @@ def test_what_cannot_be_extracted(
     write_numbered_video(videos / "jump" / "a.mp4", 3)
     assert call(videos, tmp_path / "out") == 2
     assert "differ in nothing but suffix" in capsys.readouterr().err
+
+
+def test_a_full_disk_names_the_file(
+    videos: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def write_bytes(path: Path, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    assert call(videos, tmp_path / "out", "--workers", "1") == 1
+    line = capsys.readouterr().err
+    assert "img_00001.jpg cannot be written: No space left on device; free some space" in line
+    assert not list((tmp_path / "out").glob("*/*"))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -137,9 +139,12 @@ def test_a_training_reads_lists_of_folders_and_of_videos(
     assert [read_number(f) for f in dataset.validation[0].read(np.arange(6))] == list(range(6))
     with pytest.raises(IndexError, match="has 9 frames; asked for 9"):
         clip.read([9])
+    with pytest.raises(ConfigError, match="is 'ApplyLipstick', and lies in the folder 'YoYo'"):
+        load_dataset(config(lists, *more, "--labels=ucf101"))
+    write_list(lists / "train.txt", [Item(f"{folder}YoYo/v_YoYo_g01_c01", 9, 100)])
     named = load_dataset(config(lists, *more, "--labels=ucf101"))
     assert len(named.labels) == 101
-    assert named.training(1)[0].label == "ApplyLipstick"
+    assert named.training(1)[0].label == "YoYo"
 
 
 @pytest.mark.parametrize(
@@ -149,7 +154,11 @@ def test_a_training_reads_lists_of_folders_and_of_videos(
         (Item("YoYo/none.avi", 8, 1), (), r"none\.avi does not exist; set data_path"),
         (Item("YoYo/v_YoYo_g01_c01.avi", 9, 0), (), "class index 0, which is 'ApplyEyeMakeup'"),
         (Item("ApplyEyeMakeup/a.avi", 9, 1), (), "a class folder has two class indices"),
-        (Item("YoYo/a.avi", 9, 101), ("--labels=ucf101",), "labels ucf101 go from 0 to 100"),
+        (
+            Item("YoYo/a.avi", 9, 101),
+            ("--labels=ucf101",),
+            r"val\.txt:1: YoYo/a\.avi has class index 101, .* to 100: the list has indices from 1",
+        ),
     ],
 )
 def test_lists_that_do_not_fit(
@@ -167,7 +176,7 @@ def test_frames_that_go_missing_are_named(videos: Path, tmp_path: Path) -> None:
     clip = FrameFolderClip("a", "YoYo", folder, 64, 9)
     assert clip.read([3]).shape == (1, 64, 85, 3)
     (folder / "img_00002.jpg").write_bytes(b"")
-    with pytest.raises(Exception, match=r"img_00002\.jpg is no picture"):
+    with pytest.raises(Exception, match=r"img_00002\.jpg is empty"):
         clip.read([1])
     (folder / "img_00002.jpg").unlink()
     with pytest.raises(Exception, match="had 9 frames and has 8 now"):
@@ -191,3 +200,96 @@ def test_other_pictures_beside_the_frames_are_left_out(videos: Path, tmp_path: P
         load_dataset(dataclasses.replace(listed, rgb_prefix=""))
     with pytest.raises(SourceError, match="no frame whose name begins with 'rgb_'; see rgb_prefix"):
         load_dataset(dataclasses.replace(listed, rgb_prefix="rgb_"))
+
+
+@pytest.mark.parametrize("folder", ["Yo Yo", "yoyo", "YoYo"])
+def test_class_indices_from_1_are_refused(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "labels.txt").write_bytes(b"\xef\xbb\xbfApply Eye Makeup\r\nYoYo\r\nZumba\r\n")
+    (tmp_path / folder).mkdir()
+    write_numbered_video(tmp_path / folder / "a.avi", 3)
+    named = f"--labels={tmp_path / 'labels.txt'}"
+    only = [f"--train_list={tmp_path / 'train.txt'}", "--lr_schedule=constant", named]
+    write_list(tmp_path / "train.txt", [Item(f"{folder}/a.avi", 3, 1)])
+    assert load_dataset(load_train_config(None, only)).filmed[0][0].label == "YoYo"
+    write_list(tmp_path / "train.txt", [Item(f"{folder}/a.avi", 3, 2)])
+    with pytest.raises(ConfigError) as raised:
+        load_dataset(load_train_config(None, only))
+    assert f"train.txt:1: {folder}/a.avi has class index 2, which is 'Zumba'" in str(raised.value)
+    assert f"lies in the folder {folder!r}: the list has indices from 1" in str(raised.value)
+
+
+def test_folders_that_are_no_classes_contradict_nothing(tmp_path: Path) -> None:
+    (tmp_path / "part7").mkdir()
+    write_numbered_video(tmp_path / "part7" / "a.avi", 3)
+    write_list(tmp_path / "train.txt", [Item("part7/a.avi", 3, 100)])
+    words = [f"--train_list={tmp_path / 'train.txt'}", "--lr_schedule=constant", "--labels=ucf101"]
+    assert load_dataset(load_train_config(None, words)).filmed[0][0].label == "YoYo"
+
+
+def test_lists_from_windows(tmp_path: Path) -> None:
+    path = tmp_path / "l.txt"
+    path.write_bytes("\ufeffYo Yo\\a (1).avi 3 0\r\nwalk\\b.avi 4 1\r\n".encode())
+    items = read_list(path)
+    assert items == [Item("Yo Yo/a (1).avi", 3, 0), Item("walk/b.avi", 4, 1)]
+    assert [item.line for item in items] == [1, 2]
+
+
+def test_lists_keep_names_that_are_no_utf8(tmp_path: Path) -> None:
+    name = os.fsdecode(b"gehen_f\xfc\xdfe/T\xfcr.avi")
+    (tmp_path / name).parent.mkdir()
+    write_numbered_video(tmp_path / name, 3)
+    assert call(gen_dataset_lists, "ucf101", tmp_path, "--out", tmp_path / "lists") == 2  # no class
+    write_list(tmp_path / "train.txt", [Item(name, 3, 0)])
+    assert b"T\xfcr.avi 3 0" in (tmp_path / "train.txt").read_bytes()
+    assert read_list(tmp_path / "train.txt") == [Item(name, 3, 0)]
+    with pytest.raises(ConfigError, match="has a line break in its name"):
+        write_list(tmp_path / "train.txt", [Item("a\nb.avi", 3, 0)])
+    words = [f"--train_list={tmp_path / 'train.txt'}", "--lr_schedule=constant"]
+    with pytest.raises(ConfigError, match=r"all clips are .gehen_f\\\\xfc\\\\xdfe"):
+        load_dataset(load_train_config(None, words))
+
+
+def test_all_files_are_checked_before_anything_is_trained(videos: Path, tmp_path: Path) -> None:
+    frames = extracted(videos, tmp_path / "frames")
+    cut, empty = frames / "YoYo/v_YoYo_g01_c01", frames / "YoYo/v_YoYo_g08_c01"
+    for file in cut.iterdir():
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 3])
+    (empty / "img_00004.jpg").write_bytes(b"")
+    for name, count in (("train", 1), ("val", 8)):
+        number = {1: 9, 8: 10}[count]
+        item = Item(f"YoYo/v_YoYo_g{count:02d}_c01", number, 0)
+        write_list(frames / f"{name}.txt", [item])
+    with pytest.raises(SourceError, match="2 of 2 clips cannot be read") as raised:
+        load_dataset(config(frames))
+    assert "img_00001.jpg is cut off or damaged" in str(raised.value)
+    assert "(and 8 more of its 9 frames)" in str(raised.value)
+    assert "img_00004.jpg is empty" in str(raised.value)
+
+
+def test_frames_without_zeros_are_read_in_their_order(tmp_path: Path) -> None:
+    folder = tmp_path / "walk" / "a"
+    folder.mkdir(parents=True)
+    for number in range(1, 121):
+        image = np.full((32, 32, 3), 2 * number, np.uint8)
+        cv2.imwrite(str(folder / f"frame{number}.jpg"), image)
+    shown = FrameFolderClip("a", "walk", folder, 32, 120).read(range(120))
+    assert [round(float(image.mean()) / 2) for image in shown] == list(range(1, 121))
+
+
+def test_a_home_folder_in_a_list(
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(videos))
+    names = [(f"~/{label}/v_{label}_g01_c01.avi", 5 + 4 * i, i) for i, label in enumerate(CLASSES)]
+    write_list(tmp_path / "train.txt", [Item(*name) for name in names])
+    (videos / "labels.txt").write_text("\n".join(CLASSES))
+    words = [f"--train_list={tmp_path / 'train.txt'}", "--lr_schedule=constant"]
+    dataset = load_dataset(load_train_config(None, [*words, "--labels=~/labels.txt"]))
+    assert [clip.num_frames for [clip] in dataset.filmed] == [5, 9]
+
+
+def test_says_where_the_clips_of_a_deeper_tree_lie(
+    videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(gen_dataset_lists, "ucf101", videos.parent, "--out", tmp_path / "lists") == 2
+    assert f": name {videos}" in capsys.readouterr().err

@@ -57,7 +57,7 @@ def test_kinetics_lists_what_is_still_to_be_had(tmp_path: Path) -> None:
     names = ["air_drumming/abc-_123_000005_000015", "abseiling/xyz_000100_000110"]
     assert kinetics_lists(names, tmp_path) == [("train", [(names[0], 1)]), ("val", [(names[1], 0)])]
     (tmp_path / "val.csv").write_text(heading + "flying,xyz,100,110,val\n")
-    with pytest.raises(ConfigError, match=r"val\.csv makes no sense at .*flying"):
+    with pytest.raises(ConfigError, match=r"val\.csv:2 makes no sense at .flying,xyz"):
         kinetics_lists(names, tmp_path)
 
 
@@ -107,3 +107,20 @@ def test_the_command_lists_videos_in_one_folder(something: Path, tmp_path: Path)
 def test_annotations_are_asked_for(lists: object) -> None:
     with pytest.raises(ConfigError, match="name --annotations DIR"):
         lists(["a"], None)  # type: ignore[operator]
+
+
+def test_names_that_are_in_no_list_are_an_error(tmp_path: Path, something: Path) -> None:
+    heading = "\ufefflabel,youtube_id,time_start,time_end,split\r\n"
+    for side in ("train", "val"):
+        (tmp_path / f"{side}.csv").write_text(heading + "abseiling,xyz,100,110,x\r\n")
+    wanted = "such as 'abseiling/xyz_000100_000110', found is 'abseiling/xyz'"
+    with pytest.raises(ConfigError, match=wanted):
+        kinetics_lists(["abseiling/xyz"], tmp_path)
+    with pytest.raises(ConfigError, match="such as '7', found is 'video_7'"):
+        something_lists(["video_7"], something)
+
+
+def test_a_line_of_hmdb51_that_makes_no_sense(hmdb51: Path) -> None:
+    (hmdb51 / "brush_hair_test_split1.txt").write_text("a.avi 1\n\nb.avi\n")
+    with pytest.raises(ConfigError, match=r"split1\.txt:3: expected '<video> 0|1|2', got 'b\.avi'"):
+        hmdb51_lists(["wave/b_wave"], hmdb51)

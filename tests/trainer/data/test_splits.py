@@ -122,7 +122,7 @@ def test_groups_come_from_a_table(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("clip,source\nx/a0_x.avi,a\n", "has no line for x/b0_x.avi; add one"),
-        ("clip,source\nx/a0_x.avi\n", "expected <class>/<file>,group in a line, got 'x/a0_x.avi'"),
+        ("clip,source\nx/a0_x.avi\n", "expected '<class>/<file>,group', got 'x/a0_x.avi'"),
     ],
 )
 def test_a_table_that_does_not_tell_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -152,3 +152,25 @@ def test_too_few_groups_are_refused() -> None:
 def test_what_makes_no_sense_is_refused(settings: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         DataConfig(clips=(".",), **settings)
+
+
+def test_names_in_val_lists_have_spaces_and_windows_ends(tmp_path: Path) -> None:
+    clips = [ClipFile(Path(f"x/walk ({n}).avi"), "x") for n in (31, 32)]
+    path = tmp_path / "val.txt"
+    path.write_bytes(b"\xef\xbb\xbfx\\walk (31).avi\r\n")
+    config = DataConfig(clips=(".",), split="list", val_list=path)
+    training, validation = split_clips(clips, config, seed=0)
+    assert (training, validation) == (clips[1:], clips[:1])
+    path.write_text("x/walk (32).avi 1\nx/walk.avi\n")
+    wanted = r"val\.txt:2: no clip is named 'x/walk\.avi' \(1 of 2 lines\).* such as 'x/walk \(31\)"
+    with pytest.raises(ConfigError, match=wanted):
+        split_clips(clips, config, seed=0)
+
+
+def test_a_table_of_groups_from_a_spreadsheet(tmp_path: Path) -> None:
+    table = tmp_path / "sources.csv"
+    lines = [f"{clip.label}\\{clip.path.name};{clip.path.name[0]}" for clip in clip_files()]
+    table.write_bytes("\r\n".join(["\ufeffclip;source", *lines]).encode())
+    config = DataConfig(clips=(".",), split="pattern", groups=str(table), val_groups=("c",))
+    _, validation = split_clips(clip_files(), config, seed=0)
+    assert [clip.name for clip in validation] == ["x/c0_x.avi", "y/c0_y.avi"]

@@ -33,7 +33,7 @@ def test_the_table_leaves_open_what_was_not_validated(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("validated", [True, False])
 def test_the_picture_shows_lines(tmp_path: Path, validated: bool) -> None:
-    pytest.importorskip("matplotlib", reason="matplotlib, the extra 'figures', is not installed")
+    pytest.importorskip("matplotlib", reason="matplotlib, the extra 'plots', is not installed")
     write_curves(tmp_path, rows(validated))
     picture = cv2.imread(str(tmp_path / "curves.png"))
     assert picture is not None and picture.shape[:2] == (400, 800 if validated else 400)

@@ -114,7 +114,8 @@ def test_a_worker_that_dies_ends_the_run_and_is_named(clips: Path, tmp_path: Pat
         pids = {}
         deadline_s = time.monotonic() + LIMIT_S
         while not (tmp_path / "run" / "last.ckpt").is_file():
-            assert time.monotonic() < deadline_s and run.poll() is None
+            assert time.monotonic() < deadline_s, f"no checkpoint within {LIMIT_S:g} s"
+            assert run.poll() is None, "the run ended before its first checkpoint"
             time.sleep(0.2)
         for rank in (0, 1):
             text = (logs / f"worker_{rank}.log").read_text()
@@ -129,7 +130,7 @@ def test_a_worker_that_dies_ends_the_run_and_is_named(clips: Path, tmp_path: Pat
         f"{logs}; go on with --resume"
     )
     while any(is_running(pid) for pid in pids.values()):
-        assert time.monotonic() < deadline_s
+        assert time.monotonic() < deadline_s, f"a worker still runs: {pids}"
         time.sleep(0.2)
     assert load_checkpoint(tmp_path / "run" / "last.ckpt").spec.training["epoch"] >= 1
 

@@ -1,8 +1,8 @@
 """How long a camera is missed that is lost: the figures of docs/reliability.md.
 
-    python -m tests.reliability
+    python -m ecolite_stream.bench.robustness.lost_camera
 
-Beside a real RTSP server (see `tests/rtsp.py`), with the defaults of `ReconnectConfig`. It takes
+Beside a real RTSP server (see `rtsp.py`), with the defaults of `ReconnectConfig`. It takes
 about five minutes and prints a table.
 """
 
@@ -14,9 +14,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import click
+
+from ecolite_stream.app.entry import run
+from ecolite_stream.bench.robustness.rtsp import RtspServer, why_not
+from ecolite_stream.errors import ConfigError
 from ecolite_stream.sources import open_source
 from ecolite_stream.sources.reconnect import Reconnecting
-from tests.rtsp import RtspServer
 
 RUNS = 3
 AWAY_S = 5.0
@@ -136,8 +140,15 @@ def shown(times_s: list[float]) -> str:
     return f"{statistics.median(times_s):.1f} ({min(times_s):.1f} to {max(times_s):.1f})"
 
 
+@click.command()
 def main() -> None:
-    """Print the tables."""
+    """Print the tables.
+
+    Raises:
+        ConfigError: this machine has no RTSP server.
+    """
+    if reason := why_not():
+        raise ConfigError(reason)
     print("| what happens | over | noticed after, s | frames again after its return, s |")
     print("| --- | --- | --- | --- |")
     for what, name in (
@@ -154,4 +165,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

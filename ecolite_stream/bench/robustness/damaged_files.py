@@ -1,6 +1,7 @@
 """Damaged videos, bundles and configurations by the hundred: nothing may crash, hang or surprise.
 
-    python -m tests.mutation [--videos 1000] [--bundles 100] [--configs 100] [--seed 0]
+    python -m ecolite_stream.bench.robustness.damaged_files
+        [--videos 1000] [--bundles 100] [--configs 100] [--seed 0]
 
 Each is damaged at random and given to what reads it, in a process that is watched from outside. It
 may be read, or refused with one of our own errors; an exception of another kind, a process that
@@ -12,7 +13,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
-import sys
 import tempfile
 import time
 import traceback
@@ -25,20 +25,26 @@ from pathlib import Path
 import click
 import numpy as np
 
+from ecolite_stream.app.entry import run
 from ecolite_stream.app.sinks import RunConfig
+from ecolite_stream.bench.robustness.numbered_video import write_numbered_video
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.config.strict import load_config
-from ecolite_stream.errors import EcoliteError
-from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
+from ecolite_stream.errors import ConfigError, EcoliteError
+from ecolite_stream.model.bundle import ModelSpec, demo_bundle_path, read_bundle
+from ecolite_stream.model.preprocess import Preprocessing
 from ecolite_stream.recognition.recognizer import Recognizer
 from ecolite_stream.sources import open_source
-from tests.conftest import ROOT
-from tests.fakes import NumberEngine, spec_of
-from tests.videos import write_numbered_video
+from ecolite_stream.types import FloatArray
 
 LIMIT_S = 30.0
 SEEDS = (("a.mp4", "libx264"), ("b.avi", "mpeg4"), ("c.webm", "libvpx-vp9"), ("d.ts", "libx264"))
-READ, REFUSED = "read", "refused"
+START_S = 300.0
+READY, READ, REFUSED = "ready", "read", "refused"
+SPEC = ModelSpec(
+    "eco_lite", 1.0, 4, (1, 1, 1), ("a", "b", "c"), 1.6, Preprocessing(16, framing="whole")
+)
+CONFIGS = Path("configs/stream")
 
 
 def damage(content: bytes, rng: np.random.Generator) -> bytes:
@@ -66,9 +72,24 @@ def damage(content: bytes, rng: np.random.Generator) -> bytes:
     return bytes(data)
 
 
+class ZeroEngine:
+    """Computes nothing, so that reading is what takes the time."""
+
+    name = "zeros"
+
+    def encode(self, images: FloatArray) -> FloatArray:
+        return np.zeros((len(images), *SPEC.feature_shape), np.float32)
+
+    def classify(self, features: FloatArray) -> FloatArray:
+        return np.zeros((len(features), len(SPEC.labels)), np.float32)
+
+    def close(self) -> None:
+        pass
+
+
 def watch_video(path: Path) -> None:
     """Every frame through a recognizer."""
-    recognizer = Recognizer(NumberEngine(), spec_of(), StreamConfig())
+    recognizer = Recognizer(ZeroEngine(), SPEC, StreamConfig())
     with open_source(str(path)) as source:
         for frame in source:
             recognizer.observe(frame)
@@ -99,6 +120,7 @@ READERS: dict[str, Callable[[Path], object]] = {
 
 def serve(kind: str, requests: Connection) -> None:
     """Read what the other end names, one after the other."""
+    requests.send(READY)
     while path := requests.recv():
         try:
             READERS[kind](path)
@@ -142,6 +164,9 @@ class Watcher:
         self._process = spawn.Process(target=serve, args=(self.kind, other), daemon=True)
         self._process.start()
         other.close()
+        # Importing everything is no part of a file's time.
+        if not (self._pipe.poll(START_S) and self._pipe.recv() == READY):
+            raise EcoliteError(f"a process that reads files did not start within {START_S:g} s")
 
     def _restart(self) -> None:
         self.close()
@@ -171,7 +196,7 @@ def damaged_bundles(folder: Path, count: int, rng: np.random.Generator) -> Itera
 
 
 def damaged_configs(folder: Path, count: int, rng: np.random.Generator) -> Iterator[Path]:
-    seeds = sorted((ROOT / "configs" / "stream").glob("*.yaml"))
+    seeds = sorted(CONFIGS.glob("*.yaml"))
     for number in range(count):
         path = folder / f"config{number:05d}.yaml"
         path.write_bytes(damage(seeds[number % len(seeds)].read_bytes(), rng))
@@ -222,11 +247,14 @@ def findings(
 @click.option("--keep", default=Path("runs/mutation"), type=click.Path(path_type=Path))
 def main(videos: int, bundles: int, configs: int, seed: int, keep: Path) -> None:
     """Read damaged files by the hundred."""
+    if not CONFIGS.is_dir():
+        raise ConfigError(f"there is no {CONFIGS}; start this at the top of the sources")
     counts = findings(videos, bundles, configs, seed, keep)
     for kind, count in counts.items():
         click.echo(f"{kind}: {', '.join(f'{n} {what}' for what, n in sorted(count.items()))}")
-    sys.exit(any(count["findings"] for count in counts.values()))
+    if any(count["findings"] for count in counts.values()):
+        raise EcoliteError(f"files that broke something are kept in {keep}")
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

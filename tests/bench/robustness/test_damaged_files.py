@@ -1,4 +1,4 @@
-"""A few damaged files of each kind; `python -m tests.mutation` tries a thousand."""
+"""A few damaged files of each kind; the command tries a thousand."""
 
 from __future__ import annotations
 
@@ -7,13 +7,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests import mutation
-from tests.mutation import READ, REFUSED, Watcher, damage, findings
+from ecolite_stream.bench.robustness import damaged_files
+from ecolite_stream.bench.robustness.damaged_files import (
+    READ,
+    REFUSED,
+    Watcher,
+    damage,
+    findings,
+)
+from tests.conftest import ROOT
 
 pytestmark = pytest.mark.timeout(200)
 
 
-def test_nothing_crashes_hangs_or_surprises(tmp_path: Path) -> None:
+def test_nothing_crashes_hangs_or_surprises(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
     counts = findings(videos=24, bundles=8, configs=20, seed=1, keep=tmp_path / "kept")
     assert not (tmp_path / "kept").exists()
     assert {kind: sum(count.values()) for kind, count in counts.items()} == {
@@ -38,12 +48,14 @@ def test_damage_changes_something_and_repeats() -> None:
 def test_what_is_wrong_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, message: str
 ) -> None:
-    monkeypatch.setattr(mutation, "LIMIT_S", 3.0)
     bad = tmp_path / "bad"
     bad.write_text(content)
     watcher = Watcher("trouble")
     try:
-        assert message in watcher.outcome(bad)
+        with monkeypatch.context() as patch:
+            if content == "hang":
+                patch.setattr(damaged_files, "LIMIT_S", 1.0)
+            assert message in watcher.outcome(bad)
         (tmp_path / "good").write_text("")
         assert watcher.outcome(tmp_path / "good") == READ  # a new process
     finally:

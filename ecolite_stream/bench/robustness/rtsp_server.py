@@ -1,29 +1,31 @@
 """A real RTSP server, GStreamer's; run by Debian's own Python, which alone has its bindings.
 
-    /usr/bin/python3 tests/rtsp_server.py --port 8554 [--size 160x120] [--fps 15] [--keyframes 15]
+    /usr/bin/python3 rtsp_server.py --port 8554 [--size 160x120] [--fps 15] [--keyframes 15]
         [--protocol udp] [--loss 0.05] [--user me --password secret]
 
 It shows a test picture at rtsp://127.0.0.1:PORT/live and says "ready" once it listens.
 """
 
+from __future__ import annotations
+
 import argparse
+import functools
+import operator
+from typing import Any
 
-import gi
-
-gi.require_version("Gst", "1.0")
-gi.require_version("GstRtsp", "1.0")
-gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
-
-PROTOCOLS = {
-    "both": GstRtsp.RTSPLowerTrans.TCP | GstRtsp.RTSPLowerTrans.UDP,
-    "tcp": GstRtsp.RTSPLowerTrans.TCP,
-    "udp": GstRtsp.RTSPLowerTrans.UDP,
-}
+PROTOCOLS = {"both": ("TCP", "UDP"), "tcp": ("TCP",), "udp": ("UDP",)}
+"""Names of `GstRtsp.RTSPLowerTrans`."""
 
 
-def main():
+def main() -> None:
     options = parsed()
+    # Only the interpreter that runs this file has them, not that of the package.
+    import gi
+
+    for name in ("Gst", "GstRtsp", "GstRtspServer"):
+        gi.require_version(name, "1.0")
+    from gi.repository import GLib, Gst, GstRtsp, GstRtspServer
+
     Gst.init(None)
     server = GstRtspServer.RTSPServer()
     server.set_address("127.0.0.1")
@@ -37,29 +39,30 @@ def main():
         f"threads=1 key-int-max={options.keyframes} ! rtph264pay pt=96 {loss} )"
     )
     factory.set_shared(True)
-    factory.set_protocols(PROTOCOLS[options.protocol])
+    protocols = [getattr(GstRtsp.RTSPLowerTrans, name) for name in PROTOCOLS[options.protocol]]
+    factory.set_protocols(functools.reduce(operator.or_, protocols))
     if options.user:
-        lock(server, factory, options.user, options.password)
+        lock(GstRtspServer, server, factory, options.user, options.password)
     server.get_mount_points().add_factory("/live", factory)
     server.attach(None)
     print("ready", flush=True)
     GLib.MainLoop().run()
 
 
-def lock(server, factory, user, password):
+def lock(rtsp: Any, server: Any, factory: Any, user: str, password: str) -> None:
     """Let nobody in but one."""
-    token = GstRtspServer.RTSPToken()
-    token.set_string(GstRtspServer.RTSP_TOKEN_MEDIA_FACTORY_ROLE, user)
-    auth = GstRtspServer.RTSPAuth()
-    auth.add_basic(GstRtspServer.RTSPAuth.make_basic(user, password), token)
+    token = rtsp.RTSPToken()
+    token.set_string(rtsp.RTSP_TOKEN_MEDIA_FACTORY_ROLE, user)
+    auth = rtsp.RTSPAuth()
+    auth.add_basic(rtsp.RTSPAuth.make_basic(user, password), token)
     server.set_auth(auth)
-    permissions = GstRtspServer.RTSPPermissions()
+    permissions = rtsp.RTSPPermissions()
     permissions.add_permission_for_role(user, "media.factory.access", True)
     permissions.add_permission_for_role(user, "media.factory.construct", True)
     factory.set_permissions(permissions)
 
 
-def parsed():
+def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--size", default="160x120")

@@ -1,0 +1,80 @@
+"""A real RTSP server, where this machine has what it takes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+PYTHON = "/usr/bin/python3"
+SCRIPT = Path(__file__).with_name("rtsp_server.py")
+NEEDED = (
+    "import gi; gi.require_version('GstRtspServer', '1.0');"
+    "from gi.repository import Gst, GstRtspServer; Gst.init(None);"
+    "assert all(map(Gst.ElementFactory.find, ['x264enc', 'rtph264pay', 'videotestsrc']))"
+)
+PACKAGES = (
+    "gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base gstreamer1.0-plugins-good "
+    "gstreamer1.0-plugins-ugly"
+)
+
+
+class RtspServer:
+    """A server that can be killed, started again and frozen; on a port of its own.
+
+    Args:
+        options: as `rtsp_server.py` takes them.
+    """
+
+    def __init__(self, *options: object) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self.address = f"127.0.0.1:{self.port}/live"
+        self._options = options
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> RtspServer:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def start(self, *options: object) -> None:
+        """Start it, with other options if there are any; returns once it listens."""
+        self._options = options or self._options
+        words = [PYTHON, SCRIPT, "--port", self.port, *self._options]
+        self._process = subprocess.Popen(
+            list(map(str, words)), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "ready\n"
+
+    def kill(self) -> None:
+        """As when its power fails."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate(timeout=20)
+            self._process = None
+
+    def freeze(self) -> None:
+        """It does nothing more, and its connections stay open."""
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """It goes on."""
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGCONT)
+
+
+def why_not() -> str | None:
+    """Why this machine cannot run the server; None where it can."""
+    try:
+        result = subprocess.run([PYTHON, "-c", NEEDED], capture_output=True, timeout=60)
+    except OSError:
+        return f"there is no {PYTHON}"
+    return f"no RTSP server is installed (Debian: {PACKAGES})" if result.returncode else None

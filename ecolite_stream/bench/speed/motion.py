@@ -1,0 +1,130 @@
+"""What it costs to follow what moves, in processor time of one camera's second."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ecolite_stream.bench.measuring.timing import Clock
+from ecolite_stream.bench.report.report import Table
+from ecolite_stream.model.preprocess import shrink_luma
+from ecolite_stream.types import Frame, Image, Luma
+from ecolite_stream.views.follow import Follower
+from ecolite_stream.views.motion import MotionDetector
+from ecolite_stream.views.subjects import SubjectTracker
+
+FPS = 25
+LOOP_S = 2
+"""Length of the footage, which is shown again and again, in seconds."""
+TARGETS_MS = {(320, 240): 3.0, (1920, 1080): 10.0}
+"""By size of the picture, what following may cost a camera's second."""
+SUBJECTS = 4
+
+
+@dataclass(frozen=True)
+class MotionCost:
+    """Cost of one view at one size of the picture.
+
+    Attributes:
+        picture: width and height, `320x240`.
+        view: `follow` or `subjects: K`.
+        ms_per_camera_s: milliseconds of processor for a second of `FPS` frames.
+        target_ms: what `follow` may cost; None for others.
+    """
+
+    picture: str
+    view: str
+    ms_per_camera_s: float
+    target_ms: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain containers."""
+        return dict(vars(self))
+
+
+def measure_motion(seconds: float, clock: Clock = time.process_time) -> list[MotionCost]:
+    """Follow one who moves through drawn planes of brightness, each view for so many seconds.
+
+    Decoding, and taking the plane out of a decoded picture, is not counted.
+    """
+    costs = []
+    for (width, height), target_ms in TARGETS_MS.items():
+        planes = camera_planes(width, height)
+        for view in ("follow", f"subjects: {SUBJECTS}"):
+            cost_ms = _cost_ms(planes, view, seconds, clock)
+            costs.append(
+                MotionCost(
+                    f"{width}x{height}", view, cost_ms, target_ms if view == "follow" else None
+                )
+            )
+    return costs
+
+
+def _cost_ms(planes: Sequence[Luma], view: str, seconds: float, clock: Clock) -> float:
+    detector, follower, tracker = MotionDetector(), Follower(), SubjectTracker(SUBJECTS)
+    index, spent_s = 0, 0.0
+    while not index or spent_s < seconds:
+        frames = [make_frame(index + step, plane) for step, plane in enumerate(planes)]
+        begin_s = clock()
+        for frame in frames:
+            motion = detector.look(frame)
+            if view == "follow":
+                follower.follow(motion)
+            else:
+                tracker.track(motion)
+        spent_s += clock() - begin_s
+        index += len(planes)
+    return 1e3 * spent_s * FPS / index
+
+
+def make_frame(index: int, plane: Luma) -> Frame:
+    """A frame of a camera that has its brightness, and no colours to convert."""
+
+    def no_colours() -> Image:
+        raise RuntimeError("following converted a picture to BGR; it must use the plane it has")
+
+    def luma(long_side: int) -> Luma:
+        return shrink_luma(plane, long_side)
+
+    return Frame("camera", index, index / FPS, no_colours, luma=luma)
+
+
+def camera_planes(width: int, height: int) -> list[Luma]:
+    """Two seconds of a noisy, still room in which a block as tall as half of it goes and returns.
+
+    Returns:
+        (h, w) uint8 planes, `FPS` a second.
+    """
+    rng = np.random.default_rng(0)
+    still = rng.normal(110, 4, (height, width)).clip(0, 255).astype(np.uint8)
+    still[height * 2 // 3 :] -= 40
+    planes = []
+    for index in range(LOOP_S * FPS):
+        plane = still.copy()
+        way = 1 - abs(2 * index / (LOOP_S * FPS) - 1)
+        left = round(width * (0.1 + 0.5 * way))
+        plane[height // 4 : height * 3 // 4, left : left + width // 8] = 210
+        planes.append(plane)
+    return planes
+
+
+def motion_table(rows: Sequence[MotionCost]) -> Table:
+    """Sizes and views below each other."""
+    return Table(
+        f"Following what moves: processor ms of a camera's second ({FPS} frames)",
+        ("picture", "view", "ms", "target"),
+        [
+            (
+                row.picture,
+                row.view,
+                f"{row.ms_per_camera_s:.2f}",
+                "" if row.target_ms is None else f"{row.target_ms:g}",
+            )
+            for row in rows
+        ],
+        notes=("From the plane of brightness that the decoder has; decoding is not counted.",),
+    )

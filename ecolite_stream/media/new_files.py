@@ -1,0 +1,48 @@
+"""Files that a run makes for itself: opened exclusively, never another run's and never a link."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+PART = ".part"
+
+
+def create(path: Path) -> Path:
+    """Make an empty file.
+
+    Raises:
+        FileExistsError: something has that name, be it a link to nothing.
+        OSError: it cannot be made.
+    """
+    try:
+        path.open("xb").close()
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise OSError(f"{path}: cannot be written: {error.strerror}") from error
+    return path
+
+
+def create_numbered(folder: Path, name: str, suffix: str) -> Path:
+    """Make an empty file; it has a number where there is one of that name: `door-2.mp4`.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    path, number = folder / f"{name}{suffix}", 1
+    while True:
+        try:
+            return create(path)
+        except FileExistsError:
+            number += 1
+            path = folder / f"{name}-{number}{suffix}"
+
+
+def create_part(folder: Path, name: str) -> Path:
+    """Make a hidden file, for what becomes `name` once it is whole; no two have the same name.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    return create(folder / f".{name}.{secrets.token_hex(4)}{PART}")

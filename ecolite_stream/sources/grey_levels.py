@@ -1,0 +1,114 @@
+"""Which values of a deep grey picture become black and white: thermal cameras fill few of them."""
+
+from __future__ import annotations
+
+import logging
+import math
+
+import numpy as np
+import numpy.typing as npt
+from av import VideoFrame
+from av.error import FFmpegError
+
+_log = logging.getLogger(__name__)
+
+_FULL = 65535.0
+_STEP = 4  # every fourth pixel of every fourth row is looked at
+_DARKEST, _BRIGHTEST = 0.5, 99.5
+"""Percentiles that become black and white; dead pixels are beyond."""
+_NARROW = 0.5
+"""A picture that fills more than this share of all values is left as it is."""
+_LEAST_SPAN = 64.0
+"""Counts; less is the noise of a camera that sees one temperature."""
+_MARGIN = 0.05
+_ADAPTS_S = 5.0
+"""Time constant: two thirds of a change are followed in that time."""
+
+GreyPicture = npt.NDArray[np.uint16]
+"""(H, W) uint16."""
+Levels = tuple[float, float]
+"""The values that become black and white, in 16-bit counts."""
+
+
+def is_deep_grey(picture: VideoFrame) -> bool:
+    """Whether a picture is one plane of more than 8 bits, in whole numbers."""
+    components = picture.format.components
+    return (
+        len(components) == 1
+        and 8 < components[0].bits <= 16
+        and picture.format.name.startswith("gray")
+    )
+
+
+def deep_grey(picture: VideoFrame) -> GreyPicture:
+    """The values of a deep grey picture, (H, W) uint16, scaled to 16 bits."""
+    values: GreyPicture = picture.reformat(format="gray16le", threads=1).to_ndarray()
+    return values
+
+
+def stretched(values: GreyPicture, levels: Levels) -> npt.NDArray[np.uint8]:
+    """(H, W) uint8: the lower level is 0, the upper 255, linear between."""
+    low, high = levels
+    scaled = (values.astype(np.float32) - low) * np.float32(255 / (high - low))
+    return np.clip(scaled + np.float32(0.5), 0, 255).astype(np.uint8)
+
+
+class GreyLevels:
+    """The levels of one stream: those of its pictures, followed slowly so that nothing flickers.
+
+    They are followed with stream time from every decoded picture, so that they do not depend on
+    which pictures somebody looks at. A picture that lies wholly beyond them sets them anew.
+
+    Args:
+        name: the source, for the message.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._levels: Levels | None = None
+        self._time_s = 0.0
+        self._reported = False
+
+    def of(self, picture: VideoFrame, time_s: float) -> Levels | None:
+        """The levels of the next picture; None if it is no deep grey one.
+
+        Args:
+            picture: as it was decoded.
+            time_s: its stream time, in seconds.
+        """
+        if not is_deep_grey(picture):
+            return None
+        try:
+            wanted = _levels_in(deep_grey(picture)[::_STEP, ::_STEP])
+        except FFmpegError:  # a damaged header; said where the picture is converted
+            return self._levels
+        before, step_s = self._levels, time_s - self._time_s
+        if before is None or wanted[0] >= before[1] or wanted[1] <= before[0]:
+            self._levels = wanted
+        else:
+            share = 1 - math.exp(-max(step_s, 0.0) / _ADAPTS_S)
+            low, high = (b + share * (w - b) for b, w in zip(before, wanted, strict=True))
+            self._levels = low, high
+        self._time_s = time_s
+        self._report()
+        return self._levels
+
+    def _report(self) -> None:
+        if self._levels is None or self._reported or self._levels == (0.0, _FULL):
+            return
+        self._reported = True
+        _log.warning(
+            "%s: grey values from %.0f to %.0f of 65535 are stretched to black and white; the "
+            "range follows the picture slowly",
+            self._name,
+            *self._levels,
+        )
+
+
+def _levels_in(values: GreyPicture) -> Levels:
+    """The levels that a picture alone would have."""
+    low, high = (float(level) for level in np.percentile(values, (_DARKEST, _BRIGHTEST)))
+    if high - low > _NARROW * _FULL:
+        return 0.0, _FULL
+    margin = max(_MARGIN * (high - low), (_LEAST_SPAN - (high - low)) / 2)
+    return low - margin, high + margin
