@@ -25,7 +25,7 @@ QUICK_S, SLOW_S = 0.2, 0.8
 LEAST_ACTIVE, LEAST_MOVING = 0.0015, 0.001
 """Shares of the picture that must be active, or move, to be followed."""
 WEAK_ACTIVE, SUSTAINED_LOOKS = 0.0008, 12
-"""A smaller share is followed, too, once it lasts for so many looks: somebody far away who waves."""
+"""A smaller share is followed, too, once it lasts so many looks: somebody far away who waves."""
 TAILS, NARROW_TAILS = 0.02, 0.1
 """Shares of motion left outside of an extent at each side."""
 
