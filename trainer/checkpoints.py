@@ -147,7 +147,9 @@ def _with_options(
     )
     if changed == dataclasses.replace(spec, thresholds={}) and not options.new_head:
         return spec
-    return dataclasses.replace(changed, temperature=1.0, scores={})  # were of another model
+    return dataclasses.replace(  # they were of another model
+        changed, temperature=1.0, energy_bound=None, scores={}
+    )
 
 
 def default_labels(num_classes: int) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ python -m trainer.evaluate CHECKPOINT --val_list FILE --data_path DIR
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -24,7 +24,7 @@ from trainer.data.dataset import labelled_files
 from trainer.data.following import Following, follow_clips
 from trainer.data.listed import check_clips, listed_clips, read_items
 from trainer.data.lists import read_list
-from trainer.data.loader import test_batches
+from trainer.data.loader import Batch, test_batches
 from trainer.data.reading import Reading, read_clips, reading_side
 from trainer.data.splits import split_clips
 
@@ -88,17 +88,23 @@ def score_clips(
     checkpoint: Checkpoint, clips: list[Clip], window_s: float | None, batch_size: int, workers: int
 ) -> Scores:
     """Score every clip, whole or in windows of so many seconds."""
-    spec = checkpoint.spec
+    batches = batches_of(checkpoint.spec, clips, window_s, batch_size, workers)
+    return evaluate(network_from(checkpoint), batches, batch_size)
+
+
+def batches_of(
+    spec: ModelSpec, clips: list[Clip], window_s: float | None, batch_size: int, workers: int
+) -> Iterator[Batch]:
+    """Every clip as a live stream shows it, whole or in windows of so many seconds."""
     if spec.preprocessing.framing == "follow":
         live = Following(spec.preprocessing.short_side)
         variants = follow_clips(clips, live, Budget(CACHE_MB), workers)
         clips = [clip for found in variants for clip in found]
     if window_s is not None:
         clips = [piece for clip in clips for piece in cut_windows(clip, window_s)]
-    batches = test_batches(
+    return test_batches(
         clips, spec.labels, spec.num_segments, spec.preprocessing, batch_size, workers
     )
-    return evaluate(network_from(checkpoint), batches, batch_size)
 
 
 def score_kept_aside(config: TrainConfig, checkpoint: Checkpoint) -> Scores:
@@ -108,19 +114,28 @@ def score_kept_aside(config: TrainConfig, checkpoint: Checkpoint) -> Scores:
         ConfigError: it keeps none aside, or the checkpoint does not know their classes.
         SourceError: a clip cannot be read.
     """
-    spec, data = checkpoint.spec, config.data
+    clips = held_out_clips(config, checkpoint.spec)
+    window_s = config.clip_seconds if config.augmentation.window_s else None
+    return score_clips(checkpoint, clips, window_s, config.batch_size, config.data.workers)
+
+
+def held_out_clips(config: TrainConfig, spec: ModelSpec) -> list[Clip]:
+    """The clips that a training with this configuration holds out.
+
+    Raises:
+        ConfigError: it holds none out, or the model does not know their classes.
+        SourceError: a clip cannot be read.
+    """
+    data = config.data
     how = Reading(
         reading_side(spec.preprocessing), data.workers, Budget(data.cache_mb), config.rgb_prefix
     )
     if config.val_list:
-        clips = _read_listed(config.val_list, config.data_path, "", spec, how)
-    elif data.keeps_clips_aside:
+        return _read_listed(config.val_list, config.data_path, "", spec, how)
+    if data.keeps_clips_aside:
         _, files = split_clips(labelled_files(data.clips), data, config.seed)
-        clips = _read_files(files, spec, how)
-    else:
-        raise ConfigError("nothing is kept aside to evaluate on; set val_list, or data.split")
-    window_s = config.clip_seconds if config.augmentation.window_s else None
-    return score_clips(checkpoint, clips, window_s, config.batch_size, data.workers)
+        return _read_files(files, spec, how)
+    raise ConfigError("nothing is kept aside to evaluate on; set val_list, or data.split")
 
 
 def _read_listed(

@@ -90,7 +90,8 @@ class HealthReader:
                 elif sample.name == _DROPPED:
                     known["dropped"] += int(sample.value)
                 elif sample.name == _AGE:
-                    known["label_age_s"] = sample.value
+                    of_views = (sample.value, known.get("label_age_s", sample.value))
+                    known["label_age_s"] = min(of_views)
                 elif sample.name in _COUNTS:
                     known[_COUNTS[sample.name]] = int(sample.value)
         return {name: Health(**known) for name, known in facts.items()}

@@ -7,7 +7,7 @@ what has not been seen as about the model.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -39,12 +39,17 @@ class Samples:
     right: npt.NDArray[np.int64]
     clips: npt.NDArray[np.int64]
 
+    @property
+    def is_right(self) -> npt.NDArray[np.bool_]:
+        """(K,) whether the best class is that of the clip."""
+        return np.asarray(self.logits.argmax(axis=1) == self.right)
+
     def of(self, chosen: npt.NDArray[np.bool_]) -> Samples:
         """Some of them; `chosen` is (K,)."""
         return Samples(self.logits[chosen], self.right[chosen], self.clips[chosen])
 
 
-class _Recording:
+class RecordingEngine:
     """An engine that keeps the logits of each clip it classifies, in order."""
 
     def __init__(self, engine: Engine) -> None:
@@ -117,7 +122,8 @@ def collect(
 def _full_logits(
     clip: ClipFile, engine: Engine, spec: ModelSpec, config: StreamConfig
 ) -> Iterator[FloatArray]:
-    recording = _Recording(engine)
+    config = replace(config, gate=False)  # every prediction has logits
+    recording = RecordingEngine(engine)
     predictions: list[Prediction] = []
     watch(open_source(str(clip.path)), Recognizer(recording, spec, config), predictions.append)
     for prediction, logits in zip(predictions, recording.logits, strict=True):
