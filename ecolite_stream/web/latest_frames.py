@@ -27,7 +27,9 @@ class LatestFrames:
         self._jpegs: dict[tuple[int, int], tuple[Frame, bytes]] = {}
 
     def show(self, frame: Frame) -> None:
-        """Take a stream's newest frame; never waits."""
+        """Take a stream's newest frame; never waits. One that is new gets the next number."""
+        if frame.stream not in self._newest:
+            self._names = (*self._names, frame.stream)
         self._newest[frame.stream] = frame
 
     def newest(self, number: int) -> Frame | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import click
 
@@ -23,32 +23,31 @@ from ecolite_stream.web.page_state import PageState
 
 @contextlib.contextmanager
 def with_page(
-    streams: Sequence[StreamInput],
+    names: Sequence[str],
     labels: Sequence[str],
     metrics: Metrics,
     config: StreamConfig,
-) -> Iterator[tuple[list[StreamInput], list[Sink]]]:
+) -> Iterator[tuple[Callable[[StreamInput], StreamInput], list[Sink]]]:
     """Serve the page while the block runs, if the configuration wants it; says where on stderr.
 
     Args:
-        streams: what is to be watched.
+        names: of the streams.
         labels: the bundle's; each gets a colour.
         metrics: where the run counts.
         config: all of it.
 
     Returns:
-        The streams, which show the page their pictures, and the sinks to add: one, or none.
+        What lets a stream show the page its pictures, and the sinks to add: one, or none.
 
     Raises:
         ConfigError: the extra is not installed, or nothing can listen there.
     """
     if config.web.address is None:
-        yield list(streams), []
+        yield lambda stream: stream, []
         return
     check_page(config.web)
     from ecolite_stream.web.server import serve_page
 
-    names = [stream.name for stream in streams]
     board, gallery = PageState(names), LatestFrames(names)
 
     def sampled(frame: Frame, live: bool) -> None:
@@ -65,7 +64,7 @@ def with_page(
     web = dataclasses.replace(config.web, clips=clips)
     with serve_page(board, gallery, metrics, web, about) as url:
         click.echo(f"page: {url}", err=True)
-        yield [dataclasses.replace(s, on_sampled=sampled) for s in streams], [board]
+        yield lambda stream: dataclasses.replace(stream, on_sampled=sampled), [board]
 
 
 def check_page(config: WebConfig) -> None:
