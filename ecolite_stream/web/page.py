@@ -9,14 +9,17 @@ from collections.abc import Iterator, Sequence
 import click
 
 from ecolite_stream.config.schema import StreamConfig, WebConfig
+from ecolite_stream.config.views import view_name
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.pipeline.reader import StreamInput
 from ecolite_stream.sinks import Sink
 from ecolite_stream.sinks.clips import ClipsConfig
+from ecolite_stream.store.config import StoreConfig
 from ecolite_stream.types import Frame
 from ecolite_stream.version import __version__
-from ecolite_stream.web.access import given_token
+from ecolite_stream.web.access import given_token, read_tokens
+from ecolite_stream.web.api.control import RunControl
 from ecolite_stream.web.latest_frames import LatestFrames
 from ecolite_stream.web.page_state import PageState
 
@@ -27,6 +30,7 @@ def with_page(
     labels: Sequence[str],
     metrics: Metrics,
     config: StreamConfig,
+    control: RunControl | None = None,
 ) -> Iterator[tuple[list[StreamInput], list[Sink]]]:
     """Serve the page while the block runs, if the configuration wants it; says where on stderr.
 
@@ -35,6 +39,7 @@ def with_page(
         labels: the bundle's; each gets a colour.
         metrics: where the run counts.
         config: all of it.
+        control: changes the streams of the run, if that can be done.
 
     Returns:
         The streams, which show the page their pictures, and the sinks to add: one, or none.
@@ -46,7 +51,18 @@ def with_page(
         yield list(streams), []
         return
     check_page(config.web)
+    from ecolite_stream.web.api.types import StreamSettings
     from ecolite_stream.web.server import serve_page
+    from ecolite_stream.web.site import Run
+
+    def settings(name: str) -> StreamSettings:
+        return StreamSettings(
+            every_s=config.every_s,
+            memory=config.memory.policy,
+            views=tuple(map(view_name, config.views)),
+            ignore=config.events.ignore,
+            min_s=config.events.min_s,
+        )
 
     names = [stream.name for stream in streams]
     board, gallery = PageState(names), LatestFrames(names)
@@ -63,7 +79,8 @@ def with_page(
     }
     clips = config.web.clips or config.section(ClipsConfig).folder
     web = dataclasses.replace(config.web, clips=clips)
-    with serve_page(board, gallery, metrics, web, about) as url:
+    run = Run(config.section(StoreConfig).url, settings, control)
+    with serve_page(board, gallery, metrics, web, about, run) as url:
         click.echo(f"page: {url}", err=True)
         yield [dataclasses.replace(s, on_sampled=sampled) for s in streams], [board]
 
@@ -82,3 +99,4 @@ def check_page(config: WebConfig) -> None:
             "run pip install 'ecolite-stream[web]'"
         ) from error
     given_token(config)
+    read_tokens(config)

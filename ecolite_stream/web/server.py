@@ -23,7 +23,7 @@ from ecolite_stream.observability.stream_health import HealthReader
 from ecolite_stream.web.access import Access, access_of
 from ecolite_stream.web.latest_frames import LatestFrames
 from ecolite_stream.web.page_state import PageState
-from ecolite_stream.web.site import Site
+from ecolite_stream.web.site import Run, Site
 from ecolite_stream.web.viewer import Show
 
 FIRST_REQUEST_S = 10.0
@@ -56,6 +56,7 @@ def serve_page(
     metrics: Metrics,
     config: WebConfig,
     about: dict[str, Any],
+    run: Run,
 ) -> Iterator[str]:
     """Serve the page while the block runs; gives the URL it is at, with a token if it is new.
 
@@ -65,6 +66,7 @@ def serve_page(
         metrics: where the health of streams and sinks is read.
         config: its address says where.
         about: what else the page is told, such as `every_s`.
+        run: what the API needs.
 
     Raises:
         ConfigError: nothing can listen there, or the token cannot be one.
@@ -85,7 +87,7 @@ def serve_page(
         sinks = SinkHealthReader(metrics.registry, except_for=PageState.__name__)
         period_s = 1 / config.pictures_per_s
         show = Show(board, gallery, encode, about, period_s, health.read(), sinks.read())
-        site = Site(show, health, sinks, config, access, executor)
+        site = Site(show, health, sinks, config, access, executor, run)
         try:
             with _served(site, listening):
                 yield _url(host, port, access, is_new)

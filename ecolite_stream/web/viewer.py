@@ -109,7 +109,7 @@ class Viewer:
         self._version = changes.version
         news: dict[str, Any] = {}
         if changes:
-            news |= {"predictions": list(changes.predictions.values()), "events": changes.events}
+            news |= {"predictions": changes.predictions, "events": changes.events}
         if self._readings != show.readings:
             self._readings = show.readings
             news["health"] = [health.as_dict() for health in show.health]
