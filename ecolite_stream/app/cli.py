@@ -83,11 +83,15 @@ def stream(
         return
     if verbose:
         logging.getLogger("ecolite_stream").setLevel(logging.INFO)
-    settings = merge(load_stream_config(config, RunConfig) if config else RunConfig(), options)
+
+    def load() -> StreamConfig:
+        return merge(load_stream_config(config, RunConfig) if config else RunConfig(), options)
+
+    settings = load()
     if check_config:
         click.echo("\n".join(map(printable, describe_run(settings))))
     else:
-        watch(settings)
+        watch(settings, load if config else None)
 
 
 stream.add_command(check)

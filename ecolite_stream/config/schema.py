@@ -1,10 +1,10 @@
-"""What `ecolite-stream` can be told: frozen dataclasses that check their own ranges."""
+"""Settings of `ecolite-stream`: frozen dataclasses that check their own ranges."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ecolite_stream.config.choices import ENGINE_NAMES, POLICIES, PRECISIONS
 from ecolite_stream.config.source_names import NamedSource
@@ -13,6 +13,7 @@ from ecolite_stream.config.strict import (
     check_at_least,
     check_between,
     check_one_of,
+    make_config,
 )
 from ecolite_stream.config.views import Mask, ViewConfig, check_mask, check_views
 from ecolite_stream.errors import ConfigError
@@ -245,6 +246,31 @@ class StreamConfig:
         check_at_least("top", self.top, 1)
         check_views(self.views)
         check_mask(self.mask)
+        for source in self.source:
+            if isinstance(source, NamedSource):
+                self.of_stream(source)
+
+    def of_stream(self, source: NamedSource) -> StreamConfig:
+        """The settings of one stream: these, with what its source overrides laid over them.
+
+        Raises:
+            ConfigError: a setting of the source is unknown or out of its range.
+        """
+        where = f"source {source.name or 'without a name'}"
+        given: dict[str, Any] = {}
+        for key in ("every_s", "smoothing", "views", "mask", "gate"):
+            if getattr(source, key) is not None:
+                given[key] = getattr(source, key)
+        for key in ("memory", "events"):
+            values = getattr(source, key)
+            if values is not None:
+                base = getattr(self, key)
+                merged = {**asdict(base), **values}
+                given[key] = make_config(type(base), merged, f"{where}: {key}")
+        try:
+            return replace(self, source=(), **given) if given else self
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from error
 
     def section(self, kind: type[Section]) -> Section:
         """The settings of that class, or its defaults where this configuration has no such field.

@@ -54,6 +54,11 @@ class StreamSampler:
         """How many samples are due between two predictions of a view, about."""
         return max(1, round(self._config.every_s / self._period_s))
 
+    @property
+    def most_views(self) -> int:
+        """How many views have samples in one frame, at most."""
+        return self._views.most_looks
+
     def sample(self, frame: Frame) -> list[Sample]:
         """The frame as a sample of each view in which it is due; no picture is made otherwise."""
         if self._last is not None and self._breaks(frame.time_s - self._last.time_s):
@@ -64,7 +69,7 @@ class StreamSampler:
         samples = [self._of(look.view).sample(frame, look) for look in self._looks]
         for look in self._looks:
             if look.ended:
-                del self._samplers[look.view]
+                self._samplers.pop(look.view)
         return [sample for sample in samples if sample is not None]
 
     def finish(self) -> list[Sample]:

@@ -100,6 +100,9 @@ class MqttSink(Sink):
         self._lock = threading.Lock()
         self._client, self._address = self._make_client(config)
 
+    def add_stream(self, name: str) -> None:
+        self._set(name, "action", NO_ACTION)
+
     def __enter__(self) -> Sink:
         self._client.connect_async(*self._address, _KEEP_ALIVE_S)
         self._client.loop_start()

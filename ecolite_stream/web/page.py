@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import click
 
@@ -26,46 +26,52 @@ from ecolite_stream.web.page_state import PageState
 
 @contextlib.contextmanager
 def with_page(
-    streams: Sequence[StreamInput],
+    names: Sequence[str],
     labels: Sequence[str],
     metrics: Metrics,
     config: StreamConfig,
     control: RunControl | None = None,
-) -> Iterator[tuple[list[StreamInput], list[Sink]]]:
+) -> Iterator[tuple[Callable[[StreamInput], StreamInput], list[Sink]]]:
     """Serve the page while the block runs, if the configuration wants it; says where on stderr.
 
     Args:
-        streams: what is to be watched.
+        names: of the streams.
         labels: the bundle's; each gets a colour.
         metrics: where the run counts.
         config: all of it.
         control: changes the streams of the run, if that can be done.
 
     Returns:
-        The streams, which show the page their pictures, and the sinks to add: one, or none.
+        What lets a stream show the page its pictures, and the sinks to add: one, or none.
 
     Raises:
         ConfigError: the extra is not installed, or nothing can listen there.
     """
     if config.web.address is None:
-        yield list(streams), []
+        yield lambda stream: stream, []
         return
     check_page(config.web)
     from ecolite_stream.web.api.types import StreamSettings
     from ecolite_stream.web.server import serve_page
     from ecolite_stream.web.site import Run
 
+    watched: dict[str, StreamConfig] = {}  # settings by name
+
+    def connect(stream: StreamInput) -> StreamInput:
+        watched[stream.name] = stream.settings or config
+        return dataclasses.replace(stream, on_sampled=sampled)
+
     def settings(name: str) -> StreamSettings:
+        one = watched.get(name, config)
         return StreamSettings(
-            every_s=config.every_s,
-            memory=config.memory.policy,
-            views=tuple(map(view_name, config.views)),
-            ignore=config.events.ignore,
-            min_s=config.events.min_s,
+            every_s=one.every_s,
+            memory=one.memory.policy,
+            views=tuple(map(view_name, one.views)),
+            ignore=one.events.ignore,
+            min_s=one.events.min_s,
         )
 
-    names = [stream.name for stream in streams]
-    board, gallery = PageState(names), LatestFrames(names)
+    board, gallery = PageState(names), LatestFrames()
 
     def sampled(frame: Frame, live: bool) -> None:
         board.note_live(frame.stream, live)
@@ -82,7 +88,7 @@ def with_page(
     run = Run(config.section(StoreConfig).url, settings, control)
     with serve_page(board, gallery, metrics, web, about, run) as url:
         click.echo(f"page: {url}", err=True)
-        yield [dataclasses.replace(s, on_sampled=sampled) for s in streams], [board]
+        yield connect, [board]
 
 
 def check_page(config: WebConfig) -> None:

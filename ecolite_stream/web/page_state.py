@@ -74,6 +74,12 @@ class PageState(Sink):
             else:
                 self._note_event(output)
 
+    def add_stream(self, name: str) -> None:
+        with self._lock:
+            if name not in self._numbers:
+                self._numbers[name] = len(self.streams)
+                self.streams = (*self.streams, name)
+
     def close(self) -> None:
         """What is on the board stays."""
 

@@ -76,14 +76,14 @@ def serve_page(
     with listen("the page", host, port) as listening:
         bound_to, port = listening.getsockname()[:2]
         access, is_new = access_of(config, host, bound_to)
-        about = {"run": secrets.token_hex(8), "streams": board.streams, **about}
+        about = {"run": secrets.token_hex(8), **about}
         executor = ThreadPoolExecutor(1, "page")
 
-        async def encode(number: int, width_px: int) -> bytes:
+        async def encode(stream: str, width_px: int) -> bytes:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(executor, gallery.jpeg, number, width_px)
+            return await loop.run_in_executor(executor, gallery.jpeg, stream, width_px)
 
-        health = HealthReader(metrics.registry, board.streams)
+        health = HealthReader(metrics.registry, lambda: board.streams)
         sinks = SinkHealthReader(metrics.registry, except_for=PageState.__name__)
         period_s = 1 / config.pictures_per_s
         show = Show(board, gallery, encode, about, period_s, health.read(), sinks.read())

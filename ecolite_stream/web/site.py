@@ -14,14 +14,14 @@ from aiohttp import HttpVersion11, WSCloseCode, hdrs, web
 from ecolite_stream.config.schema import WebConfig
 from ecolite_stream.observability.serving import Connections, client_address
 from ecolite_stream.observability.sink_health import SinkHealthReader
-from ecolite_stream.observability.stream_health import HealthReader
+from ecolite_stream.observability.stream_health import Health, HealthReader
 from ecolite_stream.web.access import SESSION_S, Access, Visitors, is_forwarded
 from ecolite_stream.web.api.api import Api, http_problem, is_of_api
 from ecolite_stream.web.api.control import RunControl
 from ecolite_stream.web.api.events import EventOperations
 from ecolite_stream.web.api.operations import problem
 from ecolite_stream.web.api.store_access import StoreAccess
-from ecolite_stream.web.api.streams import StreamOperations
+from ecolite_stream.web.api.streams import REMOVED, StreamOperations
 from ecolite_stream.web.api.types import StreamSettings
 from ecolite_stream.web.clips import ClipFolder
 from ecolite_stream.web.viewer import Show, Viewer
@@ -105,6 +105,7 @@ class Site:
     ) -> None:
         self.connections = Connections(MAX_CONNECTIONS, MAX_PER_ADDRESS)
         self._show = show
+        self._run = run
         self._health = health
         self._sinks = sinks
         self._access = access
@@ -260,6 +261,17 @@ class Site:
             self.connections.extend(request.transport, CLIP_S)
         return web.FileResponse(path, headers={"Content-Type": "video/mp4"})
 
+    def _without_removed(self, health: list[Health]) -> list[Health]:
+        """Streams keep their numbers: those that were removed have a state of their own."""
+        there = self._run.control.names() if self._run.control else None
+        if there is None:
+            return health
+        names = self._show.board.streams
+        return [
+            one if name in there else Health(REMOVED)
+            for name, one in zip(names, health, strict=False)
+        ]
+
     async def _close_sockets(self, app: web.Application) -> None:
         async def close(socket: web.WebSocketResponse, let_go: Callable[[], object]) -> None:
             with contextlib.suppress(TimeoutError, ConnectionError):
@@ -276,7 +288,7 @@ class Site:
         async def read() -> None:
             loop = asyncio.get_running_loop()
             while True:
-                self._show.health = self._health.read()
+                self._show.health = self._without_removed(self._health.read())
                 self._show.sinks = self._sinks.read()
                 self._show.readings += 1
                 if self._clips and self._sockets:

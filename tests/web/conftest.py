@@ -37,7 +37,7 @@ class Page:
 
     def __post_init__(self) -> None:
         self.board = PageState(self.streams)
-        self.gallery = LatestFrames(self.streams)
+        self.gallery = LatestFrames()
 
     @property
     def port(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Protocol
 
 
@@ -11,6 +12,9 @@ class RunControl(Protocol):
     All methods raise a ConfigError for what cannot be done, and `remove`, `pause` and `resume` a
     KeyError where there is no such stream.
     """
+
+    def names(self) -> Collection[str] | None:
+        """The streams that are watched or paused; None where that is not known yet."""
 
     def add(self, source: dict[str, Any]) -> str:
         """Watch another source; keys as those of a source in the configuration; return its name."""

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from ecolite_stream.errors import ConfigError
 from ecolite_stream.observability.stream_health import Health
 from ecolite_stream.web.api.control import RunControl
 from ecolite_stream.web.api.operations import (
@@ -32,6 +33,8 @@ from ecolite_stream.web.api.types import (
 from ecolite_stream.web.latest_frames import SMALL_PX
 from ecolite_stream.web.viewer import SLOW_S, Show
 
+REMOVED = "removed"
+"""State of a stream that is not watched any more; its events are still there."""
 _TICK_S = 0.25
 _SILENT_S = 15.0
 """A comment is sent after so long: proxies close connections that say nothing."""
@@ -123,8 +126,9 @@ class StreamOperations:
     async def _list(self, call: Call) -> StreamList:
         newest = self._newest()
         names = self._show.board.streams
-        found = tuple(self._stream(number, newest) for number in range(len(names)))
-        return StreamList(found, tuple(self._show.about.get("labels", ())))
+        found = (self._stream(number, newest) for number in range(len(names)))
+        there = tuple(stream for stream in found if stream.state != REMOVED)
+        return StreamList(there, tuple(self._show.about.get("labels", ())))
 
     async def _one(self, call: Call) -> Stream:
         return self._stream(self._number(call), self._newest())
@@ -163,24 +167,31 @@ class StreamOperations:
         return self._show.board.streams.index(name)
 
     async def _picture(self, call: Call) -> web.Response:
-        number = self._number(call)
-        if self._show.gallery.newest(number) is None:
+        name = self._show.board.streams[self._number(call)]
+        if self._show.gallery.newest(name) is None:
             raise ApiError(404, "the stream has no picture yet")
-        return web.Response(body=await self._show.encode(number, SMALL_PX), content_type=JPEG)
+        return web.Response(body=await self._show.encode(name, SMALL_PX), content_type=JPEG)
 
     async def _add(self, call: Call) -> Added:
         source = {key: value for key, value in msgspec.structs.asdict(call.body).items() if value}
-        name = await self._change(lambda control: control.add(source))
-        return Added(name)
+        return Added(await self._change(lambda control: control.add(source)))
 
     async def _remove(self, call: Call) -> None:
-        await self._change(lambda control: control.remove(call.path("name")))
+        await self._change_one(call, lambda control: control.remove)
 
     async def _pause(self, call: Call) -> None:
-        await self._change(lambda control: control.pause(call.path("name")))
+        await self._change_one(call, lambda control: control.pause)
 
     async def _resume(self, call: Call) -> None:
-        await self._change(lambda control: control.resume(call.path("name")))
+        await self._change_one(call, lambda control: control.resume)
+
+    async def _change_one(
+        self, call: Call, method: Callable[[RunControl], Callable[[str], None]]
+    ) -> None:
+        try:
+            await self._change(lambda control: method(control)(call.path("name")))
+        except ConfigError as error:  # the request makes sense, but not now
+            raise ApiError(409, str(error)) from error
 
     async def _change(self, change: Callable[[RunControl], Any]) -> Any:
         """Change the run, in another thread.
