@@ -29,6 +29,7 @@ from ecolite_stream.web.viewer import Show
 FIRST_REQUEST_S = 10.0
 """A connection that has asked for nothing after so long is aborted."""
 _START_S = 10.0
+_LONGEST_LINE = 65_536  # bytes: filters of the API can be many
 _END_S = 0.5
 
 _THEIRS = (
@@ -104,6 +105,7 @@ def _served(site: Site, listening: socket.socket) -> Iterator[None]:
         shutdown_timeout=_END_S / 5,
         keepalive_timeout=15,
         lingering_time=1.0,  # for a body that nobody reads
+        max_line_size=_LONGEST_LINE,
     )
     with event_loop("page") as run:
         server = run(_start(runner, site, listening), _START_S)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -23,7 +23,6 @@ from ecolite_stream.web.api.operations import (
 )
 
 PREFIX = "/api/"
-_log = logging.getLogger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -62,7 +61,8 @@ class Api:
         router.add_get("/api/openapi.json", self._handler(document))
 
     async def _describe(self, call: Call) -> web.Response:
-        return web.json_response(self._document)
+        body = json.dumps(self._document).encode()
+        return web.Response(body=body, content_type="application/json")
 
     def _handler(self, operation: Operation) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:

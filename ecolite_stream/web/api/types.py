@@ -13,7 +13,7 @@ _ID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 EventId = Annotated[str, Meta(pattern=_ID, description="Id of an event: a UUID of version 7.")]
 Score = Annotated[float, Meta(ge=0, le=1)]
 Text = Annotated[str, Meta(max_length=500)]
-Name = Annotated[str, Meta(min_length=1, max_length=500)]
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Time = Annotated[datetime, Meta(tz=True)]
 
 
@@ -31,10 +31,10 @@ class EventQuery(Request, frozen=True):
         None
     )
     stream: Annotated[
-        tuple[Name, ...], Meta(max_length=64, description="Name of a stream; again for more.")
+        tuple[Name, ...], Meta(max_length=16, description="Name of a stream; again for more.")
     ] = ()
     label: Annotated[
-        tuple[Name, ...], Meta(max_length=64, description="A label; again for more.")
+        tuple[Name, ...], Meta(max_length=16, description="A label; again for more.")
     ] = ()
     min_score: Annotated[Score | None, Meta(description="Best score is at least this, 0 to 1.")] = (
         None
@@ -55,7 +55,7 @@ class LiveQuery(Request, frozen=True):
     """Which streams' updates are wanted."""
 
     stream: Annotated[
-        tuple[Name, ...], Meta(max_length=64, description="Name of a stream; again for more.")
+        tuple[Name, ...], Meta(max_length=16, description="Name of a stream; again for more.")
     ] = ()
 
 
