@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Sequence
 
@@ -105,7 +104,7 @@ def stream_inputs(
                 read_timeout_s=waits.silent_s,
             ),
             again,
-            None if config is None else dataclasses.replace(config.of_stream(source), source=()),
+            None if config is None else config.of_stream(source),
             source.url,
         )
 

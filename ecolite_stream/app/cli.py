@@ -13,6 +13,7 @@ from ecolite_stream.app.build import watch
 from ecolite_stream.app.check_config import describe_run
 from ecolite_stream.app.check_source import check
 from ecolite_stream.app.entry import run_and_leave
+from ecolite_stream.app.events_command import events
 from ecolite_stream.app.replay_command import replay
 from ecolite_stream.app.sinks import SINK_KEYS, RunConfig, sink_options
 from ecolite_stream.config.choices import POLICIES, PRECISIONS
@@ -96,6 +97,7 @@ def stream(
 
 stream.add_command(check)
 stream.add_command(replay)
+stream.add_command(events)
 
 
 def merge(config: StreamConfig, options: dict[str, Any]) -> StreamConfig:

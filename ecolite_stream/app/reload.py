@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 from ecolite_stream.app.build import stream_inputs
-from ecolite_stream.config.schema import StreamConfig
+from ecolite_stream.config.schema import STREAM_SETTINGS, StreamConfig
 from ecolite_stream.errors import EcoliteError, one_line
 from ecolite_stream.model.bundle import ModelSpec
 from ecolite_stream.pipeline.pipeline import Pipeline
@@ -19,10 +19,7 @@ from ecolite_stream.recognition.recognizer import check_fits
 
 _log = logging.getLogger(__name__)
 
-OF_STREAMS = frozenset(
-    {"source", "include", "memory", "events", "reconnect", "every_s", "smoothing", "top"}
-    | {"views", "mask", "gate", "realtime"}
-)
+OF_STREAMS = frozenset({"source", "include", "reconnect", "realtime", *STREAM_SETTINGS})
 """Settings that a reload applies; the others need a restart."""
 _POLL_S = 1.0
 

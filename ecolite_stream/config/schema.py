@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -180,6 +180,10 @@ class WebConfig:
         check_between("viewers", self.viewers, 1, 100)
 
 
+STREAM_SETTINGS = ("memory", "events", "every_s", "smoothing", "top", "views", "mask", "gate")
+"""Keys of `StreamConfig` that may differ from stream to stream."""
+
+
 @dataclass(frozen=True)
 class StreamConfig:
     """Everything `ecolite-stream` can be told but the settings of sinks.
@@ -251,7 +255,7 @@ class StreamConfig:
                 self.of_stream(source)
 
     def of_stream(self, source: NamedSource) -> StreamConfig:
-        """The settings of one stream: these, with what its source overrides laid over them.
+        """Settings of one stream: `STREAM_SETTINGS`, with what its source overrides over them.
 
         Raises:
             ConfigError: a setting of the source is unknown or out of its range.
@@ -268,7 +272,7 @@ class StreamConfig:
                 merged = {**asdict(base), **values}
                 given[key] = make_config(type(base), merged, f"{where}: {key}")
         try:
-            return replace(self, source=(), **given) if given else self
+            return StreamConfig(**{**{key: getattr(self, key) for key in STREAM_SETTINGS}, **given})
         except ConfigError as error:
             raise ConfigError(f"{where}: {error}") from error
 
