@@ -425,6 +425,7 @@ def test_the_document_describes_every_operation(page: Page) -> None:
 FUZZED = int(os.environ.get("ECOLITE_FUZZED", "20"))
 
 
+@pytest.mark.timeout(3600)
 def test_a_fuzzer_finds_no_fault(tmp_path: Path) -> None:
     """Schemathesis reads the document and sends what fits it, and what does not."""
     pytest.importorskip("schemathesis", reason="schemathesis is not installed")
