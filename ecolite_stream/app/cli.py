@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
+from ecolite_stream.app.archive_command import archive
 from ecolite_stream.app.build import watch
 from ecolite_stream.app.check_config import describe_run
 from ecolite_stream.app.check_source import check
@@ -95,6 +96,7 @@ def stream(
         watch(settings, load if config else None)
 
 
+stream.add_command(archive)
 stream.add_command(check)
 stream.add_command(replay)
 stream.add_command(events)
