@@ -38,10 +38,10 @@ from trainer.weights.published import (
     CLASSIFIER,
     Recognized,
     as_float32,
-    read_entries,
     recognize,
     require_fit,
 )
+from trainer.weights.reading import read_entries
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,6 @@ fitted to them, as ecolite-bench calibrate does.
 from __future__ import annotations
 
 import dataclasses
-import logging
-import os
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,12 +27,10 @@ with command_needs("mindspore", "train", __name__):
     import mindspore.nn as nn
 
 from ecolite_stream.app.entry import run
-from ecolite_stream.datasets.text_files import printable
 from ecolite_stream.engines import installed_engines
 from ecolite_stream.engines.check import AGREES, Check, check_apart
 from ecolite_stream.errors import BundleError, ConfigError, EngineError, SourceError, one_line
 from ecolite_stream.model.bundle import (
-    DESCRIPTION,
     EXPORTED,
     GOLDEN,
     Bundle,
@@ -56,6 +51,7 @@ from trainer.exporting.deploy import (
     with_conv2d_only,
 )
 from trainer.exporting.export_whole import FORMATS, export_whole, format_of
+from trainer.exporting.folders import replace_folder, require_replaceable
 from trainer.loop.device import use_device
 from trainer.network import Network, NetworkConfig, build_network
 from trainer.network.trimmed import trim_taps
@@ -66,8 +62,6 @@ from trainer.weights.checkpoint import (
     network_from,
     parameters_of,
 )
-
-logger = logging.getLogger(__name__)
 
 
 def export_bundle(
@@ -140,52 +134,6 @@ def shareable(facts: Any) -> Any:
     if isinstance(facts, list | tuple):
         return [shareable(value) for value in facts]
     return Path(facts).name if isinstance(facts, str) and Path(facts).is_absolute() else facts
-
-
-def require_replaceable(folder: Path) -> None:
-    """Pass where a bundle can be written: a bundle, an empty folder, or nothing yet.
-
-    Raises:
-        BundleError: something else is there, or no engine can open a path of that name.
-    """
-    try:
-        str(folder.resolve()).encode()
-    except UnicodeEncodeError as error:
-        raise BundleError(
-            f"{printable(str(folder.resolve()))} has bytes in its path that are no UTF-8, and "
-            "MindSpore opens no file there; name another folder"
-        ) from error
-    is_free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
-    if not is_free and not (folder / DESCRIPTION).is_file():
-        raise BundleError(f"{folder} exists and is no bundle; name another folder")
-
-
-def replace_folder(new: Path, folder: Path) -> None:
-    """Move a folder to where another may be; whatever happens, the old or the new one is there.
-
-    Args:
-        new: on the same disk as `folder`.
-        folder: what was there is gone afterwards; where it cannot be removed, a warning says so.
-
-    Raises:
-        OSError: the new one cannot be moved; the old one is back in its place.
-    """
-    folder = folder.resolve()
-    aside = folder.with_name(f".{folder.name}.old-{os.getpid()}")
-    had_one = folder.exists()
-    if had_one:
-        folder.rename(aside)
-    try:
-        new.rename(folder)
-    except OSError:
-        if had_one:
-            aside.rename(folder)
-        raise
-    if had_one:
-        try:
-            shutil.rmtree(aside)
-        except OSError as error:
-            logger.warning("the old bundle is left in %s, remove it: %s", aside, error)
 
 
 def export_graphs(network: Network, spec: ModelSpec, folder: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ecolite_stream.config.source_names import check_name
+from ecolite_stream.config.names import check_name
 from ecolite_stream.errors import ConfigError
 
 PLAIN_VIEWS = ("center", "whole", "follow")

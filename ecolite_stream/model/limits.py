@@ -36,7 +36,9 @@ _BIDIRECTIONAL = {*"\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"}
 """They turn what comes after them around."""
 
 
-def require_regular(path: Path, limit_bytes: int) -> None:
+def require_regular(
+    path: Path, limit_bytes: int, advice: str = "copy the whole bundle again"
+) -> None:
     """Pass where a path leads to a regular file that is not too large.
 
     Raises:
@@ -45,11 +47,10 @@ def require_regular(path: Path, limit_bytes: int) -> None:
     """
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
-        raise BundleError(f"{path} is no regular file; copy the whole bundle again")
+        raise BundleError(f"{path} is no regular file; {advice}")
     if found.st_size > limit_bytes:
         raise BundleError(
-            f"{path} has {found.st_size} bytes, at most {limit_bytes} are read; export the bundle "
-            "again"
+            f"{path} has {found.st_size} bytes, at most {limit_bytes} are read; {advice}"
         )
 
 

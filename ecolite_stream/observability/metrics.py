@@ -25,7 +25,7 @@ from ecolite_stream.version import __version__
 
 STAGES = ("decode", "preprocess", "wait", "encode", "classify")
 """What happens to a frame, in this order; then a prediction goes to the sinks."""
-STATES = ("connecting", "live", "stalled", "waiting", "ended", "failed")
+STATES = ("connecting", "live", "stalled", "waiting", "paused", "ended", "failed")
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _FINER = (0.0001, 0.00025, 0.0005)
 

@@ -6,6 +6,7 @@ two share nothing but the samples that pass from one to the other, so no lock is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -51,8 +52,18 @@ class StreamSampler:
 
     @property
     def samples_per_prediction(self) -> int:
-        """How many samples are due between two predictions of a view, about."""
-        return max(1, round(self._config.every_s / self._period_s))
+        """How many samples are due between two predictions of a view, at most."""
+        return max(1, math.ceil(self._config.every_s / self._period_s - 1e-6))
+
+    @property
+    def samples_per_s(self) -> float:
+        """How many samples of a view are due in a second."""
+        return 1 / self._period_s
+
+    @property
+    def most_views(self) -> int:
+        """How many views have samples in one frame, at most."""
+        return self._views.most_looks
 
     def sample(self, frame: Frame) -> list[Sample]:
         """The frame as a sample of each view in which it is due; no picture is made otherwise."""
@@ -64,7 +75,7 @@ class StreamSampler:
         samples = [self._of(look.view).sample(frame, look) for look in self._looks]
         for look in self._looks:
             if look.ended:
-                del self._samplers[look.view]
+                self._samplers.pop(look.view)
         return [sample for sample in samples if sample is not None]
 
     def finish(self) -> list[Sample]:
@@ -109,9 +120,12 @@ class _ViewSampler:
     def sample(self, frame: Frame, look: Look) -> Sample | None:
         if look.ended:
             return replace(self._make(frame, look, False, still=True), ends_view=True)
-        predicts = self._predictions.due(frame.time_s)
-        # A prediction is made from what is there now, so its frame is always looked at.
-        if not (self._samples.due(frame.time_s) or predicts):
+        due = self._samples.due(frame.time_s)
+        # The sample nearest to the moment at which a prediction is due makes it, so that no frame
+        # is encoded for a prediction alone. Samples that are rare would make the first one late.
+        rare = self._period_s > FIRST_LABEL_S
+        predicts = (due or rare) and self._predictions.due(frame.time_s)
+        if not (due or predicts):
             return None
         self._predicted = self._predicted or predicts
         return self._make(frame, look, predicts, self._is_still(frame, look))

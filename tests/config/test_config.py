@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from ecolite_stream.app.sinks import RunConfig
+from ecolite_stream.config.bounded_yaml import parse_yaml
 from ecolite_stream.config.schema import MemoryConfig, StreamConfig
-from ecolite_stream.config.strict import load_config, make_config, parse_yaml, read_yaml
+from ecolite_stream.config.strict import load_config, make_config, read_yaml
 from ecolite_stream.errors import ConfigError
 from tests.conftest import ROOT
 from trainer.config.schema import load_train_config

@@ -10,13 +10,13 @@ from typing import Any
 
 import yaml
 
+from ecolite_stream.config.bounded_yaml import parse_yaml
 from ecolite_stream.config.strict import (
     check_above_zero,
     check_at_least,
     check_between,
     check_one_of,
     make_config,
-    parse_yaml,
     read_yaml,
 )
 from ecolite_stream.errors import ConfigError
