@@ -6,7 +6,7 @@ python -m trainer.evaluate CHECKPOINT --val_list FILE --data_path DIR
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -24,7 +24,7 @@ from trainer.data.dataset import labelled_files
 from trainer.data.following import Following, follow_clips
 from trainer.data.listed import check_clips, listed_clips, read_items
 from trainer.data.lists import read_list
-from trainer.data.loader import Batch, test_batches
+from trainer.data.loader import test_batches
 from trainer.data.reading import Reading, read_clips, reading_side
 from trainer.data.splits import split_clips
 
@@ -88,23 +88,23 @@ def score_clips(
     checkpoint: Checkpoint, clips: list[Clip], window_s: float | None, batch_size: int, workers: int
 ) -> Scores:
     """Score every clip, whole or in windows of so many seconds."""
-    batches = batches_of(checkpoint.spec, clips, window_s, batch_size, workers)
+    spec = checkpoint.spec
+    clips = shown_live(clips, spec, workers)
+    if window_s is not None:
+        clips = [piece for clip in clips for piece in cut_windows(clip, window_s)]
+    batches = test_batches(
+        clips, spec.labels, spec.num_segments, spec.preprocessing, batch_size, workers
+    )
     return evaluate(network_from(checkpoint), batches, batch_size)
 
 
-def batches_of(
-    spec: ModelSpec, clips: list[Clip], window_s: float | None, batch_size: int, workers: int
-) -> Iterator[Batch]:
-    """Every clip as a live stream shows it, whole or in windows of so many seconds."""
+def shown_live(clips: list[Clip], spec: ModelSpec, workers: int) -> list[Clip]:
+    """The clips as a live stream of that framing shows them."""
     if spec.preprocessing.framing == "follow":
         live = Following(spec.preprocessing.short_side)
         variants = follow_clips(clips, live, Budget(CACHE_MB), workers)
         clips = [clip for found in variants for clip in found]
-    if window_s is not None:
-        clips = [piece for clip in clips for piece in cut_windows(clip, window_s)]
-    return test_batches(
-        clips, spec.labels, spec.num_segments, spec.preprocessing, batch_size, workers
-    )
+    return clips
 
 
 def score_kept_aside(config: TrainConfig, checkpoint: Checkpoint) -> Scores:

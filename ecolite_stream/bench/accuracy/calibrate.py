@@ -174,17 +174,21 @@ class Calibration:
         return {"temperature": self.temperature, "share": self.share, **rounded}
 
 
-def calibrate(samples: Samples, spec: ModelSpec, share: float) -> Calibration:
+def calibrate(
+    samples: Samples, spec: ModelSpec, share: float, half_full: Samples | None = None
+) -> Calibration:
     """Fit temperature, thresholds and the bound of what is known.
 
     Args:
         samples: of clips that the model was not trained on.
         spec: whose labels they have, and whose temperature is compared with.
         share: how often a label is to be right at its threshold, above 0 to 1.
+        half_full: those with a half-full memory too, for the bound; None is `samples`.
 
     Raises:
         ConfigError: the samples do not determine a temperature.
     """
+    seen = half_full or samples
     temperature = round(fit_temperature(samples), 4)
     if not 1.01 * TEMPERATURES[0] < temperature < TEMPERATURES[1] / 1.01:
         right = int((samples.logits.argmax(axis=1) == samples.right).sum())
@@ -201,6 +205,6 @@ def calibrate(samples: Samples, spec: ModelSpec, share: float) -> Calibration:
         sample_error(samples, spec.temperature),
         sample_error(samples, temperature),
         held_out_error(samples),
-        fit_energy_bound(samples.logits, samples.is_right),
-        given_up_share(samples),
+        fit_energy_bound(seen.logits, seen.is_right),
+        given_up_share(seen),
     )

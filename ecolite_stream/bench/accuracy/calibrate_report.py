@@ -52,7 +52,7 @@ def calibration_tables(
             [(label, _threshold(own.thresholds.get(label))) for label in spec.labels],
             notes=("-: never the best label here. never: it is not right that often.",),
         ),
-        _bound_table(samples, own),
+        _bound_table(collected.half_full, own),
     ]
 
 
@@ -69,7 +69,10 @@ def _bound_table(samples: Samples, own: Calibration) -> Table:
         f"Known: energy at or above a bound that gives up {SHARE_GIVEN_UP:.0%} of the right",
         ("bound", "right given up", "right given up, other half", "wrong caught"),
         rows,
-        notes=("Energy: log-sum-exp of the logits. ecolite-bench unknown tries other footage.",),
+        notes=(
+            "Energy: log-sum-exp of the logits. Predictions with a memory at least half full.",
+            "ecolite-bench unknown tries other footage.",
+        ),
     )
 
 

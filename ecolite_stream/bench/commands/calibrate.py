@@ -58,7 +58,7 @@ def calibrate(
     with opened(bundle, [engine]) as [backend], progress("streaming", len(clips)) as step:
         collected = samples.collect(clips, backend, spec, StreamConfig(), lambda: step(1))
     _refuse_gaps(collected, len(clips))
-    fitted = calibrate_bench.calibrate(collected.samples, spec, share)
+    fitted = calibrate_bench.calibrate(collected.samples, spec, share, collected.half_full)
     counts = {"predictions": len(collected.samples.right), "clips": collected.clips}
     settings = {"data": str(data), "only": only, "engine": backend.name, "share": share}
     publish(_report(bundle, collected, fitted, settings, counts), output)

@@ -149,7 +149,7 @@ def test_the_command_writes_a_copy_or_the_bundle(
     (tmp_path / "data" / "bend").mkdir(parents=True)
     (tmp_path / "data" / "bend" / "clip.avi").touch()
     drawn = samples_at(2.0, classes=len(bundle.spec.labels))
-    collected = Collected(drawn, 2000, ("bend/short.avi",), {})
+    collected = Collected(drawn, drawn, 2000, ("bend/short.avi",), {})
     monkeypatch.setattr("ecolite_stream.bench.accuracy.samples.collect", lambda *args: collected)
     folder, out, file = tmp_path / "own", tmp_path / "out", tmp_path / "report.json"
     shutil.copytree(bundle.path, folder)
