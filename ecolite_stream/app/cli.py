@@ -12,6 +12,7 @@ import click
 from ecolite_stream.app.build import watch
 from ecolite_stream.app.check_config import describe_run
 from ecolite_stream.app.check_source import check
+from ecolite_stream.app.collect_command import collect
 from ecolite_stream.app.entry import run_and_leave
 from ecolite_stream.app.replay_command import replay
 from ecolite_stream.app.sinks import SINK_KEYS, RunConfig, sink_options
@@ -92,6 +93,7 @@ def stream(
 
 stream.add_command(check)
 stream.add_command(replay)
+stream.add_command(collect)
 
 
 def merge(config: StreamConfig, options: dict[str, Any]) -> StreamConfig:

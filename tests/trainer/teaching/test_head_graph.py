@@ -58,13 +58,13 @@ def test_another_classifier_stands_in_the_graph(bundle: Bundle, tmp_path: Path) 
 
 
 def test_a_classifier_of_another_width_is_refused(bundle: Bundle) -> None:
-    with pytest.raises(BundleError, match="takes 7 features, the head of .* pools 128"):
+    with pytest.raises(BundleError, match=r"takes 7 features, the head of .* pools 128"):
         with_classifier(bundle, Classifier(np.zeros((2, 7), np.float32), np.zeros(2, np.float32)))
 
 
 def test_a_bundle_without_onnx_names_the_way_out(bundle: Bundle) -> None:
     graphs = tuple(graph for graph in bundle.graphs if graph.format == "mindir")
-    with pytest.raises(BundleError, match="trainer.export --add-2d"):
+    with pytest.raises(BundleError, match=r"trainer\.export --add-2d"):
         read_classifier(dataclasses.replace(bundle, graphs=graphs))
 
 
