@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,6 +88,12 @@ class DataConfig:
         check_one_of("split", self.split, SPLITS)
         if self.split == "random" and not 0 < self.val_fraction < 1:
             raise ConfigError(f"val_fraction is {self.val_fraction}; expected between 0 and 1")
+        try:
+            re.compile(self.split_pattern)
+        except re.error as error:
+            raise ConfigError(
+                f"split_pattern {self.split_pattern!r} is no regular expression: {error}"
+            ) from error
         if self.split_pattern and self.groups:
             raise ConfigError("split_pattern and groups both group the clips; give one of them")
         if self.split == "pattern" and not (self.has_groups and self.val_groups):
