@@ -127,7 +127,7 @@ class Rules:
     def has_settled(self, machine: Machine) -> bool:
         """Whether cameras that have a place may move to a machine."""
         doublings = min(machine.losses, _LONGEST_DOUBLING)
-        return machine.up_s >= self.settle_s * 2**doublings
+        return machine.up_s >= self.settle_s * float(2**doublings)
 
 
 @dataclass(frozen=True)
