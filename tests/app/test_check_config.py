@@ -78,7 +78,7 @@ def test_a_line_for_each_stream_and_one_for_all(check: Check, tmp_path: Path) ->
 def test_a_period_a_little_longer_that_costs_less_is_advised(check: Check, tmp_path: Path) -> None:
     code, out, _ = check("--config", write(tmp_path, {"c.yaml": "source: pattern\nevery_s: 0.25"}))
     assert code == 0
-    assert out[1].endswith("; every_s 0.2 would do with 5 frames/s encoded a stream")
+    assert out[1].endswith("; every_s: 0.2 needs only 5 encoded frames/s per stream")
 
 
 @pytest.mark.parametrize("more", ["every_s: 0.5", "every_s: 2", "memory: {policy: paper}"])
@@ -164,7 +164,7 @@ def test_options_count_too(check: Check) -> None:
     ("args", "code", "words"),
     [
         ([], 2, "no source"),
-        (["--source", "a=pattern", "--source", "a=camera"], 2, "two streams are called 'a'"),
+        (["--source", "a=pattern", "--source", "a=camera"], 2, "two streams are named 'a'"),
         (["--source", "a:hush=rtsp://b"], 2, "the name of a source has : in it"),
         (["--source", "gate=rtps://me:hush@door"], 2, "gate: rtps://door: unknown kind"),
         (["--source", "rtps://me:hush@door"], 2, "rtps://door: unknown kind of URL rtps://"),

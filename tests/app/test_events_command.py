@@ -116,7 +116,7 @@ def test_stores_that_cannot_be_read_are_one_line(words: tuple[str, ...], message
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--since", "soon"), "'soon' is no time; expected 2d"),
+        (("--since", "soon"), "'soon' is not a time; expected 2d"),
         (("--min-score", "2"), "min_score is 2.0; expected 0 to 1"),
         (("--review", "maybe"), "review is 'maybe'; expected none"),
         (("--json", "--csv"), "choose --json or --csv"),
@@ -138,7 +138,7 @@ def test_times() -> None:
     local = datetime(2026, 11, 28).astimezone().timestamp()
     assert parse_when("2026-11-28", 0) == round(1000 * local)
     for wrong in ("", "2", "-1d", "tomorrow", "9999999999d", "2026-13-01"):
-        with pytest.raises(ConfigError, match="is no time"):
+        with pytest.raises(ConfigError, match="is not a time"):
             parse_when(wrong, 0)
 
 
