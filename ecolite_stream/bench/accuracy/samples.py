@@ -1,7 +1,6 @@
-"""Live predictions of labelled clips, as logits: what a calibration is fitted to.
+"""Logits of live predictions of labelled clips, to fit a calibration.
 
-Only predictions made with a full memory count: a score at the start of a stream says as much about
-what has not been seen as about the model.
+Only predictions with a full memory count: earlier scores depend on how little was streamed.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ class Samples:
     clips: npt.NDArray[np.int64]
 
     def of(self, chosen: npt.NDArray[np.bool_]) -> Samples:
-        """Some of them; `chosen` is (K,)."""
+        """The chosen ones; `chosen` is (K,)."""
         return Samples(self.logits[chosen], self.right[chosen], self.clips[chosen])
 
 
@@ -62,11 +61,11 @@ class _Recording:
 
 @dataclass(frozen=True)
 class Collected:
-    """Samples, and the clips that gave none.
+    """Samples, and clips without any.
 
     Attributes:
         samples: with a full memory.
-        clips: how many clips they are of.
+        clips: number of clips.
         too_short: names of clips that never filled the memory.
         unreadable: names and reasons.
     """
