@@ -38,10 +38,10 @@ from trainer.weights.published import (
     CLASSIFIER,
     Recognized,
     as_float32,
-    read_entries,
     recognize,
     require_fit,
 )
+from trainer.weights.reading import read_entries
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,9 @@ def _with_options(
     )
     if changed == dataclasses.replace(spec, thresholds={}) and not options.new_head:
         return spec
-    return dataclasses.replace(changed, temperature=1.0, scores={})  # were of another model
+    return dataclasses.replace(  # they were of another model
+        changed, temperature=1.0, energy_bound=None, scores={}
+    )
 
 
 def default_labels(num_classes: int) -> tuple[str, ...]:

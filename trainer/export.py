@@ -5,7 +5,8 @@ python -m trainer.export CHECKPOINT --file_format MINDIR|ONNX|AIR --file_name NA
 python -m trainer.export --untrained --num-segments 16 --bundle DIR      to measure speed
 python -m trainer.export --add-2d --bundle DIR      give an older bundle ONNX without Conv3D
 With --mindspore-2d the bundle also has the head in the form that MindSpore runs fastest at full
-width.
+width. Where the training held clips out and they are there, a bound of what the model knows is
+fitted to them, as ecolite-bench calibrate does.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ with command_needs("mindspore", "train", __name__):
 from ecolite_stream.app.entry import run
 from ecolite_stream.engines import installed_engines
 from ecolite_stream.engines.check import AGREES, Check, check_apart
-from ecolite_stream.errors import BundleError, EngineError
+from ecolite_stream.errors import BundleError, ConfigError, EngineError, SourceError, one_line
 from ecolite_stream.model.bundle import (
     EXPORTED,
     GOLDEN,
@@ -40,6 +41,7 @@ from ecolite_stream.model.bundle import (
 )
 from ecolite_stream.model.golden import Golden
 from ecolite_stream.model.preprocess import Preprocessing, preprocess
+from trainer.exporting.bound import fit_held_out_bound
 from trainer.exporting.deploy import (
     CONV2D_ONLY,
     CONV2D_ONLY_MINDSPORE,
@@ -198,6 +200,22 @@ def check_engines(bundle: Bundle) -> list[Check]:
     return checks
 
 
+def with_bound(checkpoint: Checkpoint) -> Checkpoint:
+    """The checkpoint with a bound of what it knows, where its training held clips out."""
+    if checkpoint.spec.energy_bound is not None:
+        return checkpoint
+    try:
+        fitted = fit_held_out_bound(checkpoint)
+    except (ConfigError, SourceError) as error:
+        click.echo(
+            f"no bound of what is known: {one_line(error)}; ecolite-bench calibrate fits one",
+            err=True,
+        )
+        return checkpoint
+    click.echo(str(fitted), err=True)
+    return fitted.applied(checkpoint)
+
+
 def untrained(config: NetworkConfig, seed: int = 0) -> Checkpoint:
     """Random weights: knows nothing, and takes as long as a trained network of its kind."""
     ms.set_seed(seed)
@@ -278,7 +296,7 @@ def main(
     elif checkpoint is None:
         written = export_bundle(untrained(config), bundle, conv2d_only)
     else:
-        written = export_bundle(load_checkpoint(checkpoint), bundle, conv2d_only)
+        written = export_bundle(with_bound(load_checkpoint(checkpoint)), bundle, conv2d_only)
     megabytes = sum(file.stat().st_size for file in bundle.iterdir()) / 1e6
     engines = ", ".join(installed_engines())
     summary = f"{megabytes:.1f} MB, agrees on {engines}; {written.digest[:12]}"

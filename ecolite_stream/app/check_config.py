@@ -9,6 +9,7 @@ from ecolite_stream.app.sinks import SINKS
 from ecolite_stream.config.address import parse_address
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.config.source_names import NamedSource, named_source
+from ecolite_stream.config.views import PLAIN_VIEWS, view_name
 from ecolite_stream.engines import choose_engine
 from ecolite_stream.errors import ConfigError, SourceError
 from ecolite_stream.model.bundle import Bundle, demo_bundle_path, read_bundle
@@ -39,11 +40,42 @@ def describe_run(config: StreamConfig) -> Iterator[str]:
     bundle = read_bundle(config.bundle or demo_bundle_path())
     check_fits(config, bundle.spec)
     shared = _shared(config, bundle, names)
-    every = f"a label every {config.every_s:g} s from {_memory(config, bundle)}"
     for name, source in zip(names, sources, strict=True):
         shown = name if source.name is None else f"{name} ({redact_url(source.url)})"
-        yield f"{shown}: {_kind(config, source.url)}; {every}"
+        settings = config.of_stream(source)
+        check_fits(settings, bundle.spec)
+        parts = [
+            _kind(config, source.url),
+            f"a label every {settings.every_s:g} s from {_memory(settings, bundle)}",
+            *_views(settings, bundle),
+            *_overridden(source),
+        ]
+        yield f"{shown}: {'; '.join(parts)}"
     yield shared
+
+
+def _views(settings: StreamConfig, bundle: Bundle) -> Iterator[str]:
+    """The views of a stream, where the configuration names any."""
+    if not settings.views:
+        return
+    names = [view_name(view) for view in settings.views]
+    yield f"views {', '.join(names)}"
+    framing = bundle.spec.preprocessing.framing
+    others = [name for name in names if name in PLAIN_VIEWS and name != framing]
+    if others:
+        yield f"the bundle was trained with {framing}, so {', '.join(others)} will score lower"
+
+
+def _overridden(source: NamedSource) -> Iterator[str]:
+    """Settings that this stream alone has, of those not printed anyway."""
+    for section in ("events", "memory"):
+        values = getattr(source, section) or {}
+        if values:
+            yield f"{section} " + ", ".join(f"{key} {value}" for key, value in values.items())
+    if source.smoothing is not None:
+        yield f"smoothing {source.smoothing:g}"
+    if source.gate is not None:
+        yield f"gate {'on' if source.gate else 'off'}"
 
 
 def _check_sources(sources: Sequence[NamedSource]) -> None:
@@ -72,8 +104,7 @@ def _memory(config: StreamConfig, bundle: Bundle) -> str:
     if policy != "window":
         return f"{segments} frames ({policy}), {sampler.samples_per_prediction} of them new"
     span_s = config.memory.span_s or bundle.spec.clip_seconds
-    encoded_per_s = sampler.samples_per_prediction / config.every_s
-    return f"{segments} frames over {span_s:.3g} s, {encoded_per_s:.3g} frames/s encoded"
+    return f"{segments} frames over {span_s:.3g} s, {sampler.samples_per_s:.3g} frames/s encoded"
 
 
 def _shared(config: StreamConfig, bundle: Bundle, names: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Any, cast
+from typing import Any
 
 import click
 
@@ -44,12 +44,7 @@ def check(source: str, as_json: bool) -> None:
     """
     named = named_source(source)
     name = named.name or redact_url(named.url)
-    probe = Probe(
-        name,
-        lambda: cast(
-            ContainerSource, open_source(named.url, name=name, end_is_worth_a_warning=False)
-        ),
-    )
+    probe = Probe(name, lambda: _open(named.url, name))
     try:
         measured = probe.measure()
     except SourceError as error:
@@ -57,6 +52,14 @@ def check(source: str, as_json: bool) -> None:
             click.echo(json.dumps({"source": name, "usable": False, "error": str(error)}))
         raise
     click.echo(json.dumps(as_dict(measured)) if as_json else "\n".join(as_lines(measured)))
+
+
+def _open(url: str, name: str) -> ContainerSource:
+    source = open_source(url, name=name, end_is_worth_a_warning=False)
+    if not isinstance(source, ContainerSource):
+        source.close()
+        raise SourceError(f"{name}: only sources that FFmpeg reads can be checked; run it instead")
+    return source
 
 
 def advice(measured: Measured) -> Iterator[str]:

@@ -9,11 +9,13 @@ from typing import Any, NoReturn
 
 import click
 
+from ecolite_stream.app.archive_command import archive
 from ecolite_stream.app.build import watch
 from ecolite_stream.app.check_config import describe_run
 from ecolite_stream.app.check_source import check
 from ecolite_stream.app.collect_command import collect
 from ecolite_stream.app.entry import run_and_leave
+from ecolite_stream.app.events_command import events
 from ecolite_stream.app.replay_command import replay
 from ecolite_stream.app.sinks import SINK_KEYS, RunConfig, sink_options
 from ecolite_stream.config.choices import POLICIES, PRECISIONS
@@ -84,15 +86,21 @@ def stream(
         return
     if verbose:
         logging.getLogger("ecolite_stream").setLevel(logging.INFO)
-    settings = merge(load_stream_config(config, RunConfig) if config else RunConfig(), options)
+
+    def load() -> StreamConfig:
+        return merge(load_stream_config(config, RunConfig) if config else RunConfig(), options)
+
+    settings = load()
     if check_config:
         click.echo("\n".join(map(printable, describe_run(settings))))
     else:
-        watch(settings)
+        watch(settings, load if config else None)
 
 
+stream.add_command(archive)
 stream.add_command(check)
 stream.add_command(replay)
+stream.add_command(events)
 stream.add_command(collect)
 
 

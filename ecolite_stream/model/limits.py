@@ -27,6 +27,7 @@ MAX_PICTURE_SIDE = 8192
 
 CLIP_SECONDS = (0.01, 3600.0)
 TEMPERATURE = (0.001, 1000.0)
+ENERGY = (-1e6, 1e6)
 WIDTH = (0.001, 16.0)
 
 _UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
@@ -35,7 +36,9 @@ _BIDIRECTIONAL = {*"\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"}
 """They turn what comes after them around."""
 
 
-def require_regular(path: Path, limit_bytes: int) -> None:
+def require_regular(
+    path: Path, limit_bytes: int, advice: str = "copy the whole bundle again"
+) -> None:
     """Pass where a path leads to a regular file that is not too large.
 
     Raises:
@@ -44,11 +47,10 @@ def require_regular(path: Path, limit_bytes: int) -> None:
     """
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
-        raise BundleError(f"{path} is no regular file; copy the whole bundle again")
+        raise BundleError(f"{path} is no regular file; {advice}")
     if found.st_size > limit_bytes:
         raise BundleError(
-            f"{path} has {found.st_size} bytes, at most {limit_bytes} are read; export the bundle "
-            "again"
+            f"{path} has {found.st_size} bytes, at most {limit_bytes} are read; {advice}"
         )
 
 

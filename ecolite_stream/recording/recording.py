@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 
 from ecolite_stream.config.schema import StreamConfig
+from ecolite_stream.config.source_names import named_source
 from ecolite_stream.config.strict import check_at_least, make_config
 from ecolite_stream.engines.base import Engine
 from ecolite_stream.errors import EcoliteError, SourceError, one_line
@@ -82,6 +83,7 @@ class Recording:
         device: what it ran on; None is its default.
         precision: what it computed in; None is its default.
         config: the settings that change what is said.
+        overrides: those of streams that have others, by their names.
     """
 
     folder: Path
@@ -91,17 +93,23 @@ class Recording:
     device: str | None
     config: StreamConfig
     precision: str | None = None
+    overrides: Mapping[str, StreamConfig] = field(default_factory=dict)
+
+    def settings(self, stream: str) -> StreamConfig:
+        """The settings of a stream."""
+        return self.overrides.get(stream, self.config)
 
     def facts(self) -> dict[str, Any]:
         """Plain containers, as `run.json` has them."""
-        config = dataclasses.asdict(self.config)
+        overrides = {name: _settings(config) for name, config in self.overrides.items()}
         return {
             "streams": list(self.streams),
             "bundle": self.bundle,
             "engine": self.engine,
             "device": self.device,
             "precision": self.precision,
-            "config": {key: config[key] for key in SETTINGS},
+            "config": _settings(self.config),
+            **({"overrides": overrides} if overrides else {}),
         }
 
     def rounds(self, how: Preprocessing) -> Iterator[EngineBatch]:
@@ -139,6 +147,19 @@ def _check(config: RecordConfig, run: Run) -> str:
     return f"a record to {check_writable(config.folder)}"
 
 
+def _settings(config: StreamConfig) -> dict[str, Any]:
+    values = dataclasses.asdict(config)
+    return {key: values[key] for key in SETTINGS}
+
+
+def _overrides(run: Run) -> dict[str, StreamConfig]:
+    """Settings of the streams whose sources override some of them."""
+    sources = map(named_source, run.config.source)
+    found = {n: run.config.of_stream(s) for n, s in zip(run.streams, sources, strict=True)}
+    usual = _settings(run.config)
+    return {name: config for name, config in found.items() if _settings(config) != usual}
+
+
 def _build(config: RecordConfig, run: Run) -> Sink:
     assert config.folder is not None
     spec = run.bundle.spec
@@ -150,6 +171,7 @@ def _build(config: RecordConfig, run: Run) -> Sink:
         device=run.config.device,
         config=run.config,
         precision=run.config.precision,
+        overrides=_overrides(run),
     )
     return RecordSink(config.folder, recording.facts(), spec.preprocessing, config.max_bytes)
 
@@ -175,7 +197,12 @@ def read_recording(folder: Path) -> Recording:
         facts = json.loads((folder / RUN).read_text(encoding="utf-8"))
         version = facts.pop("schema_version")
         if version in _READABLE:
-            facts["config"] = make_config(StreamConfig, facts["config"], str(folder / RUN))
+            where = str(folder / RUN)
+            facts["config"] = make_config(StreamConfig, facts["config"], where)
+            facts["overrides"] = {
+                name: make_config(StreamConfig, values, where)
+                for name, values in facts.get("overrides", {}).items()
+            }
             return Recording(folder, **{**facts, "streams": tuple(facts["streams"])})
     except FileNotFoundError as error:
         raise SourceError(f"{folder} holds no recorded run; name a folder of --record") from error
@@ -190,10 +217,9 @@ def read_recording(folder: Path) -> Recording:
 
 def replayed(recording: Recording, engine: Engine, spec: ModelSpec) -> Iterator[str]:
     """The lines that a recorded run leads to, as `said.jsonl` has them."""
-    config = recording.config
     rounds = BatchStep(
-        lambda key: ViewState(spec, config),
-        lambda key: decision_for(key[0], config, spec.thresholds, key[1]),
+        lambda key: ViewState(spec, recording.settings(key[0])),
+        lambda key: decision_for(key[0], recording.settings(key[0]), spec.thresholds, key[1]),
         Metrics(),
     )
     latencies_ms = _latencies_ms(recording.folder / SAID)

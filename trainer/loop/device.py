@@ -6,7 +6,7 @@ import mindspore as ms
 
 from ecolite_stream.engines import mindspore as engine
 from ecolite_stream.engines.base import parse_device
-from trainer.weights.published import silent_log
+from trainer.weights.reading import silent_log
 
 
 def use_device(device: str) -> None:

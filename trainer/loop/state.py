@@ -24,7 +24,9 @@ from ecolite_stream.errors import BundleError, ConfigError, one_line
 from ecolite_stream.model.bundle import ModelSpec
 from ecolite_stream.types import FloatArray
 from trainer.config.schema import TrainConfig
+from trainer.loop.curves import COLUMNS
 from trainer.weights.files import write_whole
+from trainer.weights.reading import require_readable
 
 STATE = "last.state"
 SCHEMA_VERSION = 1
@@ -115,18 +117,22 @@ def load_state(path: Path) -> TrainingState:
         BundleError: the file is missing, damaged or of a version that is unknown.
     """
     try:
-        with np.load(path, allow_pickle=False) as content:
-            arrays = dict(content)
-        facts = json.loads(str(arrays.pop(_FACTS)))
-        version = facts.pop("version")
-        if version == SCHEMA_VERSION:
-            return _from_parts(facts, arrays)
+        require_readable(path)
     except FileNotFoundError as error:
         raise BundleError(
             f"{path} does not exist: no epoch was finished there, or it is no folder of a "
             "training; name the folder that holds last.ckpt, or start without --resume"
         ) from error
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read: {error.strerror or one_line(error)}") from error
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            arrays = dict(content)
+        facts = json.loads(str(arrays.pop(_FACTS)))
+        version = _require("facts", facts, dict).pop("version", None)
+        if version == SCHEMA_VERSION:
+            return _from_parts(facts, arrays)
+    except Exception as error:  # zip, NumPy and JSON each have their own
         raise BundleError(
             f"{path} is no training state, or is damaged ({one_line(error)[:120]}); the "
             "checkpoints beside it can start another training: --init_checkpoint"
@@ -141,9 +147,43 @@ def _from_parts(facts: dict[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -
     def beginning(prefix: str) -> dict[str, npt.NDArray[Any]]:
         return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
 
-    facts["spec"] = ModelSpec.from_json(facts["spec"])
+    _require("config", facts["config"], dict)
+    _require("is_best", facts["is_best"], bool)
+    for name in ("epoch", "steps_per_epoch"):
+        if _require(name, facts[name], int) < 1:
+            raise ValueError(f"{name} is {facts[name]}, expected at least 1")
+    _require("best_top1", facts["best_top1"], int, float)
+    _require_numbers("schedule", facts["schedule"], {"best_score", "epochs_without_gain", "drops"})
+    if scaler := facts.get("scaler"):
+        _require_numbers("scaler", scaler, {"scale", "steps"})
+    for row in _require("curves", facts["curves"], list):
+        _require_row(row)
+    facts["spec"] = ModelSpec.from_json(_require("spec", facts["spec"], dict))
     facts["curves"] = tuple(facts["curves"])
     return TrainingState(**facts, network=beginning(_NETWORK), optimizer=beginning(_OPTIMIZER))
+
+
+def _require(name: str, value: Any, *kinds: type) -> Any:
+    """Return a value of one of these types, exactly: `True` is no int."""
+    if type(value) not in kinds:
+        raise ValueError(f"{name} is {type(value).__name__}, expected {kinds[0].__name__}")
+    return value
+
+
+def _require_row(row: Any) -> None:
+    values = _require("a row of curves", row, dict)
+    if not set(COLUMNS[:5]) <= set(values) <= set(COLUMNS):
+        raise ValueError(f"a row of curves has other columns than {', '.join(COLUMNS)}")
+    for name, value in values.items():
+        if value is not None:
+            _require(name, value, int, float)
+
+
+def _require_numbers(name: str, value: Any, keys: set[str]) -> None:
+    if set(_require(name, value, dict)) != keys:
+        raise ValueError(f"{name} has other keys than {', '.join(sorted(keys))}")
+    for key, number in value.items():
+        _require(f"{name}.{key}", number, int, float)
 
 
 def plain_config(config: TrainConfig) -> dict[str, Any]:

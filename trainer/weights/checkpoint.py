@@ -26,7 +26,8 @@ from ecolite_stream.types import FloatArray
 from trainer.network import Network, NetworkConfig, build_network
 from trainer.network.trimmed import TRIMMED, with_all_taps
 from trainer.weights.files import put_in_place
-from trainer.weights.published import as_float32, read_mindspore, require_fit, silent_log
+from trainer.weights.published import as_float32, require_fit
+from trainer.weights.reading import read_mindspore, silent_log
 
 DEMO = Path("demo")
 MODEL_SPEC = "model_spec"

@@ -159,5 +159,5 @@ def test_what_cannot_be_resumed(clips: Path, tmp_path: Path) -> None:
         resume(f"--resume={output}", folder=more)
     text = (output / "last.state").read_bytes()
     (output / "last.state").write_bytes(text[: len(text) // 2])
-    with pytest.raises(BundleError, match=r"last\.state is no training state, or is damaged"):
+    with pytest.raises(BundleError, match=r"last\.state is cut off after \d+ bytes"):
         resume(f"--resume={output}", folder=more)
