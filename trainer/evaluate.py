@@ -107,8 +107,8 @@ def shown_live(clips: list[Clip], spec: ModelSpec, workers: int) -> list[Clip]:
     return clips
 
 
-def score_kept_aside(config: TrainConfig, checkpoint: Checkpoint) -> Scores:
-    """Score a checkpoint on the clips that a training with this configuration keeps aside.
+def score_held_out(config: TrainConfig, checkpoint: Checkpoint) -> Scores:
+    """Score a checkpoint on the clips that this configuration holds out.
 
     Raises:
         ConfigError: it holds out none, or the checkpoint lacks one of their classes.
@@ -132,7 +132,7 @@ def held_out_clips(config: TrainConfig, spec: ModelSpec) -> list[Clip]:
     )
     if config.val_list:
         return _read_listed(config.val_list, config.data_path, "", spec, how)
-    if data.keeps_clips_aside:
+    if data.holds_clips_out:
         _, files = split_clips(labelled_files(data.clips), data, config.seed)
         return _read_files(files, spec, how)
     raise ConfigError("nothing is kept aside to evaluate on; set val_list, or data.split")
