@@ -135,7 +135,7 @@ def held_out_clips(config: TrainConfig, spec: ModelSpec) -> list[Clip]:
     if data.holds_clips_out:
         _, files = split_clips(labelled_files(data.clips), data, config.seed)
         return _read_files(files, spec, how)
-    raise ConfigError("nothing is kept aside to evaluate on; set val_list, or data.split")
+    raise ConfigError("no clips are held out; set val_list or data.split")
 
 
 def _read_listed(
