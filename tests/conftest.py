@@ -24,6 +24,7 @@ cap_cpu_isa()  # tests may import mindspore before trainer does it for them
 
 # Clips that passed a check are remembered: not in the folder of whoever runs the tests.
 os.environ["ECOLITE_CACHE"] = tempfile.mkdtemp(prefix="ecolite-tests-")
+os.environ["XDG_STATE_HOME"] = os.environ["ECOLITE_CACHE"]
 
 settings.register_profile("ecolite", deadline=None, max_examples=50)
 settings.load_profile("ecolite")

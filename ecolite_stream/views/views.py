@@ -11,10 +11,13 @@ import numpy as np
 
 from ecolite_stream.config.views import Mask, ViewConfig, view_name
 from ecolite_stream.types import Box, Frame
-from ecolite_stream.views.follow import LEAST_MOVING, Follower
+from ecolite_stream.views.follow import Follower
 from ecolite_stream.views.motion import Mask as Pixels
 from ecolite_stream.views.motion import Motion, MotionDetector
 from ecolite_stream.views.subjects import SubjectTracker
+
+STILL = 0.0003
+"""Share of the pixels of a view that may move while it counts as still: a few specks of noise."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,7 @@ class _SubjectsView:
             yield self._look(number, self._boxes.pop(number), 0.0, ended=True)
         for subject in subjects:
             self._boxes[subject.id] = subject.box
-            if subject.id not in self._moved_s or motion.within(subject.box) > LEAST_MOVING:
+            if subject.id not in self._moved_s or motion.within(subject.box) > STILL:
                 self._moved_s[subject.id] = time_s
             yield self._look(subject.id, subject.box, time_s - self._moved_s[subject.id])
 
@@ -143,8 +146,8 @@ class _SubjectsView:
 
 
 def moves(motion: Motion) -> bool:
-    """Whether anything moves at a look: something large enough to follow, or everything."""
-    return motion.everywhere or cv2.countNonZero(motion.moving) > LEAST_MOVING * motion.moving.size
+    """Whether anything moves at a look, or everything does."""
+    return motion.everywhere or cv2.countNonZero(motion.moving) > STILL * motion.moving.size
 
 
 def crop_motion(motion: Motion, region: Box) -> Motion:

@@ -28,7 +28,7 @@ def test_events_follow_their_predictions_and_end_with_their_stream() -> None:
         assert not isinstance(mine[0], Event)
         assert mine[1] == start
         assert mine[-1] == end
-        labels = {"stream": name, "label": start.label}
+        labels = {"stream": name, "view": "", "label": start.label}
         assert metrics.registry.get_sample_value("ecolite_events_total", labels) == 1
 
 

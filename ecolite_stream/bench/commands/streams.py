@@ -28,7 +28,7 @@ from ecolite_stream.model.bundle import Bundle, demo_bundle_path, read_bundle
 
 
 def _tell(processes: str, cameras: int) -> None:
-    """How many trials there will be depends on how they go, so there is no bar."""
+    """No bar: the number of trials depends on their results."""
     if sys.stderr.isatty():
         click.echo(f"processes: {processes}; trying {cameras} cameras", err=True)
 
@@ -64,9 +64,9 @@ def streams(
     idle: bool,
     output: Output,
 ) -> None:
-    """Find how many cameras this machine sustains, in one process and with one process each."""
+    """Find how many cameras this machine sustains, in one process and in one process each."""
     bundle = read_bundle(folder or demo_bundle_path())
-    choose_engine(engine, bundle, precision=precision)  # or it is said here, once
+    choose_engine(engine, bundle, precision=precision)  # report it here, once
     if idle and (most < 2 or bundle.spec.idle_label is None):
         raise click.UsageError(
             "--idle needs --most 2 or more, and a bundle with a label idle: without one the gate "
