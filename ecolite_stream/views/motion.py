@@ -36,6 +36,8 @@ LEAST_DIFFERENCE = 14.0
 """Levels of 256 by which a pixel that moves differs, in a picture without noise."""
 NOISE_FACTOR = 9.0
 """Median differences that count as motion: over three standard deviations of a difference."""
+SMALLEST_SIDE = 16
+"""Pixels of the short side below which nobody looks for a shift of the whole picture."""
 EVERYWHERE = 0.5
 """Share of pixels that move beyond which the camera or the light does."""
 SUDDEN, SUDDEN_LEVELS = 0.1, 3
@@ -216,6 +218,8 @@ def _turned(grey: Luma, before: Luma, moving: Mask) -> bool:
     if (cells > 0.01).mean() < TURNED_CELLS:
         return False
     height, width = grey.shape
+    if min(height, width) < SMALLEST_SIDE:
+        return False
     window = cv2.createHanningWindow((width, height), cv2.CV_32F)
     (x, y), _ = cv2.phaseCorrelate(np.float32(before), np.float32(grey), window)
     if math.hypot(x, y) < 0.5:

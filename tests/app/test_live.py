@@ -22,6 +22,14 @@ from tests.videos import write_numbered_video
 pytestmark = pytest.mark.timeout(60)
 
 
+@pytest.fixture
+def ungated(tmp_path: Path) -> Path:
+    """A configuration with which every due frame is encoded."""
+    path = tmp_path / "ungated.yaml"
+    path.write_text("gate: false\n")
+    return path
+
+
 class Slow:
     """Engines that take `seconds` a frame; they are kept."""
 
@@ -36,11 +44,11 @@ class Slow:
 
 
 def test_a_file_loses_no_frame_to_a_slow_engine(
-    ecolite: Command, film: Path, monkeypatch: pytest.MonkeyPatch
+    ecolite: Command, film: Path, monkeypatch: pytest.MonkeyPatch, ungated: Path
 ) -> None:
     slow = Slow(0.005)
     use(monkeypatch, slow)
-    result = ecolite("--source", film, "--every", 0.04)
+    result = ecolite("--config", ungated, "--source", film, "--every", 0.04)
     assert (result.exit_code, result.err) == (0, "")
     assert slow.made[0].numbers == list(range(75))
 
@@ -63,7 +71,7 @@ def test_a_camera(ecolite: Command, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_camera_drops_what_a_slow_engine_cannot_take(
-    ecolite: Command, monkeypatch: pytest.MonkeyPatch
+    ecolite: Command, monkeypatch: pytest.MonkeyPatch, ungated: Path
 ) -> None:
     class Blank(DrawnNumberEngine):
         def encode(self, images: FloatArray) -> FloatArray:
@@ -79,7 +87,9 @@ def test_a_camera_drops_what_a_slow_engine_cannot_take(
 
     use(monkeypatch, make)
     virtual_camera(monkeypatch, 50, 1)
-    result = ecolite("--source", "camera", "--json", "--every", 0.01, "--no-reconnect")
+    result = ecolite(
+        *("--config", ungated, "--source", "camera", "--json", "--every", 0.01, "--no-reconnect")
+    )
     assert result.exit_code == 0
     *_, line = result.err.splitlines()
     said = re.fullmatch(r"warning: camera: (\d+) due frames were dropped to keep up", line)

@@ -201,7 +201,7 @@ def test_the_unit_leaves_memory_to_the_machine() -> None:
 
 def test_the_unit_runs_what_there_is() -> None:
     lines = [line.partition("=") for line in UNIT.read_text().splitlines()]
-    (start,) = [value.split() for key, _, value in lines if key.startswith("Exec")]
+    (start,) = [value.split() for key, _, value in lines if key == "ExecStart"]
     assert start[1:] == ["--config", "/etc/ecolite-stream/stream.yaml"]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert Path(start[0]).name in project["scripts"]
@@ -226,7 +226,8 @@ def test_the_configuration_in_the_instructions_loads(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "operations.md").read_text()
     for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL):
         name = re.match(r"# /etc/ecolite-stream/(\S+)", block)
-        assert name is not None
+        if name is None:  # a part of a file
+            continue
         path = tmp_path / name[1]
         path.parent.mkdir(exist_ok=True)
         path.write_text(block)

@@ -52,10 +52,10 @@ class Load:
         video: of every camera.
         video_s: its length in seconds.
         every_s: seconds between two labels.
-        precision: what the engine computes in; None is its own default.
+        precision: of the engine; None is its default.
         gate: whether pictures in which nothing moves are spared.
-        idle: how many cameras of a process see the idle video in place of the video.
-        idle_video: what these see, as long as the video.
+        idle: how many cameras of a process see `idle_video` in place of `video`.
+        idle_video: a video in which nothing moves, as long as `video`.
     """
 
     bundle: Path
