@@ -1,6 +1,6 @@
-"""What a run counts, for Prometheus. The registry is injected; names and units by its conventions.
+"""Metrics of a run, for Prometheus; names and units follow its conventions.
 
-Counting costs next to nothing, so a run always counts; `metrics_server` lets others look.
+Counting is cheap, so a run always counts; `metrics_server` serves the metrics.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from ecolite_stream.types import Event, Prediction, Sample, Sent, ViewKey
 from ecolite_stream.version import __version__
 
 STAGES = ("decode", "preprocess", "wait", "encode", "classify")
-"""What happens to a frame, in this order; then a prediction goes to the sinks."""
+"""Stages of a frame, in order, before a prediction goes to the sinks."""
 STATES = ("connecting", "live", "stalled", "waiting", "paused", "ended", "failed")
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _FINER = (0.0001, 0.00025, 0.0005)
 
 
 class _Maker:
-    """Makes what is counted, under names by the conventions."""
+    """Creates metrics with conventional names."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
@@ -64,13 +64,12 @@ class Metrics:
     """Counters, gauges and histograms of one run.
 
     Args:
-        registry: where they are registered; a new one if None.
+        registry: of the metrics; a new one if None.
         clock: seconds, monotonic.
 
     Attributes:
-        registry: that one.
-        clock: that one.
-        stages: what observes the seconds of each of `STAGES`.
+        registry, clock: as given.
+        stages: histograms of the seconds of each of `STAGES`.
     """
 
     def __init__(
@@ -141,11 +140,11 @@ class Metrics:
         )
 
     def state(self, stream: str, state: str) -> None:
-        """A stream is now in one of `STATES`."""
+        """Set a stream's state, one of `STATES`."""
         self._state.labels(stream).state(state)
 
     def dropped(self, stream: str, cause: str) -> None:
-        """A due frame was not encoded."""
+        """Count a due frame that was not encoded."""
         self._dropped.labels(stream, cause).inc()
 
     def spared(self, sample: Sample) -> None:
@@ -187,26 +186,26 @@ class Metrics:
 
     @contextlib.contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Observe how long the block takes, as a stage of one batch."""
+        """Observe the seconds of the block, as a stage of one batch."""
         start_s = self.clock()
         yield
         self.stages[stage].observe(self.clock() - start_s)
 
     def taken(self, samples: Iterable[Sample]) -> None:
-        """The engine is about to encode them: they wait no longer."""
+        """Observe how long samples waited for the engine."""
         now_s = self.clock()
         for sample in samples:
             if sample.ready_s is not None:
                 self.stages["wait"].observe(now_s - sample.ready_s)
 
     def delivered(self, sink: str, output: Sent, delivery_s: float, age_s: float | None) -> None:
-        """A sink took something, so many seconds after it was sent.
+        """Count an item that a sink received.
 
         Args:
             sink: its name.
-            output: what it took.
-            delivery_s: seconds since that was sent to it.
-            age_s: seconds since a prediction's frame arrived, where that is known.
+            output: the item.
+            delivery_s: seconds since the item was sent.
+            age_s: seconds since a prediction's frame arrived, if known.
         """
         self._delivered.labels(sink).inc()
         self._delivery.labels(sink).observe(delivery_s)
@@ -214,13 +213,13 @@ class Metrics:
             self._latency.labels(output.stream).observe(age_s)
 
     def sink_failed(self, sink: str) -> None:
-        """A sink raised something."""
+        """Count an error of a sink."""
         self._sink_failures.labels(sink).inc()
 
     def not_delivered(self, sink: str, cause: str) -> None:
-        """A prediction or an event never reached a sink."""
+        """Count a prediction or an event that never reached a sink."""
         self._not_delivered.labels(sink, cause).inc()
 
     def not_shown(self, sink: str, stream: str) -> None:
-        """A frame came for which a sink had no room."""
+        """Count a frame for which a sink had no room."""
         self._not_shown.labels(sink, stream).inc()

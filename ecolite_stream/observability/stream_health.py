@@ -1,4 +1,4 @@
-"""How each stream is, read from what a run counts anyway."""
+"""Health of streams, read from the metrics."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ RATES_OVER_S = 5.0
 
 @dataclass(frozen=True)
 class Health:
-    """How a stream is.
+    """Health of a stream.
 
     Attributes:
         state: one of `metrics.STATES`; empty before it begins.
         frames: frames read so far.
-        fps: frames read a second, over the last seconds; None while that is not known.
+        fps: frames read a second, over the last seconds; None while unknown.
         dropped: due frames that were not encoded, so far.
-        dropping: of those a second, over the last seconds; None while that is not known.
+        dropping: of those a second, over the last seconds; None while unknown.
         reconnects: times it was opened again.
         label_age_s: seconds since the frame behind its newest label arrived; None without one.
     """
@@ -42,7 +42,7 @@ class Health:
     label_age_s: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """As the page gets it."""
+        """Plain containers, for the page."""
         return {
             key: round(value, 2) if isinstance(value, float) else value
             for key, value in asdict(self).items()

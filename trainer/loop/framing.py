@@ -2,7 +2,7 @@
 
 Windows of the clips go, framed in each way, through the network that the training starts from, up
 to the numbers before its classifier. A logistic regression on those is scored on groups that it was
-not fitted to. docs/decisions/0015-framing.md says what that is worth.
+not fitted to. docs/decisions/0017-framing.md says what that is worth.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.engines import Engine
 from ecolite_stream.errors import SourceError
 from ecolite_stream.model.bundle import ModelSpec
+from ecolite_stream.model.known import LEAST_FILL
 from ecolite_stream.recognition.sampler import StreamSampler
 from ecolite_stream.recognition.view_state import ViewState
 from ecolite_stream.sources import open_source
@@ -51,7 +52,7 @@ class Windows:
     @property
     def half_full(self) -> FloatArray:
         """Windows of a memory that was at least half full."""
-        return self.pooled[self.fill >= 0.5]
+        return self.pooled[self.fill >= LEAST_FILL]
 
 
 ClipWindows = Mapping[str, Windows]

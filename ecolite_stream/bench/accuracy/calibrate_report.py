@@ -1,4 +1,4 @@
-"""What `ecolite-bench calibrate` shows: tables and a reliability diagram."""
+"""Report of `ecolite-bench calibrate`: tables and a reliability diagram."""
 
 from __future__ import annotations
 
@@ -104,5 +104,5 @@ def _error(error: float | None) -> str | None:
 def _threshold(score: float | None) -> str | None:
     if score is None:
         return None
-    # Rounded down: at 1.000 nothing could ever count.
+    # rounded down: no score reaches 1.000
     return "never" if score == 1 else f"{math.floor(1000 * score) / 1000:.3f}"

@@ -1,4 +1,4 @@
-"""Live predictions of labelled clips, as logits: what a calibration is fitted to.
+"""Logits of live predictions of labelled clips, to fit a calibration.
 
 Scores are fitted to predictions made with a full memory alone: a score at the start of a stream
 says as much about what has not been seen as about the model.
@@ -46,7 +46,7 @@ class Samples:
         return np.asarray(self.logits.argmax(axis=1) == self.right)
 
     def of(self, chosen: npt.NDArray[np.bool_]) -> Samples:
-        """Some of them; `chosen` is (K,)."""
+        """The chosen ones; `chosen` is (K,)."""
         return Samples(self.logits[chosen], self.right[chosen], self.clips[chosen])
 
 
@@ -68,7 +68,7 @@ class RecordingEngine:
 
 @dataclass(frozen=True)
 class Collected:
-    """Samples, and the clips that gave none.
+    """Samples, and clips without any.
 
     Attributes:
         samples: with a full memory.

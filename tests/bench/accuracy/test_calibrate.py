@@ -121,7 +121,7 @@ def test_a_copy_or_the_bundle_itself_gets_another_description(bundle: Bundle, tm
     assert copy.spec.temperature == 2.5 and copy.digest != bundle.digest
     assert read_bundle(bundle.path).spec.temperature == 1
     assert {path.name for path in (tmp_path / "deep").iterdir()} == {"copy"}
-    with pytest.raises(BundleError, match="exists already"):
+    with pytest.raises(BundleError, match="exists; name a new folder"):
         redescribe(bundle, spec, tmp_path / "deep" / "copy")
     back = redescribe(copy, bundle.spec)
     assert back == read_bundle(copy.path) and back.digest == bundle.digest
