@@ -17,7 +17,7 @@ from tests.conftest import ROOT
 def collect(*words: object, typed: str = "") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "ecolite_stream", "collect", *map(str, words)]
     return subprocess.run(
-        command, cwd=ROOT, input=typed, capture_output=True, text=True, timeout=60
+        command, cwd=ROOT, input=typed, capture_output=True, text=True, timeout=300
     )
 
 

@@ -57,8 +57,8 @@ def taught_spec(
         labels=tuple(labels),
         preprocessing=dataclasses.replace(spec.preprocessing, framing=framing),
         temperature=1.0,
-        energy_bound=None,
         thresholds={},
+        energy_bound=None,
         training={"taught": {"from_bundle": bundle.digest, **facts}},
         scores={},
     )

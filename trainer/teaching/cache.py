@@ -21,7 +21,7 @@ from ecolite_stream.datasets.checked_clips import cache_folder
 from ecolite_stream.model.bundle import Bundle
 from ecolite_stream.model.golden import UNREADABLE, read_array
 from ecolite_stream.types import FloatArray
-from trainer.teaching.features import CLOSER, EVERY_S, LONGEST_S, VARIANTS, ClipWindows, Windows
+from trainer.teaching.features import EVERY_S, LONGEST_S, VARIANTS, ClipWindows, Windows
 from trainer.teaching.head_graph import onnx_graphs
 
 FOLDER = "taught-features"
@@ -61,7 +61,7 @@ class FeatureCache:
         preprocessing = {k: v for k, v in asdict(spec.preprocessing).items() if k != "framing"}
         graphs = [graph.sha256 for graph in onnx_graphs(bundle)]
         facts = (VERSION, engine, graphs, preprocessing, spec.clip_seconds, spec.num_segments)
-        self._key = repr((*facts, EVERY_S, LONGEST_S, CLOSER, VARIANTS))
+        self._key = repr((*facts, EVERY_S, LONGEST_S, VARIANTS))
         self._warned = False
 
     def read(self, clip_hash: str, framing: str) -> ClipWindows | None:
@@ -144,4 +144,4 @@ def _read(arrays: zipfile.ZipFile, variant: str) -> Windows:
 
 
 def _name(variant: str, what: str) -> str:
-    return f"{variant.replace(' ', '_')}_{what}"
+    return f"{variant}_{what}"

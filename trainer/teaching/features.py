@@ -6,7 +6,7 @@ every `EVERY_S` seconds, once for each framing and variant. So teaching sees wha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -17,19 +17,17 @@ from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.engines import Engine
 from ecolite_stream.errors import SourceError
 from ecolite_stream.model.bundle import ModelSpec
+from ecolite_stream.model.known import LEAST_FILL
 from ecolite_stream.recognition.sampler import StreamSampler
 from ecolite_stream.recognition.view_state import ViewState
 from ecolite_stream.sources import open_source
-from ecolite_stream.types import FloatArray, Frame, Image, Luma, Sample
+from ecolite_stream.types import FloatArray, Frame, Sample
 
 EVERY_S = 0.2
 """Seconds between two windows."""
 LONGEST_S = 60.0
 """Of a clip so many seconds are used, from its start."""
-CLOSER = 0.8
-"""Share of width and height that the variants `closer` keep, around the middle."""
-SIDES = ("plain", "mirrored")
-VARIANTS = (*SIDES, "closer", "closer mirrored")
+VARIANTS = ("plain", "mirrored")
 """What a clip is shown as; the first is what a live stream sees."""
 
 
@@ -50,6 +48,11 @@ class Windows:
         """Windows of a full memory; all of them where none was full."""
         full_K = self.fill == 1
         return self.pooled[full_K] if full_K.any() else self.pooled
+
+    @property
+    def half_full(self) -> FloatArray:
+        """Windows of a memory that was at least half full."""
+        return self.pooled[self.fill >= LEAST_FILL]
 
 
 ClipWindows = Mapping[str, Windows]
@@ -75,59 +78,54 @@ class FeatureMaker:
             SourceError: it cannot be read, or has no frame.
             EngineError: the engine failed.
         """
-        runs = {framing: self._runs(framing) for framing in framings}
+        runs = {framing: self._run(framing) for framing in framings}
         with open_source(str(path)) as source:
             for frame in source:
                 if frame.time_s > LONGEST_S:
                     break
                 frame = replace(frame, pixels=cache(lambda frame=frame: frame.image))
-                for run in (run for of_framing in runs.values() for run in of_framing):
+                for run in runs.values():
                     run.observe(frame)
-        made: dict[str, ClipWindows] = {}
-        for framing, of_framing in runs.items():
-            made[framing] = {k: v for run in of_framing for k, v in run.finish().items()}
-        if not all(windows.keys() == set(VARIANTS) for windows in made.values()):
+        made = {framing: run.finish() for framing, run in runs.items()}
+        if not all(made.values()):
             raise SourceError(f"{path} holds no frame; record it again")
         return made
 
-    def _runs(self, framing: str) -> list[_Run]:
+    def _run(self, framing: str) -> _Run:
         how = replace(self._spec.preprocessing, framing=framing)
-        spec = replace(self._spec, preprocessing=how)
-        return [_Run(self._engine, spec, is_closer) for is_closer in (False, True)]
+        return _Run(self._engine, replace(self._spec, preprocessing=how))
 
 
 class _Run:
-    """One framing of one clip, seen plain and mirrored, from afar or closer.
+    """One framing of one clip, seen plain and mirrored.
 
     The square that is due is mirrored, not the picture: the network sees the same, for half of the
     work.
     """
 
-    def __init__(self, engine: Engine, spec: ModelSpec, is_closer: bool) -> None:
+    def __init__(self, engine: Engine, spec: ModelSpec) -> None:
         config = StreamConfig(every_s=EVERY_S, gate=False, smoothing=0.0, top=1)
         self._engine = engine
-        self._is_closer = is_closer
         self._sampler = StreamSampler(spec, config)
-        self._states = [ViewState(spec, config) for _ in SIDES]
+        self._states = [ViewState(spec, config) for _ in VARIANTS]
         self._logits = np.zeros(len(spec.labels), np.float32)  # which nobody reads
         self._pooled: list[FloatArray] = []
         self._fill: list[float] = []
 
     def observe(self, frame: Frame) -> None:
-        for sample in self._sampler.sample(closer(frame) if self._is_closer else frame):
+        for sample in self._sampler.sample(frame):
             self._take(sample)
 
-    def finish(self) -> dict[str, Windows]:
+    def finish(self) -> ClipWindows:
         """Variant -> windows; nothing where there was no frame."""
         for sample in self._sampler.finish():
             self._take(sample)
         if not self._pooled:
             return {}
         pooled_K2D, fill_K = np.stack(self._pooled), np.array(self._fill, np.float32)
-        names = VARIANTS[2:] if self._is_closer else VARIANTS[:2]
         return {
             name: Windows(np.ascontiguousarray(pooled_K2D[:, side]), fill_K)
-            for side, name in enumerate(names)
+            for side, name in enumerate(VARIANTS)
         }
 
     def _take(self, sample: Sample) -> None:
@@ -140,16 +138,3 @@ class _Run:
         if clips_BNCHW:
             self._pooled.append(self._engine.classify(np.stack(clips_BNCHW)))
             self._fill.append(self._states[0].conclude(self._logits).memory_fill)
-
-
-def closer(frame: Frame) -> Frame:
-    """The middle of a frame; pixels and brightness are made when wanted."""
-
-    def middle(picture: Image) -> Image:
-        height, width = picture.shape[:2]
-        top, left = int(height * (1 - CLOSER) / 2), int(width * (1 - CLOSER) / 2)
-        return picture[top : height - top, left : width - left]
-
-    luma: Callable[[int], Luma] | None = frame.luma
-    middle_luma = None if luma is None else lambda long_side: middle(luma(long_side))
-    return replace(frame, pixels=lambda: middle(frame.image), luma=middle_luma)

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ecolite_stream.bench.accuracy.samples import Doubles, Samples
-from ecolite_stream.model.known import LEAST_FILL
+from ecolite_stream.bench.accuracy.samples import Samples
 from ecolite_stream.types import FloatArray
 from trainer.teaching.clips import TaughtClip
 from trainer.teaching.features import VARIANTS, Windows
@@ -52,8 +51,8 @@ class HeldOut:
         labels: in the order of the logits.
         verdicts: of the clips that could be judged.
         unjudged: names of clips whose action no other part shows.
-        samples: logits of the judged clips' windows, for calibration.
-        half_full: the same of all windows with a memory filled to `LEAST_FILL` or more.
+        samples: logits of the judged clips' windows, of a full memory where there are such.
+        half_full: likewise, of a memory that was at least half full.
     """
 
     framing: str
@@ -61,7 +60,7 @@ class HeldOut:
     verdicts: tuple[Verdict, ...]
     unjudged: tuple[str, ...]
     samples: Samples = field(repr=False)
-    half_full: Samples | None = field(default=None, repr=False)
+    half_full: Samples = field(repr=False)
 
     @property
     def right(self) -> int:
@@ -123,50 +122,37 @@ def judge(
 ) -> HeldOut:
     """Hold out each part of the clips in turn; see `HeldOut`."""
     by_name = {clip.name: clip for clip in clips}
-    verdicts: list[Verdict] = []
-    unjudged: list[str] = []
-    judged: list[tuple[str, Doubles]] = []
-    half_full: list[tuple[str, Doubles]] = []
+    judged: dict[str, tuple[TaughtClip, Classifier]] = {}
     for part in folds:
         held = {name for name in part if name in by_name}
         rest = [clip for clip in clips if clip.name not in held]
         known = {clip.label for clip in rest}
-        unjudged += [name for name in held if by_name[name].label not in known]
-        held -= set(unjudged)
-        if not held or len(known) < 2:
-            unjudged += sorted(held)
-            continue
-        classifier = teach(rest, labels, framing, penalty)
-        for name in sorted(held):
-            own = classifier.logits(_plain(by_name[name], framing).judged)
-            verdicts.append(verdict_of(by_name[name], own, labels))
-            judged.append((name, np.asarray(own, np.float64)))
-            windows = _plain(by_name[name], framing)
-            seen = classifier.logits(windows.pooled[windows.fill >= LEAST_FILL])
-            half_full.append((name, np.asarray(seen, np.float64)))
-    sorted_verdicts = tuple(sorted(verdicts, key=lambda verdict: verdict.name))
+        held = {name for name in held if by_name[name].label in known}
+        if held and len(known) > 1:
+            classifier = teach(rest, labels, framing, penalty)
+            judged |= {name: (by_name[name], classifier) for name in held}
+    names = sorted(judged)
+    plain = [(judged[name][1], _plain(judged[name][0], framing)) for name in names]
+    full = [classifier.logits(windows.judged) for classifier, windows in plain]
+    half_full = [classifier.logits(windows.half_full) for classifier, windows in plain]
+    right = [labels.index(by_name[name].label) for name in names]
     return HeldOut(
         framing,
         tuple(labels),
-        sorted_verdicts,
-        tuple(sorted(unjudged)),
-        _samples(judged, labels, by_name),
-        _samples(half_full, labels, by_name),
+        tuple(verdict_of(by_name[n], own, labels) for n, own in zip(names, full, strict=True)),
+        tuple(sorted(by_name.keys() - judged.keys())),
+        _samples(full, right, len(labels)),
+        _samples(half_full, right, len(labels)),
     )
 
 
-def _samples(
-    judged: Sequence[tuple[str, Doubles]],
-    labels: Sequence[str],
-    by_name: Mapping[str, TaughtClip],
-) -> Samples:
-    """Logits of the windows of clips, numbered in this order."""
-    right = [labels.index(by_name[name].label) for name, _ in judged]
-    counts = [len(rows) for _, rows in judged]
+def _samples(logits: Sequence[FloatArray], right: Sequence[int], classes: int) -> Samples:
+    """The logits (K, classes) of each clip, and the number of its label, as samples."""
+    counts = [len(own) for own in logits]
     return Samples(
-        np.vstack([rows for _, rows in judged]) if judged else np.zeros((0, len(labels))),
+        np.vstack([np.zeros((0, classes)), *logits]),
         np.repeat(np.array(right, np.int64), counts),
-        np.repeat(np.arange(len(judged)), counts),
+        np.repeat(np.arange(len(logits), dtype=np.int64), counts),
     )
 
 

@@ -14,6 +14,8 @@ from trainer.teaching.held_out import HeldOut, Verdict, wilson
 
 FEW_CLIPS = 10
 """Of an action, fewer are said to be few."""
+MOST_NAMED = 20
+"""Of the clips that are wrong."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,8 +163,11 @@ class Findings:
                 )
 
     def _wrong(self) -> Iterator[str]:
-        for verdict in self.held_out.wrong:
+        wrong = self.held_out.wrong
+        for verdict in wrong[:MOST_NAMED]:
             yield f"  look at {verdict.name}: {verdict.taken_for}, {100 * verdict.score:.0f} %"
+        if len(wrong) > MOST_NAMED:
+            yield f"  and {len(wrong) - MOST_NAMED} more; --json lists them all"
 
     def _scores(self) -> Iterator[str]:
         fitted = self.calibration
@@ -173,6 +178,8 @@ class Findings:
             f"on average before and {100 * fitted.after:.0f} after; below its threshold a label is "
             "unknown"
         )
+        if fitted.energy_bound is None:
+            yield "too few clips are right to fit the bound below which all labels are unknown"
         for label, threshold in fitted.thresholds.items():
             never = "never right often enough: never an event" if threshold >= 1 else ""
             yield f"  {label:<20} {never or f'from {100 * threshold:.0f} %'}"

@@ -29,6 +29,7 @@ def test_clips_are_judged_by_what_the_others_teach() -> None:
     found = judge(clips, folds, LABELS, "center")
     assert (found.right, found.total, found.unjudged) == (8, 8, ())
     assert found.samples.logits.shape == (32, 2)  # windows of a full memory alone
+    assert found.half_full.logits.shape == (48, 2)
     assert sorted(set(found.samples.clips.tolist())) == list(range(8))
 
 
