@@ -63,6 +63,8 @@ def open_elsewhere(file, *args, **options):
         raise FileNotFoundError(2, "no such file", str(file))
     return open_anything(file, *args, **options)
 
+import sysconfig
+sysconfig.get_config_vars()  # how this Python was built: another system has a file of its own
 io.open = builtins.open = open_elsewhere
 sys.platform = system
 
