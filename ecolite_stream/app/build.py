@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from ecolite_stream.app.sinks import SINKS
 from ecolite_stream.app.systemd import notify_systemd
@@ -23,65 +23,79 @@ from ecolite_stream.sources.pipe import NAME, STDIN
 from ecolite_stream.web.page import with_page
 
 
-def watch(config: StreamConfig) -> None:
-    """Open what a configuration names and run it to its end.
+def watch(config: StreamConfig, load: Callable[[], StreamConfig] | None = None) -> None:
+    """Run a configuration until all its streams end.
+
+    Args:
+        config: settings of the run.
+        load: reads the configuration again, for SIGHUP; None without a configuration file.
 
     Raises:
         EcoliteError: a source, the bundle or the engine cannot be used.
     """
+    from ecolite_stream.app.control import PipelineControl
+    from ecolite_stream.app.reload import Reloader, reload_on_sighup
+
     if not config.source:
         raise ConfigError("no source; try --source camera, --source FILE or --source pattern")
     bundle = read_bundle(config.bundle or demo_bundle_path())
     metrics = Metrics()
-    streams = stream_inputs(config.source, realtime=config.realtime, reconnect=config.reconnect)
+    streams = stream_inputs(config)
     names = [one.name for one in streams]
+    control = PipelineControl(config, bundle.spec)
     with (
         serve(metrics, config.metrics, config.web.hosts)
         if config.metrics
         else contextlib.nullcontext(),
-        with_page(streams, bundle.spec.labels, metrics, config) as (shown_streams, page),
+        with_page(names, bundle.spec.labels, metrics, config, control) as (connect, page),
     ):
-        # Behind the ports: where one is taken, no file and no folder is left behind.
+        # Ports first: if one is taken, no file or folder has been made yet.
         sinks = build_sinks(SINKS, Run(config, names, bundle))
         pipeline = Pipeline(
-            shown_streams,
+            list(map(connect, streams)),
             lambda: open_engine(config.engine, bundle, config.device, config.precision),
             bundle.spec,
             [*sinks, *page],
             config,
             metrics,
         )
-        with notify_systemd(pipeline.heartbeat):
+        control.attach(pipeline, connect)
+        reloader = Reloader(config, load, pipeline, bundle.spec, connect) if load else None
+        with notify_systemd(pipeline.heartbeat), reload_on_sighup(reloader):
             pipeline.run()
 
 
 def stream_inputs(
-    specs: Sequence[str | NamedSource],
+    specs: StreamConfig | Sequence[str | NamedSource],
     *,
     realtime: bool = False,
     reconnect: ReconnectConfig | None = None,
 ) -> list[StreamInput]:
-    """What a user names, ready to be opened.
+    """The streams of a configuration or a list of sources, not yet opened.
 
     Args:
-        specs: as `open_source` takes them, each with `NAME=` before it where it has a name.
-        realtime: show recordings at their own speed.
-        reconnect: how live sources that are lost are opened again; None if never.
+        specs: a configuration; or sources for `open_source`, each as SOURCE or NAME=SOURCE.
+        realtime: play recordings at their own speed.
+        reconnect: how to reopen lost live sources; None never reopens them.
 
     Raises:
-        ConfigError: a name cannot be one, or is there twice; so is standard input.
+        ConfigError: a name is invalid, or a name or standard input occurs twice.
     """
+    config: StreamConfig | None = None
+    if isinstance(specs, StreamConfig):
+        config, realtime, reconnect = specs, specs.realtime, specs.reconnect
+        specs = config.source
     waits = reconnect or ReconnectConfig()
     if not waits.enabled:
         reconnect = None
 
-    def stream_input(spec: str, name: str) -> StreamInput:
-        again = reconnect if may_be_live(spec) else None
+    def stream_input(source: NamedSource, name: str) -> StreamInput:
+        again = reconnect if may_be_live(source.url) else None
         return StreamInput(
             name,
             functools.partial(
                 open_source,
-                spec,
+                source.url,
                 name=name,
                 realtime=realtime,
                 end_is_worth_a_warning=not again,
@@ -89,21 +103,23 @@ def stream_inputs(
                 read_timeout_s=waits.silent_s,
             ),
             again,
+            None if config is None else config.of_stream(source),
+            source.url,
         )
 
     sources = [named_source(spec) for spec in specs]
     names = stream_names(sources)
-    return [stream_input(one.url, name) for one, name in zip(sources, names, strict=True)]
+    return [stream_input(one, name) for one, name in zip(sources, names, strict=True)]
 
 
 def stream_names(sources: Sequence[NamedSource]) -> list[str]:
-    """How streams are called, everywhere: by their names, or as the source without credentials.
+    """The name of each stream: as configured, or its source without credentials.
 
     Raises:
-        ConfigError: two have the same name, or standard input is there twice.
+        ConfigError: a name or standard input occurs twice.
     """
     if [source.url for source in sources].count(STDIN) > 1:
-        raise ConfigError("standard input, -, is named twice as a source; it can be read once")
+        raise ConfigError("standard input, -, is a source twice; name it once")
     unnamed = distinct_names(
         NAME if source.url == STDIN else redact_url(source.url)
         for source in sources
@@ -113,12 +129,12 @@ def stream_names(sources: Sequence[NamedSource]) -> list[str]:
     names = [next(others) if source.name is None else source.name for source in sources]
     for name in names:
         if names.count(name) > 1:
-            raise ConfigError(f"two streams are called {name!r}; give each a name of its own")
+            raise ConfigError(f"two streams are named {name!r}; give each its own name")
     return names
 
 
 def distinct_names(specs: Iterable[str]) -> list[str]:
-    """Stream names for sources as the user wrote them; repeated ones get a number."""
+    """A distinct stream name for each source; repeated sources get a number."""
     names: list[str] = []
     for spec in specs:
         name, number = spec, 1

@@ -1,4 +1,4 @@
-"""`--check-config`: what a configuration would run, found out without running it."""
+"""`--check-config`: check a configuration and describe its run without running it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from ecolite_stream.app.sinks import SINKS
 from ecolite_stream.config.address import parse_address
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.config.source_names import NamedSource, named_source
+from ecolite_stream.config.views import PLAIN_VIEWS, view_name
 from ecolite_stream.engines import choose_engine
 from ecolite_stream.errors import ConfigError, SourceError
 from ecolite_stream.model.bundle import Bundle, demo_bundle_path, read_bundle
@@ -21,13 +22,13 @@ from ecolite_stream.web.page import check_page
 
 
 def describe_run(config: StreamConfig) -> Iterator[str]:
-    """What would run, a line for each stream and one for what they share.
+    """One line for each stream and one for the settings they share.
 
-    Nothing is opened but the bundle: no source, no engine, no port, no file that is written.
+    Opens only the bundle: no source, no engine, no port, no output file.
 
     Raises:
-        ConfigError: the configuration cannot run, or contradicts the bundle; of sources that can
-            never be opened all are named.
+        ConfigError: the configuration cannot run or contradicts the bundle. The message names
+            every source that can never be opened.
         BundleError: the bundle is missing or damaged.
         EngineError: the engine is not installed, or cannot run the bundle.
     """
@@ -39,11 +40,42 @@ def describe_run(config: StreamConfig) -> Iterator[str]:
     bundle = read_bundle(config.bundle or demo_bundle_path())
     check_fits(config, bundle.spec)
     shared = _shared(config, bundle, names)
-    every = f"a label every {config.every_s:g} s from {_memory(config, bundle)}"
     for name, source in zip(names, sources, strict=True):
-        shown = name if source.name is None else f"{name} ({redact_url(source.url)})"
-        yield f"{shown}: {_kind(config, source.url)}; {every}"
+        title = name if source.name is None else f"{name} ({redact_url(source.url)})"
+        settings = config.of_stream(source)
+        check_fits(settings, bundle.spec)
+        parts = [
+            _kind(config, source.url),
+            f"a label every {settings.every_s:g} s from {_memory(settings, bundle)}",
+            *_views(settings, bundle),
+            *_overridden(source),
+        ]
+        yield f"{title}: {'; '.join(parts)}"
     yield shared
+
+
+def _views(settings: StreamConfig, bundle: Bundle) -> Iterator[str]:
+    """The configured views of a stream."""
+    if not settings.views:
+        return
+    names = [view_name(view) for view in settings.views]
+    yield f"views {', '.join(names)}"
+    framing = bundle.spec.preprocessing.framing
+    others = [name for name in names if name in PLAIN_VIEWS and name != framing]
+    if others:
+        yield f"the bundle was trained with {framing}, so {', '.join(others)} will score lower"
+
+
+def _overridden(source: NamedSource) -> Iterator[str]:
+    """The stream's own settings that are not printed elsewhere."""
+    for section in ("events", "memory"):
+        values = getattr(source, section) or {}
+        if values:
+            yield f"{section} " + ", ".join(f"{key} {value}" for key, value in values.items())
+    if source.smoothing is not None:
+        yield f"smoothing {source.smoothing:g}"
+    if source.gate is not None:
+        yield f"gate {'on' if source.gate else 'off'}"
 
 
 def _check_sources(sources: Sequence[NamedSource]) -> None:
@@ -67,17 +99,16 @@ def _kind(config: StreamConfig, spec: str) -> str:
 
 
 def _memory(config: StreamConfig, bundle: Bundle) -> str:
-    sampler = StreamSampler(bundle.spec, config)  # it knows what contradicts the memory
+    sampler = StreamSampler(bundle.spec, config)  # checks the memory settings
     segments, policy = bundle.spec.num_segments, config.memory.policy
     if policy != "window":
         return f"{segments} frames ({policy}), {sampler.samples_per_prediction} of them new"
     span_s = config.memory.span_s or bundle.spec.clip_seconds
-    encoded_per_s = sampler.samples_per_prediction / config.every_s
-    return f"{segments} frames over {span_s:.3g} s, {encoded_per_s:.3g} frames/s encoded"
+    return f"{segments} frames over {span_s:.3g} s, {sampler.samples_per_s:.3g} frames/s encoded"
 
 
 def _shared(config: StreamConfig, bundle: Bundle, names: Sequence[str]) -> str:
-    """The line about what all streams share; raises what is wrong with it."""
+    """The line about shared settings; raises like `describe_run`."""
     engine = choose_engine(config.engine, bundle, config.device, config.precision)
     parts = [
         f"bundle {bundle.path}, {len(bundle.spec.labels)} labels",
@@ -99,10 +130,10 @@ def _shared(config: StreamConfig, bundle: Bundle, names: Sequence[str]) -> str:
 
 
 def _advice(config: StreamConfig, bundle: Bundle) -> Iterator[str]:
-    """What would cost less."""
+    """Settings that would need less computing."""
     if config.memory.policy != "window":
         return
     segments, span_s = bundle.spec.num_segments, config.memory.span_s or bundle.spec.clip_seconds
-    if thrifty_s := cheaper_period_s(segments, span_s, config.every_s):
+    if period_s := cheaper_period_s(segments, span_s, config.every_s):
         encoded_per_s = segments / span_s
-        yield f"every_s {thrifty_s:.3g} would do with {encoded_per_s:.3g} frames/s encoded a stream"
+        yield f"every_s: {period_s:.3g} needs only {encoded_per_s:.3g} encoded frames/s per stream"

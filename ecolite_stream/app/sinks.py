@@ -1,4 +1,4 @@
-"""The list of sinks; options and sections of the configuration follow from it."""
+"""The list of sinks. Options and configuration sections follow from it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.recording import recording
 from ecolite_stream.sinks import clips, json_file, mqtt, stdout, video, webhook
 from ecolite_stream.sinks.kind import SinkKind
+from ecolite_stream.store import kind as store
 
 SINKS: Sequence[SinkKind[Any]] = (
     stdout.SINK,  # the first: when its reader closes, the run stops
@@ -23,6 +24,7 @@ SINKS: Sequence[SinkKind[Any]] = (
     mqtt.SINK,
     clips.SINK,
     video.SINK,
+    store.SINK,
     recording.SINK,
 )
 

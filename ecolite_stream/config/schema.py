@@ -1,10 +1,10 @@
-"""What `ecolite-stream` can be told: frozen dataclasses that check their own ranges."""
+"""Settings of `ecolite-stream`: frozen dataclasses that check their own ranges."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ecolite_stream.config.choices import ENGINE_NAMES, POLICIES, PRECISIONS
 from ecolite_stream.config.source_names import NamedSource
@@ -13,6 +13,7 @@ from ecolite_stream.config.strict import (
     check_at_least,
     check_between,
     check_one_of,
+    make_config,
 )
 from ecolite_stream.config.views import Mask, ViewConfig, check_mask, check_views
 from ecolite_stream.errors import ConfigError
@@ -155,23 +156,32 @@ class WebConfig:
             none.
         token: what visitors must know; None takes ECOLITE_WEB_TOKEN, or a new one where other
             machines can reach the page.
+        read_tokens: tokens of visitors who may change nothing, separated by spaces.
         hosts: names of this machine that browsers may use, beside its own: those of a proxy.
         clips: folder of event clips that events are linked to; None links those that are
             written, if any.
         pictures_per_s: pictures a second of each stream, at most.
-        viewers: how many pages may be open at once.
+        viewers: how many pages may be open at once, and as many live updates of the API.
+        api_per_s: requests a second of each address to `/api`, on average.
     """
 
     address: str | None = None
     token: str | None = field(default=None, repr=False)
+    read_tokens: str | None = field(default=None, repr=False)
     hosts: tuple[str, ...] = ()
     clips: Path | None = None
     pictures_per_s: float = 5.0
     viewers: int = 8
+    api_per_s: float = 100.0
 
     def __post_init__(self) -> None:
+        check_between("api_per_s", self.api_per_s, 0.1, 100_000)
         check_between("pictures_per_s", self.pictures_per_s, 0.1, 30)
         check_between("viewers", self.viewers, 1, 100)
+
+
+STREAM_SETTINGS = ("memory", "events", "every_s", "smoothing", "top", "views", "mask", "gate")
+"""Keys of `StreamConfig` that may differ from stream to stream."""
 
 
 @dataclass(frozen=True)
@@ -240,6 +250,31 @@ class StreamConfig:
         check_at_least("top", self.top, 1)
         check_views(self.views)
         check_mask(self.mask)
+        for source in self.source:
+            if isinstance(source, NamedSource):
+                self.of_stream(source)
+
+    def of_stream(self, source: NamedSource) -> StreamConfig:
+        """Settings of one stream: `STREAM_SETTINGS`, with what its source overrides over them.
+
+        Raises:
+            ConfigError: a setting of the source is unknown or out of its range.
+        """
+        where = f"source {source.name or 'without a name'}"
+        given: dict[str, Any] = {}
+        for key in ("every_s", "smoothing", "views", "mask", "gate"):
+            if getattr(source, key) is not None:
+                given[key] = getattr(source, key)
+        for key in ("memory", "events"):
+            values = getattr(source, key)
+            if values is not None:
+                base = getattr(self, key)
+                merged = {**asdict(base), **values}
+                given[key] = make_config(type(base), merged, f"{where}: {key}")
+        try:
+            return StreamConfig(**{**{key: getattr(self, key) for key in STREAM_SETTINGS}, **given})
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from error
 
     def section(self, kind: type[Section]) -> Section:
         """The settings of that class, or its defaults where this configuration has no such field.

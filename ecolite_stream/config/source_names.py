@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from ecolite_stream.errors import ConfigError
+from ecolite_stream.config.names import NOT_IN_NAMES, check_name
+from ecolite_stream.config.views import Mask, ViewConfig
 
-LONGEST_NAME = 64
-_NOT_IN_NAMES = frozenset("/\\:@=?#&%+*|<>\"'`$")
-"""What URLs, and with them passwords, are made of, and what topics and file names cannot have."""
 _URL = re.compile(r"[A-Za-z][\w+.-]*://")
 
 
@@ -23,10 +23,20 @@ class NamedSource:
         url: what to watch, as `open_source` takes it: a camera, a path, a URL, a pattern. A path
             that begins with `~/` or `~USER/` is expanded.
         name: of the stream, wherever it is shown; None is `url` without credentials.
+        every_s, smoothing, memory, events, views, mask, gate: settings of this stream alone, as in
+            `StreamConfig`; of `memory` and `events` only the keys that differ. None takes the
+            settings of all streams.
     """
 
     url: str = field(repr=False)
     name: str | None = None
+    every_s: float | None = None
+    smoothing: float | None = None
+    memory: Mapping[str, Any] | None = None
+    events: Mapping[str, Any] | None = None
+    views: tuple[str | ViewConfig, ...] | None = None
+    mask: Mask | None = None
+    gate: bool | None = None
 
     def __post_init__(self) -> None:
         if self.url.startswith("~"):
@@ -49,24 +59,6 @@ def named_source(source: str | NamedSource) -> NamedSource:
         return source
     name, equals, url = source.partition("=")
     has_name = equals and not _URL.match(source)
-    if has_name and (not _NOT_IN_NAMES & set(name) or _URL.match(url)):
+    if has_name and (not NOT_IN_NAMES & set(name) or _URL.match(url)):
         return NamedSource(url, name)
     return NamedSource(source)
-
-
-def check_name(name: str, of: str = "source") -> None:
-    """Raise a ConfigError, without the name: it might be a URL, with a password."""
-    if not 0 < len(name) <= LONGEST_NAME:
-        problem = f"is {len(name)} characters long"
-    elif wrong := sorted(_NOT_IN_NAMES & set(name)):
-        problem = f"has {' '.join(wrong)} in it"
-    elif not name.isprintable() or name != name.strip():
-        problem = "has a character that cannot be seen, or a space at an end"
-    elif not any(character.isalnum() for character in name):
-        problem = "has neither letter nor digit"
-    else:
-        return
-    raise ConfigError(
-        f"the name of a {of} {problem}; expected 1 to {LONGEST_NAME} letters, digits, spaces, "
-        "- _ and ., such as gate"
-    )

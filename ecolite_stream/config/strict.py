@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from ecolite_stream.config.bounded_yaml import MAX_BYTES, parse_yaml
 from ecolite_stream.errors import ConfigError
 
 Config = TypeVar("Config")
@@ -36,7 +37,8 @@ def load_config(path: Path, kind: type[Config]) -> Config:
 def read_yaml(path: Path) -> Mapping[str, Any]:
     """The mapping that a YAML file holds; an empty file is an empty one."""
     try:
-        content = parse_yaml(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = parse_yaml(file.read(MAX_BYTES + 1).decode())
     except FileNotFoundError as error:
         raise ConfigError(f"configuration file {path} does not exist") from error
     except yaml.MarkedYAMLError as error:  # in full it repeats the line, and passwords in it
@@ -52,35 +54,6 @@ def read_yaml(path: Path) -> Mapping[str, Any]:
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected keys and values, got {type(content).__name__}")
     return content
-
-
-def parse_yaml(text: str) -> Any:
-    """What YAML text holds.
-
-    Raises:
-        yaml.YAMLError: it is no YAML, or has a key twice.
-    """
-    return yaml.load(text, _StrictLoader)
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """YAML itself would let the second of two equal keys win, without a word."""
-
-    # File names that are no UTF-8 have surrogates for their bytes, which PyYAML refuses.
-    NON_PRINTABLE = re.compile(  # type: ignore[misc]
-        "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\udc80-\udcff\ue000-\ufffd\U00010000-\U0010ffff]"
-    )
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            if key_node.value in seen:
-                line = key_node.start_mark.line + 1
-                raise yaml.MarkedYAMLError(
-                    problem=f"key {_shown(key_node.value)} is there twice, again in line {line}"
-                )
-            seen.add(key_node.value)
-        return super().construct_mapping(node, deep)
 
 
 def make_config(kind: type[Config], values: Mapping[str, Any], where: str) -> Config:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ecolite_stream.config.source_names import check_name
+from ecolite_stream.config.names import check_name
 from ecolite_stream.errors import ConfigError
 
 PLAIN_VIEWS = ("center", "whole", "follow")
@@ -88,8 +88,34 @@ def check_mask(mask: Mask) -> None:
         raise ConfigError("mask covers the whole picture; nothing would ever move")
 
 
+def parse_view(text: str) -> str | ViewConfig:
+    """A view as the command line has it: a plain one, `subjects:K` or `NAME=X,Y,WIDTH,HEIGHT`.
+
+    Raises:
+        ConfigError: it is none of these, or out of range.
+    """
+    name, equals, numbers = text.partition("=")
+    kind, colon, count = text.partition(":")
+    try:
+        if equals:
+            return ViewConfig(region=name, box=tuple(float(n) for n in numbers.split(",")))
+        if kind == "subjects" and colon:
+            return ViewConfig(subjects=int(count))
+    except ValueError as error:
+        raise ConfigError(f"view {text!r}: expected numbers, as in subjects:3") from error
+    return text
+
+
 def view_name(view: str | ViewConfig) -> str:
     """The name of a view among several: `follow`, the region's, or `subjects`."""
     if isinstance(view, str):
         return view
     return view.region or "subjects"
+
+
+def view_label(view: str) -> str:
+    """The name under which a view is counted: all subjects together are `subjects`.
+
+    The names of subjects never repeat, so that counters of each would never be bounded.
+    """
+    return "subjects" if view.startswith("subject") else view

@@ -17,5 +17,5 @@ def to_jpeg(image: Image, width_px: int) -> bytes:
     size = max(1, round(width * factor)), max(1, round(height * factor))
     done, encoded = cv2.imencode(".jpg", resize(image, size), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     if not done:
-        raise ValueError(f"a picture of {width}x{height} cannot be made a JPEG")
+        raise ValueError(f"a picture of {width}x{height} cannot be encoded as JPEG")
     return encoded.tobytes()

@@ -1,4 +1,4 @@
-"""What a stream was found to show, drawn into its pictures."""
+"""Draw predictions and events into pictures."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ _WHITE, _GREEN, _RED = (255, 255, 255), (90, 200, 60), (60, 60, 230)
 
 
 def draw(image: Image, time_s: float, prediction: Prediction | None, event: Event | None) -> Image:
-    """A copy of the picture with a strip below, and above the event that lasts.
+    """A copy of the picture with strips for the prediction, below, and the open event, above.
 
-    Below are the label, its score as a number and as a bar, and the time; above the event's label
-    and how long it has lasted. Letters that are not ASCII become question marks: OpenCV's font has
-    no others.
+    Below are the label, its score as number and bar, and the time; above the event's label and
+    duration. Letters that are not ASCII become question marks, which OpenCV's font lacks.
 
     Args:
         image: (H, W, 3) uint8 BGR.
         time_s: the picture's stream time.
-        prediction: the newest at that time, if there is one.
-        event: the one that lasts, if one does.
+        prediction: the newest at that time, if any.
+        event: the open one, if any.
 
     Returns:
         (H, W, 3) uint8 BGR.
@@ -35,6 +34,8 @@ def draw(image: Image, time_s: float, prediction: Prediction | None, event: Even
     _write(drawn, f"{time_s:.2f} s", height - round(0.5 * line_px), scale, at_right=True)
     if prediction is not None:
         words = f"{prediction.label} {prediction.score:.0%}"
+        if prediction.known is False:
+            words += " unknown"
         _write(drawn, words, height - round(0.5 * line_px), scale)
         bar_px = round(width * min(max(prediction.score, 0.0), 1.0))
         drawn[height - 2 * line_px : height - round(1.7 * line_px), :bar_px] = _GREEN

@@ -1,6 +1,6 @@
-"""What a run counts, for Prometheus. The registry is injected; names and units by its conventions.
+"""Metrics of a run, for Prometheus; names and units follow its conventions.
 
-Counting costs next to nothing, so a run always counts; `metrics_server` lets others look.
+Counting is cheap, so a run always counts; `metrics_server` serves the metrics.
 """
 
 from __future__ import annotations
@@ -19,18 +19,19 @@ from prometheus_client import (
     ProcessCollector,
 )
 
-from ecolite_stream.types import Event, Prediction, Sample, Sent
+from ecolite_stream.config.views import view_label
+from ecolite_stream.types import Event, Prediction, Sample, Sent, ViewKey
 from ecolite_stream.version import __version__
 
 STAGES = ("decode", "preprocess", "wait", "encode", "classify")
-"""What happens to a frame, in this order; then a prediction goes to the sinks."""
-STATES = ("connecting", "live", "stalled", "waiting", "ended", "failed")
+"""Stages of a frame, in order, before a prediction goes to the sinks."""
+STATES = ("connecting", "live", "stalled", "waiting", "paused", "ended", "failed")
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _FINER = (0.0001, 0.00025, 0.0005)
 
 
 class _Maker:
-    """Makes what is counted, under names by the conventions."""
+    """Creates metrics with conventional names."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
@@ -38,8 +39,8 @@ class _Maker:
     def counter(self, name: str, what: str, *labels: str) -> Counter:
         return Counter(f"ecolite_{name}", what, labels, registry=self._registry)
 
-    def gauge(self, name: str, what: str) -> Gauge:
-        return Gauge(f"ecolite_{name}", what, ["stream"], registry=self._registry)
+    def gauge(self, name: str, what: str, *labels: str) -> Gauge:
+        return Gauge(f"ecolite_{name}", what, labels, registry=self._registry)
 
     def state(self, name: str, what: str) -> Enum:
         return Enum(
@@ -63,13 +64,12 @@ class Metrics:
     """Counters, gauges and histograms of one run.
 
     Args:
-        registry: where they are registered; a new one if None.
+        registry: of the metrics; a new one if None.
         clock: seconds, monotonic.
 
     Attributes:
-        registry: that one.
-        clock: that one.
-        stages: what observes the seconds of each of `STAGES`.
+        registry, clock: as given.
+        stages: histograms of the seconds of each of `STAGES`.
     """
 
     def __init__(
@@ -79,14 +79,14 @@ class Metrics:
     ) -> None:
         self.registry = registry or CollectorRegistry()
         self.clock = clock
-        self._newest_label: dict[str, str] = {}
+        self._newest_label: dict[ViewKey, str] = {}
         make = _Maker(self.registry)
         make.about_the_process()
         self.frames_read = make.counter("frames_read", "Frames read from the source", "stream")
         self.frames_due = make.counter("frames_due", "Frames due to be encoded", "stream")
         self.frames_encoded = make.counter("frames_encoded", "Frames encoded", "stream")
-        self.frames_spared = make.counter(
-            "frames_spared", "Due frames that needed no encoding: nothing moved", "stream"
+        self._spared = make.counter(
+            "frames_spared", "Due frames that needed no encoding: nothing moved", "stream", "view"
         )
         self._dropped = make.counter(
             "frames_dropped", "Due frames that were not encoded", "stream", "cause"
@@ -120,72 +120,92 @@ class Metrics:
         )
 
     def _make_those_of_labels(self, make: _Maker) -> None:
-        self._predictions = make.counter("predictions", "Predictions made", "stream", "label")
+        view, label = ("stream", "view"), ("stream", "view", "label")
+        self._predictions = make.counter("predictions", "Predictions made", *label)
         self._abstentions = make.counter(
-            "abstentions", "Predictions whose label scored too low for an event", "stream", "label"
+            "abstentions", "Predictions whose label scored too low for an event", *label
+        )
+        self._unknown = make.counter(
+            "unknown_predictions", "Predictions of what is unlike the training", *view
         )
         self._switches = make.counter(
-            "label_switches", "Predictions with another label than the last", "stream", "label"
+            "label_switches", "Predictions with another label than the last", *label
         )
-        self._events = make.counter("events", "Events that began", "stream", "label")
+        self._events = make.counter("events", "Events that began", *label)
         self._label_age = make.gauge(
-            "label_age_seconds", "Time since the frame behind the newest prediction arrived"
+            "label_age_seconds", "Time since the frame behind the newest prediction arrived", *view
         )
         self._memory_fill = make.gauge(
-            "memory_fill_ratio", "Share of the memory's segments that are real"
+            "memory_fill_ratio", "Share of the memory's segments that are real", *view
         )
 
     def state(self, stream: str, state: str) -> None:
-        """A stream is now in one of `STATES`."""
+        """Set a stream's state, one of `STATES`."""
         self._state.labels(stream).state(state)
 
     def dropped(self, stream: str, cause: str) -> None:
-        """A due frame was not encoded."""
+        """Count a due frame that was not encoded."""
         self._dropped.labels(stream, cause).inc()
+
+    def spared(self, sample: Sample) -> None:
+        """A due frame needed no encoding in a view."""
+        self._spared.labels(sample.stream, view_label(sample.view)).inc()
 
     def predicted(self, prediction: Prediction) -> None:
         """A prediction was made."""
-        stream, label = prediction.stream, prediction.label
-        self._predictions.labels(stream, label).inc()
-        if self._newest_label.setdefault(stream, label) != label:
-            self._newest_label[stream] = label
-            self._switches.labels(stream, label).inc()
-        self._memory_fill.labels(stream).set(prediction.memory_fill)
+        view, label = (prediction.stream, view_label(prediction.view)), prediction.label
+        self._predictions.labels(*view, label).inc()
+        if prediction.known is False:
+            self._unknown.labels(*view).inc()
+        before = self._newest_label.get(prediction.key, label)
+        self._newest_label[prediction.key] = label
+        if before != label:
+            self._switches.labels(*view, label).inc()
+        self._memory_fill.labels(*view).set(prediction.memory_fill)
         arrived_s = prediction.arrived_s
         if arrived_s is not None:
-            age = self._label_age.labels(stream)
+            age = self._label_age.labels(*view)
             age.set_function(lambda: self.clock() - arrived_s)
+
+    def view_ended(self, key: ViewKey) -> None:
+        """A view has ended: with the last of its name, the age of its label does not grow on."""
+        self._newest_label.pop(key, None)
+        stream, view = key[0], view_label(key[1])
+        if all((s, view_label(v)) != (stream, view) for s, v in self._newest_label):
+            for gauge in (self._label_age, self._memory_fill):
+                gauge.remove(stream, view)
 
     def abstained(self, prediction: Prediction) -> None:
         """Its label scored too low for an event: nobody knows what is going on."""
-        self._abstentions.labels(prediction.stream, prediction.label).inc()
+        view = view_label(prediction.view)
+        self._abstentions.labels(prediction.stream, view, prediction.label).inc()
 
     def began(self, event: Event) -> None:
         """An event began."""
-        self._events.labels(event.stream, event.label).inc()
+        self._events.labels(event.stream, view_label(event.view), event.label).inc()
 
     @contextlib.contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Observe how long the block takes, as a stage of one batch."""
+        """Observe the seconds of the block, as a stage of one batch."""
         start_s = self.clock()
         yield
         self.stages[stage].observe(self.clock() - start_s)
 
     def taken(self, samples: Iterable[Sample]) -> None:
-        """The engine is about to encode them: they wait no longer."""
+        """Observe how long samples waited for the engine."""
         now_s = self.clock()
         for sample in samples:
             if sample.ready_s is not None:
                 self.stages["wait"].observe(now_s - sample.ready_s)
 
     def delivered(self, sink: str, output: Sent, delivery_s: float, age_s: float | None) -> None:
-        """A sink took something, so many seconds after it was sent.
+        """Count an item that a sink received.
 
         Args:
             sink: its name.
-            output: what it took.
-            delivery_s: seconds since that was sent to it.
-            age_s: seconds since a prediction's frame arrived, where that is known.
+            output: the item.
+            delivery_s: seconds since the item was sent.
+            age_s: seconds since a prediction's frame arrived, if known.
         """
         self._delivered.labels(sink).inc()
         self._delivery.labels(sink).observe(delivery_s)
@@ -193,13 +213,13 @@ class Metrics:
             self._latency.labels(output.stream).observe(age_s)
 
     def sink_failed(self, sink: str) -> None:
-        """A sink raised something."""
+        """Count an error of a sink."""
         self._sink_failures.labels(sink).inc()
 
     def not_delivered(self, sink: str, cause: str) -> None:
-        """A prediction or an event never reached a sink."""
+        """Count a prediction or an event that never reached a sink."""
         self._not_delivered.labels(sink, cause).inc()
 
     def not_shown(self, sink: str, stream: str) -> None:
-        """A frame came for which a sink had no room."""
+        """Count a frame for which a sink had no room."""
         self._not_shown.labels(sink, stream).inc()

@@ -1,4 +1,4 @@
-"""How each sink is, read from what a run counts anyway."""
+"""Health of sinks, read from the metrics."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ _COUNTS = {
 }
 
 WORKS, TOO_SLOW, FAILS = "works", "too slow", "fails"
-"""What a sink does, as the page says it."""
+"""States of a sink, as the page displays them."""
 
 
 @dataclass(frozen=True)
 class SinkHealth:
-    """How a sink is.
+    """Health of a sink.
 
     Attributes:
-        name: as logs and metrics call it.
-        delivered: predictions and events it took, so far.
+        name: as in logs and metrics.
+        delivered: predictions and events it received, so far.
         failures: errors it raised, so far.
         dropped: predictions and events that never reached it, so far.
         frames_dropped: frames for which it had no room, so far.
         state: `FAILS` since it raised an error, `TOO_SLOW` since something was lost for other
-            reasons, and `WORKS` again once it took something and nothing went wrong meanwhile.
+            reasons, and `WORKS` again after a delivery without trouble.
     """
 
     name: str
@@ -41,19 +41,19 @@ class SinkHealth:
 
     @property
     def losses(self) -> int:
-        """Everything that never reached it."""
+        """All items that never reached it."""
         return self.dropped + self.frames_dropped
 
     def as_dict(self) -> dict[str, Any]:
-        """As the page gets it."""
+        """Plain containers, for the page."""
         return asdict(self)
 
 
 class SinkHealthReader:
-    """Reads the health of sinks; the page itself is none of them.
+    """Reads the health of sinks, without the page.
 
     Args:
-        registry: where a run counts, see `metrics.Metrics`.
+        registry: of the run's `Metrics`.
         except_for: name of a sink to leave out.
     """
 
@@ -82,7 +82,7 @@ class SinkHealthReader:
         took = now.delivered > before.delivered
         if now.failures > before.failures:
             return replace(now, state=FAILS)
-        if before.state == FAILS and not took:  # what is lost now is lost for that
+        if before.state == FAILS and not took:  # losses now have that cause
             return replace(now, state=FAILS)
         if now.losses > before.losses:
             return replace(now, state=TOO_SLOW)

@@ -95,6 +95,11 @@ class SinkWorker:
         self._thread = threading.Thread(target=self._run, name=f"sink {self.name}", daemon=True)
         self._thread.start()
 
+    def make_room(self, per_batch: int) -> None:
+        """Let that much come of one batch at most, from now on."""
+        with self._changed:
+            self._capacity = max(self._capacity, WELCOME + per_batch)
+
     @property
     def is_full(self) -> bool:
         """Whether recordings are to wait: one more round might push out the oldest."""

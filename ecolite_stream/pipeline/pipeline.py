@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.engines.base import Engine
-from ecolite_stream.errors import SourceError, one_line
+from ecolite_stream.errors import ConfigError, SourceError, one_line
 from ecolite_stream.model.bundle import ModelSpec
 from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.pipeline.delivery import SinkWorker
@@ -37,6 +37,9 @@ from ecolite_stream.types import EngineBatch, Frame, Sent
 logger = logging.getLogger(__name__)
 
 _POLL_S = 0.2
+_LEAVE_S = 5.0
+_PAUSED = ""
+"""Stands in the queue for streams that are paused: no stream has this name."""
 SHUTDOWN_S = 1.2
 """How long all threads together may take to end once a run is stopped."""
 
@@ -75,30 +78,29 @@ class Pipeline:
         check_fits(config, spec)
         self._sinks = sinks
         self._metrics = metrics or Metrics()
-        self._queue = SampleQueue(silence_s(config), clock)
+        self._spec = spec
+        self._config = config
+        self._queue = SampleQueue(clock)
         self._workers: list[SinkWorker] = []
-        self._readers = [
-            Reader(
-                stream,
-                StreamSampler(spec, config),
-                self._queue,
-                self._metrics,
-                self._show,
-                self._reader_failed,
-            )
-            for stream in streams
-        ]
+        self._lock = threading.Lock()  # of the four below
+        self._inputs: dict[str, StreamInput] = {}
+        self._readers: dict[str, Reader] = {}
+        self._per_batch: dict[str, int] = {}
+        self._paused: dict[str, StreamInput] = {}
+        for stream in streams:
+            self._prepare(stream)
         self._engine_thread = EngineThread(
             open_engine,
             BatchStep(
-                lambda key: ViewState(spec, config),
-                lambda key: decision_for(key[0], config, spec.thresholds, key[1]),
+                lambda key: ViewState(spec, self._settings(key[0])),
+                lambda key: decision_for(key[0], self._settings(key[0]), spec.thresholds, key[1]),
                 self._metrics,
             ),
             self._queue,
             self._publish,
             self._has_room,
         )
+        self._running = False
         self._stopping = threading.Event()
         self._broken: list[tuple[str, SourceError]] = []
         self._fatal: BaseException | None = None
@@ -113,12 +115,11 @@ class Pipeline:
             EngineError: the engine failed; everything was stopped.
             Exception: what the first sink raised.
         """
-        self._queue.expect(len(self._readers))
         self._workers = [
             SinkWorker(
                 sink,
                 self._metrics,
-                per_batch=1 + MOST_PER_STEP * len(self._readers),
+                per_batch=self._most_per_batch(),
                 essential=number == 0,
                 on_change=self._queue.wake,
             )
@@ -127,8 +128,10 @@ class Pipeline:
         try:
             self._engine_thread.start()
             if self._waits_for(self._engine_thread.engine_is_open):
-                for reader in self._readers:
-                    reader.start()
+                with self._lock:
+                    self._running = True
+                    for reader in self._readers.values():
+                        reader.start()
                 self._waits_for(self._engine_thread.done)
             if self._engine_thread.done.is_set():
                 for worker in self._workers:
@@ -144,12 +147,120 @@ class Pipeline:
         """End all streams now; may come from any thread. What was predicted is still delivered."""
         self._stopping.set()
         self._queue.close()
-        for reader in self._readers:
+        for reader in self._all_readers():
             reader.stop()
         for sink in self._frame_sinks:
             sink.hurry()
         for worker in self._workers:
             worker.hurry()
+
+    def add(self, stream: StreamInput) -> None:
+        """Watch one more stream; may come from any thread, before the run or during it.
+
+        Raises:
+            ConfigError: there is a stream of that name, or its settings contradict the bundle.
+        """
+        with self._lock:
+            there = self._readers.get(stream.name)
+            if stream.name in self._paused or (there is not None and not there.is_removed):
+                raise ConfigError(f"there is a stream {stream.name!r} already; remove it first")
+        if there is not None and not self._queue.wait_for_end(stream.name, _LEAVE_S):
+            raise ConfigError(f"stream {stream.name!r} is still being removed; try again")
+        with self._lock:
+            reader = self._prepare(stream)
+            for sink in self._sinks:
+                sink.add_stream(stream.name)
+            for worker in self._workers:
+                worker.make_room(self._most_per_batch())
+            if self._running:
+                reader.start()
+
+    def remove(self, name: str) -> None:
+        """Stop watching a stream: its events end; may come from any thread, and never waits long.
+
+        Raises:
+            ConfigError: there is no such stream.
+        """
+        with self._lock:
+            if self._paused.pop(name, None) is not None:
+                return
+            self._leave(name)
+
+    def pause(self, name: str) -> None:
+        """Close the source of a stream until `resume`; its events end.
+
+        Raises:
+            ConfigError: there is no such stream, or it is paused already.
+        """
+        with self._lock:
+            if name in self._paused:
+                raise ConfigError(f"stream {name!r} is paused already")
+            stream = self._inputs.get(name)
+            self._leave(name)
+            assert stream is not None  # or `_leave` had raised
+            self._paused[name] = stream
+            self._queue.expect(_PAUSED)  # the run goes on, even if all streams are paused
+            self._metrics.state(name, "paused")
+
+    def resume(self, name: str) -> None:
+        """Open the source of a paused stream again.
+
+        Raises:
+            ConfigError: it is not paused.
+        """
+        with self._lock:
+            stream = self._paused.pop(name, None)
+        if stream is None:
+            raise ConfigError(f"stream {name!r} is not paused")
+        self.add(stream)
+        with self._lock:
+            if not self._paused:
+                self._queue.forget(_PAUSED)
+
+    @property
+    def streams(self) -> dict[str, str]:
+        """The streams of the run, and `watched` or `paused` of each."""
+        with self._lock:
+            watched = [name for name, reader in self._readers.items() if not reader.is_removed]
+            return {**dict.fromkeys(watched, "watched"), **dict.fromkeys(self._paused, "paused")}
+
+    def _prepare(self, stream: StreamInput) -> Reader:
+        settings = stream.settings or self._config
+        check_fits(settings, self._spec)
+        sampler = StreamSampler(self._spec, settings)
+        reader = Reader(
+            stream,
+            sampler,
+            self._queue,
+            self._metrics,
+            self._show,
+            self._reader_failed,
+            silence_s(settings),
+        )
+        self._inputs[stream.name] = stream
+        self._readers[stream.name] = reader
+        self._per_batch[stream.name] = MOST_PER_STEP * sampler.most_views
+        self._queue.expect(stream.name)
+        return reader
+
+    def _leave(self, name: str) -> None:
+        reader = self._readers.get(name)
+        if reader is None or reader.is_removed:
+            known = ", ".join(sorted(self._inputs)) or "none"
+            raise ConfigError(f"there is no stream {name!r}; there are: {known}")
+        del self._inputs[name]
+        reader.remove()
+
+    def _settings(self, name: str) -> StreamConfig:
+        stream = self._inputs.get(name)
+        return (stream and stream.settings) or self._config
+
+    def _most_per_batch(self) -> int:
+        return 1 + sum(self._per_batch.values())
+
+    def _all_readers(self) -> list[Reader]:
+        with self._lock:
+            return list(self._readers.values())
 
     def heartbeat(self) -> int | None:
         """A number that changes at least once a second, unless the engine hangs or takes longer.
@@ -216,7 +327,7 @@ class Pipeline:
                 logger.warning("%s: still busy; left behind", worker.name)
         for name, count in self._frames_failed.items():
             logger.warning("%s: failed on %d frames", name, count)
-        for reader in self._readers:
+        for reader in self._all_readers():
             if not reader.join(left_s()):
                 logger.warning("%s: still blocked in a read; left behind", reader.name)
             if reader.frames_dropped:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import functools
 import logging
+import math
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from ecolite_stream.config.schema import ReconnectConfig
+from ecolite_stream.config.schema import ReconnectConfig, StreamConfig
 from ecolite_stream.errors import EcoliteError, SourceError
 from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.pipeline.sample_queue import SampleQueue, StreamQueue
@@ -32,6 +33,8 @@ class StreamInput:
         name: as people are shown it, without credentials; no two are equal.
         open: opens the source; it may take its time, and raise a SourceError.
         reconnect: how it is opened again when it is lost; None if never.
+        settings: of this stream; None takes those of the run.
+        source: what it opens, as somebody wrote it, credentials included.
         on_sampled: called with each frame that was due, and whether it is of a live source, in
             the thread that reads: it must not wait.
     """
@@ -39,6 +42,8 @@ class StreamInput:
     name: str
     open: Callable[[], Source]
     reconnect: ReconnectConfig | None = None
+    settings: StreamConfig | None = None
+    source: str = field(default="", repr=False)
     on_sampled: Callable[[Frame, bool], object] = lambda frame, live: None
 
 
@@ -60,6 +65,7 @@ class Reader:
         metrics: what is counted.
         show: called with each frame, due or not, and whether it is of a live source.
         on_error: called with what ended it before its time.
+        silence_s: seconds without a frame after which events of a live stream end.
     """
 
     def __init__(
@@ -70,7 +76,10 @@ class Reader:
         metrics: Metrics,
         show: Callable[[Frame, bool], object],
         on_error: Callable[[str, BaseException], None],
+        silence_s: float = math.inf,
     ) -> None:
+        self._silence_s = silence_s
+        self._removed = False
         self.name = stream.name
         self.frames_dropped = 0
         self._stream = stream
@@ -97,6 +106,18 @@ class Reader:
         self._stopping.set()
         if self._source is not None:
             self._source.close()
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether the stream was taken out of the run."""
+        return self._removed
+
+    def remove(self) -> None:
+        """Stop, and let nothing more be heard of the stream; never waits."""
+        self._removed = True
+        self.stop()
+        self._say("ended")
+        self._queue.end(self.name)
 
     def join(self, timeout_s: float) -> bool:
         """Wait for the thread to end, and tell whether it did: a read may block for ever."""
@@ -134,8 +155,9 @@ class Reader:
             if not self._stopping.is_set():
                 self._on_error(self.name, self._of_this_stream(error))
         finally:
-            self._say(end)
-            self._queue.end(self.name)
+            if not self._removed:  # or another reader may have the name by now
+                self._say(end)
+                self._queue.end(self.name)
 
     def _read(self, source: Source) -> None:
         self._queue.open(self.name, self._stream_queue(source.live))
@@ -153,7 +175,7 @@ class Reader:
                 continue
             frames_due.inc()
             self._stream.on_sampled(frame, source.live)
-            if not self._queue.put(*samples) or self._stopping.is_set():
+            if self._stopping.is_set() or not self._queue.put(*samples):
                 return
         last = self._usable(source, self._sampler.finish)
         if self._unusable and not self._has_usable:
@@ -221,7 +243,9 @@ class Reader:
 
     def _stream_queue(self, live: bool) -> StreamQueue:
         """Room for what is due between two predictions, and one more."""
-        return StreamQueue(self._sampler.samples_per_prediction + 1, live, self._dropped)
+        return StreamQueue(
+            self._sampler.samples_per_prediction + 1, live, self._dropped, self._silence_s
+        )
 
     def _dropped(self, cause: str) -> None:
         self.frames_dropped += 1

@@ -24,6 +24,7 @@ class StreamQueue:
         capacity: frames held at most, each with a sample of every view in which it is due.
         keeps_newest: a live source drops the oldest frame when full, a recording waits.
         on_drop: called with the cause for each sample dropped.
+        silence_s: seconds without a sample after which a live stream is quiet.
         samples: oldest first; of a view of a live stream at most one predicts.
         ended: nothing more comes.
         end_delivered: the end was popped.
@@ -34,6 +35,7 @@ class StreamQueue:
     capacity: int
     keeps_newest: bool
     on_drop: Callable[[str], object]
+    silence_s: float = math.inf
     samples: deque[Sample] = field(default_factory=deque)
     ended: bool = False
     end_delivered: bool = False
@@ -114,23 +116,35 @@ class SampleQueue:
     """A queue for each stream, and one place to wait for all of them.
 
     Args:
-        silence_s: seconds without a sample after which a live stream is quiet.
         clock: where times of day come from.
     """
 
-    def __init__(self, silence_s: float = math.inf, clock: WallClock | None = None) -> None:
-        self._silence_s = silence_s
+    def __init__(self, clock: WallClock | None = None) -> None:
         self._clock = clock or WallClock()
         self._anchors: list[StreamAnchor] = []
         self._quiet: list[str] = []
         self._queues: dict[str, StreamQueue] = {}
-        self._expected = 0
+        self._expected: set[str] = set()
         self._closed = False
         self._changed = threading.Condition()
 
-    def expect(self, num_streams: int) -> None:
-        """Set the number of streams, so that the end of all of them is known."""
-        self._expected = num_streams
+    def expect(self, stream: str) -> None:
+        """Announce a stream: before its end was popped the queue is not at its end."""
+        with self._changed:
+            self._expected.add(stream)
+
+    def forget(self, stream: str) -> None:
+        """Expect a stream no longer."""
+        with self._changed:
+            self._expected.discard(stream)
+            self._changed.notify_all()
+
+    def wait_for_end(self, stream: str, timeout_s: float) -> bool:
+        """Wait until the end of a stream was popped; False if it was not in time."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: stream not in self._expected or self._closed, timeout_s
+            )
 
     def open(self, stream: str, stream_queue: StreamQueue) -> None:
         """Let a stream in."""
@@ -190,6 +204,7 @@ class SampleQueue:
                     for name, stream_queue in self._queues.items()
                     if stream_queue.is_ready() and (stream_queue.keeps_newest or not waiting)
                 }
+                self._expected -= {name for name, step in ready.items() if not step}
                 self._note_quiet()
                 if ready or self._quiet:
                     self._changed.notify_all()
@@ -237,12 +252,9 @@ class SampleQueue:
         for name, waiting in self._queues.items():
             if not waiting.keeps_newest or waiting.samples or waiting.put_s is None:
                 continue
-            if now_s - waiting.put_s > self._silence_s:
+            if now_s - waiting.put_s > waiting.silence_s:
                 waiting.put_s = None
                 self._quiet.append(name)
 
     def _all_ended(self) -> bool:
-        return len(self._queues) >= self._expected and all(
-            stream_queue.ended and stream_queue.end_delivered
-            for stream_queue in self._queues.values()
-        )
+        return not self._expected

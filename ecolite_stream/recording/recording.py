@@ -1,17 +1,16 @@
-"""Does a recorded run again: the same pictures through the same model, and the same lines out.
+"""Replay a recorded run: the same pictures through the same model give the same lines.
 
     ecolite-stream replay DIR
 
-Everything is computed anew but `latency_ms`, which was measured; what comes out is held against
-what was said.
+Everything is computed again except `latency_ms`, and compared with the recorded lines.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,6 +18,7 @@ import cv2
 import numpy as np
 
 from ecolite_stream.config.schema import StreamConfig
+from ecolite_stream.config.source_names import named_source
 from ecolite_stream.config.strict import check_at_least, make_config
 from ecolite_stream.engines.base import Engine
 from ecolite_stream.errors import EcoliteError, SourceError, one_line
@@ -50,7 +50,7 @@ from ecolite_stream.types import (
 )
 
 SETTINGS = ("memory", "every_s", "smoothing", "top", "events", "gate")
-"""Keys of `StreamConfig` that change what is said."""
+"""Keys of `StreamConfig` that change predictions or events."""
 _READABLE = (1, SCHEMA_VERSION)
 
 
@@ -60,7 +60,7 @@ class RecordConfig:
 
     Attributes:
         folder: a new folder; None records nothing.
-        max_bytes: size of the recording at most; then recording ends and the run goes on.
+        max_bytes: largest size of the recording; then recording ends, and the run continues.
     """
 
     folder: Path | None = None
@@ -75,13 +75,14 @@ class Recording:
     """A recorded run on disk.
 
     Attributes:
-        folder: where it lies.
+        folder: of the recording.
         streams: names, in their order.
         bundle: digest of the model.
         engine: the engine that ran it.
-        device: what it ran on; None is its default.
-        precision: what it computed in; None is its default.
-        config: the settings that change what is said.
+        device: of the engine; None is its default.
+        precision: of the engine; None is its default.
+        config: the settings that change predictions or events.
+        overrides: those of single streams, by their names.
     """
 
     folder: Path
@@ -91,21 +92,27 @@ class Recording:
     device: str | None
     config: StreamConfig
     precision: str | None = None
+    overrides: Mapping[str, StreamConfig] = field(default_factory=dict)
+
+    def settings(self, stream: str) -> StreamConfig:
+        """The settings of a stream."""
+        return self.overrides.get(stream, self.config)
 
     def facts(self) -> dict[str, Any]:
         """Plain containers, as `run.json` has them."""
-        config = dataclasses.asdict(self.config)
+        overrides = {name: _settings(config) for name, config in self.overrides.items()}
         return {
             "streams": list(self.streams),
             "bundle": self.bundle,
             "engine": self.engine,
             "device": self.device,
             "precision": self.precision,
-            "config": {key: config[key] for key in SETTINGS},
+            "config": _settings(self.config),
+            **({"overrides": overrides} if overrides else {}),
         }
 
     def rounds(self, how: Preprocessing) -> Iterator[EngineBatch]:
-        """Every whole round, in order.
+        """Every complete round, in order.
 
         Raises:
             SourceError: a file is missing, damaged, or rounds are missing in between.
@@ -117,7 +124,7 @@ class Recording:
                     if facts["round"] != number:
                         raise SourceError(
                             f"{self.folder}: rounds {number} to {facts['round'] - 1} were not "
-                            "recorded, what came after cannot be done again"
+                            "recorded, so later ones cannot be replayed"
                         )
                     samples = [_sample(row, frames, how) for row in facts["samples"]]
                     ended, quiet = tuple(facts["ended"]), tuple(facts.get("quiet", ()))
@@ -128,7 +135,7 @@ class Recording:
                     yield EngineBatch(number, tuple(samples), ended, quiet, anchors)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise SourceError(
-                f"{self.folder} is no recorded run, or is damaged: {one_line(error)}"
+                f"{self.folder} is not a recorded run, or is damaged: {one_line(error)}"
             ) from error
 
 
@@ -137,6 +144,19 @@ def _check(config: RecordConfig, run: Run) -> str:
     check_is_new(config.folder)
     _ = run.engine  # its name is recorded
     return f"a record to {check_writable(config.folder)}"
+
+
+def _settings(config: StreamConfig) -> dict[str, Any]:
+    values = dataclasses.asdict(config)
+    return {key: values[key] for key in SETTINGS}
+
+
+def _overrides(run: Run) -> dict[str, StreamConfig]:
+    """Settings of the streams whose sources override some of them."""
+    sources = map(named_source, run.config.source)
+    found = {n: run.config.of_stream(s) for n, s in zip(run.streams, sources, strict=True)}
+    usual = _settings(run.config)
+    return {name: config for name, config in found.items() if _settings(config) != usual}
 
 
 def _build(config: RecordConfig, run: Run) -> Sink:
@@ -150,6 +170,7 @@ def _build(config: RecordConfig, run: Run) -> Sink:
         device=run.config.device,
         config=run.config,
         precision=run.config.precision,
+        overrides=_overrides(run),
     )
     return RecordSink(config.folder, recording.facts(), spec.preprocessing, config.max_bytes)
 
@@ -166,7 +187,7 @@ SINK = SinkKind(
 
 
 def read_recording(folder: Path) -> Recording:
-    """Read what `RecordSink` wrote of a run.
+    """Read a run that `RecordSink` recorded.
 
     Raises:
         SourceError: there is none, or it is damaged or of an unknown version.
@@ -175,12 +196,17 @@ def read_recording(folder: Path) -> Recording:
         facts = json.loads((folder / RUN).read_text(encoding="utf-8"))
         version = facts.pop("schema_version")
         if version in _READABLE:
-            facts["config"] = make_config(StreamConfig, facts["config"], str(folder / RUN))
+            where = str(folder / RUN)
+            facts["config"] = make_config(StreamConfig, facts["config"], where)
+            facts["overrides"] = {
+                name: make_config(StreamConfig, values, where)
+                for name, values in facts.get("overrides", {}).items()
+            }
             return Recording(folder, **{**facts, "streams": tuple(facts["streams"])})
     except FileNotFoundError as error:
         raise SourceError(f"{folder} holds no recorded run; name a folder of --record") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EcoliteError) as error:
-        raise SourceError(f"{folder / RUN} makes no sense: {one_line(error)}") from error
+        raise SourceError(f"{folder / RUN} is malformed: {one_line(error)}") from error
     readable = " and ".join(map(str, _READABLE))
     raise SourceError(
         f"{folder / RUN}: version is {version!r}, this program reads {readable}; replay it "
@@ -189,11 +215,10 @@ def read_recording(folder: Path) -> Recording:
 
 
 def replayed(recording: Recording, engine: Engine, spec: ModelSpec) -> Iterator[str]:
-    """The lines that a recorded run leads to, as `said.jsonl` has them."""
-    config = recording.config
+    """The lines of a replayed run, in the form of `said.jsonl`."""
     rounds = BatchStep(
-        lambda key: ViewState(spec, config),
-        lambda key: decision_for(key[0], config, spec.thresholds, key[1]),
+        lambda key: ViewState(spec, recording.settings(key[0])),
+        lambda key: decision_for(key[0], recording.settings(key[0]), spec.thresholds, key[1]),
         Metrics(),
     )
     latencies_ms = _latencies_ms(recording.folder / SAID)
@@ -235,7 +260,7 @@ def _square(row: dict[str, Any], frames: BinaryIO, how: Preprocessing) -> Image:
 
 
 def _whole_lines(path: Path) -> Iterator[str]:
-    """The lines of a file; a last one that a kill cut off is left out."""
+    """The lines of a file, without a last one that was cut off."""
     with path.open(encoding="ascii", newline="\n") as file:
         for line in file:
             if line.endswith("\n"):

@@ -28,6 +28,10 @@ class Sink(Protocol):
     def send(self, output: Any, /) -> None:
         """Take a prediction or an event, whichever it `takes`."""
 
+    def add_stream(self, name: str) -> None:
+        """Expect a stream that joins the run; may come from any thread."""
+        return None
+
     def close(self) -> None:
         """Finish what was begun; nothing is sent afterwards."""
 

@@ -66,6 +66,8 @@ class VideoSink(FrameSink):
 
     def __init__(self, path: Path, streams: Sequence[str]) -> None:
         check_encoder("video")
+        self._path = path
+        self._is_file = check_video_path(path, streams)
         self._videos = {
             name: _StreamVideo(place, new_file) for name, place, new_file in _files(path, streams)
         }
@@ -74,12 +76,21 @@ class VideoSink(FrameSink):
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="video", daemon=True)
 
+    def add_stream(self, name: str) -> None:
+        if name in self._videos or self._is_file:  # one file is one stream's
+            return
+        [(_, place, new_file)] = _files(self._path, [name])
+        with self._changed:
+            self._videos = {**self._videos, name: _StreamVideo(place, new_file)}
+
     def __enter__(self) -> Sink:
         self._thread.start()
         return self
 
     def show(self, frame: Frame, live: bool) -> bool:
-        video = self._videos[frame.stream]
+        video = self._videos.get(frame.stream)
+        if video is None:
+            return True
         with self._changed:
             while not live and video.is_full and not self._ending:
                 self._changed.wait(_WAIT_S)
@@ -93,7 +104,9 @@ class VideoSink(FrameSink):
             return True
 
     def send(self, output: Output) -> None:
-        video = self._videos[output.stream]
+        video = self._videos.get(output.stream)
+        if video is None:
+            return
         with self._changed:
             video.tell(output)
             self._changed.notify_all()

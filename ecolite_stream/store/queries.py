@@ -21,6 +21,7 @@ from sqlalchemy import (
     union_all,
     update,
 )
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from ecolite_stream.config.strict import check_between, check_one_of
 from ecolite_stream.errors import ConfigError
@@ -32,7 +33,7 @@ REVIEWS = ("none", "right", "wrong", "label")
 """A filter for events: not reviewed, right, wrong, or corrected with another label."""
 MOST_PER_PAGE = 1000
 _MOST_BRANCHES = 64
-_RARE = 5000
+_RARE = 2000
 """So few matches are collected and sorted; more are met on a walk along the ids."""
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -129,7 +130,8 @@ class StoredEvent:
         return {**facts, "duration_s": self.duration_s}
 
 
-_FIELDS = [events.c[field.name] for field in dataclasses.fields(StoredEvent)]
+_NAMES = [field.name for field in dataclasses.fields(StoredEvent)]
+_FIELDS = [events.c[name] for name in _NAMES]
 
 
 def page(
@@ -150,13 +152,21 @@ def page(
         ConfigError: the limit or the cursor makes no sense.
     """
     check_between("limit", limit, 1, MOST_PER_PAGE)
-    ids = _id_range(filters, before)
-    conditions = [events.c.deleted.is_(False), *ids, *_others(connection, filters)]
-    branches = [
-        select(*_FIELDS).where(*conditions, *branch).order_by(events.c.id.desc()).limit(limit + 1)
-        for branch in _branches(filters)
-    ]
-    rows = connection.execute(_joined(branches, limit + 1)).mappings().all()
+    branches = _branches(filters)
+    if (rare := _rare(connection, filters)) is not None:
+        # A limit keeps the database from walking along another index for want of an estimate.
+        few = select(events).where(rare).limit(2 * _RARE).subquery().c
+        wanted = _conditions(few, filters, before)
+        statement = select(*(few[name] for name in _NAMES)).where(*wanted).order_by(few.id.desc())
+        statement = statement.limit(limit + 1)
+    else:
+        wanted = _conditions(events.c, filters, before)
+        ids = [
+            select(events.c.id).where(*wanted, *branch).order_by(events.c.id.desc())
+            for branch in branches
+        ]
+        statement = _newest(ids, limit + 1)
+    rows = connection.execute(statement).mappings().all()
     found = [_stored(row) for row in rows[:limit]]
     return found, found[-1].id if len(rows) > limit else None
 
@@ -176,11 +186,7 @@ def picture(connection: Connection, event_id: str) -> bytes | None:
 
 def changed_since(connection: Connection, changed_ms: int, filters: Filters) -> list[StoredEvent]:
     """The events that were written at that time or later, by start; at most `MOST_PER_PAGE`."""
-    conditions = [events.c.deleted.is_(False), events.c.changed_ms >= changed_ms]
-    conditions += [*_id_range(filters, None), *_others(connection, filters)]
-    for column, values in ((events.c.stream, filters.streams), (events.c.label, filters.labels)):
-        if values:
-            conditions.append(column.in_([plain(value) for value in values]))
+    conditions = [*_conditions(events.c, filters, None), events.c.changed_ms >= changed_ms]
     newest = select(*_FIELDS).where(*conditions).order_by(events.c.id.desc()).limit(MOST_PER_PAGE)
     return [_stored(row) for row in reversed(connection.execute(newest).mappings().all())]
 
@@ -234,17 +240,29 @@ def _set(connection: Connection, event_id: str, values: dict[str, Any]) -> bool:
     return connection.execute(update(events).where(*wanted).values(**values)).rowcount > 0
 
 
-def _id_range(filters: Filters, before: str | None) -> list[ColumnElement[bool]]:
-    """Ids begin with the time of the start, so that a range of times is a range of ids."""
-    found: list[ColumnElement[bool]] = []
+def _conditions(
+    c: ReadOnlyColumnCollection[str, Any], filters: Filters, before: str | None
+) -> list[ColumnElement[bool]]:
+    """All that filters and a cursor ask of the columns of a table or of a part of it."""
+    found: list[ColumnElement[bool]] = [c.deleted.is_(False)]
     if before is not None:
         if not _ID.fullmatch(before):
             raise ConfigError(f"cursor is {before[:40]!r}; expected the id of an event")
-        found.append(events.c.id < before)
-    if filters.since_ms is not None:
-        found.append(events.c.id >= first_id(filters.since_ms))
+        found.append(c.id < before)
+    if filters.since_ms is not None:  # ids begin with the time of the start
+        found.append(c.id >= first_id(filters.since_ms))
     if filters.until_ms is not None:
-        found.append(events.c.id < first_id(filters.until_ms))
+        found.append(c.id < first_id(filters.until_ms))
+    for column, values in ((c.stream, filters.streams), (c.label, filters.labels)):
+        if values:
+            found.append(column.in_([plain(value) for value in values]))
+    if filters.min_score is not None:
+        # Adding 0 keeps the database from sorting whatever the index of scores finds.
+        found.append(c.peak_score + 0.0 >= filters.min_score)
+    if filters.review == "none":
+        found.append(c.review.is_(None))
+    elif filters.review is not None:
+        found.append(c.review == filters.review)
     return found
 
 
@@ -254,29 +272,19 @@ def first_id(unix_ms: int) -> str:
     return f"{digits[:8]}-{digits[8:]}"
 
 
-def _others(connection: Connection, filters: Filters) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = []
+def _rare(connection: Connection, filters: Filters) -> ColumnElement[bool] | None:
+    """A condition that fewer than `_RARE` events meet, and that has an index; None if none is."""
+    conditions: list[ColumnElement[bool]] = []
+    if filters.review not in (None, "none"):
+        conditions.append(events.c.review == filters.review)
     if filters.min_score is not None:
-        score = events.c.peak_score >= filters.min_score
-        # Adding 0 keeps the database from sorting whatever the index of scores finds.
-        found.append(_rare(connection, score, events.c.peak_score + 0.0 >= filters.min_score))
-    if filters.review == "none":
-        found.append(events.c.review.is_(None))
-    elif filters.review is not None:
-        reviewed = events.c.review == filters.review
-        found.append(_rare(connection, reviewed, reviewed))
-    return found
-
-
-def _rare(
-    connection: Connection, condition: ColumnElement[bool], otherwise: ColumnElement[bool]
-) -> ColumnElement[bool]:
-    """The condition by its index, where few events meet it."""
-    few = select(events.c.id).where(condition).limit(_RARE).subquery()
-    count = connection.execute(select(func.count()).select_from(few)).scalar()
-    if count is not None and count < _RARE:
-        return events.c.id.in_(select(events.c.id).where(condition))
-    return otherwise
+        conditions.append(events.c.peak_score >= filters.min_score)
+    for condition in conditions:
+        few = select(events.c.id).where(condition).limit(_RARE).subquery()
+        count = connection.execute(select(func.count()).select_from(few)).scalar()
+        if count is not None and count < _RARE:
+            return condition
+    return None
 
 
 def _branches(filters: Filters) -> list[tuple[ColumnElement[bool], ...]]:
@@ -292,11 +300,12 @@ def _branches(filters: Filters) -> list[tuple[ColumnElement[bool], ...]]:
     return list(itertools.product(*sides))
 
 
-def _joined(branches: Sequence[Select[Any]], limit: int) -> Any:
-    if len(branches) == 1:
-        return branches[0]
-    together = union_all(*(select(branch.subquery()) for branch in branches)).subquery()
-    return select(together).order_by(together.c.id.desc()).limit(limit)
+def _newest(branches: Sequence[Select[Any]], limit: int) -> Select[Any]:
+    """The newest events of all branches, each of which gives ids, the newest first."""
+    some = [select(branch.limit(limit).subquery()) for branch in branches]
+    ids = (some[0] if len(some) == 1 else union_all(*some)).subquery()
+    found = select(*_FIELDS).join(ids, ids.c.id == events.c.id)
+    return found.order_by(events.c.id.desc()).limit(limit)
 
 
 def _stored(row: RowMapping) -> StoredEvent:

@@ -70,8 +70,9 @@ events = Table(
     Index("ecolite_events_label", "label", "id"),
     Index("ecolite_events_stream_label", "stream", "label", "id"),
     Index("ecolite_events_review", "review", "id"),
-    Index("ecolite_events_score", "peak_score"),
+    Index("ecolite_events_score", "peak_score", "id"),
     Index("ecolite_events_state", "state"),
+    Index("ecolite_events_size", "site", "size_bytes"),
     Index("ecolite_events_changed", "changed_ms"),
 )
 

@@ -26,7 +26,8 @@ _PICTURES_BYTES = 8_000_000  # of pictures that wait
 _LONGEST_WAIT_S = 30.0
 _SEEN_EVERY_S = 30.0
 _RETAIN_EVERY_S = 60.0
-_LAST_S = 0.8
+_LAST_S = 0.8  # for what waits, when a run is stopped
+_LAST_CALM_S = 15.0  # when it ends by itself
 
 
 class StoreSink(FrameSink):
@@ -71,7 +72,8 @@ class StoreSink(FrameSink):
         self._newest: dict[str, Frame] = {}
         self._rows: dict[str, dict[str, Any]] = {}
         self._jpegs: dict[str, bytes] = {}
-        self._has_begun = self._complained = self._ending = False
+        self._has_begun = self._complained = False
+        self._ending = self._has_ended = False
         self._seen_s = self._retained_s = -float("inf")
         self._changed = threading.Condition()
         self._hurry = threading.Event()
@@ -121,11 +123,15 @@ class StoreSink(FrameSink):
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Write what waits, once; what cannot be written then is lost, and that is logged."""
+        """Write what waits; what cannot be written at the first try is lost, and that is logged."""
         with self._changed:
             self._ending = True
             self._changed.notify_all()
         if self._thread.ident is not None:
+            with self._changed:
+                self._changed.wait_for(
+                    lambda: self._has_ended or self._hurry.is_set(), _LAST_CALM_S
+                )
             self._thread.join(_LAST_S)
         with self._changed:
             if self._rows:
@@ -153,6 +159,9 @@ class StoreSink(FrameSink):
                         return
         finally:
             self._database.close()
+            with self._changed:
+                self._has_ended = True
+                self._changed.notify_all()
 
     def _waits(self, pause_s: float) -> bool:
         """Wait for something to do, at least that long after a failure; False at the end."""

@@ -223,6 +223,8 @@ def _turned(grey: Luma, before: Luma, moving: Mask) -> bool:
     shifted = cv2.warpAffine(before, np.array([[1, 0, x], [0, 1, y]], np.float32), (width, height))
     rows = slice(math.ceil(max(y, 0)), height + math.floor(min(y, 0)))
     columns = slice(math.ceil(max(x, 0)), width + math.floor(min(x, 0)))
+    if rows.start >= rows.stop or columns.start >= columns.stop:
+        return False  # nothing of the picture is left: noise, not a turn
     left, was = (
         np.minimum(cv2.absdiff(grey, np.asarray(other, np.uint8)), LEAST_DIFFERENCE)[rows, columns]
         for other in (shifted, before)

@@ -11,9 +11,13 @@ import numpy as np
 
 from ecolite_stream.config.views import Mask, ViewConfig, view_name
 from ecolite_stream.types import Box, Frame
-from ecolite_stream.views.follow import LEAST_MOVING, Follower
+from ecolite_stream.views.follow import Follower
 from ecolite_stream.views.motion import Mask as Pixels
 from ecolite_stream.views.motion import Motion, MotionDetector
+from ecolite_stream.views.subjects import SubjectTracker
+
+STILL = 0.0003
+"""Share of the pixels of a view that may move while it counts as still: a few specks of noise."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +42,18 @@ class Look:
 class StreamViews:
     """Where all views of one stream look.
 
+    Attributes:
+        most_looks: places that are looked at in one frame, at most.
+
     Args:
         framing: of the bundle; without `views` it is the only view.
         views: names of plain views, regions and subjects.
         mask: where motion does not count.
         gate: whether it matters if anything moves, even where no view follows it.
+
+    Attributes:
+        follows: whether a view follows what moves; where none does, all views stay and keep their
+            places.
     """
 
     def __init__(
@@ -55,7 +66,9 @@ class StreamViews:
         within = "whole" if framing == "whole" else "center"
         single = len(views) < 2
         self._views = [_make(view, single, within, framing) for view in views or [framing]]
-        self._needs_motion = gate or any(view.follows for view in self._views)
+        self.most_looks = sum(view.most for view in self._views)
+        self.follows = any(view.follows for view in self._views)
+        self._needs_motion = gate or self.follows
         self._detector = MotionDetector()
         self._mask = mask
         self._keep: Pixels | None = None
@@ -76,6 +89,8 @@ class StreamViews:
 
 class _View:
     """One view with a place of its own: the picture, a region of it, or what moves there."""
+
+    most = 1
 
     def __init__(self, name: str, framing: str, region: Box | None, follows: bool) -> None:
         self.follows = follows
@@ -100,9 +115,39 @@ class _View:
         yield Look(self._name, box, self._framing, time_s - self._moved_s)
 
 
+class _SubjectsView:
+    """A view for each subject that moves, for as long as it is there."""
+
+    follows = True
+
+    def __init__(self, most: int, framing: str) -> None:
+        self.most = most
+        self._tracker = SubjectTracker(most)
+        self._framing = framing
+        self._boxes: dict[int, Box] = {}
+        self._moved_s: dict[int, float] = {}
+
+    def look(self, motion: Motion | None, time_s: float) -> Iterator[Look]:
+        """One look a subject, and a last one of each that has ended."""
+        assert motion is not None  # `follows`
+        subjects = self._tracker.track(motion)
+        there = {subject.id for subject in subjects}
+        for number in [number for number in self._boxes if number not in there]:
+            self._moved_s.pop(number)
+            yield self._look(number, self._boxes.pop(number), 0.0, ended=True)
+        for subject in subjects:
+            self._boxes[subject.id] = subject.box
+            if subject.id not in self._moved_s or motion.within(subject.box) > STILL:
+                self._moved_s[subject.id] = time_s
+            yield self._look(subject.id, subject.box, time_s - self._moved_s[subject.id])
+
+    def _look(self, number: int, box: Box, still_s: float, ended: bool = False) -> Look:
+        return Look(f"subject {number}", box, self._framing, still_s, ended)
+
+
 def moves(motion: Motion) -> bool:
-    """Whether anything moves at a look: something large enough to follow, or everything."""
-    return motion.everywhere or float(motion.moving.mean()) > LEAST_MOVING
+    """Whether anything moves at a look, or everything does."""
+    return motion.everywhere or cv2.countNonZero(motion.moving) > STILL * motion.moving.size
 
 
 def crop_motion(motion: Motion, region: Box) -> Motion:
@@ -147,11 +192,13 @@ def draw_mask(mask: Mask, shape: tuple[int, ...]) -> Pixels:
     return drawn
 
 
-def _make(view: str | ViewConfig, single: bool, framing: str, bundle_framing: str) -> _View:
+def _make(
+    view: str | ViewConfig, single: bool, framing: str, bundle_framing: str
+) -> _View | _SubjectsView:
     name = view_name(view)
     if isinstance(view, str):
         own = view if view != "follow" else framing
         return _View("" if single else name, own, None, view == "follow")
     if view.region is not None:
         return _View(name, framing, Box(*view.box), bundle_framing == "follow")
-    raise NotImplementedError("subjects")
+    return _SubjectsView(view.subjects or 1, framing)

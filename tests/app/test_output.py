@@ -44,7 +44,7 @@ def test_states_are_logged_where_they_are_asked_for(ecolite: Command, film: Path
 def test_labels_as_json_lines(ecolite: Command, film: Path, bundle: Bundle) -> None:
     result = ecolite("--source", film, "--json")
     assert (result.exit_code, result.err) == (0, "")
-    assert [p["frame"] for p in result.predictions] == [12, 25, 37, 50, 62]
+    assert [p["frame"] for p in result.predictions] == [10, 25, 35, 50, 60]
     for prediction in result.predictions:
         assert list(prediction) == KEYS
         assert prediction["stream"] == str(film)
@@ -61,7 +61,7 @@ def test_events(ecolite: Command, film: Path, tmp_path: Path) -> None:
     result = ecolite("--source", film, "--config", path, "--events")
     assert (result.exit_code, result.err) == (0, "")
     assert re.fullmatch(
-        r"    0\.5 s  (\w+) began\n    2\.5 s  \1 ended after 2\.0 s, peak \d+%\n", result.out
+        r"    0\.4 s  (\w+) began\n    2\.4 s  \1 ended after 2\.0 s, peak \d+%\n", result.out
     )
     lines = ecolite("--source", film, "--config", path, "--events", "--json").predictions
     assert [line["kind"] for line in lines] == ["start", "end"]

@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from ecolite_stream.app.sinks import RunConfig
+from ecolite_stream.config.bounded_yaml import parse_yaml
 from ecolite_stream.config.schema import MemoryConfig, StreamConfig
-from ecolite_stream.config.strict import load_config, make_config, parse_yaml, read_yaml
+from ecolite_stream.config.strict import load_config, make_config, read_yaml
 from ecolite_stream.errors import ConfigError
 from tests.conftest import ROOT
 from trainer.config.schema import load_train_config
@@ -81,7 +82,7 @@ def test_a_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("source: [camera, 1]", "source: expected text, got 1"),
         ("memory: paper", "memory: expected keys and values, got 'paper'"),
         ("memory: {num_segments: four}", "memory: num_segments: expected a whole number"),
-        ("engine: tpu", "engine is 'tpu'; expected auto, openvino, mindspore"),
+        ("engine: tpu", "engine is 'tpu'; expected auto, openvino, onnxruntime, mindspore, mslite"),
         ("memory: {policy: fifo}", "memory: policy is 'fifo'; expected window, paper, pyramid"),
         ("memory: {on_gap: forget}", "memory: on_gap is 'forget'; expected keep, reset"),
         ("memory: {gap_s: 0}", "memory: gap_s is 0.0; expected a number above 0"),

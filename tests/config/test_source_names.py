@@ -10,7 +10,8 @@ import pytest
 from ecolite_stream.app import cli
 from ecolite_stream.app.build import stream_inputs
 from ecolite_stream.app.entry import run
-from ecolite_stream.config.source_names import LONGEST_NAME, NamedSource, named_source
+from ecolite_stream.config.names import LONGEST_NAME
+from ecolite_stream.config.source_names import NamedSource, named_source
 from ecolite_stream.errors import ConfigError, SourceError
 from ecolite_stream.model.bundle import Bundle
 

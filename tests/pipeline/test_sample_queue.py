@@ -74,7 +74,7 @@ def test_no_prediction_and_no_fresh_start_is_lost(
 
 def test_a_recording_waits_for_room_and_its_steps_are_the_same_whoever_is_faster() -> None:
     queue = SampleQueue()
-    queue.expect(1)
+    queue.expect("s")
     queue.open("s", StreamQueue(4, False, lambda cause: None))
 
     def read() -> None:
@@ -93,7 +93,8 @@ def test_a_recording_waits_for_room_and_its_steps_are_the_same_whoever_is_faster
 
 def test_recordings_wait_where_nobody_has_room_and_live_streams_do_not() -> None:
     queue = SampleQueue()
-    queue.expect(2)
+    queue.expect("film")
+    queue.expect("cam")
     queue.open("film", StreamQueue(4, False, lambda cause: None))
     queue.open("cam", StreamQueue(4, True, lambda cause: None))
     for stream in ("film", "cam"):
@@ -104,7 +105,7 @@ def test_recordings_wait_where_nobody_has_room_and_live_streams_do_not() -> None
 
 def test_closing_wakes_everybody() -> None:
     queue = SampleQueue()
-    queue.expect(1)
+    queue.expect("s")
     queue.open("s", StreamQueue(1, False, lambda cause: None))
     assert queue.put(sample(0))
     results: list[object] = []
@@ -122,7 +123,8 @@ def test_closing_wakes_everybody() -> None:
 
 def test_it_ends_when_all_streams_have() -> None:
     queue = SampleQueue()
-    queue.expect(2)
+    queue.expect("a")
+    queue.expect("b")
     queue.end("a")  # it could not be opened
     queue.open("b", StreamQueue(2, True, lambda cause: None))
     queue.put(sample(0, stream="b"))

@@ -159,10 +159,10 @@ def test_rounds_that_are_missing_end_it(recorded: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        (FRAMES, b"", "is no recorded run, or is damaged"),
+        (FRAMES, b"", "is not a recorded run, or is damaged"),
         (ROUNDS, b'{"round": 0, "samples": [], "ended": ["x"]}\n', "there is no stream x"),
-        (ROUNDS, b"{}\n", "is no recorded run, or is damaged"),
-        (ROUNDS, b"[\n", "is no recorded run, or is damaged"),
+        (ROUNDS, b"{}\n", "is not a recorded run, or is damaged"),
+        (ROUNDS, b"[\n", "is not a recorded run, or is damaged"),
     ],
 )
 def test_damage_is_said(recorded: Path, name: str, content: bytes, message: str) -> None:
@@ -175,10 +175,10 @@ def test_damage_is_said(recorded: Path, name: str, content: bytes, message: str)
     ("content", "message"),
     [
         (None, "holds no recorded run; name a folder of --record"),
-        ("{", "makes no sense"),
-        ("[]", "makes no sense"),
+        ("{", "is malformed"),
+        ("[]", "is malformed"),
         ('{"schema_version": 9}', "version is 9, this program reads 1 and 2"),
-        ('{"schema_version": 1}', "makes no sense"),
+        ('{"schema_version": 1}', "is malformed"),
     ],
 )
 def test_a_folder_that_is_no_recording(tmp_path: Path, content: str | None, message: str) -> None:
@@ -290,13 +290,13 @@ def test_the_command_records_and_replays(tmp_path: Path) -> None:
     assert again.returncode == 0, again.stderr
     assert again.stdout == (run / SAID).read_text()
     assert len(again.stdout.splitlines()) == len(first.stdout.splitlines()) > 10
-    assert again.stderr.endswith("lines, all as they were said\n")
+    assert again.stderr.endswith("lines, all as recorded\n")
 
     said = (run / SAID).read_text()
     (run / SAID).write_text(said.replace('"frame": ', '"frame": 1', 1))
     other = command("replay", run)
     assert other.returncode == 1
-    assert other.stderr.splitlines()[-1] == f"error: line 1 is not what {run / SAID} has"
+    assert other.stderr.splitlines()[-1] == f"error: line 1 differs from {run / SAID}"
     assert other.stdout == said
 
     (run / SAID).write_text(said)

@@ -152,6 +152,16 @@ def test_streams_apart_and_events_that_overlap_with_what_comes_after(tmp_path: P
     assert numbers(second)[0] in range(85, 88)
 
 
+def test_the_clip_of_a_lost_camera_is_there_when_its_event_ends(tmp_path: Path) -> None:
+    """No more pictures come: nothing is waited for."""
+    sink = ClipSink(config_of(tmp_path))
+    play(sink, frames(0, 100), (3.0, begin(2.4)))
+    sink.send(dataclasses.replace(end(2.4, 3.8), lost=True))
+    assert names(tmp_path) == ["s@2.400.mp4"]
+    assert numbers(tmp_path / "s@2.400.mp4")[-1] >= 96
+    sink.close()
+
+
 def test_a_stream_that_starts_again(tmp_path: Path) -> None:
     """Its time goes back: what lasted ends with what there was."""
     sink = ClipSink(config_of(tmp_path))
@@ -248,6 +258,16 @@ def test_the_oldest_clips_go_and_nothing_else(tmp_path: Path) -> None:
         *(path.name for path in (*ours[2:], *others, link)),
         "s@50.000.mp4",
     }
+
+
+def test_a_clip_that_is_read_only_is_kept_and_does_not_count(tmp_path: Path) -> None:
+    kept, old = a_clip(tmp_path, "s@1.000.mp4", 200), a_clip(tmp_path, "s@2.000.mp4", 100)
+    kept.chmod(0o444)
+    store = ClipStore(tmp_path, 2 * old.stat().st_size)
+    part = store.new_part("s@3.000")
+    part.write_bytes(old.read_bytes())
+    store.keep(part, "s@3.000")
+    assert names(tmp_path) == ["s@1.000.mp4", "s@2.000.mp4", "s@3.000.mp4"]
 
 
 def test_the_newest_clip_stays_whatever_its_size(tmp_path: Path) -> None:

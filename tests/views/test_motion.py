@@ -80,3 +80,12 @@ def test_where_motion_is_ignored_there_is_none():
     assert max(ignored for _, ignored, _ in found) == 0
     assert all(everywhere == 0 for time_s, _, everywhere in found if time_s < 1)
     assert all(everywhere > 0.005 for time_s, _, everywhere in found if time_s > 2.3)
+
+
+def test_noise_without_any_correlation_is_no_turn(recwarn: pytest.WarningsRecorder):
+    random = np.random.default_rng(0)
+    detector = MotionDetector()
+    for index in range(150):
+        pixels = random.integers(0, 256, (240, 320, 3), np.uint8)
+        detector.look(Frame("a", index, index / 25, pixels))
+    assert not [str(warning.message) for warning in recwarn]

@@ -1,31 +1,22 @@
-"""Published checkpoints: their files, read safely, and what they call their parameters.
+"""Published checkpoints: the names that they give to the parameters.
 
 ECO-pytorch writes `module.base_model.<layer>.<leaf>`, the MindSpore ModelZoo's ecolite
 `base_model.<block>.{conv2d,bn2d}.<leaf>`. Both are functions of our own names, so no list can go
-stale; the tests hold them against the published lists in `tests/data/golden`.
+stale; tests compare them with the published lists in `tests/data/golden`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import pickle
 import re
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from types import ModuleType
-from typing import Any
 
-import mindspore as ms
 import numpy as np
-import numpy.typing as npt
 
-from ecolite_stream.errors import BundleError, one_line
+from ecolite_stream.errors import BundleError
 from ecolite_stream.types import FloatArray
+from trainer.weights.reading import Arrays
 
-Arrays = dict[str, npt.NDArray[Any]]
 Shapes = Mapping[str, tuple[int, ...]]
 
 CLASSIFIER = "head.new_fc"
@@ -128,12 +119,12 @@ def _parts(own_name: str) -> tuple[str, str, str]:
 
 @dataclass(frozen=True)
 class Naming:
-    """One way to call the parameters.
+    """A naming of the parameters.
 
     Attributes:
-        origin: whose way it is.
+        origin: who published it.
         name: our name of a parameter -> theirs.
-        wrappers: what may stand before their names.
+        wrappers: prefixes that may precede the names.
         ignored: entries that are no parameters.
         num_segments: N of the checkpoints that were published under these names.
     """
@@ -160,7 +151,7 @@ NAMINGS = (
 
 @dataclass(frozen=True)
 class Recognized:
-    """The network that a file's names and shapes say it holds.
+    """The network found by a file's names and shapes.
 
     Attributes:
         naming: how the parameters are called.
@@ -178,14 +169,14 @@ class Recognized:
 
 
 def recognize(where: str, entries: Arrays) -> Recognized:
-    """Tell architecture, width and class count from names and shapes.
+    """Find architecture, width and class count by names and shapes.
 
     Args:
         where: the file, for messages.
         entries: what the file holds, by its own names.
 
     Raises:
-        BundleError: no naming fits, or two entries come down to one name.
+        BundleError: no naming fits, or two entries have one name.
     """
     for naming in NAMINGS:
         found = _unwrap(where, naming, entries)
@@ -226,7 +217,7 @@ def _outputs(entries: Arrays, name: str) -> int | None:
 
 
 def _width(last_channels: int | None) -> float:
-    """Channel multiplier; 1 where there is nothing to tell it from, and the rest cannot fit."""
+    """Channel multiplier; 1 if it does not follow from the weights, which then cannot fit."""
     if last_channels is None or last_channels > MAX_WIDTH * LAST_CHANNELS:
         return 1.0
     return last_channels / LAST_CHANNELS
@@ -236,8 +227,8 @@ def require_fit(where: str, expected: Shapes, found: Shapes, advice: str) -> Non
     """Check that names and shapes agree exactly.
 
     Raises:
-        BundleError: they do not; lists up to `MOST_LISTED` of what is missing, unexpected and
-            misshapen, with the counts, and ends in `advice`.
+        BundleError: they do not; lists up to `MOST_LISTED` missing, unexpected and misshapen
+            names, with counts, and ends in `advice`.
     """
     misshapen = [
         f"{name} is {found[name]}, expected {shape}"
@@ -262,7 +253,7 @@ def _listed(what: str, names: Iterable[str]) -> str:
 
 
 def as_float32(where: str, entries: Arrays) -> dict[str, FloatArray]:
-    """The same entries as float32, which float16 and float64 become.
+    """Convert entries to float32.
 
     Raises:
         BundleError: an entry does not hold floating point numbers.
@@ -271,110 +262,3 @@ def as_float32(where: str, entries: Arrays) -> dict[str, FloatArray]:
         if value.dtype.kind != "f":
             raise BundleError(f"{where}: {name} holds {value.dtype}, expected float32")
     return {name: np.asarray(value, np.float32) for name, value in entries.items()}
-
-
-def read_entries(path: Path) -> Arrays:
-    """Everything a checkpoint file holds, by its own names; text is an array of strings.
-
-    Raises:
-        BundleError: the file is missing, damaged, unsafe or of a kind that is not known.
-    """
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
-        raise BundleError(
-            f"{path} is of no known kind; expected a name that ends in {', '.join(READERS)}"
-        )
-    return reader(path)
-
-
-def read_mindspore(path: Path) -> Arrays:
-    """`read_entries` of a MindSpore `.ckpt` file."""
-    with _reading(path), silent_log():
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - 17))
-            has_crc = file.read(7) == b"crc_num"  # where there is none, MindSpore warns
-        entries = ms.load_checkpoint(str(path), crc_check=has_crc)
-        return {
-            name: np.array(value if isinstance(value, str) else value.asnumpy())
-            for name, value in entries.items()
-        }
-
-
-def _read_npz(path: Path) -> Arrays:
-    with _reading(path), np.load(path, allow_pickle=False) as arrays:
-        return dict(arrays)
-
-
-def _read_torch(path: Path) -> Arrays:
-    torch = _import_torch(path)
-    with _reading(path):
-        try:
-            with warnings.catch_warnings(action="ignore"):
-                content = torch.load(path, map_location="cpu", weights_only=True)
-        except pickle.UnpicklingError as error:
-            culprit = re.search(r"GLOBAL (\S+)", str(error))
-            raise BundleError(
-                f"{path} is refused and was not run: a file of weights has tensors in plain "
-                f"containers, this one {f'holds {culprit[1]}' if culprit else 'is something else'}"
-                "; such a file can run any code: ask its author for the state_dict alone"
-            ) from error
-        state = content.get("state_dict", content) if isinstance(content, dict) else content
-        if not isinstance(state, dict) or not all(map(torch.is_tensor, state.values())):
-            raise BundleError(f"{path} holds no state_dict; expected tensors by name")
-        return {
-            str(name): (value.float() if value.is_floating_point() else value).detach().numpy()
-            for name, value in state.items()
-        }
-
-
-def _import_torch(path: Path) -> ModuleType:
-    try:
-        import torch
-    except ImportError as error:
-        raise BundleError(
-            f"reading {path} needs PyTorch; pip install 'ecolite-stream[torch]'"
-        ) from error
-    if tuple(map(int, torch.__version__.split(".")[:2])) < (2, 6):
-        raise BundleError(  # CVE-2025-32434: until then weights_only could be made to run code
-            f"reading {path} safely needs PyTorch 2.6 or newer, {torch.__version__} is installed; "
-            "pip install -U 'ecolite-stream[torch]'"
-        )
-    return torch
-
-
-READERS: dict[str, Callable[[Path], Arrays]] = {
-    ".ckpt": read_mindspore,
-    ".npz": _read_npz,
-    ".pth": _read_torch,
-    ".pt": _read_torch,
-    ".tar": _read_torch,
-}
-
-
-@contextlib.contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Turn whatever a library says about an unreadable file into one line."""
-    try:
-        yield
-    except BundleError:
-        raise
-    except FileNotFoundError as error:
-        raise BundleError(f"{path} does not exist; name a checkpoint file") from error
-    except OSError as error:
-        raise BundleError(f"{path} cannot be read: {error.strerror or one_line(error)}") from error
-    except Exception as error:  # protobuf, zip, pickle and NumPy each have their own
-        raise BundleError(
-            f"{path} is no {path.suffix} file of weights, or is damaged "
-            f"({type(error).__name__}: {one_line(error)[:120]}); copy it again"
-        ) from error
-
-
-@contextlib.contextmanager
-def silent_log() -> Iterator[None]:
-    """MindSpore logs what it also raises; the user reads it once."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logging.disable(before)

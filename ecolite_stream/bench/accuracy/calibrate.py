@@ -1,4 +1,4 @@
-"""Makes scores mean what they say: a temperature and a threshold for each label, from samples."""
+"""Makes scores mean what they say: temperature, thresholds and the bound of what is known."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from ecolite_stream.bench.accuracy.reliability import calibration_error
 from ecolite_stream.bench.accuracy.samples import Doubles, Samples
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.model.bundle import ModelSpec
+from ecolite_stream.model.known import energy, fit_energy_bound
 
 TEMPERATURES = (0.05, 20.0)
-"""Between which a temperature is looked for."""
+"""Range of the search for a temperature."""
 
 SHARE = 0.9
 _GOLDEN = (math.sqrt(5) - 1) / 2
@@ -31,7 +32,7 @@ def probabilities(logits: Doubles, temperature: float) -> Doubles:
 
 
 def cross_entropy(samples: Samples, temperature: float) -> float:
-    """Mean over the samples, in nats."""
+    """Mean cross entropy, in nats."""
     scaled = samples.logits / temperature
     largest = scaled.max(axis=1, keepdims=True)
     log_total = largest[:, 0] + np.log(np.exp(scaled - largest).sum(axis=1))
@@ -42,7 +43,7 @@ def fit_temperature(samples: Samples, steps: int = 60) -> float:
     """The temperature with the lowest cross entropy, between `TEMPERATURES`.
 
     Golden-section search over its logarithm: the cross entropy is convex in 1 / temperature, so it
-    has one valley.
+    has one minimum.
     """
 
     def entropy(log_temperature: float) -> float:
@@ -70,9 +71,9 @@ def sample_error(samples: Samples, temperature: float) -> float:
 
 
 def held_out_error(samples: Samples) -> float | None:
-    """Calibration error where each half of the clips is scored with the other half's temperature.
+    """Calibration error with each half of the clips scored by the other half's temperature.
 
-    None where there are not two clips.
+    None with fewer than two clips.
     """
     odd = samples.clips % 2 == 1
     if odd.all() or not odd.any():
@@ -89,10 +90,9 @@ def held_out_error(samples: Samples) -> float | None:
 def fit_thresholds(
     samples: Samples, temperature: float, labels: Sequence[str], share: float
 ) -> dict[str, float]:
-    """For each label the lowest score from which on it is right at least that share of the time.
+    """For each label the lowest score from which it is right at least that share of the time.
 
-    A label that was never the best has none; one that never reaches the share has 1, and no score
-    below counts.
+    A label that was never the best has none; one that never reaches the share has 1.
     """
     scores = probabilities(samples.logits, temperature)
     best, top = scores.argmax(axis=1), scores.max(axis=1)
@@ -113,17 +113,36 @@ def lowest_score(scores: Doubles, is_right: npt.NDArray[np.bool_], share: float)
     return 1.0
 
 
+def given_up_share(samples: Samples) -> float | None:
+    """Share of right predictions below the bound that was fitted to the other half of the clips.
+
+    None where a half has too few right predictions for a bound.
+    """
+    odd = samples.clips % 2 == 1
+    halves = [samples.of(half & samples.is_right) for half in (odd, ~odd)]
+    below, total = 0, sum(len(half.right) for half in halves)
+    for own, other in (halves, halves[::-1]):
+        bound = fit_energy_bound(other.logits, other.is_right)
+        if bound is None:
+            return None
+        below += int((energy(own.logits) < bound).sum())
+    return below / total
+
+
 @dataclass(frozen=True)
 class Calibration:
-    """What was fitted, and what it did.
+    """A fitted calibration with its errors.
 
     Attributes:
         temperature: new.
         thresholds: by label.
-        share: that thresholds were made for.
+        share: of right labels at the thresholds.
         before: calibration error at the bundle's own temperature.
         after: at the new one, of the very predictions it was fitted to.
         held_out: likewise, of clips it was not fitted to.
+        energy_bound: lowest energy of what is known; None where too few predictions are right.
+        given_up: share of right predictions that the other half's bound calls unknown; None where
+            a half has too few.
     """
 
     temperature: float
@@ -132,32 +151,43 @@ class Calibration:
     before: float
     after: float
     held_out: float | None
+    energy_bound: float | None = None
+    given_up: float | None = None
 
     def applied(self, spec: ModelSpec, facts: Mapping[str, Any]) -> ModelSpec:
-        """A description that carries it; `facts` go to its scores."""
+        """A description with this calibration; `facts` are added to its scores."""
         scores = {**spec.scores, "calibration": {**self.to_json(), **facts}}
         return replace(
-            spec, temperature=self.temperature, thresholds=dict(self.thresholds), scores=scores
+            spec,
+            temperature=self.temperature,
+            thresholds=dict(self.thresholds),
+            energy_bound=self.energy_bound,
+            scores=scores,
         )
 
     def to_json(self) -> dict[str, Any]:
         """Plain containers, without the thresholds."""
         errors = {"ece_before": self.before, "ece_after": self.after, "ece_held_out": self.held_out}
+        errors |= {"energy_bound": self.energy_bound, "given_up_held_out": self.given_up}
         rounded = {k: v if v is None else round(v, 6) for k, v in errors.items()}
         return {"temperature": self.temperature, "share": self.share, **rounded}
 
 
-def calibrate(samples: Samples, spec: ModelSpec, share: float) -> Calibration:
-    """Fit temperature and thresholds.
+def calibrate(
+    samples: Samples, spec: ModelSpec, share: float, half_full: Samples | None = None
+) -> Calibration:
+    """Fit temperature, thresholds and the bound of what is known.
 
     Args:
         samples: of clips that the model was not trained on.
         spec: whose labels they have, and whose temperature is compared with.
         share: how often a label is to be right at its threshold, above 0 to 1.
+        half_full: those with a half-full memory too, for the bound; None is `samples`.
 
     Raises:
         ConfigError: the samples do not determine a temperature.
     """
+    seen = half_full or samples
     temperature = round(fit_temperature(samples), 4)
     if not 1.01 * TEMPERATURES[0] < temperature < TEMPERATURES[1] / 1.01:
         right = int((samples.logits.argmax(axis=1) == samples.right).sum())
@@ -174,4 +204,6 @@ def calibrate(samples: Samples, spec: ModelSpec, share: float) -> Calibration:
         sample_error(samples, spec.temperature),
         sample_error(samples, temperature),
         held_out_error(samples),
+        fit_energy_bound(seen.logits, seen.is_right),
+        given_up_share(seen),
     )

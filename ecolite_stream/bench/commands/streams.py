@@ -19,7 +19,7 @@ from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
 
 
 def _tell(processes: str, cameras: int) -> None:
-    """How many trials there will be depends on how they go, so there is no bar."""
+    """No bar: the number of trials depends on their results."""
     if sys.stderr.isatty():
         click.echo(f"processes: {processes}; trying {cameras} cameras", err=True)
 
@@ -48,9 +48,9 @@ def streams(
     every_s: float,
     output: Output,
 ) -> None:
-    """Find how many cameras this machine sustains, in one process and with one process each."""
+    """Find how many cameras this machine sustains, in one process and in one process each."""
     bundle = read_bundle(folder or demo_bundle_path())
-    choose_engine(engine, bundle, precision=precision)  # or it is said here, once
+    choose_engine(engine, bundle, precision=precision)  # report it here, once
     with tempfile.TemporaryDirectory() as scratch:
         video = Path(scratch) / "camera.mp4"
         streams_bench.write_camera_video(video, seconds)

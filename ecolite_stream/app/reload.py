@@ -1,0 +1,132 @@
+"""SIGHUP: read the configuration again and apply changes of streams."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator
+
+from ecolite_stream.app.build import stream_inputs
+from ecolite_stream.config.schema import STREAM_SETTINGS, StreamConfig
+from ecolite_stream.errors import EcoliteError, one_line
+from ecolite_stream.model.bundle import ModelSpec
+from ecolite_stream.pipeline.pipeline import Pipeline
+from ecolite_stream.pipeline.reader import StreamInput
+from ecolite_stream.recognition.recognizer import check_fits
+
+_log = logging.getLogger(__name__)
+
+OF_STREAMS = frozenset({"source", "include", "reconnect", "realtime", *STREAM_SETTINGS})
+"""Settings that a reload applies; the others need a restart."""
+_POLL_S = 1.0
+
+
+class Reloader:
+    """Applies a changed configuration to a run.
+
+    It adds new streams, removes missing ones and reopens those whose source or settings changed.
+    The others go on and lose no frame.
+
+    Args:
+        config: current configuration of the run.
+        load: reads the configuration again.
+        pipeline: the run.
+        spec: the bundle's description.
+        connect: connects a new stream to the page.
+    """
+
+    def __init__(
+        self,
+        config: StreamConfig,
+        load: Callable[[], StreamConfig],
+        pipeline: Pipeline,
+        spec: ModelSpec,
+        connect: Callable[[StreamInput], StreamInput] = lambda stream: stream,
+    ) -> None:
+        self._config = config
+        self._load = load
+        self._pipeline = pipeline
+        self._spec = spec
+        self._connect = connect
+
+    def reload(self) -> str:
+        """Read and apply the configuration.
+
+        Returns:
+            The changes, in one line.
+
+        Raises:
+            EcoliteError: the configuration is wrong; the run is unchanged.
+        """
+        config = self._load()
+        wanted = {stream.name: stream for stream in stream_inputs(config)}
+        for stream in wanted.values():
+            check_fits(stream.settings or config, self._spec)
+        there = {stream.name: stream for stream in stream_inputs(self._config)}
+        gone = [name for name in there if name not in wanted]
+        new = [name for name in wanted if name not in there]
+        changed = [name for name in wanted if name in there and differs(there[name], wanted[name])]
+        restart = [
+            field.name
+            for field in dataclasses.fields(config)
+            if field.name not in OF_STREAMS
+            and getattr(config, field.name) != getattr(self._config, field.name)
+        ]
+        self._config = config
+        for name in gone + changed:
+            if name in self._pipeline.streams:
+                self._pipeline.remove(name)
+        for name in new + changed:
+            self._pipeline.add(self._connect(wanted[name]))
+        parts = [
+            f"{what} {', '.join(names)}"
+            for what, names in (
+                ("added", new),
+                ("removed", gone),
+                ("opened anew", changed),
+                ("restart to apply", restart),
+            )
+            if names
+        ]
+        return "; ".join(parts) or "nothing changed"
+
+
+def differs(one: StreamInput, other: StreamInput) -> bool:
+    """Whether two streams differ in source or settings."""
+    return (one.source, one.settings, one.reconnect) != (
+        other.source,
+        other.settings,
+        other.reconnect,
+    )
+
+
+@contextlib.contextmanager
+def reload_on_sighup(reloader: Reloader | None) -> Iterator[None]:
+    """Reload at each SIGHUP while the block runs; without a reloader do nothing."""
+    if reloader is None or not hasattr(signal, "SIGHUP"):
+        yield
+        return
+    asked, ended = threading.Event(), threading.Event()
+
+    def run() -> None:
+        while not ended.is_set():
+            if not asked.wait(_POLL_S) or ended.is_set():
+                continue
+            asked.clear()
+            try:
+                _log.warning("configuration read again: %s", reloader.reload())
+            except EcoliteError as error:
+                _log.error("configuration not applied, the run goes on: %s", one_line(error))
+
+    before = signal.signal(signal.SIGHUP, lambda *_: asked.set())
+    thread = threading.Thread(target=run, name="reload", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        asked.set()
+        signal.signal(signal.SIGHUP, before)
