@@ -1,4 +1,4 @@
-"""An H.264 video in an MP4 file, as browsers play it, of pictures at times of their own."""
+"""Write pictures with times to an H.264 video in an MP4 file for browsers."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ecolite_stream.types import Image
 
 CODEC = "libx264"
 INDEX_FIRST = "faststart"
-"""The index at the beginning, written at the end: a browser can begin before it has all."""
+"""Index at the beginning, so that a browser plays while it downloads."""
 PIECES = "frag_keyframe+empty_moov+default_base_moof"
-"""Pieces that are each complete: whatever happens to the process, the file plays up to the last."""
+"""Complete fragments: after a crash the file plays up to the last one."""
 _UNIT = Fraction(1, 90_000)
 _GUESSED_FPS = 25
 _OPTIONS = {
@@ -31,12 +31,13 @@ _OPTIONS = {
 
 
 class Mp4Writer:
-    """Encodes pictures into a file as they come; in yuv420p, without sound.
+    """Encodes pictures into a file as yuv420p, without sound.
 
-    All have the size of the first one, made even; others are resized. `close` makes it whole.
+    The video has the size of the first picture, rounded down to even; other pictures are resized.
+    `close` completes the file.
 
     Args:
-        path: where to write; what is there is replaced.
+        path: the file; an existing one is replaced.
         how: `INDEX_FIRST` or `PIECES`.
         tags: metadata of the file: title, comment.
     """
@@ -51,12 +52,12 @@ class Mp4Writer:
         self._last = -1
 
     def add(self, image: Image, time_s: float) -> None:
-        """Add a picture, (H, W, 3) uint8 BGR, shown from `time_s` of the film on.
+        """Add a picture, (H, W, 3) uint8 BGR, at `time_s` of the video.
 
-        One that is not later than the one before is left out.
+        A picture that is not later than the one before is skipped.
 
         Raises:
-            OSError: it cannot be encoded or written.
+            OSError: the picture cannot be encoded or written.
         """
         ticks = round(time_s / _UNIT)
         if ticks <= self._last:
@@ -73,13 +74,13 @@ class Mp4Writer:
             raise self._failure(error) from error
 
     def close(self) -> bool:
-        """Write what is left.
+        """Complete the file.
 
         Returns:
-            Whether there is a file: it had a picture.
+            Whether there is a file: at least one picture was added.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the file cannot be written.
         """
         if self._container is None:
             return False
@@ -116,11 +117,11 @@ class Mp4Writer:
 
 
 def check_encoder(wanted_by: str) -> None:
-    """Raise a ConfigError where this FFmpeg cannot make such films."""
+    """Raise a ConfigError if this FFmpeg cannot encode H.264."""
     try:
         av.Codec(CODEC, "w")
     except (FFmpegError, ValueError) as error:
         raise ConfigError(
-            f"{wanted_by} needs FFmpeg's {CODEC}, which this build of PyAV has not; "
+            f"{wanted_by} needs FFmpeg's {CODEC}, which this build of PyAV lacks; "
             "run pip install --force-reinstall --only-binary av av"
         ) from error

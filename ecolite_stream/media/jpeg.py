@@ -11,7 +11,7 @@ _QUALITY = 75
 
 
 def to_jpeg(image: Image, width_px: int) -> bytes:
-    """(H, W, 3) uint8 BGR as a JPEG, made smaller where it is wider than that or twice as high."""
+    """(H, W, 3) uint8 BGR as a JPEG, shrunk to at most `width_px` wide and twice that high."""
     height, width = image.shape[:2]
     factor = min(1.0, width_px / width, 2 * width_px / height)
     size = max(1, round(width * factor)), max(1, round(height * factor))

@@ -1,4 +1,4 @@
-"""Files that a run makes for itself: opened exclusively, never another run's and never a link."""
+"""New files of a run: created exclusively, never another run's and never a link."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def create(path: Path) -> Path:
     """Make an empty file.
 
     Raises:
-        FileExistsError: something has that name, be it a link to nothing.
-        OSError: it cannot be made.
+        FileExistsError: the name is taken, even by a dangling link.
+        OSError: the file cannot be made.
     """
     try:
         path.open("xb").close()
@@ -28,10 +28,10 @@ def create(path: Path) -> Path:
 
 
 def create_numbered(folder: Path, name: str, suffix: str) -> Path:
-    """Make an empty file; it has a number where there is one of that name: `door-2.mp4`.
+    """Make an empty file; if the name is taken it gets a number: `door-2.mp4`.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: the file cannot be made.
     """
     path, number = folder / f"{name}{suffix}", 1
     while True:
@@ -43,16 +43,16 @@ def create_numbered(folder: Path, name: str, suffix: str) -> Path:
 
 
 def create_part(folder: Path, name: str) -> Path:
-    """Make a hidden file, for what becomes `name` once it is whole; no two have the same name.
+    """Make a hidden temporary file with a unique name, to be renamed to `name` when complete.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: the file cannot be made.
     """
     return create(folder / f".{name}.{secrets.token_hex(4)}{PART}")
 
 
 def lock_until_closed(file: FileIO) -> None:
-    """Lock an ordinary file until it is closed; /dev/null and the like are anybody's.
+    """Lock a regular file until it is closed; ignore special files such as /dev/null.
 
     Raises:
         BlockingIOError: another run has locked it.

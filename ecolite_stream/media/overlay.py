@@ -1,4 +1,4 @@
-"""What a stream was found to show, drawn into its pictures."""
+"""Draw labels, scores and events into pictures."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ _WHITE, _GREEN, _RED = (255, 255, 255), (90, 200, 60), (60, 60, 230)
 
 
 def draw(image: Image, time_s: float, prediction: Prediction | None, event: Event | None) -> Image:
-    """A copy of the picture with a strip below, and above the event that lasts.
+    """Return a copy of the picture with a strip below, and one above during an event.
 
-    Below are the label, its score as a number and as a bar, and the time; above the event's label
-    and how long it has lasted. Letters that are not ASCII become question marks: OpenCV's font has
-    no others.
+    The lower strip has the label, its score as a number and a bar, and the time; the upper one the
+    event's label and duration. Letters other than ASCII become question marks: OpenCV's font lacks
+    them.
 
     Args:
         image: (H, W, 3) uint8 BGR.
-        time_s: the picture's stream time.
-        prediction: the newest at that time, if there is one.
-        event: the one that lasts, if one does.
+        time_s: stream time of the picture.
+        prediction: the newest at that time, if any.
+        event: the open event, if any.
 
     Returns:
         (H, W, 3) uint8 BGR.

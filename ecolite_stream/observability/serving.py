@@ -1,4 +1,4 @@
-"""What the metrics endpoint and the page share: a socket, an event loop, bounded connections."""
+"""Server parts for metrics and page: a socket, an event loop, bounded connections."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ Run = Callable[[Coroutine[Any, Any, Any], float], Any]
 
 
 def listen(what: str, host: str, port: int) -> socket.socket:
-    """A socket that listens there.
+    """Open a listening socket.
 
     Args:
-        what: the server, for the error: "the page".
+        what: the server's name in errors: "the page".
         host: a name or an address of this machine.
         port: 0 takes a free one.
 
     Raises:
-        ConfigError: nothing can listen there.
+        ConfigError: the address cannot be listened at.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -46,13 +46,14 @@ def listen(what: str, host: str, port: int) -> socket.socket:
 
 @contextlib.contextmanager
 def event_loop(name: str) -> Iterator[Run]:
-    """An event loop in a thread of its own while the block runs.
+    """Run an event loop in its own thread while the block runs.
 
     Args:
-        name: of the thread.
+        name: name of the thread.
 
     Yields:
-        A function that runs a coroutine there and waits for its result, so many seconds at most.
+        A function that runs a coroutine in the loop and waits for its result, with a timeout in
+        seconds.
     """
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name=name, daemon=True)
@@ -71,16 +72,15 @@ def event_loop(name: str) -> Iterator[Run]:
 
 
 class Connections:
-    """The open connections of a server: bounded in number, in share per address, and in time.
+    """The open connections of a server, bounded in number, per address and in time.
 
-    Where there is no room for a new connection an older one is aborted: of the same address if
-    that has its share, or else of the address with the most. It is the one whose last request is
-    the longest ago. A request that is sent at once is answered long before that is its own, so that
-    connections that only wait shut nobody out. All methods belong to one event loop.
+    A new connection without room aborts the one with the oldest request: of the same address if
+    that is at its limit, else of the address with the most. Prompt requests are answered before
+    that, so idle connections block nobody. Call all methods in one event loop.
 
     Args:
-        most: connections at once.
-        most_per_address: of them, those of one address; an IPv6 network of 64 bits counts as one.
+        most: most connections.
+        most_per_address: most of one address; an IPv6 /64 network counts as one.
     """
 
     def __init__(self, most: int, most_per_address: int) -> None:
@@ -92,7 +92,7 @@ class Connections:
         return len(self._open)
 
     def add(self, transport: asyncio.Transport, deadline_s: float) -> None:
-        """Count a new connection, and abort it once so many seconds are over."""
+        """Add a connection; abort it after `deadline_s` seconds."""
         address = client_address(transport)
         counts = Counter(known for known, _ in self._open.values())
         if counts[address] >= self._most_per_address:
@@ -102,19 +102,19 @@ class Connections:
         self._open[transport] = address, self._abort_after(transport, deadline_s)
 
     def extend(self, transport: asyncio.BaseTransport, deadline_s: float) -> None:
-        """Give an open connection so many seconds from now on."""
+        """Give an open connection `deadline_s` seconds from now."""
         if transport in self._open:
             address, timer = self._open.pop(transport)  # it becomes the newest
             timer.cancel()
             self._open[transport] = address, self._abort_after(transport, deadline_s)
 
     def remove(self, transport: asyncio.BaseTransport) -> None:
-        """Forget a connection: it is closed, or has limits of its own."""
+        """Remove a connection: it is closed or has its own limits."""
         if (known := self._open.pop(transport, None)) is not None:
             known[1].cancel()
 
     def close(self) -> None:
-        """Abort all of them."""
+        """Abort all connections."""
         for transport in list(self._open):
             self._abort(transport)
 
@@ -133,7 +133,7 @@ class Connections:
 
 
 def client_address(transport: asyncio.BaseTransport | None) -> str:
-    """The address at the other end; of IPv6 its network of 64 bits; empty if it is unknown."""
+    """The peer's address, of IPv6 its /64 network; empty if unknown."""
     peer = transport.get_extra_info("peername") if transport is not None else None
     if not isinstance(peer, tuple):
         return ""

@@ -1,4 +1,4 @@
-"""How each sink is, read from what a run counts anyway."""
+"""The health of sinks, read from the metrics."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ _COUNTS = {
 }
 
 WORKS, TOO_SLOW, FAILS = "works", "too slow", "fails"
-"""What a sink does, as the page says it."""
+"""States of a sink, as the page shows them."""
 
 
 @dataclass(frozen=True)
 class SinkHealth:
-    """How a sink is.
+    """The health of a sink; all counts are totals.
 
     Attributes:
-        name: as logs and metrics call it.
-        delivered: predictions and events it took, so far.
-        failures: errors it raised, so far.
-        dropped: predictions and events that never reached it, so far.
-        frames_dropped: frames for which it had no room, so far.
-        state: `FAILS` since it raised an error, `TOO_SLOW` since something was lost for other
-            reasons, and `WORKS` again once it took something and nothing went wrong meanwhile.
+        name: its name in logs and metrics.
+        delivered: predictions and events it accepted.
+        failures: errors it raised.
+        dropped: predictions and events that never reached it.
+        frames_dropped: frames for which it had no room.
+        state: `FAILS` after an error, `TOO_SLOW` after other losses, `WORKS` again after a
+            delivery without either.
     """
 
     name: str
@@ -41,19 +41,19 @@ class SinkHealth:
 
     @property
     def losses(self) -> int:
-        """Everything that never reached it."""
+        """Number of outputs and frames that never reached it."""
         return self.dropped + self.frames_dropped
 
     def as_dict(self) -> dict[str, Any]:
-        """As the page gets it."""
+        """The fields for the page."""
         return asdict(self)
 
 
 class SinkHealthReader:
-    """Reads the health of sinks; the page itself is none of them.
+    """Reads the health of sinks.
 
     Args:
-        registry: where a run counts, see `metrics.Metrics`.
+        registry: of the run's `metrics.Metrics`.
         except_for: name of a sink to leave out.
     """
 
@@ -63,7 +63,7 @@ class SinkHealthReader:
         self._before: dict[str, SinkHealth] = {}
 
     def read(self) -> list[SinkHealth]:
-        """The health of every sink that has been sent something, by name."""
+        """The health of every sink with outputs so far, sorted by name."""
         counts: dict[str, dict[str, Any]] = {}
         for metric in self._registry.collect():
             for sample in metric.samples:
@@ -82,7 +82,7 @@ class SinkHealthReader:
         took = now.delivered > before.delivered
         if now.failures > before.failures:
             return replace(now, state=FAILS)
-        if before.state == FAILS and not took:  # what is lost now is lost for that
+        if before.state == FAILS and not took:  # these losses follow from the failure
             return replace(now, state=FAILS)
         if now.losses > before.losses:
             return replace(now, state=TOO_SLOW)

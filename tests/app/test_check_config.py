@@ -129,7 +129,7 @@ def test_what_must_be_new_is_looked_for(check: Check, tmp_path: Path) -> None:
     """A run would refuse it, and a service that ends so stays down."""
     (tmp_path / "v.mp4").touch()
     for args, words in (
-        (["--video", tmp_path / "v.mp4"], "is there already"),
+        (["--video", tmp_path / "v.mp4"], "exists already"),
         (["--video", tmp_path / "w.mp4", "--source", "a=pattern"], "expected a folder, for there"),
         (["--record", tmp_path], "is not empty; record into a new folder"),
     ):
@@ -189,4 +189,4 @@ def test_a_configuration_that_is_not_the_bundles(check: Check, tmp_path: Path) -
     path = write(tmp_path, {"c.yaml": "source: pattern\nmemory: {num_segments: 5}"})
     code, _, (line,) = check("--config", path)
     assert code == 2
-    assert "the bundle has 8 segments, the configuration says 5" in line
+    assert "the bundle has 8 segments, memory.num_segments is 5" in line
