@@ -83,7 +83,7 @@ def test_a_period_a_little_longer_that_costs_less_is_advised(check: Check, tmp_p
 def test_what_costs_little_already_needs_no_advice(check: Check, tmp_path: Path, more: str) -> None:
     code, out, _ = check("--config", write(tmp_path, {"c.yaml": f"source: pattern\n{more}"}))
     assert code == 0
-    assert "would do" not in out[1]
+    assert "needs only" not in out[1]
 
 
 def test_every_sink_is_named_and_none_is_opened(check: Check, tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_what_must_be_new_is_looked_for(check: Check, tmp_path: Path) -> None:
     (tmp_path / "v.mp4").touch()
     for args, words in (
         (["--video", tmp_path / "v.mp4"], "exists already"),
-        (["--video", tmp_path / "w.mp4", "--source", "a=pattern"], "expected a folder, for there"),
+        (["--video", tmp_path / "w.mp4", "--source", "a=pattern"], "expected a folder for several"),
         (["--record", tmp_path], "is not empty; record into a new folder"),
     ):
         code, _, (line,) = check("--source", "pattern", *args)
