@@ -221,7 +221,8 @@ class Prediction:
         arrived_s: arrival of the frame in seconds of the monotonic clock; None if unknown.
         view: name of the view; empty in a stream with one view.
         box: where the view looked; None for the middle or the whole picture.
-        known: whether the clip resembles the training data; None if the bundle cannot decide.
+        known: whether the clip resembles the training data; None without a bound in the bundle,
+            or with a memory less than half full.
         at: time of day of the frame, UTC, ISO 8601; None for recordings.
     """
 

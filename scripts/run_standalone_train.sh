@@ -6,7 +6,7 @@
 #   CHECKPOINT_PATH   weights to start from: a checkpoint, a bundle's folder or demo; - for none
 #   DEVICE_ID         which of the devices, 0 by default
 #   --config FILE     configs/train/ucf101.yaml by default; the keys lie over it, such as
-#                     --device_target Ascend; a run that was ended goes on with --resume FOLDER alone.
+#                     --device_target Ascend; resume an interrupted run with --resume FOLDER alone.
 #                     Folders in keys are relative to the repository, or absolute
 #
 # Losses: grep "loss is " log.txt. Makes its own virtual environment on the first run.

@@ -1,4 +1,4 @@
-"""Makes the weights: networks, checkpoints, training, evaluation and export, with MindSpore."""
+"""Networks, checkpoints, training, evaluation and export, with MindSpore."""
 
 from ecolite_stream.engines.onednn import cap_cpu_isa
 from ecolite_stream.engines.time_slice import ask_for_short_slices

@@ -1,4 +1,4 @@
-"""The import of published checkpoints, and of our own with changes, into ours or into a bundle.
+"""Import published checkpoints, or change our own, into a checkpoint or a bundle.
 
 python -m trainer.checkpoints import SOURCE --out FILE.ckpt
 """
@@ -46,15 +46,15 @@ from trainer.weights.reading import read_entries
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """What an import takes from the user instead of from the file; None keeps what is there.
+    """Options that replace what a file says; None keeps it.
 
     Attributes:
-        num_segments: N, which no weight tells.
-        image_size: S, likewise, in pixels.
+        num_segments: N, which does not follow from the weights.
+        image_size: S in pixels, likewise.
         labels: names of the classes.
-        new_head: labels of a fresh classifier that replaces the one in the file.
+        new_head: labels of a new classifier that replaces the file's.
         clip_seconds: seconds that the segments span.
-        seed: of the fresh classifier.
+        seed: of the new classifier.
     """
 
     num_segments: int | None = None
@@ -70,7 +70,7 @@ def import_checkpoint(path: Path, options: ImportOptions | None = None) -> Check
 
     Raises:
         BundleError: the file is unreadable, unsafe, or not exactly one of these networks.
-        ConfigError: the options do not go with the file.
+        ConfigError: the options do not fit the file.
     """
     options = options or ImportOptions()
     entries = read_entries(path)
@@ -107,12 +107,12 @@ def _own_parameters(
 
 
 def _published_spec(path: Path, found: Recognized) -> ModelSpec:
-    """What is known about a published checkpoint: shapes, and the published input."""
+    """Describe a published checkpoint by its shapes and the published input."""
     return ModelSpec(
         architecture=found.architecture,
         width=found.width,
         num_segments=found.naming.num_segments,
-        feature_shape=(1,),  # until the network is built and tells
+        feature_shape=(1,),  # set once the network is built
         labels=default_labels(found.num_classes or 1),
         clip_seconds=CLIP_SECONDS,
         preprocessing=Preprocessing(),
@@ -133,7 +133,7 @@ def _with_options(
         raise BundleError(f"{path} has no classifier; make one with --new-head CLASSES")
     if len(labels) != num_classes:
         raise ConfigError(
-            f"{len(labels)} labels for a classifier of {num_classes} classes; name the list that "
+            f"{len(labels)} labels for a classifier of {num_classes} classes; give the labels that "
             "the network was trained with, or make a new classifier with --new-head"
         )
     size = options.image_size or spec.preprocessing.image_size
@@ -178,9 +178,9 @@ def main() -> None:
 @click.option(
     "--clip-seconds",
     type=click.FloatRange(0, min_open=True),
-    help=f"Seconds of a stream that N segments span; {CLIP_SECONDS:g} where the file says nothing.",
+    help=f"Seconds of a stream that N segments span; {CLIP_SECONDS:g} if the file has none.",
 )
-@click.option("--seed", default=0, show_default=True, help="Of the new classifier.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the new classifier.")
 def import_command(
     source: Path,
     out: Path | None,
@@ -189,14 +189,14 @@ def import_command(
     new_head: str | None,
     **options: Any,
 ) -> None:
-    """Turn SOURCE, a published checkpoint or one of this project, into ours or into a bundle.
+    """Import SOURCE, a published checkpoint or one of this project, as a checkpoint or bundle.
 
     SOURCE: ECO-pytorch (.pth.tar, .pth, .pt), MindSpore ModelZoo's ecolite or ours (.ckpt), or
     any of their state dicts as .npz. Class names are guessed from the number of classes (101:
     UCF101, 51: HMDB51, 400: Kinetics-400); name them with --labels.
     """
     if out is None and bundle is None:
-        raise click.UsageError("say what to write: --out FILE.ckpt or --bundle DIR")
+        raise click.UsageError("nothing to write; give --out FILE.ckpt or --bundle DIR")
     checkpoint = import_checkpoint(
         source,
         ImportOptions(

@@ -1,10 +1,10 @@
-"""How well a recipe does on clips it has not seen: each fold in turn is kept aside and streamed.
+"""Cross-validate a configuration: hold out each fold in turn and stream it.
 
 python -m trainer.cross_validate --config configs/train/fights.yaml [--key value ...]
 
-Each fold is a training of its own, `OUTPUT/fold-1` and so on, whose last checkpoint becomes a
-bundle that watches the clips kept aside through the pipeline of `ecolite-stream`. What is finished
-is not done again, and a training that was ended is gone on with.
+Each fold is a training of its own in `OUTPUT/fold-1` and so on. Its last checkpoint becomes
+a bundle, which labels the held-out clips through the pipeline of `ecolite-stream`. Finished folds
+are kept, and an interrupted training is resumed.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ RESULT = "online.json"
 
 @dataclass(frozen=True)
 class FoldResult:
-    """What came of one fold: (right, of how many).
+    """Result of one fold: (right, total).
 
     Attributes:
         fold: its number.
-        clips: clips.
-        half: clips by the newest prediction when half of them has been seen.
-        full: predictions of a full memory.
+        clips: whole clips.
+        half: clips, by the newest prediction half-way through.
+        full: predictions with a full memory.
     """
 
     fold: int
@@ -77,17 +77,17 @@ def summary(results: Sequence[FoldResult]) -> str:
 
 
 def summed(counts: Iterable[tuple[int, int]]) -> tuple[int, int]:
-    """(right, of how many) of all together."""
+    """(right, total) of all folds."""
     right, total = zip(*counts, strict=True)
     return sum(right), sum(total)
 
 
 def run_fold(config: TrainConfig, fold: int) -> FoldResult:
-    """Train without a fold, export, and stream it; log in `OUTPUT/fold-N.log`.
+    """Train without a fold, export, and stream the fold; log to `OUTPUT/fold-N.log`.
 
     Raises:
-        ConfigError: the fold is there, of another recipe.
-        EcoliteError: one of the commands failed; says where its log is.
+        ConfigError: the fold exists with another configuration.
+        EcoliteError: a command failed; names its log.
     """
     folder = config.output / f"fold-{fold}"
     result = folder / RESULT
@@ -95,7 +95,7 @@ def run_fold(config: TrainConfig, fold: int) -> FoldResult:
     apart = dataclasses.replace(config.data, split="fold", fold=fold)
     whole = dataclasses.replace(config, data=apart, output=folder)
     if result.is_file():
-        require_same_recipe(settings, whole)
+        require_same_config_of_fold(settings, whole)
     else:
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(plain_config(whole), indent=2, ensure_ascii=False)
@@ -104,7 +104,7 @@ def run_fold(config: TrainConfig, fold: int) -> FoldResult:
         held_out = link_held_out(whole, folder / "held_out")
         bundle = str(folder / "bundle")
         stream = ["--data", str(held_out), "--bundle", bundle, "--json", str(result)]
-        stream += ["--memory", "window"]  # what ecolite-stream runs unless told otherwise
+        stream += ["--memory", "window"]  # the default of ecolite-stream
         for command in (
             ["trainer.train", "--config", str(settings), *resume],
             ["trainer.export", str(folder / LAST), "--bundle", bundle],
@@ -114,8 +114,8 @@ def run_fold(config: TrainConfig, fold: int) -> FoldResult:
     return read_result(fold, result)
 
 
-def require_same_recipe(settings: Path, config: TrainConfig) -> None:
-    """Raise a ConfigError unless a finished fold is one of this configuration."""
+def require_same_config_of_fold(settings: Path, config: TrainConfig) -> None:
+    """Raise a ConfigError unless a finished fold has this configuration."""
     try:
         before = json.loads(settings.read_text(encoding="utf-8"))
         difference = first_difference(before, config)
@@ -124,12 +124,12 @@ def require_same_recipe(settings: Path, config: TrainConfig) -> None:
     if difference:
         key, old, now = difference
         raise ConfigError(
-            f"{key} is {now!r}, {settings.parent} is of {old!r}; name another --output or remove it"
+            f"{key} is {now!r}, {settings.parent} has {old!r}; name another --output or remove it"
         )
 
 
 def link_held_out(config: TrainConfig, folder: Path) -> Path:
-    """A tree `<class>/<file>` of links to the clips that a training keeps aside."""
+    """A tree `<class>/<file>` of links to the held-out clips."""
     _, held_out = split_clips(labelled_files(config.data.clips), config.data, config.seed)
     for clip in held_out:
         link = folder / clip.name
@@ -143,7 +143,7 @@ def read_result(fold: int, path: Path) -> FoldResult:
     """The counts in a report of `ecolite-bench online`.
 
     Raises:
-        EcoliteError: it is damaged, or another program's.
+        EcoliteError: it is damaged, or is no such report.
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))["memories"][0]
@@ -152,8 +152,8 @@ def read_result(fold: int, path: Path) -> FoldResult:
         return FoldResult(fold, clips, half, (found["live_full_right"], found["live_full"]))
     except (ValueError, LookupError, TypeError) as error:
         raise EcoliteError(
-            f"{path} has no counts of clips, or is damaged ({one_line(error)}); remove it, and the "
-            "fold is streamed again"
+            f"{path} has no counts of clips, or is damaged ({one_line(error)}); remove it to "
+            "stream the fold again"
         ) from error
 
 
@@ -170,14 +170,14 @@ def _run_module(words: Sequence[str], log: Path) -> None:
 @click.option("--config", type=click.Path(path_type=Path), help="YAML file; see configs/train.")
 @click.argument("overrides", nargs=-1, type=click.UNPROCESSED, metavar="[--KEY VALUE]...")
 def main(config: Path | None, overrides: tuple[str, ...]) -> None:
-    """Train once for each of data.folds parts of the clips, kept aside in turn, and stream it."""
+    """Train data.folds times, each time with another part of the clips held out, and stream it."""
     chosen = load_train_config(config, overrides)
     if not chosen.data.clips:
         raise ConfigError("cross validation needs data.clips: a folder of <class>/<clip>")
     results = []
     for fold in range(1, chosen.data.folds + 1):
         log = chosen.output / f"fold-{fold}.log"
-        click.echo(f"fold {fold} of {chosen.data.folds}; how it goes is in {log}", err=True)
+        click.echo(f"fold {fold} of {chosen.data.folds}; log in {log}", err=True)
         results.append(run_fold(chosen, fold))
         click.echo(str(results[-1]))
     click.echo(summary(results))

@@ -1,4 +1,4 @@
-"""How well a checkpoint labels whole clips: loss, top-1 and top-5 over every one of them.
+"""Score a checkpoint on labelled clips: loss, top-1 and top-5.
 
 python -m trainer.evaluate CHECKPOINT --clips DIR
 python -m trainer.evaluate CHECKPOINT --val_list FILE --data_path DIR
@@ -6,7 +6,7 @@ python -m trainer.evaluate CHECKPOINT --val_list FILE --data_path DIR
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -24,7 +24,7 @@ from trainer.data.dataset import labelled_files
 from trainer.data.following import Following, follow_clips
 from trainer.data.listed import check_clips, listed_clips, read_items
 from trainer.data.lists import read_list
-from trainer.data.loader import Batch, test_batches
+from trainer.data.loader import test_batches
 from trainer.data.reading import Reading, read_clips, reading_side
 from trainer.data.splits import split_clips
 
@@ -38,9 +38,9 @@ with command_needs("mindspore", "train", __name__):
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.option("--clips", multiple=True, help="Folder with <class>/<clip> files.")
 @click.option("--val_list", type=click.Path(path_type=Path), help="List file in place of --clips.")
-@click.option("--data_path", help="What the list's paths are relative to; else its folder.")
-@click.option("--rgb_prefix", default="", help="How the names of extracted frames begin.")
-@click.option("--window", type=float, help="Score windows of so many seconds, half overlapping.")
+@click.option("--data_path", help="Folder that the list's paths are relative to. [the list's]")
+@click.option("--rgb_prefix", default="", help="Prefix of the names of extracted frames.")
+@click.option("--window", type=float, help="Score half-overlapping windows of this many seconds.")
 @click.option("--only", default="", help="Only clips whose <class>/<file> contains this text.")
 @click.option("--batch-size", default=8, show_default=True, type=click.IntRange(1))
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1))
@@ -61,7 +61,7 @@ def main(
     if bool(clips) == bool(val_list):
         raise ConfigError("expected either --clips or --val_list; give one of them")
     if data_path and not val_list:
-        raise ConfigError("--data_path is for a list; name it with --val_list")
+        raise ConfigError("--data_path needs --val_list")
     if window is not None:
         check_above_zero("--window", window)
     use_device(device)
@@ -73,13 +73,13 @@ def main(
     else:
         files = [file for file in labelled_files(clips) if only in file.name]
         if not files:
-            raise ConfigError(f"no clip has {only!r} in its <class>/<file>")
+            raise ConfigError(f"no clip's <class>/<file> contains {only!r}")
         decoded = _read_files(files, spec, how)
-    tell(score_clips(loaded, decoded, window, batch_size, workers))
+    print_scores(score_clips(loaded, decoded, window, batch_size, workers))
 
 
-def tell(scores: Scores) -> None:
-    """The published last line on stdout; the count on stderr."""
+def print_scores(scores: Scores) -> None:
+    """Print the published last line on stdout, the count on stderr."""
     click.echo(f"Total data: {scores.num_clips}", err=True)
     click.echo(str(scores))
 
@@ -87,31 +87,31 @@ def tell(scores: Scores) -> None:
 def score_clips(
     checkpoint: Checkpoint, clips: list[Clip], window_s: float | None, batch_size: int, workers: int
 ) -> Scores:
-    """Score every clip, whole or in windows of so many seconds."""
-    batches = batches_of(checkpoint.spec, clips, window_s, batch_size, workers)
+    """Score every clip, whole or in windows of `window_s` seconds."""
+    spec = checkpoint.spec
+    clips = shown_live(clips, spec, workers)
+    if window_s is not None:
+        clips = [piece for clip in clips for piece in cut_windows(clip, window_s)]
+    batches = test_batches(
+        clips, spec.labels, spec.num_segments, spec.preprocessing, batch_size, workers
+    )
     return evaluate(network_from(checkpoint), batches, batch_size)
 
 
-def batches_of(
-    spec: ModelSpec, clips: list[Clip], window_s: float | None, batch_size: int, workers: int
-) -> Iterator[Batch]:
-    """Every clip as a live stream shows it, whole or in windows of so many seconds."""
+def shown_live(clips: list[Clip], spec: ModelSpec, workers: int) -> list[Clip]:
+    """The clips as a live stream of that framing shows them."""
     if spec.preprocessing.framing == "follow":
         live = Following(spec.preprocessing.short_side)
         variants = follow_clips(clips, live, Budget(CACHE_MB), workers)
         clips = [clip for found in variants for clip in found]
-    if window_s is not None:
-        clips = [piece for clip in clips for piece in cut_windows(clip, window_s)]
-    return test_batches(
-        clips, spec.labels, spec.num_segments, spec.preprocessing, batch_size, workers
-    )
+    return clips
 
 
-def score_kept_aside(config: TrainConfig, checkpoint: Checkpoint) -> Scores:
-    """Score a checkpoint on the clips that a training with this configuration keeps aside.
+def score_held_out(config: TrainConfig, checkpoint: Checkpoint) -> Scores:
+    """Score a checkpoint on the clips that this configuration holds out.
 
     Raises:
-        ConfigError: it keeps none aside, or the checkpoint does not know their classes.
+        ConfigError: it holds out none, or the checkpoint lacks one of their classes.
         SourceError: a clip cannot be read.
     """
     clips = held_out_clips(config, checkpoint.spec)
@@ -132,10 +132,10 @@ def held_out_clips(config: TrainConfig, spec: ModelSpec) -> list[Clip]:
     )
     if config.val_list:
         return _read_listed(config.val_list, config.data_path, "", spec, how)
-    if data.keeps_clips_aside:
+    if data.holds_clips_out:
         _, files = split_clips(labelled_files(data.clips), data, config.seed)
         return _read_files(files, spec, how)
-    raise ConfigError("nothing is kept aside to evaluate on; set val_list, or data.split")
+    raise ConfigError("no clips are held out; set val_list or data.split")
 
 
 def _read_listed(
@@ -143,7 +143,7 @@ def _read_listed(
 ) -> list[Clip]:
     items = [item for item in read_list(path) if only in item.path]
     if not items:
-        raise ConfigError(f"no path in {path} has {only!r} in it")
+        raise ConfigError(f"no path in {path} contains {only!r}")
     labels = dict(enumerate(spec.labels))
     check_clips(listed_clips(path, items, data_path, labels), how.workers, how.rgb_prefix)
     return read_items(path, items, data_path, labels, how)

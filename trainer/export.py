@@ -67,14 +67,14 @@ from trainer.weights.checkpoint import (
 def export_bundle(
     checkpoint: Checkpoint, folder: Path, conv2d_only: Sequence[Graph] = CONV2D_ONLY
 ) -> Bundle:
-    """Write a bundle, run it on every engine installed, and only then put it in its place.
+    """Write a bundle, check it on every installed engine, then move it to its place.
 
-    An existing bundle of that name is replaced; anything else there is left alone.
+    An existing bundle is replaced; anything else is left alone.
 
     Args:
         checkpoint: the model.
         folder: the bundle.
-        conv2d_only: which graphs with 2D convolutions only it has.
+        conv2d_only: graphs with 2D convolutions only to include.
 
     Raises:
         BundleError: the folder holds something other than a bundle, or cannot be written.
@@ -107,10 +107,10 @@ def export_bundle(
 
 
 def add_conv2d_only(folder: Path, conv2d_only: Sequence[Graph] = CONV2D_ONLY) -> Bundle:
-    """Give a bundle, whole or not at all, ONNX with 2D convolutions only: `with_conv2d_only`.
+    """Add ONNX with 2D convolutions only to a bundle, whole or not at all; see `with_conv2d_only`.
 
     Raises:
-        BundleError: there is no bundle, it has no weights, or cannot be written.
+        BundleError: the bundle is missing, has no weights or cannot be written.
         EngineError: the new graphs compute something else.
     """
     bundle = read_bundle(folder)
@@ -127,9 +127,9 @@ def add_conv2d_only(folder: Path, conv2d_only: Sequence[Graph] = CONV2D_ONLY) ->
 
 
 def shareable(facts: Any) -> Any:
-    """Facts of a training without the folders of its machine: absolute paths become names."""
+    """Training facts with absolute paths reduced to names."""
     if isinstance(facts, Mapping):
-        kept = ("split_pattern",)  # no path, though it may begin like one
+        kept = ("split_pattern",)  # no path, even if it starts like one
         return {k: value if k in kept else shareable(value) for k, value in facts.items()}
     if isinstance(facts, list | tuple):
         return [shareable(value) for value in facts]
@@ -137,7 +137,7 @@ def shareable(facts: Any) -> Any:
 
 
 def export_graphs(network: Network, spec: ModelSpec, folder: Path) -> None:
-    """Write encoder and head as MindIR, for any batch size; what no segment reaches is left out."""
+    """Write encoder and head as MindIR for any batch size, without taps that no segment reaches."""
     trim_taps(network, spec.num_segments)
     size = spec.preprocessing.image_size
     shapes = {"encoder": (3, size, size), "head": (spec.num_segments, *spec.feature_shape)}
@@ -149,14 +149,14 @@ def export_graphs(network: Network, spec: ModelSpec, folder: Path) -> None:
 
 
 def open_to_readers(folder: Path) -> None:
-    """MindSpore leaves a folder it wrote into to its owner, and the files read-only."""
+    """Undo MindSpore's modes: folders private to their owner, files read-only."""
     folder.chmod(0o755)
     for file in folder.iterdir():
         file.chmod(0o644)
 
 
 def make_golden(network: Network, spec: ModelSpec) -> Golden:
-    """An input of smooth moving colours, and what the network makes of it."""
+    """An input of smooth moving colours, with the network's features and logits."""
     images = golden_images(spec.num_segments, spec.preprocessing.image_size)
     inputs = np.stack([preprocess(image, spec.preprocessing) for image in images])
     features = network.encoder(ms.Tensor(inputs))
@@ -178,9 +178,9 @@ def golden_images(num_segments: int, size: int) -> np.ndarray[tuple[int, ...], n
 
 
 def check_engines(bundle: Bundle) -> list[Check]:
-    """Run the bundle's golden input on every engine installed, each in a process of its own.
+    """Run the bundle's golden input on every installed engine, each in its own process.
 
-    So it does not matter what this process has made of MindSpore, and on which device.
+    The state and device of MindSpore in this process then do not matter.
 
     Raises:
         EngineError: an engine fails, or its features or logits are off by more than `TOLERANCE`.
@@ -194,8 +194,8 @@ def check_engines(bundle: Bundle) -> list[Check]:
         error = max(check.feature_error, check.logit_error)
         if not error <= TOLERANCE:
             raise EngineError(
-                f"engine {check.name} is off by {error:.1e}, at most {TOLERANCE:.0e} is allowed at "
-                "export; the bundle was not written"
+                f"engine {check.name} is off by {error:.1e}, export allows {TOLERANCE:.0e}"
+                "; the bundle was not written"
             )
     return checks
 
@@ -217,7 +217,7 @@ def with_bound(checkpoint: Checkpoint) -> Checkpoint:
 
 
 def untrained(config: NetworkConfig, seed: int = 0) -> Checkpoint:
-    """Random weights: knows nothing, and takes as long as a trained network of its kind."""
+    """Random weights, to measure speed: as fast as a trained network."""
     ms.set_seed(seed)
     network = build_network(config)
     spec = ModelSpec(
@@ -235,24 +235,30 @@ def untrained(config: NetworkConfig, seed: int = 0) -> Checkpoint:
 
 @click.command()
 @click.argument("checkpoint", required=False, type=click.Path(path_type=Path))
-@click.option("--checkpoint_path", type=click.Path(path_type=Path), help="The same as CHECKPOINT.")
-@click.option("--bundle", type=click.Path(path_type=Path), help="Folder to write.")
+@click.option("--checkpoint_path", type=click.Path(path_type=Path), help="Same as CHECKPOINT.")
+@click.option("--bundle", type=click.Path(path_type=Path), help="Bundle folder to write.")
 @click.option(
     "--file_format",
     type=click.Choice(FORMATS, case_sensitive=False),
-    help="One file, not a bundle. [by its suffix, else MINDIR]",
+    help="Format of the single file. [by its suffix, else MINDIR]",
 )
 @click.option("--file_name", type=click.Path(path_type=Path), help="Of --file_format.")
-@click.option("--untrained", "is_untrained", is_flag=True, help="Random weights, no CHECKPOINT.")
-@click.option("--add-2d", is_flag=True, help="Give an older bundle ONNX without Conv3D.")
 @click.option(
-    "--mindspore-2d", is_flag=True, help="The head without Conv3D for MindSpore, too: larger."
+    "--untrained", "is_untrained", is_flag=True, help="Export random weights, without a CHECKPOINT."
+)
+@click.option("--add-2d", is_flag=True, help="Add ONNX without Conv3D to an older bundle.")
+@click.option(
+    "--mindspore-2d",
+    is_flag=True,
+    help="Also export the head without Conv3D for MindSpore; larger.",
 )
 @click.option("--num-segments", default=4, show_default=True, help="N of --untrained.")
 @click.option("--width", default=1.0, show_default=True, help="Of --untrained.")
 @click.option("--image-size", default=224, show_default=True, help="Of --untrained, in pixels.")
 @click.option("--classes", default=101, show_default=True, help="Of --untrained.")
-@click.option("--device", help="What runs the checkpoint: cpu, ascend, ascend:0, gpu:0. [cpu]")
+@click.option(
+    "--device", help="Device that runs the checkpoint: cpu, ascend, ascend:0, gpu:0. [cpu]"
+)
 def main(
     checkpoint: Path | None,
     checkpoint_path: Path | None,
@@ -268,24 +274,24 @@ def main(
     classes: int,
     device: str | None,
 ) -> None:
-    """Export CHECKPOINT as a bundle and check it on every engine installed; or as one file."""
+    """Export CHECKPOINT as a bundle, checked on every installed engine, or as one file."""
     if checkpoint and checkpoint_path:
         raise click.UsageError("CHECKPOINT and --checkpoint_path are the same; give one of them")
     checkpoint = checkpoint or checkpoint_path
     if (checkpoint is not None) + is_untrained + add_2d != 1:
-        raise click.UsageError("name either a CHECKPOINT or --untrained or --add-2d")
+        raise click.UsageError("give one of CHECKPOINT, --untrained and --add-2d")
     if (bundle is None) == (file_name is None):
-        raise click.UsageError("name either --bundle, or --file_name for one file")
+        raise click.UsageError("give either --bundle, or --file_name for one file")
     if file_format and not file_name:
-        raise click.UsageError("--file_format is for one file; name it with --file_name")
+        raise click.UsageError("--file_format needs --file_name")
     use_device(device or "cpu")
     config = NetworkConfig("eco_lite", num_segments, image_size, classes, width)
     if bundle is None:
         assert file_name is not None  # as checked
         if add_2d:
-            raise click.UsageError("--add-2d is for a bundle; name it with --bundle")
+            raise click.UsageError("--add-2d needs --bundle")
         if mindspore_2d:
-            raise click.UsageError("--mindspore-2d is for a bundle; name it with --bundle")
+            raise click.UsageError("--mindspore-2d needs --bundle")
         chosen = load_checkpoint(checkpoint) if checkpoint else untrained(config)
         written_to = export_whole(chosen, file_format or format_of(file_name), file_name)
         click.echo(f"{written_to}: {written_to.stat().st_size / 1e6:.1f} MB", err=True)

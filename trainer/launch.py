@@ -2,8 +2,8 @@
 
 python -m trainer.launch --workers 2 -- --config configs/train/ucf101.yaml [--key value ...]
 
-`msrun` starts them and ends them all when one of them ends early. What worker 0 says comes out
-here; each has its own log in --log-dir.
+`msrun` starts the processes, and ends all when one fails. The output of worker 0 is printed; each
+worker logs to --log-dir.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ REASON = re.compile(r"^error: .*$", re.MULTILINE)
 
 
 class Msrun:
-    """`msrun` with its workers: follow what worker 0 says, and notice who ends early."""
+    """`msrun` with its workers: prints the output of worker 0, notices a worker that fails."""
 
     def __init__(self, command: list[str], log_dir: Path) -> None:
         self.log_dir = log_dir
@@ -52,7 +52,7 @@ class Msrun:
                 self.died = (int(found["pid"]), int(found["code"]))
 
     def wait(self) -> int:
-        """Until all have ended, or one has ended early; the exit code of msrun, or 1."""
+        """Wait until all end or one fails; return the exit code of msrun, or 1."""
         while self._process.poll() is None and not self.died:
             self._show()
             time.sleep(POLL_S)
@@ -60,7 +60,7 @@ class Msrun:
         return 1 if self.died else self._process.wait()
 
     def _show(self) -> None:
-        """Pass on what worker 0 has written since; MindSpore's own log lines stay in the file."""
+        """Print the new output of worker 0, without MindSpore's own log lines."""
         path = self.log_dir / "worker_0.log"
         if not path.is_file():
             return
@@ -74,7 +74,7 @@ class Msrun:
                 click.echo(line, err=not line.startswith("epoch: "))
 
     def end(self) -> None:
-        """End whatever still runs: interrupted, msrun kills workers and scheduler."""
+        """End all processes: when interrupted, msrun kills workers and scheduler."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
             try:
@@ -85,7 +85,7 @@ class Msrun:
 
 
 def who_died(log_dir: Path, pid: int, code: int) -> str:
-    """`worker 1 was killed by signal 9`, with the reason it gave."""
+    """`worker 1 was killed by signal 9`, with its last error."""
     name, reason = f"a worker (process {pid})", ""
     for path in sorted(log_dir.glob("worker_*.log")):
         text = path.read_text(errors="replace")
@@ -98,7 +98,7 @@ def who_died(log_dir: Path, pid: int, code: int) -> str:
 
 @contextmanager
 def started(command: list[str], log_dir: Path) -> Iterator[Msrun]:
-    """A running `msrun`, whose processes are all gone afterwards."""
+    """A running `msrun`; all its processes are ended on exit."""
     msrun = Msrun(command, log_dir)
     try:
         yield msrun
@@ -107,7 +107,7 @@ def started(command: list[str], log_dir: Path) -> Iterator[Msrun]:
 
 
 def _environment() -> dict[str, str]:
-    """msrun calls `python`: let it be this one; and MindSpore warn of nothing but errors."""
+    """Environment in which msrun's `python` is this one and MindSpore logs only errors."""
     folder = str(Path(sys.executable).parent)
     path = os.pathsep.join([folder, os.environ.get("PATH", "")])
     return {"GLOG_v": "3", **os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}
@@ -115,7 +115,9 @@ def _environment() -> dict[str, str]:
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1))
-@click.option("--rank-table", type=click.Path(path_type=Path), help="Of HCCL, on Ascend.")
+@click.option(
+    "--rank-table", type=click.Path(path_type=Path), help="Rank table of HCCL, on Ascend."
+)
 @click.option("--port", default=8118, show_default=True, type=click.IntRange(1, 65535))
 @click.option(
     "--log-dir",
@@ -127,7 +129,7 @@ def _environment() -> dict[str, str]:
 def main(
     workers: int, rank_table: Path | None, port: int, log_dir: Path, words: tuple[str, ...]
 ) -> None:
-    """Train in several processes; what stands after -- goes to trainer.train in each of them."""
+    """Train in several processes; options after -- go to trainer.train in each."""
     require_extra(program(), "mindspore", "train")
     if rank_table and not rank_table.is_file():
         raise ConfigError(
@@ -151,7 +153,7 @@ def main(
         if msrun.died:
             raise EcoliteError(
                 f"{who_died(log_dir, *msrun.died)}; the training is ended, its logs are in "
-                f"{log_dir}; go on with --resume"
+                f"{log_dir}; resume with --resume"
             )
     if code:
         raise EcoliteError(f"msrun ended with exit code {code}; see the logs in {log_dir}")

@@ -1,7 +1,7 @@
 """Train a network on a folder of clips.
 
 python -m trainer.train --config configs/train/actions.yaml [--key value ...]
-python -m trainer.train --resume FOLDER       go on with one that was ended, as it was told
+python -m trainer.train --resume FOLDER       resume, with the saved configuration
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from ecolite_stream.app.entry import run
 from ecolite_stream.errors import ConfigError
 from trainer.config.schema import TrainConfig, load_train_config
 from trainer.data.dataset import load_dataset
-from trainer.evaluate import score_kept_aside, tell
+from trainer.evaluate import print_scores, score_held_out
 from trainer.loop.device import use_device
 from trainer.loop.distributed import ALONE, Group, join_group
+from trainer.loop.framing import with_chosen_framing, with_framing
 from trainer.loop.run import BEST, LAST, Run
 from trainer.loop.scoring import Scores
 from trainer.loop.start import make_network
@@ -42,10 +43,9 @@ def train(config: TrainConfig) -> Path:
         Path of the best checkpoint: highest validation top-1, the later one where equal.
 
     Raises:
-        ConfigError: the configuration asks for what cannot be done, or the output folder holds a
-            training already.
+        ConfigError: the configuration is impossible, or the output folder holds a training.
         EngineError: the device cannot be used.
-        EcoliteError: the loss stopped being a number.
+        EcoliteError: the loss is NaN or infinite.
     """
     if config.modelarts.enable:
         config = copy_in(config)
@@ -53,6 +53,8 @@ def train(config: TrainConfig) -> Path:
     if config.resume:
         folder = run_folder(config.resume)
         state = load_state(folder / STATE)
+        if config.choose_framing:  # it was chosen when the training began
+            config = with_framing(config, state.spec.preprocessing.framing)
         require_same_config(folder, state, config)
         config = dataclasses.replace(config, output=folder)
     else:
@@ -61,6 +63,8 @@ def train(config: TrainConfig) -> Path:
     if state and group.is_first:
         remove_left_overs(config.output)
     ms.set_seed(config.seed)
+    if config.choose_framing:
+        config = with_chosen_framing(config)
     dataset = load_dataset(config)
     click.echo(
         f"{len(dataset.training(epoch=1))} training windows an epoch, "
@@ -76,7 +80,7 @@ def train(config: TrainConfig) -> Path:
     except KeyboardInterrupt:
         if group.is_first and (config.output / STATE).exists():
             click.echo(
-                f"ended; it goes on with --resume {shlex.quote(str(config.output))}", err=True
+                f"interrupted; resume with --resume {shlex.quote(str(config.output))}", err=True
             )
         raise
     finally:
@@ -85,25 +89,25 @@ def train(config: TrainConfig) -> Path:
 
 
 def evaluate_only(config: TrainConfig) -> Scores:
-    """Score the best checkpoint of `resume`, or `init_checkpoint`, on the clips kept aside.
+    """Score the best checkpoint of `resume`, or `init_checkpoint`, on the held-out clips.
 
     Raises:
-        ConfigError, BundleError, SourceError: as `score_kept_aside` and `load_checkpoint`.
+        ConfigError, BundleError, SourceError: as `score_held_out` and `load_checkpoint`.
     """
     if config.modelarts.enable:
         config = copy_in(config)
     path = run_folder(config.resume) / BEST if config.resume else config.init_checkpoint
     assert path is not None  # TrainConfig checks it
     use_device(_device(config))
-    return score_kept_aside(config, load_checkpoint(path))
+    return score_held_out(config, load_checkpoint(path))
 
 
 def _join(config: TrainConfig) -> Group:
-    """Take the device, and find the other processes where there are any."""
+    """Select the device, and join the other processes of a distributed training."""
     if not config.run_distribute:
         use_device(_device(config))
         return ALONE
-    use_device(config.device_target)  # which of them, msrun has told MindSpore
+    use_device(config.device_target)  # msrun sets the device id
     group = join_group()
     click.echo(f"worker {group.rank} of {group.size} is process {os.getpid()}", err=True)
     return group
@@ -114,14 +118,14 @@ def _device(config: TrainConfig) -> str:
 
 
 def run_folder(resume: Path) -> Path:
-    """The folder of a run that is named by itself or by a checkpoint in it."""
+    """The folder of a run, given that folder or a checkpoint in it."""
     return resume.parent if resume.suffix == ".ckpt" else resume
 
 
 def _require_unused(output: Path) -> None:
     if any((output / name).exists() for name in (BEST, LAST, STATE)):
         raise ConfigError(
-            f"{output} holds a training already; go on with --resume {output}, name another "
+            f"{output} holds a training; resume it with --resume {output}, name another "
             "--output, or remove it"
         )
 
@@ -138,22 +142,22 @@ def _require_unused(output: Path) -> None:
     "--resume",
     multiple=True,
     metavar="FOLDER",
-    help="Go on with the training in this folder; without --config, as it was told to begin with.",
+    help="Resume this run; without --config, use its saved configuration.",
 )
 @click.argument("overrides", nargs=-1, type=click.UNPROCESSED, metavar="[--KEY VALUE]...")
 def main(configs: tuple[Path, ...], resume: tuple[str, ...], overrides: tuple[str, ...]) -> None:
-    """Train a network on clips; any key of the configuration can be given as --KEY VALUE."""
+    """Train a network on clips; --KEY VALUE overrides any key of the configuration."""
     if len(configs) > 1:
-        raise ConfigError(f"--config is there {len(configs)} times; give it once")
+        raise ConfigError(f"--config is given {len(configs)} times; give it once")
     base = None
     if resume and resume[0] and not configs:
         path = run_folder(Path(resume[0]).expanduser()) / STATE
         base = (str(path), load_state(path).config)
-    for folder in resume:  # a value is YAML, and JSON is that
+    for folder in resume:  # values are YAML, which JSON is
         overrides = (*overrides, "--resume", json.dumps(folder, ensure_ascii=False))
     config = load_train_config(configs[0] if configs else None, overrides, base)
     if config.evaluate:
-        tell(evaluate_only(config))
+        print_scores(evaluate_only(config))
         return
     best = train(config)
     click.echo(f"best checkpoint: {best}", err=True)

@@ -13,6 +13,13 @@ from ecolite_stream.app.archive_command import archive
 from ecolite_stream.app.build import watch
 from ecolite_stream.app.check_config import describe_run
 from ecolite_stream.app.check_source import check
+from ecolite_stream.app.collect_command import collect
+from ecolite_stream.app.default_store import (
+    NO_DEFAULT,
+    no_store_option,
+    with_default_store,
+    without_default_store,
+)
 from ecolite_stream.app.entry import run_and_leave
 from ecolite_stream.app.events_command import events
 from ecolite_stream.app.replay_command import replay
@@ -21,6 +28,7 @@ from ecolite_stream.config.choices import POLICIES, PRECISIONS
 from ecolite_stream.config.includes import load_stream_config
 from ecolite_stream.config.printable import printable
 from ecolite_stream.config.schema import ENGINES, StreamConfig
+from ecolite_stream.config.views import parse_view
 from ecolite_stream.version import __version__
 
 
@@ -50,6 +58,13 @@ from ecolite_stream.version import __version__
 @click.option("--top", type=int, help="Number of labels to list. [5]")
 @click.option("--realtime", is_flag=True, default=None, help="Play files at their own speed.")
 @click.option("--no-reconnect", is_flag=True, default=None, help="Do not reopen lost live sources.")
+@click.option(
+    "--view",
+    multiple=True,
+    metavar="VIEW",
+    help="Look at center, whole, follow, subjects:K or NAME=X,Y,WIDTH,HEIGHT; again for more.",
+)
+@no_store_option
 @click.option("--events", is_flag=True, default=None, help="Print events instead of predictions.")
 @sink_options
 @click.option(
@@ -94,7 +109,8 @@ def stream(
         logging.getLogger("ecolite_stream").setLevel(logging.INFO)
 
     def load() -> StreamConfig:
-        return merge(load_stream_config(config, RunConfig) if config else RunConfig(), options)
+        read = load_stream_config(config, RunConfig) if config else RunConfig()
+        return with_default_store(merge(read, options))
 
     settings = load()
     if check_config:
@@ -107,6 +123,7 @@ stream.add_command(archive)
 stream.add_command(check)
 stream.add_command(replay)
 stream.add_command(events)
+stream.add_command(collect)
 
 
 def merge(config: StreamConfig, options: dict[str, Any]) -> StreamConfig:
@@ -114,6 +131,8 @@ def merge(config: StreamConfig, options: dict[str, Any]) -> StreamConfig:
     given = {key: value for key, value in options.items() if value not in (None, ())}
     if "every" in given:
         given["every_s"] = given.pop("every")
+    if "view" in given:
+        given["views"] = tuple(map(parse_view, given.pop("view")))
     if given.pop("no_reconnect", False):
         given["reconnect"] = False
     sections: dict[str, dict[str, Any]] = {}
@@ -122,7 +141,9 @@ def merge(config: StreamConfig, options: dict[str, Any]) -> StreamConfig:
             sections.setdefault(section, {})[key] = given.pop(option)
     for section, values in sections.items():
         given[section] = dataclasses.replace(getattr(config, section), **values)
-    return dataclasses.replace(config, **given)
+    alone = given.pop(NO_DEFAULT, False)
+    merged = dataclasses.replace(config, **given)
+    return without_default_store(merged) if alone else merged
 
 
 _SECTIONS = {

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ecolite_stream.app.default_store import FILE, state_folder
 from ecolite_stream.errors import ConfigError, EcoliteError
 from ecolite_stream.types import iso_utc
 
@@ -185,8 +186,13 @@ def parse_when(text: str, now_ms: int) -> int:
 
 @contextlib.contextmanager
 def _opened(url: str | None, path: Path | None) -> Iterator[Database]:
-    if (url is None) == (path is None):
-        raise ConfigError("no store, or two; give either --store URL or --config FILE")
+    if url is not None and path is not None:
+        raise ConfigError("which store? give --store URL or --config FILE, not both")
+    if url is None and path is None:
+        default = state_folder() / FILE
+        if not default.is_file():
+            raise ConfigError(f"no store at {default}; give --store URL or --config FILE")
+        url = f"sqlite:///{default}"
     if path is not None:
         url = _configured(path)
     try:

@@ -113,7 +113,7 @@ def reload_on_sighup(reloader: Reloader | None) -> Iterator[None]:
 
     def run() -> None:
         while not ended.is_set():
-            if not asked.wait(_POLL_S):
+            if not asked.wait(_POLL_S) or ended.is_set():
                 continue
             asked.clear()
             try:

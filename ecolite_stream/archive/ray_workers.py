@@ -24,7 +24,8 @@ from ecolite_stream.archive.workers import Worker, recognize
 from ecolite_stream.errors import ConfigError, EcoliteError, EngineError, one_line
 
 _CONNECT_S = 5.0
-_CLIENT = re.compile(r"ray://(?:\[([0-9A-Fa-f:.]+)\]|([^:/\[\]@]+)):(\d{1,5})")
+_GCS = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:/\[\]@]+)):(\d{1,5})")
+_CLIENT = re.compile(f"ray://{_GCS.pattern}")
 
 
 class RayCrew:
@@ -161,9 +162,12 @@ def check_address(address: str) -> None:
     Raises:
         ConfigError: it is no address, or nothing answers there.
     """
-    if address == "auto":
-        return
     match = _CLIENT.fullmatch(address)
+    if address == "auto":  # Ray itself would wait for minutes where nothing answers
+        named = os.environ.get("RAY_ADDRESS", "")
+        match = _CLIENT.fullmatch(named) or _GCS.fullmatch(named)
+        if match is None:
+            return
     if not match or not 0 < int(match[3]) < 65536:
         raise ConfigError(
             "--address is no address of a cluster; expected auto or ray://HOST:PORT, such as "

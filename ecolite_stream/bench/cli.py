@@ -21,10 +21,10 @@ from ecolite_stream.version import __version__
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, package_name="ecolite-stream")
 def bench() -> None:
-    """Measure what a bundle is worth on this machine.
+    """Measure the accuracy and speed of a bundle on this machine.
 
     Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 a limit is exceeded,
-    2 usage or configuration, 3 a clip or video, 4 bundle, 5 engine, 130 interrupted.
+    2 usage or configuration, 3 clip or video, 4 bundle, 5 engine, 130 interrupted.
     """
 
 

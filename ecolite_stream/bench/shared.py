@@ -1,4 +1,4 @@
-"""What the commands of `ecolite-bench` share: options, opened engines, progress, publishing."""
+"""Shared by the commands of `ecolite-bench`: options, engines, progress, reports."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from ecolite_stream.errors import ConfigError
 from ecolite_stream.model.bundle import Bundle
 
 PATH = click.Path(path_type=Path)
-BUNDLE = click.option("--bundle", "folder", type=PATH, help="Model folder. [the embedded one]")
+BUNDLE = click.option("--bundle", "folder", type=PATH, help="Bundle folder. [the embedded one]")
 ENGINE = click.option(
     "--engine",
     type=click.Choice(("auto", *ENGINE_NAMES)),
     default="auto",
-    help="What computes. [auto: the best installed]",
+    help="Inference engine. [auto: the best installed]",
 )
 PRECISION = click.option(
     "--precision",
     type=click.Choice(PRECISIONS),
-    help="What to compute in. [the engine's own]",
+    help="Inference precision. [engine default]",
 )
 ABOVE_ZERO = click.FloatRange(0, min_open=True)
 
@@ -41,7 +41,7 @@ def opened(
     device: str | None = None,
     precision: str | None = None,
 ) -> Iterator[list[Engine]]:
-    """A bundle's engines of those names, closed at the end."""
+    """Open a bundle's engines by name; close them at the end."""
     engines: list[Engine] = []
     with closing_all(engines):
         for name in dict.fromkeys(names):
@@ -51,7 +51,7 @@ def opened(
 
 @contextmanager
 def closing_all(engines: list[Engine]) -> Iterator[list[Engine]]:
-    """Engines that are closed at the end, those that are added meanwhile too."""
+    """Close all engines at the end, those added meanwhile too."""
     try:
         yield engines
     finally:
@@ -62,18 +62,18 @@ def closing_all(engines: list[Engine]) -> Iterator[list[Engine]]:
 
 @contextmanager
 def progress(doing: str, length: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on stderr where that is a terminal; the function moves it on."""
+    """A progress bar on stderr if that is a terminal; the function advances it."""
     hidden = not sys.stderr.isatty()
     with click.progressbar(length=length, label=doing, file=sys.stderr, hidden=hidden) as bar:
         yield bar.update
 
 
 class StreamClock:
-    """Moves a progress bar of whole seconds on with the time of one stream.
+    """Advances a progress bar in whole seconds of stream time.
 
     Args:
-        length_s: what the stream takes of the bar, at most.
-        step: moves it on.
+        length_s: seconds of the bar for this stream, at most.
+        step: advances the bar.
     """
 
     def __init__(self, length_s: int, step: Callable[[int], None]) -> None:
@@ -82,7 +82,7 @@ class StreamClock:
         self._told_s = 0
 
     def tell(self, time_s: float) -> None:
-        """It is so late in the stream now."""
+        """Set the stream time, in seconds."""
         now_s = min(int(time_s), self._length_s)
         if now_s > self._told_s:
             self._step(now_s - self._told_s)
@@ -91,18 +91,18 @@ class StreamClock:
 
 @dataclass(frozen=True)
 class Output:
-    """Where a report goes, beside the terminal; None: nowhere.
+    """Where to write a report, beside the terminal; None writes nothing.
 
     Attributes:
-        json_file: everything behind it.
-        folder: the same, the tables as Markdown and the figures.
+        json_file: all results.
+        folder: all results, the tables as Markdown, and the figures.
     """
 
     json_file: Path | None
     folder: Path | None
 
     def prepare(self) -> None:
-        """Make the folder, and look for that of the file, before anything that takes long.
+        """Create the folder and check that of the file, before the measurement.
 
         Raises:
             ConfigError: it cannot be made, or the file cannot be one.
@@ -123,7 +123,7 @@ class Output:
 
 
 def reported(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command --report and --json; it takes both as `output`."""
+    """Add --report and --json to a command; it receives both as `output`."""
 
     @click.option(
         "--report", type=PATH, help="Folder for report.json, report.md and figures (PNG)."
@@ -139,7 +139,7 @@ def reported(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def publish(report: Report, output: Output) -> None:
-    """Print a report, and write it to where it is wanted."""
+    """Print a report and write it to `output`."""
     click.echo(str(report))
     if output.json_file:
         report.write_json(output.json_file)

@@ -1,7 +1,7 @@
-"""Whether clips can be read to their end, checked once and remembered.
+"""Check that clips can be read to their end, and cache the result.
 
-A clip that passed is remembered by the names, sizes and times of change of its files, in a file
-that is safe to delete: the clips are then checked again.
+The cache has the names, sizes and times of change of the files of clips that passed. It is safe to
+delete: the clips are then checked again.
 """
 
 from __future__ import annotations
@@ -31,8 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 def cache_folder() -> Path:
-    """Where the program keeps what is safe to delete: `ECOLITE_CACHE`, or ecolite-stream in the
-    user's cache folder."""
+    """Folder of caches: `ECOLITE_CACHE`, or ecolite-stream in the user's cache folder."""
     if named := os.environ.get(CACHE_VARIABLE):
         return Path(named).expanduser()
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
@@ -49,7 +48,7 @@ def require_whole(
     """Check clips as `faults_of` does.
 
     Raises:
-        SourceError: some cannot be read; the first few are named, with the count.
+        SourceError: some cannot be read; names the first few and the count.
     """
     paths = list(dict.fromkeys(clips))
     faults = faults_of(paths, workers, prefix=prefix, on_clip=on_clip)
@@ -70,14 +69,14 @@ def faults_of(
     on_clip: Callable[[], None] = lambda: None,
     remembered: Path | None = None,
 ) -> dict[Path, str]:
-    """What is wrong with clips, by their paths; a clip that can be read is not among them.
+    """Faults of unreadable clips, by their paths.
 
     Args:
         clips: videos and folders of frames.
         workers: threads.
-        prefix: how the names of frames begin; other pictures are left alone.
+        prefix: of the names of frames; other pictures are ignored.
         on_clip: called after each clip, in the caller's thread.
-        remembered: the file of clips that passed; None is the one in `cache_folder`.
+        remembered: cache of clips that passed; None is the one in `cache_folder`.
     """
     memory = remembered or cache_folder() / REMEMBERED
     passed = _read_memory(memory)
@@ -97,7 +96,7 @@ def faults_of(
                 elif mark and passed.get(_key(path, prefix)) != mark:
                     new[_key(path, prefix)] = mark
                 on_clip()
-        finally:  # an interruption ends it after the clips in hand, and keeps what passed
+        finally:  # after an interruption the clips in hand finish, and results are kept
             pool.shutdown(cancel_futures=True)
             if new:
                 _write_memory(memory, {**passed, **new})
@@ -105,7 +104,7 @@ def faults_of(
 
 
 def fault_of(clip: Path, prefix: str = "") -> str | None:
-    """Why a clip cannot be read, on one line; None where it can.
+    """Why a clip cannot be read, on one line, or None.
 
     Each picture of a folder of frames is decoded small, each frame of a video as far as its
     decoder goes.
@@ -138,7 +137,7 @@ def _key(clip: Path, prefix: str) -> str:
 
 
 def _mark_of(clip: Path, prefix: str) -> str | None:
-    """What changes when a clip is changed; None where it is missing."""
+    """A fingerprint that changes with the clip; None if it is missing."""
     try:
         files = frame_files(clip, prefix) if clip.is_dir() else [clip]
         states = [(path.name, path.stat()) for path in files]
@@ -149,7 +148,7 @@ def _mark_of(clip: Path, prefix: str) -> str | None:
 
 
 def _read_memory(path: Path) -> dict[str, str]:
-    """The clips that passed; nothing where the file is missing or damaged."""
+    """The clips that passed; none if the file is missing or damaged."""
     try:
         if path.stat().st_size > MAX_CACHE_BYTES:
             return {}
@@ -162,7 +161,7 @@ def _read_memory(path: Path) -> dict[str, str]:
 
 
 def _write_memory(path: Path, passed: dict[str, str]) -> None:
-    """Replace the file at once; one that cannot be written costs another check next time."""
+    """Replace the file atomically; after a failure the clips are checked again next time."""
     kept = dict(list(passed.items())[-MAX_REMEMBERED:])
     new = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -181,7 +180,7 @@ def _write_memory(path: Path, passed: dict[str, str]) -> None:
 
 @contextlib.contextmanager
 def _quiet_damage() -> Iterator[None]:
-    """Leave warnings of damage to the reading that follows: once is enough."""
+    """Silence warnings of damage, which the later reading repeats."""
 
     def drop(record: logging.LogRecord) -> bool:
         return False

@@ -1,4 +1,4 @@
-"""Clips as folders of pictures: which files are their frames, and in which order."""
+"""Clips as folders of pictures: their frame files, in order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ecolite_stream.errors import SourceError
 from ecolite_stream.types import Image
 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
-"""Of frames, in lower case; a file's own may be in capitals."""
+"""Suffixes of frames, in lower case; files may use capitals."""
 
 _NUMBER = re.compile("([0-9]+)")
 _JPEG, _PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
@@ -24,7 +24,7 @@ _END_OF_IMAGE = 0xD9
 
 
 def is_frame(path: Path) -> bool:
-    """Whether a file is a frame by its name: a visible picture."""
+    """Whether a file's name is that of a frame: a visible picture."""
     return path.suffix.lower() in FRAME_SUFFIXES and not path.name.startswith(".")
 
 
@@ -50,16 +50,16 @@ def frame_files(folder: Path, prefix: str = "") -> list[Path]:
 
 
 def by_number(path: Path) -> tuple[list[tuple[str, int]], str]:
-    """The sorting key of a frame: the texts and numbers of its name in turn."""
+    """Sorting key of a frame: the texts and numbers of its name."""
     parts = _NUMBER.split(path.stem)
     texts, numbers = parts[0::2], [int(number) for number in parts[1::2]]
     return list(zip(texts, [*numbers, -1], strict=True)), path.name
 
 
 def read_picture(path: Path, flags: int = cv2.IMREAD_COLOR) -> Image:
-    """A whole picture: (H, W, 3) uint8 BGR, or what OpenCV's `flags` ask for.
+    """Read a complete picture: (H, W, 3) uint8 BGR, or as OpenCV's `flags` ask.
 
-    OpenCV fills what is missing of a picture with grey; here such a picture is an error.
+    OpenCV fills the missing part of a cut picture with grey; here it is an error.
 
     Raises:
         SourceError: it cannot be read, is cut off or is no picture.
@@ -81,7 +81,7 @@ def read_picture(path: Path, flags: int = cv2.IMREAD_COLOR) -> Image:
 
 
 def is_whole(data: bytes) -> bool:
-    """Whether a JPEG or PNG file goes on to its end; true of other files.
+    """Whether a JPEG or PNG file is complete; true of other files.
 
     A JPEG within a JPEG, such as a thumbnail, has an end of its own, which does not count.
     """

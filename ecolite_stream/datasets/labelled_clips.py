@@ -14,7 +14,7 @@ from ecolite_stream.datasets.text_files import printable, with_slashes
 from ecolite_stream.errors import ConfigError
 
 VIDEO_SUFFIXES = (".avi", ".mp4", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".mpeg")
-"""Of clips, in lower case; a file's own may be in capitals."""
+"""Suffixes of clips, in lower case; files may use capitals."""
 
 MAX_DEPTH = 5
 MAX_FOLDERS = 2000
@@ -24,7 +24,7 @@ _NUMBERS = re.compile(r"(\s+[0-9]+)+$")
 
 
 class ClipKind(Enum):
-    """What a clip is on disk."""
+    """Form of a clip on disk."""
 
     VIDEO = "video"
     FRAMES = "folder of frames"
@@ -43,18 +43,18 @@ class ClipFile:
 
 
 def clip_kind(path: Path) -> ClipKind | None:
-    """What kind of clip lies at a path; None where it is no clip.
+    """The kind of clip at a path; None if it is no clip.
 
     A clip is a file named as a video or a folder with frames in it. Hidden ones, whose name begins
     with a dot, are none: a Mac leaves `._<file>` beside each file that it copies. A broken link
-    named as a video is a clip, so that it is reported and not left out.
+    named as a video is a clip, so that it is reported.
     """
     if path.name.startswith("."):
         return None
     if path.is_dir():
         try:
             return ClipKind.FRAMES if any(map(is_frame, path.iterdir())) else None
-        except OSError:  # a folder that must not be read: whoever reads the clip says so
+        except OSError:  # no permission: reading the clip reports it
             return ClipKind.FRAMES
     if path.suffix.lower() not in VIDEO_SUFFIXES:
         return None
@@ -63,7 +63,7 @@ def clip_kind(path: Path) -> ClipKind | None:
 
 
 def clips_in(folder: Path, *kinds: ClipKind) -> list[ClipFile]:
-    """The clips of these kinds in `<folder>/<class>/`, sorted by class and name; maybe none."""
+    """The clips of these kinds in `<folder>/<class>/`, sorted by class and name."""
     return sorted(
         (
             ClipFile(path, label_of(path))
@@ -102,7 +102,7 @@ def find_clips(folders: Iterable[Path]) -> list[ClipFile]:
 
 
 def where_clips_lie(folder: Path, *kinds: ClipKind) -> str:
-    """For a folder without `<class>/<clip>` of these kinds: what to do, from what is found."""
+    """Advice for a folder without `<class>/<clip>` of these kinds."""
     for path in _walk(folder):
         kind = clip_kind(path)
         depth = len(path.relative_to(folder).parts)
@@ -124,7 +124,7 @@ def where_clips_lie(folder: Path, *kinds: ClipKind) -> str:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """What lies in a folder, files before folders, as deep and as much as the bounds allow."""
+    """Entries of a folder, files first, within bounds of depth and number."""
     for number, (here, folders, files) in enumerate(os.walk(folder)):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(here) / name for name in sorted(files))

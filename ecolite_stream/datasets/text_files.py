@@ -1,8 +1,8 @@
-"""Text that people bring: lists, label tracks and tables, read in one way.
+"""Read text files of users: lists, label tracks and tables.
 
 UTF-8 with or without a byte order mark, any end of line, spaces around a line ignored. Where a file
-names other files, bytes that are no UTF-8 are kept as Python keeps them in file names, so that a
-list of Latin-1 names opens the files.
+names other files, bytes that are not UTF-8 are kept as in Python's file names, so that a list of
+Latin-1 names works.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def read_lines(path: Path, what: str, *, names_files: bool = False) -> list[Line
     Args:
         path: the file.
         what: what it should be, for messages: "split file".
-        names_files: whether its lines name files, whose names may be no UTF-8.
+        names_files: whether its lines name files, whose names may not be UTF-8.
 
     Raises:
         ConfigError: it cannot be read, is too large or is no UTF-8 text.
@@ -117,7 +117,7 @@ def read_rows(path: Path, what: str, *, names_files: bool = False) -> list[Row]:
 
 
 def wrong_line(path: Path, line: Line | Row, wanted: str, advice: str) -> ConfigError:
-    """The error of a line that is something else: where, wanted, found, what to do."""
+    """The error of a malformed line: place, wanted, found, advice."""
     found = line.text if isinstance(line, Line) else ",".join(line.cells)
     return ConfigError(f"{path}:{line.number}: expected {wanted!r}, got {found!r}; {advice}")
 
@@ -168,7 +168,7 @@ def with_slashes(name: str) -> str:
 def printable(name: str) -> str:
     r"""A file name as text that any encoding can carry, on one line; most names stay as they are.
 
-    Bytes that are no UTF-8, control characters and line breaks become escapes such as `\xe9`.
+    Bytes that are not UTF-8, control characters and line breaks become escapes such as `\xe9`.
     """
     text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(

@@ -1,4 +1,4 @@
-"""Engines run a bundle's graphs; `open_engine` opens one by its name.
+"""Engines run a bundle's graphs; `open_engine` opens one by name.
 
 Importing this package imports no inference library; opening an engine imports its own.
 """
@@ -23,7 +23,7 @@ __all__ = [
 
 
 def installed_engines() -> list[str]:
-    """Names of the engines whose library is installed, in the order of `ENGINE_NAMES`."""
+    """Names of the installed engines, in the order of `ENGINE_NAMES`."""
     return [name for name in ENGINE_NAMES if _known(name).is_installed()]
 
 
@@ -33,17 +33,15 @@ def open_engine(
     """Open a bundle with the engine of that name.
 
     Args:
-        name: one of `ENGINE_NAMES`, or `auto`: the first one installed that can run the bundle,
-            and on an Ascend the runtime made for it before others.
+        name: one of `ENGINE_NAMES`, or `auto`: the first installed one that can run the
+            bundle; on an Ascend its own runtime first.
         bundle: the model.
-        device: what to compute on, as `parse_device` reads it: `cpu`, `ascend:0`, `gpu:0`; None is
-            the engine's own default, a CPU.
-        precision: what to compute in: `f32`, `bf16`, `f16`; None is the engine's own default on
-            that device.
+        device: `cpu`, `ascend:0`, `gpu:0`, see `parse_device`; None is the engine's default.
+        precision: `f32`, `bf16`, `f16`; None is the engine's default on that device.
 
     Raises:
         ConfigError: there is no such device.
-        EngineError: it is unknown, not installed, has not that device or precision, or cannot run
+        EngineError: it is unknown, not installed, lacks that device or precision, or cannot run
             the bundle.
     """
     if name == "auto":
@@ -55,11 +53,11 @@ def open_engine(
 def choose_engine(
     name: str, bundle: Bundle, device: str | None = None, precision: str | None = None
 ) -> str:
-    """The name of the engine that `open_engine` would open, which it does not.
+    """The name of the engine that `open_engine` would open.
 
     Raises:
         ConfigError: there is no such device.
-        EngineError: it is unknown, not installed, has not that device or precision, or the bundle
+        EngineError: it is unknown, not installed, lacks that device or precision, or the bundle
             has no graph for it.
     """
     if name == "auto":
@@ -74,11 +72,11 @@ def choose_engine(
 def require_graphs(
     name: str, bundle: Bundle, device: str | None = None, precision: str | None = None
 ) -> list[Graph]:
-    """The graphs that an engine would run; needs no library, and says why where it cannot.
+    """The graphs that an engine would run; needs no library.
 
     Raises:
         ConfigError: there is no such device.
-        EngineError: it is unknown, has not that device or precision, or the bundle has no graph
+        EngineError: it is unknown, lacks that device or precision, or the bundle has no graph
             for it.
     """
     return _known(name).require(bundle, device, precision)

@@ -1,4 +1,4 @@
-"""What an engine is: something that runs the two graphs of a bundle; and what all engines share."""
+"""The interface of engines, which run the two graphs of a bundle, and their shared code."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ DEVICE_KINDS = ("cpu", "ascend", "gpu", "cuda", "tensorrt", "migraphx", "directm
 """Those after `gpu` are ONNX Runtime's execution providers, as are names with `PROVIDER_SUFFIX`."""
 
 NOT_NUMBERED = ("cpu", "coreml")
-"""Kinds of which a machine has one."""
+"""Kinds that a machine has once."""
 
 PROVIDER_SUFFIX = "executionprovider"
-"""What ONNX Runtime's names of its execution providers end with, in lower case."""
+"""Suffix of ONNX Runtime's execution providers, in lower case."""
 
 LIBRARY_ERRORS = (RuntimeError, ValueError, TypeError, OSError, AttributeError)
-"""What inference libraries raise when they are unhappy."""
+"""Errors of inference libraries."""
 
 Run = Callable[[FloatArray], FloatArray]
 """A loaded graph: (K, ...) float32 -> (K, ...) float32, K >= 1."""
@@ -39,9 +39,8 @@ Run = Callable[[FloatArray], FloatArray]
 class Engine(Protocol):
     """Runs the frame encoder and the clip head of one bundle; made by `open_engine`.
 
-    An engine has no memory of frames: what one call returns depends on its arguments alone, and
-    the next call leaves it as it is. It is warm when its constructor returns: the first call is
-    as fast as the next. One thread at a time calls it.
+    An engine keeps no frames: results depend on the arguments alone, and later calls do not change
+    them. It is warm when its constructor returns. Call it from one thread at a time.
 
     Attributes:
         name: as in `--engine`.
@@ -66,16 +65,16 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None:
-        """Free what the engine holds; it is of no use afterwards."""
+        """Free the engine's resources; do not use it afterwards."""
 
 
 @dataclass(frozen=True)
 class Device:
-    """What an engine computes on.
+    """A device of an engine.
 
     Attributes:
         kind: one of `DEVICE_KINDS`, or a name that ends with `PROVIDER_SUFFIX`, in lower case.
-        index: which of several, from 0; None is whichever the library takes.
+        index: from 0; None leaves the choice to the library.
     """
 
     kind: str
@@ -86,7 +85,7 @@ class Device:
 
 
 def parse_device(text: str) -> Device:
-    """`cpu`, `ascend`, `ascend:0`, `gpu:1`, `cuda:0`, `XnnpackExecutionProvider` as a device.
+    """Parse `cpu`, `ascend`, `ascend:0`, `gpu:1`, `cuda:0` or `XnnpackExecutionProvider`.
 
     Raises:
         ConfigError: there is no such device.
@@ -103,22 +102,22 @@ def parse_device(text: str) -> Device:
 
 
 class GraphEngine(ABC):
-    """What every engine of this package does the same way; `_load` is its own.
+    """Base of the engines of this package; each implements `_load`.
 
     Args:
-        bundle: the model; `name` runs its graphs of `format`, with a library that has the
-            engine's name unless `library` says otherwise.
+        bundle: the model; `name` runs its graphs of `format`, with the library of the
+            engine's name, or `library`.
         device: as `parse_device` reads it; None is the first of `devices`.
-        precision: what to compute in; None is the first that it has on that device.
+        precision: None is the first on that device.
 
     Attributes:
-        precision: what it computes in, one of `choices.PRECISIONS`.
-        library_errors: what its library raises; becomes an `EngineError`.
+        precision: one of `choices.PRECISIONS`.
+        library_errors: errors of its library, translated into `EngineError`.
 
     Raises:
         ConfigError: there is no such device.
-        BundleError: a graph is none, or needs files that the bundle's hashes do not cover.
-        EngineError: the library is not installed, has not that device or precision, or cannot run
+        BundleError: a graph is malformed, or needs files that the bundle's hashes do not cover.
+        EngineError: the library is not installed, lacks that device or precision, or cannot run
             the graphs.
     """
 
@@ -151,25 +150,25 @@ class GraphEngine(ABC):
 
     @classmethod
     def is_installed(cls) -> bool:
-        """Whether its library can be had here."""
+        """Whether its library is installed."""
         return find_spec(cls.library or cls.name) is not None
 
     @classmethod
     def has_device(cls, kind: str) -> bool:
-        """Whether it can be asked to compute on a device of that kind."""
+        """Whether it supports devices of that kind."""
         return kind in cls.devices
 
-    @classmethod  # noqa: B027  most engines see it when they start
+    @classmethod  # noqa: B027  most engines check when they start
     def require_here(cls, device: Device) -> None:
-        """Pass where its library, which is installed, may have that device on this machine.
+        """Check that its installed library may have that device on this machine.
 
         Raises:
-            EngineError: it has not.
+            EngineError: it lacks the device.
         """
 
     @classmethod
     def precisions_on(cls, kind: str) -> tuple[str, ...]:
-        """What it can compute in on a device of `DEVICE_KINDS`, its default first."""
+        """Precisions on a device of `DEVICE_KINDS`, the default first."""
         return ("f32",)
 
     @classmethod
@@ -180,7 +179,7 @@ class GraphEngine(ABC):
 
         Raises:
             ConfigError: there is no such device.
-            EngineError: the engine has not that device or precision, or the bundle has no graph
+            EngineError: the engine lacks that device or precision, or the bundle has no graph
                 for it.
         """
         kind = parse_device(device or cls.devices[0]).kind
@@ -222,11 +221,11 @@ class GraphEngine(ABC):
 
     @abstractmethod
     def _start(self, device: Device) -> None:
-        """Get the library going on a device that is one of `devices`."""
+        """Start the library on one of `devices`."""
 
     @abstractmethod
     def _load(self, bundle: Bundle, graph: Graph) -> Run:
-        """Load one graph; its errors are translated, as are those of running it."""
+        """Load one graph; errors of loading and running it are translated."""
 
     def _run(self, part: str, batch: FloatArray) -> FloatArray:
         if part not in self._runs:
@@ -245,7 +244,7 @@ def require_graph(
     """The graph that an engine runs for a part of a bundle: one that takes a single sample.
 
     Raises:
-        EngineError: the bundle has none; says what it has.
+        EngineError: the bundle has none.
     """
     for graph in bundle.graphs:
         takes_one = not graph.batch_sizes or 1 in graph.batch_sizes
@@ -262,11 +261,11 @@ def require_graph(
 
 
 def finite(engine: str, graph: str, array: FloatArray) -> FloatArray:
-    """The array itself, when all its values are numbers.
+    """Return the array, if all its values are finite.
 
     Args:
         engine: its name.
-        graph: what made the array: `head graph of BUNDLE`.
+        graph: that computed the array: `head graph of BUNDLE`.
         array: any shape.
 
     Raises:
@@ -287,21 +286,23 @@ def translated(what: str, errors: tuple[type[Exception], ...] = LIBRARY_ERRORS) 
     try:
         yield
     except errors as error:
-        # What MindSpore adds for its own developers helps nobody else.
+        # MindSpore appends details for its own developers.
         reason = re.sub(r"-{5,}", "", str(error).partition("- C++ Call Stack")[0]).strip()
         raise EngineError(f"{what}: {reason}") from error
 
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Hold an interruption back until the block is done.
+    """Delay an interruption to the end of the block.
 
-    MindSpore that is interrupted while it is imported takes the process down with it.
+    MindSpore crashes the process if its import is interrupted.
 
     Raises:
-        KeyboardInterrupt: there was one; at the end of the block.
+        KeyboardInterrupt: it was interrupted; raised at the end of the block.
     """
-    if threading.current_thread() is not threading.main_thread():  # which alone is interrupted
+    if (
+        threading.current_thread() is not threading.main_thread()
+    ):  # only the main thread is interrupted
         yield
         return
     received: list[object] = []
@@ -319,11 +320,11 @@ def uninterrupted() -> Iterator[None]:
 
 
 def import_library(name: str, requirement: str) -> Any:
-    """The inference library of an engine that has the library's name.
+    """Import the inference library of an engine.
 
     Args:
         name: of the module.
-        requirement: what pip installs it with.
+        requirement: for pip.
 
     Raises:
         EngineError: it is not installed, or cannot be imported.
@@ -336,7 +337,7 @@ def import_library(name: str, requirement: str) -> Any:
         raise EngineError(
             f"engine {name} is not installed; run pip install '{requirement}'"
         ) from error
-    except (ImportError, OSError, AttributeError) as error:  # versions that do not go together
+    except (ImportError, OSError, AttributeError) as error:  # incompatible versions
         raise _broken(name, error) from error
 
 
@@ -347,10 +348,10 @@ def _broken(name: str, error: Exception) -> EngineError:
 
 
 def warm_up(engine: Engine, spec: ModelSpec) -> None:
-    """Run both graphs once, and see whether they are what the bundle says.
+    """Run both graphs once, and check their shapes.
 
     Raises:
-        EngineError: they are not.
+        EngineError: they differ from the bundle's.
     """
     size = spec.preprocessing.image_size
     features = engine.encode(np.zeros((1, 3, size, size), np.float32))

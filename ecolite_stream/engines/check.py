@@ -1,6 +1,6 @@
-"""Whether an engine computes on this machine what a bundle's golden numbers say.
+"""Check an engine on this machine against a bundle's golden numbers.
 
-`check_apart` does it in a process of its own: an engine that hangs or crashes takes nothing down.
+`check_apart` runs it in a separate process, so an engine may hang or crash.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from ecolite_stream.model.preprocess import preprocess
 from ecolite_stream.types import FloatArray
 
 TOLERANCES = {"f32": 1e-3, "f16": 1e-2, "bf16": 3e-2}
-"""Largest error an engine may have, relative to the largest value it should give, by what it
-computes in. float16 has three digits: the embedded model loses 0.8e-3 in it, others more
+"""Largest allowed error, relative to the largest expected value, by precision. float16 has three
+digits: the embedded model loses 0.8e-3 in it, others more
 (`trainer.reference.half`). bfloat16 has two: 4.8e-3 (`ecolite-bench engines --precision bf16`)."""
 
 REPETITIONS = 5
@@ -38,7 +38,7 @@ AGREES, DISAGREES, FAILED, CANNOT_RUN = "agrees", "disagrees", "failed", "cannot
 
 @dataclass(frozen=True)
 class Check:
-    """What became of the golden numbers on one engine.
+    """Result of the golden numbers on one engine.
 
     Attributes:
         name: of the engine.
@@ -47,7 +47,7 @@ class Check:
         same_label: whether the label with the highest score is the golden one.
         encode_ms: the median time to encode one frame, in milliseconds.
         classify_ms: the median time to classify one clip, in milliseconds.
-        precision: what the engine computes in, one of `TOLERANCES`.
+        precision: one of `TOLERANCES`.
     """
 
     name: str
@@ -60,11 +60,11 @@ class Check:
 
     @property
     def tolerance(self) -> float:
-        """Of `TOLERANCES`, its own."""
+        """Its value in `TOLERANCES`."""
         return TOLERANCES[self.precision]
 
     def require(self) -> None:
-        """Pass where features and logits are within `tolerance`.
+        """Check that features and logits are within `tolerance`.
 
         Raises:
             EngineError: they are not.
@@ -80,14 +80,14 @@ class Check:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a check in a process of its own ended.
+    """Outcome of a check in a separate process.
 
     Attributes:
         engine: its name.
         state: `AGREES`, `DISAGREES`, `FAILED`, `CANNOT_RUN`, `crashed (signal 11)` or
             `no answer in 300 s`.
-        check: the numbers, where the engine got as far as that.
-        detail: one line, empty where there is nothing to add.
+        check: the numbers, if the engine computed them.
+        detail: one line, or empty.
     """
 
     engine: str
@@ -113,7 +113,7 @@ def check_engine(engine: GraphEngine, bundle: Bundle) -> Check:
 
 
 def measure(engine: GraphEngine, bundle: Bundle) -> Check:
-    """What `check_engine` checks, whatever it is."""
+    """Compute what `check_engine` checks."""
     golden = bundle.golden()
     how = bundle.spec.preprocessing
     inputs = np.stack([preprocess(image, how) for image in golden.images])
@@ -148,13 +148,13 @@ def check_apart(
     precision: str | None = None,
     timeout_s: float = TIMEOUT_S,
 ) -> Outcome:
-    """Check one engine in a process of its own, which is ended when it takes too long.
+    """Check one engine in a separate process with a time limit.
 
     Args:
         name: of the engine.
         bundle: the model; read again from its folder.
         device, precision: as for `open_engine`.
-        timeout_s: how long opening and checking may take, in seconds.
+        timeout_s: limit of opening and checking, in seconds.
 
     Raises:
         ConfigError: there is no such device.
@@ -205,7 +205,7 @@ def _outcome(name: str, done: subprocess.CompletedProcess[str]) -> Outcome:
 
 
 def check_here(name: str, path: str, device: str = "", precision: str = "") -> Outcome:
-    """Open and check an engine in this process; what goes wrong is part of the outcome."""
+    """Open and check an engine in this process; errors are part of the outcome."""
     check = None
     try:
         bundle = read_bundle(path)

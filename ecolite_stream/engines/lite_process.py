@@ -1,8 +1,7 @@
-"""MindSpore Lite in a process of another Python, where this one has no runtime.
+"""Run MindSpore Lite in a process of another Python, if this one lacks it.
 
-The runtime's wheels are each for one Python: the package index has CPython 3.7's alone, and an
-Atlas box may have one for a Python that ecolite-stream does not run on. `PYTHON` names the
-interpreter that has it; what goes between the processes is in `mslite.py`.
+Each wheel of the runtime is for one Python: the package index has only CPython 3.7's, and an Atlas
+box may have one for another. `PYTHON` names that interpreter; `mslite.py` has the protocol.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ END_S = 1.0
 
 
 class LiteProcess:
-    """`mslite.LiteRuntime` in another process; see there.
+    """`mslite.LiteRuntime` in another process.
 
     Args:
         python: interpreter with `mindspore_lite`.
@@ -49,7 +48,7 @@ class LiteProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env=_environment(),
-                start_new_session=True,  # an interruption is for this process; it ends with it
+                start_new_session=True,  # only this process is interrupted; the other ends with it
             )
         except OSError as error:
             raise LiteError(
@@ -80,7 +79,7 @@ class LiteProcess:
             try:
                 pipe.close()
             except BrokenPipeError:
-                continue  # it has ended already
+                continue  # already ended
         try:
             self._process.wait(END_S)
         except subprocess.TimeoutExpired:
@@ -105,7 +104,7 @@ class LiteProcess:
             answer: Any = json.loads(line)
         except ValueError:
             answer = None
-        if not isinstance(answer, dict):  # another program than a Python
+        if not isinstance(answer, dict):  # not a Python
             raise LiteError(
                 f"{PYTHON} names {self._python}, which answers {line[:40]!r}; name a Python that "
                 "has mindspore_lite and numpy"
@@ -132,7 +131,7 @@ class LiteProcess:
         except subprocess.TimeoutExpired:
             how = "does not answer"
         return LiteError(
-            f"the process of MindSpore Lite, {self._python}, {how}; what it says is above, and "
+            f"the process of MindSpore Lite, {self._python}, {how}; see its output above; "
             f"{PYTHON} must name a Python that has mindspore_lite and numpy"
         )
 
@@ -148,9 +147,9 @@ class LiteProcess:
 
 
 def _environment() -> dict[str, str]:
-    """This process's, without the folder of this package on PYTHONPATH.
+    """This process's environment, without the folder of this package on PYTHONPATH.
 
-    Where the package is installed, that folder has libraries for this Python: NumPy is one.
+    That folder may have libraries for this Python, such as NumPy.
     """
     own = Path(__file__).parents[2]
     environment = dict(os.environ)

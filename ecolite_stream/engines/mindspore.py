@@ -1,4 +1,4 @@
-"""The MindSpore engine: a CPU, and wherever else MindSpore runs."""
+"""The MindSpore engine: a CPU and other devices of MindSpore."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ecolite_stream.model.bundle import Bundle, Graph
 from ecolite_stream.types import FloatArray
 
 TARGETS = {"cpu": "CPU", "ascend": "Ascend", "gpu": "GPU"}
-"""MindSpore's own names of the devices."""
+"""MindSpore's names of the devices."""
 
 
 class MindSporeEngine(GraphEngine):
-    """Runs a bundle's MindIR graphs with MindSpore, on a CPU unless another device is named."""
+    """Runs a bundle's MindIR graphs with MindSpore, by default on a CPU."""
 
     name = "mindspore"
     format = "mindir"
@@ -28,7 +28,7 @@ class MindSporeEngine(GraphEngine):
     @classmethod
     def precisions_on(cls, kind: str) -> tuple[str, ...]:
         """See `GraphEngine`."""
-        # Of what an Ascend makes of float32 convolutions nothing better is promised.
+        # An Ascend promises no better precision for float32 convolutions.
         return ("f16",) if kind == "ascend" else ("f32",)
 
     def _start(self, device: Device) -> None:
@@ -50,14 +50,14 @@ class MindSporeEngine(GraphEngine):
 
 
 def use_device(mindspore: Any, device: Device) -> None:
-    """Have MindSpore compute on a device; a process can decide once.
+    """Select MindSpore's device; possible once in a process.
 
     Args:
         mindspore: the module.
         device: any.
 
     Raises:
-        EngineError: it has not that device, or computes on another one already.
+        EngineError: it lacks the device, or already uses another.
     """
     if device.kind not in TARGETS:
         raise EngineError(
@@ -66,7 +66,7 @@ def use_device(mindspore: Any, device: Device) -> None:
     target = TARGETS[device.kind]
     with translated(f"engine mindspore cannot use device {device}"):
         if device.kind == "ascend":
-            require_ascend(device.index or 0)  # MindSpore's own words are a page of libraries
+            require_ascend(device.index or 0)  # MindSpore's message is a page about libraries
         if device.index is not None:
             mindspore.set_device(target, device.index)
         elif target != mindspore.get_context("device_target"):

@@ -15,11 +15,11 @@ class MindSporeLiteEngine(GraphEngine):
     """Runs a bundle's 2D graphs with MindSpore Lite.
 
     The encoder takes one frame, or the N / 2 new ones of a step of the paper's policy, in one call;
-    the head one clip.
+    the head takes one clip.
 
-    A bundle may carry graphs that `converter_lite` wrote for the device, of format `ms`; they come
-    first. Otherwise the ONNX graphs are converted once, and kept in the user's cache folder. Where
-    `ECOLITE_MSLITE_PYTHON` names an interpreter, the runtime works in a process of that one.
+    Graphs of format `ms`, which `converter_lite` writes for a device, come first. Otherwise the
+    ONNX graphs are converted once, and kept in the user's cache folder. If
+    `ECOLITE_MSLITE_PYTHON` names an interpreter, the runtime runs in its process.
     """
 
     name = "mslite"
@@ -73,7 +73,7 @@ def conv2d_only_graph(bundle: Bundle, part: str) -> Graph:
     """The ONNX graph of one of `PARTS` that has 2D convolutions only.
 
     Raises:
-        EngineError: the bundle has none; says how it gets one.
+        EngineError: the bundle has none.
     """
     try:
         return require_graph("mslite", bundle, CONV2D_ONLY_PARTS[part], "onnx")

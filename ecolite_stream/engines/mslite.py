@@ -1,17 +1,17 @@
-"""MindSpore Lite, the runtime of Ascend 310: loads a graph, and converts it first where it must.
+"""MindSpore Lite, the runtime of Ascend 310: loads graphs, and converts them if needed.
 
-This file alone knows the runtime, 2.0 to 2.7. It imports nothing of this package and runs on
-CPython 3.7, for which alone the package index has a runtime; `mindspore_lite.py` beside it makes
-an engine of it. What differs between versions is in `_Api` alone. Called as a program it serves
-one process, of another Python (`lite_process.py`):
+Only this file uses the runtime, 2.0 to 2.7; `_Api` has the differences between versions. It imports
+nothing of this package and runs on CPython 3.7, the only one with a runtime on the package index.
+`mindspore_lite.py` is the engine. As a program it serves a process of another Python
+(`lite_process.py`):
 
     python3.7 mslite.py cpu|ascend INDEX CACHE
 
 A request is a line of JSON on stdin: `{"load": path, "batch_sizes": [1, ...]}`, answered by
 `{"loaded": number}`; or `{"run": number, "shape": [...]}` and float32 values, answered by
-`{"shape": [...]}` and values. What goes wrong is answered by `{"error": text}`. The first answer,
-`{"ready": true}`, comes unasked. A request that takes too long ends the process: the runtime has
-been seen never to return, and nobody else could end it then.
+`{"shape": [...]}` and values. Errors are answered by `{"error": text}`. The first answer,
+`{"ready": true}`, comes without a request. A request that takes too long ends the process, since
+the runtime may never return.
 
 Source: https://www.mindspore.cn/lite/api/en/r2.0/mindspore_lite.html and its later editions.
 """
@@ -35,14 +35,14 @@ OLDEST = (2, 0)
 LOAD_S, RUN_S = 1800, 60
 """Seconds that `serve` gives the runtime to convert and load a graph, and to run one."""
 CONVERTED = (".mindir", ".ms")
-"""Suffixes of what `converter_lite` writes."""
+"""Suffixes of the files of `converter_lite`."""
 
 Run = Callable[[Any], Any]
 """A loaded graph: (K, ...) float32 -> (K, ...) float32, K >= 1."""
 
 
 class LiteError(RuntimeError):
-    """The runtime, or what it needs, is not as it must be; says what to do."""
+    """The runtime or its requirements are missing or unsuitable; has advice."""
 
 
 class LiteRuntime:
@@ -99,14 +99,14 @@ class LiteRuntime:
     def _converted(self, path: Path, inputs: dict[str, list[int]] | None = None) -> Path:
         """The runtime's own form of an ONNX graph, out of the cache where it is there already.
 
-        Its name has its own hash, so that one that a power cut damaged is made anew. Several
-        processes may find it so at once.
+        Its name has its hash, so that a damaged one is converted again; several processes may do so
+        at once.
         """
         made_from = f"{_hash(path)}\n{self._api.conversion}\n{inputs or ''}"
         key = hashlib.sha256(made_from.encode()).hexdigest()[:32]
         try:
             for kept in sorted(self._cache.glob(f"{key}.*.mindir")):
-                with contextlib.suppress(FileNotFoundError):  # another has removed it
+                with contextlib.suppress(FileNotFoundError):  # another process removed it
                     if kept.name == f"{key}.{_digest(kept)[:16]}.mindir":
                         return kept
                     kept.unlink()
@@ -126,20 +126,20 @@ class LiteRuntime:
 
 
 def cache_folder() -> Path:
-    """Where converted graphs are kept: below `XDG_CACHE_HOME`, or `~/.cache`."""
+    """Folder of converted graphs: below `XDG_CACHE_HOME`, or `~/.cache`."""
     home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(home) / "ecolite-stream" / "mslite"
 
 
 def require_ascend(index: int, devices: Path = Path("/dev")) -> None:
-    """Pass where the driver is loaded and an Ascend of that number can be opened.
+    """Check that the driver is loaded and that Ascend can be opened.
 
     Args:
         index: from 0.
         devices: where the driver puts its device files.
 
     Raises:
-        LiteError: otherwise; the runtime itself would only say `Common error code`.
+        LiteError: it cannot; the runtime's own error is `Common error code`.
     """
     if not (devices / "davinci_manager").exists():
         raise LiteError(
@@ -165,7 +165,7 @@ def require_ascend(index: int, devices: Path = Path("/dev")) -> None:
 
 
 class _Api:
-    """The runtime's own calls; the one place that knows what versions there are."""
+    """The runtime's calls, for all its versions."""
 
     def __init__(self, kind: str, index: int) -> None:
         os.environ.setdefault("GLOG_v", "3")  # errors only; read when the library is loaded
@@ -192,7 +192,7 @@ class _Api:
 
     @property
     def conversion(self) -> str:
-        """What a converted graph depends on beside the graph."""
+        """What a converted graph depends on, beside the ONNX graph."""
         return "{} {}".format(".".join(map(str, self.version)), self._optimize)
 
     @property
@@ -217,7 +217,7 @@ class _Api:
             converter.input_shape = inputs
         if self._kind == "ascend":
             converter.set_config_info("ascend_context", {"precision_mode": "enforce_fp16"})
-        # It adds the suffix itself, and a later one does not where there is one already.
+        # It adds the suffix; later versions do not if there is one.
         output = str(mindir.with_suffix(""))
         with _said("cannot be converted", onnx, "export the bundle again with trainer.export"):
             converter.convert(self._lite.FmkType.ONNX, str(onnx), output)
@@ -258,7 +258,7 @@ class _Api:
 
 
 def parts_of(count: int, sizes: Iterable[int]) -> list[tuple[int, int]]:
-    """From where to where each part of a batch goes: the largest sizes first, 1 is among them."""
+    """(start, end) of each part of a batch, by the largest sizes first; 1 is among them."""
     parts = []  # type: list[tuple[int, int]]
     start = 0
     for size in sorted(sizes, reverse=True):
@@ -269,10 +269,10 @@ def parts_of(count: int, sizes: Iterable[int]) -> list[tuple[int, int]]:
 
 
 def _run_one(model: Any, batch: Any) -> Any:
-    """(K, ...) float32 -> (K, ...) float32, an array of its own; K is what the model takes."""
+    """(K, ...) float32 -> (K, ...) float32, a new array; K is the model's batch size."""
     inputs = model.get_inputs()
     inputs[0].set_data_from_numpy(np.ascontiguousarray(batch, np.float32))
-    # What a model gives shares its memory, and changes with the next call.
+    # Outputs share the model's memory, and change with the next call.
     return np.array(model.predict(inputs)[0].get_data_to_numpy(), np.float32)
 
 
@@ -313,7 +313,7 @@ def _said(what: str, path: Path, what_to_do: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _stdout_as_stderr() -> Iterator[None]:
-    """The converter reports on stdout, which belongs to the labels."""
+    """Silence the converter, which writes to stdout, where labels go."""
     sys.stdout.flush()
     kept = os.dup(1)
     try:
@@ -325,9 +325,9 @@ def _stdout_as_stderr() -> Iterator[None]:
 
 
 def serve(kind: str, index: str, cache: str) -> None:
-    """Load and run graphs for the process at the other end of stdin and stdout, until it ends."""
+    """Serve the process at the other end of stdin and stdout until it ends."""
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever else writes to stdout would be taken for an answer
+    os.dup2(2, 1)  # other output on stdout would look like an answer
     runs = []  # type: list[Run]
     runtime = None  # type: Any
     try:

@@ -1,4 +1,4 @@
-"""Keeps MindSpore's CPU convolutions off oneDNN 3's reference kernel.
+"""Keep MindSpore's CPU convolutions off oneDNN 3's reference kernel.
 
 MindSpore 2.9 and 2.10 carry oneDNN 3, whose 2D convolutions fall back to a reference kernel, 70 to
 250 times slower, on processors with AVX-512. Capping the instruction set at AVX2 avoids it.
@@ -36,7 +36,7 @@ def cap_cpu_isa() -> bool:
     if "mindspore" in sys.modules:
         logger.warning(
             "mindspore was imported before ecolite-stream: its convolutions may be 100 times "
-            "slower than they can be; set ONEDNN_MAX_CPU_ISA=AVX2 in the environment"
+            "slower; set ONEDNN_MAX_CPU_ISA=AVX2 in the environment"
         )
         return False
     os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX2"
@@ -44,7 +44,7 @@ def cap_cpu_isa() -> bool:
 
 
 def mindspore_version() -> tuple[int, int]:
-    """(major, minor) of the installed MindSpore, (0, 0) where there is none."""
+    """(major, minor) of the installed MindSpore, (0, 0) without one."""
     try:
         numbers = re.match(r"(\d+)\.(\d+)", metadata.version("mindspore"))
     except metadata.PackageNotFoundError:
@@ -53,9 +53,9 @@ def mindspore_version() -> tuple[int, int]:
 
 
 def cpu_has_avx512(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether the processor has AVX-512; True where the system does not tell (x86 or not).
+    """Whether the processor has AVX-512; True if unknown.
 
-    The cap costs little where it is not needed and saves two orders of magnitude where it is.
+    An unneeded cap costs little; a needed one saves two orders of magnitude.
     """
     try:
         return "avx512f" in cpuinfo.read_text()

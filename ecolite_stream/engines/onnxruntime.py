@@ -1,4 +1,4 @@
-"""The ONNX Runtime engine: a CPU, and every execution provider that is installed.
+"""The ONNX Runtime engine: a CPU and all installed execution providers.
 
 Source: https://onnxruntime.ai/docs/execution-providers/
 """
@@ -30,21 +30,21 @@ from ecolite_stream.model.bundle import Bundle, Graph
 from ecolite_stream.types import FloatArray
 
 CANN_LIBRARIES = ("libascendcl.so", "libacl_op_compiler.so", "libfmk_onnx_parser.so")
-"""What the library of `CANNExecutionProvider` is linked with; CANN brings them."""
+"""Libraries of CANN that `CANNExecutionProvider` is linked with."""
 
 FATAL = 4
-"""Log level of ONNX Runtime: it raises its errors, and need not print them too."""
+"""Log level of ONNX Runtime, which also raises its errors."""
 
 
 @dataclass(frozen=True)
 class Provider:
-    """An execution provider that has a short name among the devices.
+    """An execution provider with a short device name.
 
     Attributes:
-        name: ONNX Runtime's own.
-        package: the package that brings it.
-        precisions: what it computes in, its default first.
-        options: how it is made; `device_id` is added.
+        name: ONNX Runtime's.
+        package: that has it.
+        precisions: the default first.
+        options: of the provider; `device_id` is added.
     """
 
     name: str
@@ -73,11 +73,11 @@ PROVIDERS: Mapping[str, Provider] = {
 """Device -> its provider."""
 
 GPUS = ("cuda", "migraphx", "directml")
-"""What `gpu` is: the first of these that is installed. TensorRT compiles for minutes: by name."""
+"""`gpu` is the first of these that is installed. TensorRT, which compiles for minutes, is not."""
 
 
 class OnnxRuntimeEngine(GraphEngine):
-    """Runs a bundle's ONNX graphs with ONNX Runtime, on its CPU provider unless told otherwise.
+    """Runs a bundle's ONNX graphs with ONNX Runtime, by default on its CPU provider.
 
     Frames and clips run one by one, as the graphs take them. For f16 the graphs are converted in
     memory, which needs the package `onnx`; inputs and outputs stay float32.
@@ -117,7 +117,7 @@ class OnnxRuntimeEngine(GraphEngine):
         self.require_here(device)
         with translated(f"engine onnxruntime cannot use device {device}"):
             self.library_errors = (*LIBRARY_ERRORS, *_errors_of(self._library))
-            self._library.disable_telemetry_events()  # only builds for Windows send any
+            self._library.disable_telemetry_events()  # only builds for Windows send telemetry
             available = self._library.get_available_providers()
             self._provider = find_provider(device.kind, available)
         known = _known_provider(self._provider.lower())
@@ -132,7 +132,7 @@ class OnnxRuntimeEngine(GraphEngine):
             in_float16(path) if self._converts else str(path),
             _session_options(self._library, self._provider),
             providers=[(self._provider, self._options)],
-            enable_fallback=0,  # to the CPU, without a word
+            enable_fallback=0,  # silently to the CPU
         )
         if self._provider not in session.get_providers():
             raise RuntimeError(
@@ -158,7 +158,7 @@ def find_provider(kind: str, available: Collection[str]) -> str:
         available: names of the providers that are installed.
 
     Raises:
-        EngineError: it is not among them; says what brings it.
+        EngineError: it is not installed.
     """
     kinds = GPUS if kind == "gpu" else (kind,)
     wanted = {(PROVIDERS[k].name if k in PROVIDERS else k).lower(): k for k in kinds}
@@ -175,10 +175,10 @@ def find_provider(kind: str, available: Collection[str]) -> str:
 
 
 def require_cann() -> None:
-    """Pass where the libraries of CANN can be loaded.
+    """Check that the libraries of CANN can be loaded.
 
     Raises:
-        RuntimeError: one cannot; ONNX Runtime itself would only say that the provider failed.
+        RuntimeError: one cannot; ONNX Runtime's own error does not name it.
     """
     lacking = []
     for name in CANN_LIBRARIES:
@@ -221,11 +221,11 @@ def _known_provider(kind: str) -> Provider | None:
 def _session_options(library: Any, provider: str) -> Any:
     options = library.SessionOptions()
     options.log_severity_level = FATAL
-    # Its own number takes no notice of taskset; its threads spin for work between two frames.
+    # Its default ignores taskset, and its threads spin between two frames.
     options.intra_op_num_threads = _usable_cores()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if provider == PROVIDERS["directml"].name:
-        options.enable_mem_pattern = False  # which DirectML does not know
+        options.enable_mem_pattern = False  # unsupported by DirectML
     return options
 
 

@@ -15,14 +15,12 @@ from ecolite_stream.model.bundle import CONV2D_ONLY_PARTS, Bundle, Graph
 from ecolite_stream.types import FloatArray
 
 _CORES: dict[Any, Any] = {}
-"""Module `openvino` -> its core: one, but for tests that put another in the module's place."""
+"""Module `openvino` -> its core: one, except in tests that replace the module."""
 _CORES_LOCK = threading.Lock()
 
 
 def import_openvino() -> Any:
-    """The module `openvino`, which has no way to report that it was imported.
-
-    Import it nowhere else.
+    """Import `openvino` with its telemetry disabled. Import it nowhere else.
 
     Raises:
         EngineError: it is not installed, or cannot be imported.
@@ -32,27 +30,27 @@ def import_openvino() -> Any:
 
 
 def block_telemetry() -> None:
-    """Make OpenVINO and NNCF use their stubs in place of the package `openvino_telemetry`.
+    """Disable `openvino_telemetry`: OpenVINO and NNCF then use their stubs.
 
-    Both import it where it is installed, and it reports each import to Google Analytics and keeps
-    an identifier in `~/intel`. Call this before importing either.
+    It reports each import of either to Google Analytics and keeps an identifier in `~/intel`. Call
+    this before importing them.
     """
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # its import fails
 
 
 def settings(precision: str) -> dict[str, str]:
-    """How graphs are compiled: for latency, to compute in `f32` or `bf16`."""
-    # Left alone, OpenVINO computes in bfloat16 where the processor has it.
+    """Options of compilation: for latency, in `f32` or `bf16`."""
+    # By default OpenVINO uses bfloat16 if the processor has it.
     return {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
 
 
 class OpenVinoEngine(GraphEngine):
-    """Runs a bundle's ONNX graphs with OpenVINO on the CPU, in float32 unless told otherwise.
+    """Runs a bundle's ONNX graphs with OpenVINO on a CPU, by default in float32.
 
-    The encoder is reshaped to take a batch as a whole. The head runs sample by sample: reshaped, it
-    is slower, a batch of one above all. Several requests under way gain nothing over one, for they
-    share the one stream of a graph compiled for latency; a second graph with more streams is
-    faster for batches of the head, but holds all weights twice.
+    The encoder is reshaped to take whole batches. The head runs sample by sample: reshaping slows
+    it down, most for a batch of one. Parallel requests gain nothing: they share the one stream of a
+    graph compiled for latency. A second graph with more streams is faster for batches of the head,
+    but holds all weights twice.
     """
 
     name = "openvino"
@@ -68,7 +66,7 @@ class OpenVinoEngine(GraphEngine):
         with translated("engine openvino cannot start"):
             self._core = shared_core(openvino)
             is_able = self.precision == "f32" or _has_bf16(self._core)
-        if not is_able:  # OpenVINO would compute in float32 without a word
+        if not is_able:  # OpenVINO would silently compute in float32
             raise EngineError(
                 "engine openvino: this processor does not compute in bf16; leave the precision "
                 "at f32"
@@ -88,10 +86,10 @@ class OpenVinoEngine(GraphEngine):
 
 
 def has_bf16() -> bool:
-    """Whether OpenVINO is there and says that this processor computes in bfloat16.
+    """Whether OpenVINO is installed and supports bfloat16 on this processor.
 
     Raises:
-        EngineError: it is there and cannot be imported.
+        EngineError: it is installed but cannot be imported.
     """
     if find_spec("openvino") is None:
         return False
@@ -99,10 +97,10 @@ def has_bf16() -> bool:
 
 
 def shared_core(openvino: Any) -> Any:
-    """OpenVINO's core, one for as long as the process lives.
+    """OpenVINO's core, one for the life of the process.
 
-    It gives the thread in which it begins a stack for signals, and where it ends, in whatever
-    thread, takes the memory of that stack away: the next signal would end the process.
+    It gives its first thread a stack for signals and frees that at its end, in any thread: the next
+    signal would then end the process.
     """
     with _CORES_LOCK:
         if openvino not in _CORES:
@@ -116,8 +114,8 @@ def _has_bf16(core: Any) -> bool:
 
 def infer(request: Any, batch: FloatArray) -> FloatArray:
     """Run a compiled graph on a batch of a size that it takes: (K, ...) -> (K, ...) float32."""
-    # Started and awaited: measured faster than `infer`, which computes in the calling thread.
+    # Faster than `infer`, which computes in the calling thread.
     request.start_async([batch], share_inputs=True)
     request.wait()
-    # The request writes into the same buffer every time.
+    # The request reuses its output buffer.
     return np.array(request.get_output_tensor(0).data, np.float32)

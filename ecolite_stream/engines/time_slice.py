@@ -1,10 +1,9 @@
-"""Keeps MindSpore quick on a CPU that has other work too.
+"""Keep MindSpore fast on a CPU with other work.
 
-MindSpore's kernels hand parts of their work to threads that spin until it is done. Where another
-process wants the same cores, each of the hundreds of kernels of a step may find such a thread
-descheduled and wait out the time slice of whatever took its place, milliseconds each time. Linux
-lets a thread ask for short slices (since 6.12, by `sched_setattr`): it is then preempted sooner,
-runs again sooner, and gets the same share of the processor in all.
+MindSpore's kernels share work with threads that spin. If another process uses the same cores, each
+of the hundreds of kernels of a step may wait milliseconds for a descheduled thread. Linux (since
+6.12) grants short time slices by `sched_setattr`: the thread runs again sooner, with the same share
+of the processor.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import platform
 import sys
 
 SLICE_S = 0.0001
-"""The shortest that Linux grants."""
+"""The shortest slice of Linux."""
 
 _CALLS = {"x86_64": (314, 315), "aarch64": (274, 275)}
 """Numbers of `sched_setattr` and `sched_getattr`, for which there is no function in libc."""
@@ -38,16 +37,16 @@ class _Attributes(ctypes.Structure):
 
 
 def ask_for_short_slices(slice_s: float = SLICE_S) -> bool:
-    """Have this thread, and those that it starts from now on, scheduled in short slices.
+    """Request short time slices for this thread and those that it starts later.
 
-    Call before `import mindspore`. Niceness and policy stay as they are. Does nothing where the
-    system cannot, nor to a thread under a real-time policy.
+    Call before `import mindspore`. Niceness and policy stay. Does nothing on other systems, nor to
+    threads under a real-time policy.
 
     Args:
-        slice_s: 0.0001 to 0.1; 0 is the system's own again.
+        slice_s: 0.0001 to 0.1; 0 restores the system's.
 
     Returns:
-        Whether the system took it; one older than Linux 6.12 does and takes no notice.
+        Whether the system accepted it; before Linux 6.12 it is accepted and ignored.
     """
     attributes = _read()
     if attributes is None or attributes.policy not in _FAIR:
@@ -57,7 +56,7 @@ def ask_for_short_slices(slice_s: float = SLICE_S) -> bool:
 
 
 def time_slice_s() -> float | None:
-    """This thread's slice in seconds, 0 where the system does not tell; None: no such call."""
+    """This thread's slice in seconds, 0 if unknown; None without the call."""
     attributes = _read()
     return None if attributes is None else attributes.slice_ns / 1e9
 

@@ -1,1 +1,1 @@
-"""JPEG and H.264 for sinks and the page, and labels drawn into pictures."""
+"""Pictures and videos that sinks and the page write: JPEG, H.264, labels drawn in."""

@@ -12,7 +12,7 @@ SUFFIX = ".mp4"
 
 
 def clip_name(event_id: str) -> str:
-    """The file name of an event's clip: without folders, and short enough for any file system.
+    """The file name of an event's clip: without folders, and short enough for any disk.
 
     >>> clip_name("rtsp://door/1@12.500")
     'rtsp%3A%2F%2Fdoor%2F1@12.500.mp4'

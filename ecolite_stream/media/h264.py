@@ -1,4 +1,4 @@
-"""Write pictures with times to an H.264 video in an MP4 file for browsers."""
+"""Write pictures with times as H.264 in an MP4 file that browsers play."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ecolite_stream.types import Image
 
 CODEC = "libx264"
 INDEX_FIRST = "faststart"
-"""Index at the beginning, so that a browser plays while it downloads."""
+"""The index at the beginning, written last: playing can begin before the download ends."""
 PIECES = "frag_keyframe+empty_moov+default_base_moof"
-"""Complete fragments: after a crash the file plays up to the last one."""
+"""Complete pieces: after a crash the file plays up to the last one."""
 _UNIT = Fraction(1, 90_000)
 _GUESSED_FPS = 25
 _OPTIONS = {
@@ -31,13 +31,12 @@ _OPTIONS = {
 
 
 class Mp4Writer:
-    """Encodes pictures into a file as yuv420p, without sound.
+    """Encodes pictures into a file, in yuv420p, without sound.
 
-    The video has the size of the first picture, rounded down to even; other pictures are resized.
-    `close` completes the file.
+    The first picture sets the size, made even; others are resized. `close` completes the file.
 
     Args:
-        path: the file; an existing one is replaced.
+        path: file to write; replaced if it exists.
         how: `INDEX_FIRST` or `PIECES`.
         tags: metadata of the file: title, comment.
     """
@@ -52,12 +51,12 @@ class Mp4Writer:
         self._last = -1
 
     def add(self, image: Image, time_s: float) -> None:
-        """Add a picture, (H, W, 3) uint8 BGR, at `time_s` of the video.
+        """Add a picture, (H, W, 3) uint8 BGR, shown from `time_s` of the video.
 
-        A picture that is not later than the one before is skipped.
+        A picture that is not later than the last is skipped.
 
         Raises:
-            OSError: the picture cannot be encoded or written.
+            OSError: it cannot be encoded or written.
         """
         ticks = round(time_s / _UNIT)
         if ticks <= self._last:
@@ -74,13 +73,13 @@ class Mp4Writer:
             raise self._failure(error) from error
 
     def close(self) -> bool:
-        """Complete the file.
+        """Finish the file.
 
         Returns:
-            Whether there is a file: at least one picture was added.
+            Whether there is a file: it has a picture.
 
         Raises:
-            OSError: the file cannot be written.
+            OSError: it cannot be written.
         """
         if self._container is None:
             return False

@@ -1,4 +1,4 @@
-"""New files of a run: created exclusively, never another run's and never a link."""
+"""Create files exclusively: never another run's, and never through a link."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def create(path: Path) -> Path:
     """Make an empty file.
 
     Raises:
-        FileExistsError: the name is taken, even by a dangling link.
-        OSError: the file cannot be made.
+        FileExistsError: the name exists, even as a broken link.
+        OSError: it cannot be created.
     """
     try:
         path.open("xb").close()
@@ -28,10 +28,10 @@ def create(path: Path) -> Path:
 
 
 def create_numbered(folder: Path, name: str, suffix: str) -> Path:
-    """Make an empty file; if the name is taken it gets a number: `door-2.mp4`.
+    """Make an empty file, with a number if the name exists: `door-2.mp4`.
 
     Raises:
-        OSError: the file cannot be made.
+        OSError: it cannot be created.
     """
     path, number = folder / f"{name}{suffix}", 1
     while True:
@@ -43,16 +43,16 @@ def create_numbered(folder: Path, name: str, suffix: str) -> Path:
 
 
 def create_part(folder: Path, name: str) -> Path:
-    """Make a hidden temporary file with a unique name, to be renamed to `name` when complete.
+    """Make a hidden file with a unique name, to be renamed to `name` when complete.
 
     Raises:
-        OSError: the file cannot be made.
+        OSError: it cannot be created.
     """
     return create(folder / f".{name}.{secrets.token_hex(4)}{PART}")
 
 
 def lock_until_closed(file: FileIO) -> None:
-    """Lock a regular file until it is closed; ignore special files such as /dev/null.
+    """Lock an ordinary file until it is closed; /dev/null and the like are anybody's.
 
     Raises:
         BlockingIOError: another run has locked it.

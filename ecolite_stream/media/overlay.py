@@ -1,4 +1,4 @@
-"""Draw labels, scores and events into pictures."""
+"""Draw predictions and events into pictures."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ _WHITE, _GREEN, _RED = (255, 255, 255), (90, 200, 60), (60, 60, 230)
 
 
 def draw(image: Image, time_s: float, prediction: Prediction | None, event: Event | None) -> Image:
-    """Return a copy of the picture with a strip below, and one above during an event.
+    """A copy of the picture with strips for the prediction, below, and the open event, above.
 
-    The lower strip has the label, its score as a number and a bar, and the time; the upper one the
-    event's label and duration. Letters other than ASCII become question marks: OpenCV's font lacks
-    them.
+    Below are the label, its score as number and bar, and the time; above the event's label and
+    duration. Letters that are not ASCII become question marks, which OpenCV's font lacks.
 
     Args:
         image: (H, W, 3) uint8 BGR.
-        time_s: stream time of the picture.
+        time_s: the picture's stream time.
         prediction: the newest at that time, if any.
-        event: the open event, if any.
+        event: the open one, if any.
 
     Returns:
         (H, W, 3) uint8 BGR.

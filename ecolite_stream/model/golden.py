@@ -1,4 +1,4 @@
-"""The golden numbers of a bundle: an input, and what the checkpoint makes of it."""
+"""The golden numbers of a bundle: an input, with the checkpoint's features and logits."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from ecolite_stream.model.limits import MAX_GOLDEN_BYTES, MAX_PICTURE_SIDE, requ
 from ecolite_stream.types import FloatArray
 
 UNREADABLE = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
-"""What a zip file that is damaged, encrypted or packed in an unknown way raises."""
+"""Errors of a zip file that is damaged, encrypted or packed in an unknown way."""
 
 _NPY: Any = np.lib.format
 
 
 @dataclass(frozen=True)
 class Golden:
-    """An input with what the checkpoint makes of it.
+    """An input with the checkpoint's outputs.
 
     Attributes:
         images: (N, H, W, 3) uint8 BGR.
@@ -43,7 +43,7 @@ def read_golden(path: Path, clip_shape: tuple[int, ...], classes: int) -> Golden
     Args:
         path: the file.
         clip_shape: of the features, (N, *feature_shape).
-        classes: how many logits there are.
+        classes: number of logits.
 
     Raises:
         BundleError: the file does not hold them.
@@ -65,16 +65,16 @@ def read_golden(path: Path, clip_shape: tuple[int, ...], classes: int) -> Golden
 def read_array(
     archive: zipfile.ZipFile, name: str, dtype: type[np.generic], shape: tuple[int | None, ...]
 ) -> npt.NDArray[Any]:
-    """An array of an npz file, whose header is looked at before room is made for it.
+    """Read an array of an npz file; its header is checked before memory is allocated.
 
     Args:
         archive: the npz file.
         name: of the array.
-        dtype: what its values are.
+        dtype: of its values.
         shape: its sizes; None is any up to `MAX_PICTURE_SIDE`.
 
     Raises:
-        ValueError: it is of another kind, or its file is not what it says.
+        ValueError: it has another type or shape, or its file is damaged.
         KeyError: there is no such array.
     """
     with archive.open(f"{name}.npy") as file:

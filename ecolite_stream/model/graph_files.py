@@ -1,8 +1,8 @@
-"""Whether a graph's file holds all that it computes with.
+"""Check that a graph's file holds all its weights.
 
-ONNX and MindIR may keep weights in other files, which they name. A bundle's hashes know nothing of
-those: two models would have one digest, and any file of this machine could be read. The files are
-walked as protobuf messages, in which only those fields are looked into that lead to tensors.
+ONNX and MindIR may name other files with weights. A bundle's hashes do not cover those: two models
+would have one digest, and any file of this machine could be read. Files are read as protobuf
+messages, following only the fields that lead to tensors.
 
 Source: onnx/onnx.proto, https://github.com/onnx/onnx; mind_ir.proto,
 https://gitee.com/mindspore/mindspore.
@@ -18,7 +18,7 @@ from ecolite_stream.errors import BundleError
 from ecolite_stream.model.limits import MAX_GRAPH_BYTES, require_regular
 
 Schema = Mapping[str, Mapping[int, str]]
-"""Message -> number of a field -> message that it holds; `EXTERNAL` is what must not be there."""
+"""Message -> number of a field -> message that it holds; `EXTERNAL` is refused."""
 
 EXTERNAL = "external"
 
@@ -56,21 +56,21 @@ _MINDIR: Schema = {
 }
 _SCHEMAS = {".onnx": _ONNX, ".mindir": _MINDIR}
 _SUFFIXES = {"onnx": (".onnx",), "mindir": (".mindir",), "ms": (".ms", ".mindir")}
-"""Format of a graph -> what its file may be called: libraries go by the name."""
+"""Format of a graph -> suffixes of its file, by which libraries choose a reader."""
 
 MAX_FIELDS = 5_000_000
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
 def require_self_contained(path: Path, format: str) -> None:
-    """Pass where a graph needs no other file.
+    """Check that a graph needs no other file.
 
     Args:
         path: its file.
         format: as in the bundle's table.
 
     Raises:
-        BundleError: it keeps weights elsewhere, is called otherwise than its format, or is none.
+        BundleError: it keeps weights in other files, its suffix does not fit, or it is malformed.
     """
     suffixes = _SUFFIXES.get(format)
     if suffixes and path.suffix not in suffixes:
@@ -84,7 +84,7 @@ def require_self_contained(path: Path, format: str) -> None:
             is_whole = not _has_external(data, schema)
     except (OSError, ValueError) as error:
         raise BundleError(
-            f"{path} is no graph of format {format}: {error}; export the bundle again"
+            f"{path} is not a graph of format {format}: {error}; export the bundle again"
         ) from error
     if not is_whole:
         raise BundleError(
@@ -97,7 +97,7 @@ def _has_external(data: mmap.mmap, schema: Schema) -> bool:
     """Whether a tensor names another file.
 
     Raises:
-        ValueError: it is no message, or has too many fields.
+        ValueError: it is malformed, or has too many fields.
     """
     if data[:4096].lstrip()[:1] == b"<":  # OpenVINO would read it as XML, with a file of weights
         raise ValueError("it is XML")

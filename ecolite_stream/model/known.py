@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+LEAST_FILL = 0.5
+"""Share of the memory that must be filled to say anything: a stream that has just begun is unlike
+the training whatever it shows. No event begins below it by default."""
 SHARE_GIVEN_UP = 0.03
 """Of the right predictions, so many may be called unknown."""
 FEWEST_RIGHT = math.ceil(1 / SHARE_GIVEN_UP)
@@ -35,7 +38,8 @@ def fit_energy_bound(
     """The highest bound below which at most that share of the right predictions lies.
 
     Args:
-        logits: (K, classes), of clips that the model was not trained on.
+        logits: (K, classes), of clips that the model was not trained on, with a memory that is
+            filled to `LEAST_FILL` or more.
         is_right: (K,) whether the best class is that of the clip.
         share: 0 to below 1.
 

@@ -1,6 +1,6 @@
-"""How large and how strange a bundle may be: it may come from anybody.
+"""Limits of a bundle, which may come from an untrusted source.
 
-The hashes of a bundle say that it is whole, not that it means well.
+Its hashes show that it is complete, not that it is harmless.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ecolite_stream.errors import BundleError
 
 MAX_DESCRIPTION_BYTES = 4_000_000
 MAX_GRAPH_BYTES = 2_000_000_000
-"""What a protobuf message may have."""
+"""The limit of a protobuf message."""
 MAX_GOLDEN_BYTES = 256_000_000
 MAX_FILES = 64
 MAX_LABELS, MAX_LABEL_LENGTH = 10_000, 200
@@ -33,17 +33,17 @@ WIDTH = (0.001, 16.0)
 _UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
 """Unicode categories: control characters, lone surrogates, separators of lines and paragraphs."""
 _BIDIRECTIONAL = {*"\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"}
-"""They turn what comes after them around."""
+"""They change the direction of the text that follows."""
 
 
 def require_regular(
     path: Path, limit_bytes: int, advice: str = "copy the whole bundle again"
 ) -> None:
-    """Pass where a path leads to a regular file that is not too large.
+    """Check that a path leads to a regular file of at most `limit_bytes`.
 
     Raises:
         BundleError: it is a pipe, a device or a folder, or too large.
-        OSError: it is not there.
+        OSError: it does not exist.
     """
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
@@ -55,14 +55,14 @@ def require_regular(
 
 
 def is_printable(text: str, longest: int = MAX_LABEL_LENGTH) -> bool:
-    """Whether it is text of 1 to `longest` characters that a terminal and a log show as it is."""
+    """Whether text has 1 to `longest` characters, all safe for a terminal and a log."""
     return 0 < len(text) <= longest and not any(
         unicodedata.category(char) in _UNPRINTABLE or char in _BIDIRECTIONAL for char in text
     )
 
 
 def require_names(what: str, names: Iterable[Any]) -> None:
-    """Pass where all of them are printable names.
+    """Check that all are printable names.
 
     Raises:
         BundleError: one is not.
@@ -76,17 +76,17 @@ def require_names(what: str, names: Iterable[Any]) -> None:
 
 
 def require_between(name: str, value: float, low: float, high: float) -> None:
-    """Pass where `low <= value <= high`.
+    """Check that `low <= value <= high`.
 
     Raises:
-        BundleError: it is not, or no number.
+        BundleError: it is outside, or NaN.
     """
     if not low <= value <= high:
         raise BundleError(f"{name} is {value}; expected {low:g} to {high:g}")
 
 
 def require_labels(labels: tuple[str, ...], thresholds: Mapping[str, float]) -> None:
-    """Pass where labels are names, all different and not too many, and thresholds are scores.
+    """Check that labels are distinct names, not too many, and thresholds are scores.
 
     Raises:
         BundleError: they are not.
@@ -104,7 +104,7 @@ def require_labels(labels: tuple[str, ...], thresholds: Mapping[str, float]) -> 
 
 
 def require_feature_shape(shape: tuple[int, ...], num_segments: int) -> None:
-    """Pass where the features of a clip of that many segments fit into memory.
+    """Check that the features of a clip fit into memory.
 
     Raises:
         BundleError: they do not, or a size is below 1.
@@ -124,6 +124,6 @@ def _short(value: object) -> str:
 
 
 def shown_hash(value: object) -> str:
-    """The first twelve characters of what should be a hash, fit for a terminal."""
+    """The first twelve characters of a supposed hash, safe for a terminal."""
     text = str(value)[:12]
     return text if text.isprintable() else ascii(text)

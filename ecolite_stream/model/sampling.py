@@ -1,4 +1,4 @@
-"""Which frame stands for which segment, offline and online. Pure: no clock, no I/O."""
+"""Sampling of frames for segments, offline and online. Pure: no clock, no I/O."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def segment_frames(num_frames: int, num_segments: int) -> list[int]:
 
 
 def evenly(available: int, wanted: int) -> list[int]:
-    """At most `wanted` positions spread evenly over `available` ones, the newest always among them.
+    """At most `wanted` positions spread evenly over `available` ones, always with the newest.
 
     Returns:
         Ascending positions in [0, available); all of them where `wanted` is not less.
@@ -43,28 +43,26 @@ def nearest(times_s: ArrayLike, targets_s: ArrayLike) -> list[int]:
 
 
 def segment_times(newest_s: float, span_s: float, num_segments: int) -> FloatTimes:
-    """The moments that N segments of a window stand for, oldest first: (N,) float64 seconds.
+    """The middles of the N segments of a window, oldest first: (N,) float64 seconds.
 
-    A window always spans its full seconds, whatever has been seen of it: each segment is
-    `span_s / num_segments` long, `newest_s` is the middle of the last one, and `nearest` lets the
-    first frame stand in where the stream or the clip had not begun. Live streams and training
-    both choose by this rule, so that an action keeps its speed.
+    Each segment is `span_s / num_segments` long; `newest_s` is the middle of the last one. Before
+    the stream or clip begins, `nearest` repeats the first frame. Live streams and training share
+    this rule, so that an action keeps its speed.
     """
     ages = np.arange(num_segments - 1, -1, -1)
     return newest_s - ages * (span_s / num_segments)
 
 
 class Ticker:
-    """Tells when something is due that happens every `period_s` seconds of stream time.
+    """Ticks every `period_s` seconds of stream time.
 
-    Ticks lie on a fixed grid from the first frame on, so that neither dropped frames nor an uneven
-    frame rate shift it. The frame nearest to a tick takes it, as far as that can be known when a
-    frame comes: half a frame interval early counts as on time. Ticks that pass between two frames
-    are not made up for.
+    Ticks lie on a fixed grid from the first frame, so dropped frames and an uneven frame rate do
+    not shift it. A frame up to half a frame interval early takes a tick. Ticks that pass between
+    two frames are skipped.
 
     Args:
         period_s: seconds between two ticks.
-        first_after_s: seconds from the first frame asked about to the first tick.
+        first_after_s: seconds from the first frame to the first tick.
     """
 
     _SLACK_S = 1e-6  # timestamps are rounded
@@ -78,13 +76,13 @@ class Ticker:
         self._next = 0
 
     def due(self, time_s: float) -> bool:
-        """Whether the frame at `time_s` takes a tick; asked once a frame, in their order."""
+        """Whether the frame at `time_s` takes a tick; call once for each frame, in order."""
         early_s = 0.0
         if self._last_s is None:
             self._first_tick_s = time_s + self._first_after_s
         else:
             interval_s = time_s - self._last_s
-            # The shorter of two intervals: a hole does not tell when the next frame comes.
+            # The shorter of two intervals: a gap does not predict the next frame.
             early_s = min(interval_s, self._interval_s, self.period_s) / 2
             self._interval_s = interval_s
         self._last_s = time_s

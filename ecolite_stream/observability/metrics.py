@@ -1,4 +1,4 @@
-"""Prometheus metrics of a run, with the registry injected.
+"""Metrics of a run, for Prometheus; names and units follow its conventions.
 
 Counting is cheap, so a run always counts; `metrics_server` serves the metrics.
 """
@@ -24,14 +24,14 @@ from ecolite_stream.types import Event, Prediction, Sample, Sent, ViewKey
 from ecolite_stream.version import __version__
 
 STAGES = ("decode", "preprocess", "wait", "encode", "classify")
-"""The stages of a frame, in order; then its prediction goes to the sinks."""
+"""Stages of a frame, in order, before a prediction goes to the sinks."""
 STATES = ("connecting", "live", "stalled", "waiting", "paused", "ended", "failed")
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _FINER = (0.0001, 0.00025, 0.0005)
 
 
 class _Maker:
-    """Makes metrics with the prefix `ecolite_`."""
+    """Creates metrics with conventional names."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
@@ -54,7 +54,7 @@ class _Maker:
         return Histogram(f"ecolite_{name}", what, [label], buckets=buckets, registry=self._registry)
 
     def about_the_process(self) -> None:
-        """Register version, memory, processor time and open files."""
+        """Its version, memory, processor time and open files."""
         build = Info("ecolite_build", "What is running", registry=self._registry)
         build.info({"version": __version__})
         ProcessCollector(registry=self._registry)
@@ -64,13 +64,12 @@ class Metrics:
     """Counters, gauges and histograms of one run.
 
     Args:
-        registry: registry of the metrics; None makes a new one.
+        registry: of the metrics; a new one if None.
         clock: seconds, monotonic.
 
     Attributes:
-        registry: registry of the metrics.
-        clock: seconds, monotonic.
-        stages: histogram of seconds for each of `STAGES`.
+        registry, clock: as given.
+        stages: histograms of the seconds of each of `STAGES`.
     """
 
     def __init__(
@@ -94,7 +93,7 @@ class Metrics:
         )
         self.reconnects = make.counter("stream_reconnects", "Times it was opened again", "stream")
         self._state = make.state("stream_state", "What a stream is doing")
-        self._make_label_metrics(make)
+        self._make_those_of_labels(make)
         self._delivered = make.counter("sink_delivered", "What a sink took", "sink")
         self._sink_failures = make.counter("sink_failures", "Errors a sink raised", "sink")
         self._not_delivered = make.counter(
@@ -120,7 +119,7 @@ class Metrics:
             "latency_seconds", "Time from a frame's arrival to its prediction's sink", "stream"
         )
 
-    def _make_label_metrics(self, make: _Maker) -> None:
+    def _make_those_of_labels(self, make: _Maker) -> None:
         view, label = ("stream", "view"), ("stream", "view", "label")
         self._predictions = make.counter("predictions", "Predictions made", *label)
         self._abstentions = make.counter(
@@ -141,7 +140,7 @@ class Metrics:
         )
 
     def state(self, stream: str, state: str) -> None:
-        """Set the state of a stream, one of `STATES`."""
+        """Set a stream's state, one of `STATES`."""
         self._state.labels(stream).state(state)
 
     def dropped(self, stream: str, cause: str) -> None:
@@ -149,11 +148,11 @@ class Metrics:
         self._dropped.labels(stream, cause).inc()
 
     def spared(self, sample: Sample) -> None:
-        """Count a due frame that needed no encoding in a view."""
+        """A due frame needed no encoding in a view."""
         self._spared.labels(sample.stream, view_label(sample.view)).inc()
 
     def predicted(self, prediction: Prediction) -> None:
-        """Count a prediction."""
+        """A prediction was made."""
         view, label = (prediction.stream, view_label(prediction.view)), prediction.label
         self._predictions.labels(*view, label).inc()
         if prediction.known is False:
@@ -169,7 +168,7 @@ class Metrics:
             age.set_function(lambda: self.clock() - arrived_s)
 
     def view_ended(self, key: ViewKey) -> None:
-        """Remove the gauges of a view after the last view with its label has ended."""
+        """A view has ended: with the last of its name, the age of its label does not grow on."""
         self._newest_label.pop(key, None)
         stream, view = key[0], view_label(key[1])
         if all((s, view_label(v)) != (stream, view) for s, v in self._newest_label):
@@ -177,36 +176,36 @@ class Metrics:
                 gauge.remove(stream, view)
 
     def abstained(self, prediction: Prediction) -> None:
-        """Count a prediction whose label scored too low for an event."""
+        """Its label scored too low for an event: nobody knows what is going on."""
         view = view_label(prediction.view)
         self._abstentions.labels(prediction.stream, view, prediction.label).inc()
 
     def began(self, event: Event) -> None:
-        """Count the start of an event."""
+        """An event began."""
         self._events.labels(event.stream, view_label(event.view), event.label).inc()
 
     @contextlib.contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Observe the duration of the block as a stage of one batch."""
+        """Observe the seconds of the block, as a stage of one batch."""
         start_s = self.clock()
         yield
         self.stages[stage].observe(self.clock() - start_s)
 
     def taken(self, samples: Iterable[Sample]) -> None:
-        """Observe how long samples waited for the engine; call it before encoding."""
+        """Observe how long samples waited for the engine."""
         now_s = self.clock()
         for sample in samples:
             if sample.ready_s is not None:
                 self.stages["wait"].observe(now_s - sample.ready_s)
 
     def delivered(self, sink: str, output: Sent, delivery_s: float, age_s: float | None) -> None:
-        """Count an output that a sink accepted.
+        """Count an item that a sink received.
 
         Args:
-            sink: name of the sink.
-            output: the output.
-            delivery_s: seconds since it was sent.
-            age_s: seconds since the arrival of a prediction's frame; None if unknown.
+            sink: its name.
+            output: the item.
+            delivery_s: seconds since the item was sent.
+            age_s: seconds since a prediction's frame arrived, if known.
         """
         self._delivered.labels(sink).inc()
         self._delivery.labels(sink).observe(delivery_s)

@@ -1,4 +1,4 @@
-"""Serve Prometheus metrics over HTTP: one thread, few and short connections."""
+"""Serve metrics over HTTP, for Prometheus: one thread, few and short connections."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ MAX_CONNECTIONS = 32
 MAX_PER_ADDRESS = 8
 MAX_REQUEST_BYTES = 16 * 1024
 DEADLINE_S = 10.0
-"""Seconds for a connection, from its first byte to the last byte of the answer."""
+"""Seconds for a connection, from its first byte to the last of its answer."""
 _START_S = 10.0
 _END = b"\r\n\r\n"
 
 
 @contextlib.contextmanager
 def serve(metrics: Metrics, address: str, hosts: Iterable[str] = ()) -> Iterator[int]:
-    """Serve metrics over HTTP while the block runs; yield the port.
+    """Serve metrics over HTTP at `[HOST:]PORT` while the block runs; yields the port.
 
     Args:
-        metrics: the metrics.
-        address: `[HOST:]PORT`.
-        hosts: further accepted host names, besides this machine's own.
+        metrics: to serve.
+        address: to listen at.
+        hosts: names that requests may use beside this machine's own.
 
     Raises:
-        ConfigError: the address cannot be listened at.
+        ConfigError: the address cannot be used.
     """
     host, port = parse_address(address)
     with listen("metrics", host, port) as listening:
@@ -70,7 +70,7 @@ def serve(metrics: Metrics, address: str, hosts: Iterable[str] = ()) -> Iterator
 
 
 class _Connection(asyncio.Protocol):
-    """A connection for one request."""
+    """A connection: one request, one answer."""
 
     def __init__(self, app: WSGIApplication, known: KnownHosts, connections: Connections) -> None:
         self._app = app
@@ -93,14 +93,14 @@ class _Connection(asyncio.Protocol):
             too_long = len(head) > MAX_REQUEST_BYTES
             answer = _text("431 Too Large", "the request is too long") if too_long else None
             self._transport.write(answer or _answer(head, self._app, self._known))
-            self._transport.close()  # after sending; the deadline still holds
+            self._transport.close()  # after sending; the deadline covers that, too
 
     def connection_lost(self, error: Exception | None) -> None:
         self._connections.remove(self._transport)
 
 
 def _answer(head: bytes, app: WSGIApplication, known: KnownHosts) -> bytes:
-    """The answer to the head of a request."""
+    """The answer to a request's head."""
     line, _, fields = head.partition(b"\r\n")
     words = line.decode("latin-1").split(" ")
     if len(words) != 3 or not words[2].startswith("HTTP/1."):
@@ -152,7 +152,7 @@ def _response(status: str, headers: Iterable[tuple[str, str]], body: bytes) -> b
 
 
 class _Encodable(Collector):
-    """Metrics of a registry with printable labels: file names may not be UTF-8."""
+    """Metrics of a registry, with labels made encodable in UTF-8."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
@@ -168,12 +168,12 @@ class _Encodable(Collector):
             yield metric
 
     def describe(self) -> Iterable[Metric]:
-        """Let a scrape select metrics by name."""
+        """Lets a scrape ask for some names only."""
         return self._registry.collect()
 
 
 def _encodable(registry: CollectorRegistry) -> CollectorRegistry:
-    """A registry of the same metrics, wrapped in `_Encodable`."""
+    """A registry with the same metrics, as `_Encodable` shows them."""
     encodable = CollectorRegistry()
     encodable.register(_Encodable(registry))
     return encodable

@@ -1,4 +1,4 @@
-"""Server parts for metrics and page: a socket, an event loop, bounded connections."""
+"""Shared by the metrics endpoint and the page: a socket, an event loop, bounded connections."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def listen(what: str, host: str, port: int) -> socket.socket:
     """Open a listening socket.
 
     Args:
-        what: the server's name in errors: "the page".
+        what: the server, for the error: "the page".
         host: a name or an address of this machine.
         port: 0 takes a free one.
 
     Raises:
-        ConfigError: the address cannot be listened at.
+        ConfigError: the address cannot be used.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -46,14 +46,13 @@ def listen(what: str, host: str, port: int) -> socket.socket:
 
 @contextlib.contextmanager
 def event_loop(name: str) -> Iterator[Run]:
-    """Run an event loop in its own thread while the block runs.
+    """Run an event loop in its own thread during the block.
 
     Args:
-        name: name of the thread.
+        name: of the thread.
 
     Yields:
-        A function that runs a coroutine in the loop and waits for its result, with a timeout in
-        seconds.
+        A function that runs a coroutine there and waits a limited time for its result.
     """
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name=name, daemon=True)
@@ -72,15 +71,15 @@ def event_loop(name: str) -> Iterator[Run]:
 
 
 class Connections:
-    """The open connections of a server, bounded in number, per address and in time.
+    """The open connections of a server: bounded in number, in share per address, and in time.
 
-    A new connection without room aborts the one with the oldest request: of the same address if
-    that is at its limit, else of the address with the most. Prompt requests are answered before
-    that, so idle connections block nobody. Call all methods in one event loop.
+    When full, a new connection aborts an older one: of the same address if that has its share, else
+    of the address with the most; the one whose last request is the oldest. Idle connections
+    therefore shut nobody out. Call all methods in one event loop.
 
     Args:
-        most: most connections.
-        most_per_address: most of one address; an IPv6 /64 network counts as one.
+        most: connections at once.
+        most_per_address: of one address; an IPv6 /64 network counts as one.
     """
 
     def __init__(self, most: int, most_per_address: int) -> None:
@@ -92,7 +91,7 @@ class Connections:
         return len(self._open)
 
     def add(self, transport: asyncio.Transport, deadline_s: float) -> None:
-        """Add a connection; abort it after `deadline_s` seconds."""
+        """Count a new connection, and abort it once so many seconds are over."""
         address = client_address(transport)
         counts = Counter(known for known, _ in self._open.values())
         if counts[address] >= self._most_per_address:
@@ -102,19 +101,19 @@ class Connections:
         self._open[transport] = address, self._abort_after(transport, deadline_s)
 
     def extend(self, transport: asyncio.BaseTransport, deadline_s: float) -> None:
-        """Give an open connection `deadline_s` seconds from now."""
+        """Give an open connection so many seconds from now on."""
         if transport in self._open:
-            address, timer = self._open.pop(transport)  # it becomes the newest
+            address, timer = self._open.pop(transport)  # the newest now
             timer.cancel()
             self._open[transport] = address, self._abort_after(transport, deadline_s)
 
     def remove(self, transport: asyncio.BaseTransport) -> None:
-        """Remove a connection: it is closed or has its own limits."""
+        """Stop counting a connection: it is closed, or has its own limits."""
         if (known := self._open.pop(transport, None)) is not None:
             known[1].cancel()
 
     def close(self) -> None:
-        """Abort all connections."""
+        """Abort all of them."""
         for transport in list(self._open):
             self._abort(transport)
 
@@ -133,7 +132,7 @@ class Connections:
 
 
 def client_address(transport: asyncio.BaseTransport | None) -> str:
-    """The peer's address, of IPv6 its /64 network; empty if unknown."""
+    """The peer's address; of IPv6 its /64 network; empty if unknown."""
     peer = transport.get_extra_info("peername") if transport is not None else None
     if not isinstance(peer, tuple):
         return ""

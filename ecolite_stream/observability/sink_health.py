@@ -1,4 +1,4 @@
-"""The health of sinks, read from the metrics."""
+"""Health of sinks, read from the metrics."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ _COUNTS = {
 }
 
 WORKS, TOO_SLOW, FAILS = "works", "too slow", "fails"
-"""States of a sink, as the page shows them."""
+"""States of a sink, as the page displays them."""
 
 
 @dataclass(frozen=True)
 class SinkHealth:
-    """The health of a sink; all counts are totals.
+    """Health of a sink.
 
     Attributes:
-        name: its name in logs and metrics.
-        delivered: predictions and events it accepted.
-        failures: errors it raised.
-        dropped: predictions and events that never reached it.
-        frames_dropped: frames for which it had no room.
-        state: `FAILS` after an error, `TOO_SLOW` after other losses, `WORKS` again after a
-            delivery without either.
+        name: as in logs and metrics.
+        delivered: predictions and events it received, so far.
+        failures: errors it raised, so far.
+        dropped: predictions and events that never reached it, so far.
+        frames_dropped: frames for which it had no room, so far.
+        state: `FAILS` since it raised an error, `TOO_SLOW` since something was lost for other
+            reasons, and `WORKS` again after a delivery without trouble.
     """
 
     name: str
@@ -41,19 +41,19 @@ class SinkHealth:
 
     @property
     def losses(self) -> int:
-        """Number of outputs and frames that never reached it."""
+        """All items that never reached it."""
         return self.dropped + self.frames_dropped
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields for the page."""
+        """Plain containers, for the page."""
         return asdict(self)
 
 
 class SinkHealthReader:
-    """Reads the health of sinks.
+    """Reads the health of sinks, without the page.
 
     Args:
-        registry: of the run's `metrics.Metrics`.
+        registry: of the run's `Metrics`.
         except_for: name of a sink to leave out.
     """
 
@@ -63,7 +63,7 @@ class SinkHealthReader:
         self._before: dict[str, SinkHealth] = {}
 
     def read(self) -> list[SinkHealth]:
-        """The health of every sink with outputs so far, sorted by name."""
+        """The health of every sink that has been sent something, by name."""
         counts: dict[str, dict[str, Any]] = {}
         for metric in self._registry.collect():
             for sample in metric.samples:
@@ -82,7 +82,7 @@ class SinkHealthReader:
         took = now.delivered > before.delivered
         if now.failures > before.failures:
             return replace(now, state=FAILS)
-        if before.state == FAILS and not took:  # these losses follow from the failure
+        if before.state == FAILS and not took:  # losses now have that cause
             return replace(now, state=FAILS)
         if now.losses > before.losses:
             return replace(now, state=TOO_SLOW)

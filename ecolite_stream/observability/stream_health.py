@@ -1,4 +1,4 @@
-"""The health of streams, read from the metrics."""
+"""Health of streams, read from the metrics."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ RATES_OVER_S = 5.0
 
 @dataclass(frozen=True)
 class Health:
-    """The health of a stream.
+    """Health of a stream.
 
     Attributes:
         state: one of `metrics.STATES`; empty before it begins.
         frames: frames read so far.
-        fps: frames read per second, over the last seconds; None if unknown.
-        dropped: due frames not encoded so far.
-        dropping: those per second, over the last seconds; None if unknown.
-        reconnects: number of reconnects.
-        label_age_s: seconds since the arrival of the newest label's frame; None without a label.
+        fps: frames read a second, over the last seconds; None while unknown.
+        dropped: due frames that were not encoded, so far.
+        dropping: of those a second, over the last seconds; None while unknown.
+        reconnects: times it was opened again.
+        label_age_s: seconds since the frame behind its newest label arrived; None without one.
     """
 
     state: str = ""
@@ -42,7 +42,7 @@ class Health:
     label_age_s: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields for the page, rounded."""
+        """Plain containers, for the page."""
         return {
             key: round(value, 2) if isinstance(value, float) else value
             for key, value in asdict(self).items()
@@ -53,8 +53,8 @@ class HealthReader:
     """Reads the health of streams; its rates are over the readings of the last seconds.
 
     Args:
-        registry: of the run's `metrics.Metrics`.
-        streams: names of the streams, or a function that returns them.
+        registry: where a run counts, see `metrics.Metrics`.
+        streams: their names, or what gives them where they change.
         clock: seconds, monotonic.
     """
 

@@ -26,6 +26,8 @@ The first label is promised within 1 s; the rest is a margin for low frame rates
 """
 REFRESH_S = 5.0
 """Longest time between encodings of a still view, in seconds: light changes slowly."""
+_RAREST_LOOK_S = 1.0
+"""Longest time between two pictures in which motion can be detected, in seconds."""
 
 
 class StreamSampler:
@@ -46,6 +48,7 @@ class StreamSampler:
         framing = spec.preprocessing.framing
         self._gate = config.gate and spec.idle_label is not None
         self._views = StreamViews(framing, config.views, config.mask, self._gate)
+        self._looks_at_all = self._views.follows or self._period_s > _RAREST_LOOK_S
         self._samplers: dict[str, _ViewSampler] = {}
         self._last: Frame | None = None
         self._looks: Sequence[Look] = ()
@@ -71,12 +74,29 @@ class StreamSampler:
             for sampler in self._samplers.values():
                 sampler.reset()
         self._last = frame
-        self._looks = self._views.look(frame)
-        samples = [self._of(look.view).sample(frame, look) for look in self._looks]
-        for look in self._looks:
+        due = self._due_looks(frame)
+        samples = [self._of(look.view).sample(frame, look) for look in due]
+        for look in due:
             if look.ended:
-                self._samplers.pop(look.view)
-        return [sample for sample in samples if sample is not None]
+                del self._samplers[look.view]
+        return samples
+
+    def _due_looks(self, frame: Frame) -> list[Look]:
+        """The looks of views that are due or end.
+
+        Views that follow something look at each frame. Others only detect motion between samples.
+        """
+        if not self._looks or self._looks_at_all:
+            self._looks = self._views.look(frame)
+            return [look for look in self._looks if look.ended or self._is_due(look, frame)]
+        due = [self._is_due(look, frame) for look in self._looks]
+        if not any(due):
+            return []
+        self._looks = self._views.look(frame)
+        return [look for look, is_due in zip(self._looks, due, strict=True) if is_due]
+
+    def _is_due(self, look: Look, frame: Frame) -> bool:
+        return self._of(look.view).is_due(frame.time_s)
 
     def finish(self) -> list[Sample]:
         """At the end: a predicting sample of the last frame for each view without a prediction."""
@@ -106,7 +126,7 @@ class _ViewSampler:
         self._gate = gate
         self._every_s = config.every_s
         self._period_s = period_s
-        self._predicted = False
+        self._predicts = self._predicted = False
         self.reset()
         self._reset_state = False  # a new state is empty
 
@@ -117,18 +137,21 @@ class _ViewSampler:
         self._reset_state = True
         self._encoded_s: float | None = None
 
-    def sample(self, frame: Frame, look: Look) -> Sample | None:
-        if look.ended:
-            return replace(self._make(frame, look, False, still=True), ends_view=True)
-        due = self._samples.due(frame.time_s)
+    def is_due(self, time_s: float) -> bool:
+        """Whether the frame at `time_s` is due; call it once per frame, in order."""
+        due = self._samples.due(time_s)
         # A prediction uses the sample nearest to its due time, so no frame is encoded just for
         # it. With rare samples that would delay the first prediction.
         rare = self._period_s > FIRST_LABEL_S
-        predicts = (due or rare) and self._predictions.due(frame.time_s)
-        if not (due or predicts):
-            return None
-        self._predicted = self._predicted or predicts
-        return self._make(frame, look, predicts, self._is_still(frame, look))
+        self._predicts = (due or rare) and self._predictions.due(time_s)
+        self._predicted = self._predicted or self._predicts
+        return due or self._predicts
+
+    def sample(self, frame: Frame, look: Look) -> Sample:
+        """A sample of the due frame, or of the end of the view."""
+        if look.ended:
+            return replace(self._make(frame, look, False, still=True), ends_view=True)
+        return self._make(frame, look, self._predicts, self._is_still(frame, look))
 
     def finish(self, frame: Frame, look: Look) -> Sample | None:
         if self._predicted:

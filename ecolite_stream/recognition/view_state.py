@@ -11,7 +11,7 @@ import numpy as np
 
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.model.bundle import ModelSpec
-from ecolite_stream.model.known import energy
+from ecolite_stream.model.known import LEAST_FILL, energy
 from ecolite_stream.recognition.memory import empty_memory
 from ecolite_stream.types import FloatArray, Prediction, Sample
 
@@ -78,7 +78,9 @@ class ViewState:
     def conclude(self, logits: FloatArray) -> Prediction:
         """The prediction from the logits, (classes,) float32, of the last clip."""
         bound = self._spec.energy_bound
-        known = None if bound is None else bool(energy(logits) >= bound)
+        known = None
+        if bound is not None and self._fill >= LEAST_FILL:
+            known = bool(energy(logits) >= bound)
         return self._predict(softmax(logits / self._spec.temperature), known)
 
     def _predict(self, probabilities: FloatArray, known: bool | None) -> Prediction:

@@ -1,1 +1,1 @@
-"""A run kept on disk, and run again byte for byte."""
+"""Record runs, and replay them byte for byte."""

@@ -1,9 +1,8 @@
-"""Does a recorded run again: the same pictures through the same model, and the same lines out.
+"""Replay a recorded run: the same pictures through the same model give the same lines.
 
     ecolite-stream replay DIR
 
-Everything is computed anew but `latency_ms`, which was measured; what comes out is held against
-what was said.
+Everything is computed again except `latency_ms`, and compared with the recorded lines.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ from ecolite_stream.types import (
 )
 
 SETTINGS = ("memory", "every_s", "smoothing", "top", "events", "gate")
-"""Keys of `StreamConfig` that change what is said."""
+"""Keys of `StreamConfig` that change predictions or events."""
 _READABLE = (1, SCHEMA_VERSION)
 
 
@@ -61,7 +60,7 @@ class RecordConfig:
 
     Attributes:
         folder: a new folder; None records nothing.
-        max_bytes: size of the recording at most; then recording ends and the run goes on.
+        max_bytes: largest size of the recording; then recording ends, and the run continues.
     """
 
     folder: Path | None = None
@@ -76,14 +75,14 @@ class Recording:
     """A recorded run on disk.
 
     Attributes:
-        folder: where it lies.
+        folder: of the recording.
         streams: names, in their order.
         bundle: digest of the model.
         engine: the engine that ran it.
-        device: what it ran on; None is its default.
-        precision: what it computed in; None is its default.
-        config: the settings that change what is said.
-        overrides: those of streams that have others, by their names.
+        device: of the engine; None is its default.
+        precision: of the engine; None is its default.
+        config: the settings that change predictions or events.
+        overrides: those of single streams, by their names.
     """
 
     folder: Path
@@ -113,7 +112,7 @@ class Recording:
         }
 
     def rounds(self, how: Preprocessing) -> Iterator[EngineBatch]:
-        """Every whole round, in order.
+        """Every complete round, in order.
 
         Raises:
             SourceError: a file is missing, damaged, or rounds are missing in between.
@@ -125,7 +124,7 @@ class Recording:
                     if facts["round"] != number:
                         raise SourceError(
                             f"{self.folder}: rounds {number} to {facts['round'] - 1} were not "
-                            "recorded, what came after cannot be done again"
+                            "recorded, so later ones cannot be replayed"
                         )
                     samples = [_sample(row, frames, how) for row in facts["samples"]]
                     ended, quiet = tuple(facts["ended"]), tuple(facts.get("quiet", ()))
@@ -136,7 +135,7 @@ class Recording:
                     yield EngineBatch(number, tuple(samples), ended, quiet, anchors)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise SourceError(
-                f"{self.folder} is no recorded run, or is damaged: {one_line(error)}"
+                f"{self.folder} is not a recorded run, or is damaged: {one_line(error)}"
             ) from error
 
 
@@ -188,7 +187,7 @@ SINK = SinkKind(
 
 
 def read_recording(folder: Path) -> Recording:
-    """Read what `RecordSink` wrote of a run.
+    """Read a run that `RecordSink` recorded.
 
     Raises:
         SourceError: there is none, or it is damaged or of an unknown version.
@@ -207,7 +206,7 @@ def read_recording(folder: Path) -> Recording:
     except FileNotFoundError as error:
         raise SourceError(f"{folder} holds no recorded run; name a folder of --record") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EcoliteError) as error:
-        raise SourceError(f"{folder / RUN} makes no sense: {one_line(error)}") from error
+        raise SourceError(f"{folder / RUN} is malformed: {one_line(error)}") from error
     readable = " and ".join(map(str, _READABLE))
     raise SourceError(
         f"{folder / RUN}: version is {version!r}, this program reads {readable}; replay it "
@@ -216,7 +215,7 @@ def read_recording(folder: Path) -> Recording:
 
 
 def replayed(recording: Recording, engine: Engine, spec: ModelSpec) -> Iterator[str]:
-    """The lines that a recorded run leads to, as `said.jsonl` has them."""
+    """The lines of a replayed run, in the form of `said.jsonl`."""
     rounds = BatchStep(
         lambda key: ViewState(spec, recording.settings(key[0])),
         lambda key: decision_for(key[0], recording.settings(key[0]), spec.thresholds, key[1]),
@@ -261,7 +260,7 @@ def _square(row: dict[str, Any], frames: BinaryIO, how: Preprocessing) -> Image:
 
 
 def _whole_lines(path: Path) -> Iterator[str]:
-    """The lines of a file; a last one that a kill cut off is left out."""
+    """The lines of a file, without a last one that was cut off."""
     with path.open(encoding="ascii", newline="\n") as file:
         for line in file:
             if line.endswith("\n"):

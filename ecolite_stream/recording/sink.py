@@ -1,11 +1,11 @@
-"""Keeps what a run saw and said, so that `ecolite-stream replay` can do it all again.
+"""Record the inputs and outputs of a run, for `ecolite-stream replay`.
 
 A folder with
 
 - `run.json`: the model, the engine and the settings
-- `frames.png`: every picture that was encoded, one PNG after the other: squares (S, S, 3) uint8
-  BGR, just what the network looked at, without loss
-- `rounds.jsonl`: a line for each round of the engine: whose pictures, in which order
+- `frames.png`: every picture that was encoded, one PNG after the other: lossless squares
+  (S, S, 3) uint8 BGR, as the network received them
+- `rounds.jsonl`: a line for each round of the engine: its pictures, in order
 - `said.jsonl`: every prediction and event, as `--json-file` writes them
 """
 
@@ -35,14 +35,13 @@ SCHEMA_VERSION = 2
 class RecordSink(Sink):
     """Records rounds, predictions and events in a new folder.
 
-    When `max_bytes` are reached, or the disk is full, it says so and records no more: what is
-    there can be replayed. A run that came to nothing, as where the engine cannot be opened, leaves
-    no folder behind that would be in the way of the next.
+    At `max_bytes`, or on a full disk, it logs a warning and stops recording; the recorded part can
+    be replayed. A run without a round, as when the engine cannot be opened, leaves no folder.
 
     Args:
-        folder: made; it must be empty where it exists.
-        facts: what `replay` must know of the run; plain containers.
-        how: how pictures became network inputs.
+        folder: created, or empty.
+        facts: of the run, for `replay`; plain containers.
+        how: preprocessing of the pictures.
         max_bytes: of all files together.
 
     Raises:
@@ -66,12 +65,12 @@ class RecordSink(Sink):
             folder.mkdir(parents=True, exist_ok=True)
             check_is_new(folder)
             text = json.dumps({"schema_version": SCHEMA_VERSION, **facts}, indent=2)
-            with (folder / RUN).open("x", encoding="utf-8") as run:  # another may start just now
+            with (folder / RUN).open("x", encoding="utf-8") as run:  # another run may be starting
                 run.write(text + "\n")
             self._files = {name: FileIO(folder / name, "x") for name in (FRAMES, ROUNDS, SAID)}
         except OSError as error:
             raise ConfigError(
-                f"{folder}: cannot be recorded to: {error.strerror}; choose another folder"
+                f"{folder}: cannot be recorded to: {error.strerror}; name another folder"
             ) from error
 
     def send(self, output: Sent) -> None:
@@ -82,7 +81,7 @@ class RecordSink(Sink):
                 self._keep(output)
             else:
                 self._write(SAID, _line(output.as_dict()))
-        except OSError as error:  # half a round cannot be replayed, so nothing is tried again
+        except OSError as error:  # half a round cannot be replayed: stop
             self._give_up(f"{self._folder} cannot be written: {error.strerror}")
         if self._left <= 0:
             self._give_up(f"{self._folder} has reached its limit, record.max_bytes")
@@ -152,7 +151,7 @@ class RecordSink(Sink):
 
 
 def check_is_new(folder: Path) -> None:
-    """Raise a ConfigError if the folder of a record holds something, or cannot be looked into."""
+    """Raise a ConfigError if the folder of a record holds something, or cannot be read."""
     try:
         holds_something = folder.is_dir() and any(folder.iterdir())
     except OSError as error:

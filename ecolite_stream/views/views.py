@@ -50,6 +50,10 @@ class StreamViews:
         views: names of plain views, regions and subjects.
         mask: where motion does not count.
         gate: whether it matters if anything moves, even where no view follows it.
+
+    Attributes:
+        follows: whether a view follows what moves; where none does, all views stay and keep their
+            places.
     """
 
     def __init__(
@@ -63,7 +67,8 @@ class StreamViews:
         single = len(views) < 2
         self._views = [_make(view, single, within, framing) for view in views or [framing]]
         self.most_looks = sum(view.most for view in self._views)
-        self._needs_motion = gate or any(view.follows for view in self._views)
+        self.follows = any(view.follows for view in self._views)
+        self._needs_motion = gate or self.follows
         self._detector = MotionDetector()
         self._mask = mask
         self._keep: Pixels | None = None
@@ -142,7 +147,7 @@ class _SubjectsView:
 
 def moves(motion: Motion) -> bool:
     """Whether anything moves at a look, or everything does."""
-    return motion.everywhere or float(motion.moving.mean()) > STILL
+    return motion.everywhere or cv2.countNonZero(motion.moving) > STILL * motion.moving.size
 
 
 def crop_motion(motion: Motion, region: Box) -> Motion:

@@ -11,6 +11,7 @@ from typing import cast
 import pytest
 
 from ecolite_stream.app import cli
+from ecolite_stream.app.default_store import default_path
 from ecolite_stream.app.entry import run
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.model.bundle import demo_bundle_path
@@ -67,7 +68,8 @@ def test_a_line_for_each_stream_and_one_for_all(check: Check, tmp_path: Path) ->
         f"gate (rtsp://door/live): live, opened again when lost; {every}",
         f"yard (camera:1): live, opened again when lost; {every}",
         f"all streams: bundle {demo_bundle_path()}, 11 labels; engine openvino; predictions to "
-        f"stdout; all to {log}; events to https://host/hook; metrics at 127.0.0.1:9464; "
+        f"stdout; all to {log}; events to https://host/hook; events to sqlite:///{default_path()}; "
+        "metrics at 127.0.0.1:9464; "
         "page at 0.0.0.0:8080",
     ]
     assert not log.exists()
@@ -100,7 +102,8 @@ def test_every_sink_is_named_and_none_is_opened(check: Check, tmp_path: Path) ->
     assert (code, err) == (0, [])
     assert (
         f"predictions to stdout; events to mqtt://broker; clips to {tmp_path}/a/clips; "
-        f"videos to {tmp_path}/v.mp4; a record to {tmp_path}/record"
+        f"videos to {tmp_path}/v.mp4; events to sqlite:///{default_path()}; "
+        f"a record to {tmp_path}/record"
     ) in out[1]
     assert [entry.name for entry in tmp_path.iterdir()] == ["c.yaml"]
 

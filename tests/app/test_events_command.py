@@ -96,7 +96,7 @@ def test_following_prints_what_is_new(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((), "error: no store, or two; give either --store URL or --config FILE"),
+        ((), "error: no store at "),
         (("--store", "mysql://u:secret@host/x"), "error: store is 'mysql://host/x'; expected"),
         (("--store", "sqlite:////none/such.db"), "error: store: there is no /none/such.db"),
         (("--store", "sqlite:///:memory:"), "error: store is 'sqlite:///:memory:'; expected"),

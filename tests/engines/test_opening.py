@@ -177,7 +177,7 @@ def test_graphs_that_are_none(name: str, file: str, bundle: Bundle, tmp_path: Pa
     shutil.copytree(bundle.path, folder)
     (folder / file).write_bytes(b"no graph")
     broken = write_description(folder, bundle.spec)
-    with pytest.raises(BundleError, match=f"{file} is no graph of format .* export the bundle"):
+    with pytest.raises(BundleError, match=f"{file} is not a graph of format .* export the bundle"):
         open_engine(installed(name), broken)
 
 

@@ -124,7 +124,7 @@ def test_weights_that_the_onnx_package_moves_out(bundle: Bundle, tmp_path: Path)
 def test_what_is_no_message(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "graph.onnx"
     path.write_bytes(content)
-    with pytest.raises(BundleError, match=r"graph\.onnx is no graph of format onnx: "):
+    with pytest.raises(BundleError, match=r"graph\.onnx is not a graph of format onnx: "):
         require_self_contained(path, "onnx")
 
 

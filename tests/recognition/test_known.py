@@ -63,6 +63,17 @@ def test_no_event_begins_with_what_is_unknown(bound: float | None, known: bool |
     assert counted(metrics) == (len(predictions) if known is False else 0)
 
 
+def test_a_memory_less_than_half_full_cannot_say() -> None:
+    spec = dataclasses.replace(spec_of(num_segments=8), energy_bound=1e6)
+    state, known = ViewState(spec, StreamConfig()), {}
+    for number in range(8):
+        sample = Sample("s", number, 0.2 * number, None, None, True)
+        assert state.remember(sample, np.zeros(spec.feature_shape, np.float32)) is not None
+        prediction = state.conclude(np.zeros(3, np.float32))
+        known[prediction.memory_fill] = prediction.known
+    assert known == {n / 8: None if n < 4 else False for n in range(1, 9)}
+
+
 @pytest.mark.parametrize(("bound", "known"), [(None, None), (1e6, True)])
 def test_where_nothing_moves_it_is_known(bound: float | None, known: bool | None) -> None:
     labels = ("idle", "b", "c")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from ecolite_stream.config.schema import MemoryConfig, StreamConfig
 from ecolite_stream.recognition.sampler import StreamSampler
-from ecolite_stream.types import Sample
+from ecolite_stream.types import Frame, Luma, Sample
 from tests.fakes import frames, spec_of
 
 
@@ -44,3 +46,42 @@ def test_blocks_end_with_a_prediction(policy: str) -> None:
     samples = run(config, 60, fps=100)
     predicts = np.flatnonzero([sample.predicts for sample in samples])
     assert set(np.diff(predicts)) == {4}
+
+
+@pytest.mark.parametrize(
+    ("views", "expected"), [((), range(0, 50, 5)), (("follow",), range(0, 50, 2))]
+)
+def test_only_what_is_followed_is_looked_at_between_samples(
+    views: tuple[str, ...], expected: range
+) -> None:
+    """At 25 frames/s, five of which are sampled."""
+    looked: list[int] = []
+
+    def shown(frame: Frame) -> Frame:
+        def luma(long_side: int) -> Luma:
+            looked.append(frame.index)
+            return np.zeros((12, 16), np.uint8)
+
+        return dataclasses.replace(frame, luma=luma)
+
+    spec = dataclasses.replace(spec_of(8, 1.6), labels=("a", "idle"))
+    sampler = StreamSampler(spec, StreamConfig(views=views))
+    for frame in frames(50, 25):
+        sampler.sample(shown(frame))
+    assert looked == list(expected)
+
+
+def test_what_moved_between_samples_and_stays_is_encoded() -> None:
+    """Pictures 0 to 6 are black and the others have a white bar; 0 and 10 differ, 15 does not."""
+    black, white = np.zeros((48, 64, 3), np.uint8), np.zeros((48, 64, 3), np.uint8)
+    white[:, 40:52] = 255
+    spec = dataclasses.replace(spec_of(8, 1.6), labels=("a", "idle"))
+    sampler = StreamSampler(spec, StreamConfig())
+    made = [
+        sample
+        for frame in frames(21, 25)
+        for sample in sampler.sample(
+            dataclasses.replace(frame, pixels=black if frame.index < 7 else white)
+        )
+    ]
+    assert [sample.frame for sample in made if sample.image is not None] == [0, 10]

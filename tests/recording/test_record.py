@@ -159,10 +159,10 @@ def test_rounds_that_are_missing_end_it(recorded: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        (FRAMES, b"", "is no recorded run, or is damaged"),
+        (FRAMES, b"", "is not a recorded run, or is damaged"),
         (ROUNDS, b'{"round": 0, "samples": [], "ended": ["x"]}\n', "there is no stream x"),
-        (ROUNDS, b"{}\n", "is no recorded run, or is damaged"),
-        (ROUNDS, b"[\n", "is no recorded run, or is damaged"),
+        (ROUNDS, b"{}\n", "is not a recorded run, or is damaged"),
+        (ROUNDS, b"[\n", "is not a recorded run, or is damaged"),
     ],
 )
 def test_damage_is_said(recorded: Path, name: str, content: bytes, message: str) -> None:
@@ -175,10 +175,10 @@ def test_damage_is_said(recorded: Path, name: str, content: bytes, message: str)
     ("content", "message"),
     [
         (None, "holds no recorded run; name a folder of --record"),
-        ("{", "makes no sense"),
-        ("[]", "makes no sense"),
+        ("{", "is malformed"),
+        ("[]", "is malformed"),
         ('{"schema_version": 9}', "version is 9, this program reads 1 and 2"),
-        ('{"schema_version": 1}', "makes no sense"),
+        ('{"schema_version": 1}', "is malformed"),
     ],
 )
 def test_a_folder_that_is_no_recording(tmp_path: Path, content: str | None, message: str) -> None:

@@ -60,8 +60,8 @@ def test_every_clip_is_streamed_once_by_a_model_that_never_saw_it(
     assert log.stat().st_size == written  # what is finished is not done again
     other = cross_validate(clips, output, "--seed", "1")
     assert other.returncode == 2
-    told = f"error: seed is 1, {output / 'fold-1'} is of 0; name another --output or remove it"
-    assert told in other.stderr
+    message = f"error: seed is 1, {output / 'fold-1'} has 0; name another --output or remove it"
+    assert message in other.stderr
 
 
 def test_a_fold_that_fails_names_its_log(clips: Path, tmp_path: Path) -> None:
@@ -69,8 +69,7 @@ def test_a_fold_that_fails_names_its_log(clips: Path, tmp_path: Path) -> None:
     assert ended.returncode == 1
     log = tmp_path / "cv" / "fold-1.log"
     assert ended.stderr == (
-        f"fold 1 of 2; how it goes is in {log}\n"
-        f"error: trainer.train ended with exit code 4; see {log}\n"
+        f"fold 1 of 2; log in {log}\nerror: trainer.train ended with exit code 4; see {log}\n"
     )
     assert "none.ckpt does not exist" in log.read_text()
 

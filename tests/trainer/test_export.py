@@ -73,7 +73,7 @@ def test_what_is_no_bundle_is_left_alone(what: str, checkpoint: Checkpoint, tmp_
         (mine / "thesis.txt").touch()
     else:
         mine.touch()
-    with pytest.raises(BundleError, match="is no bundle; name another folder"):
+    with pytest.raises(BundleError, match="is not a bundle; name another folder"):
         export_bundle(checkpoint, mine)
     assert mine.exists()
 

@@ -85,7 +85,7 @@ def test_train_and_evaluate_as_published(tree: Path, tmp_path: Path) -> None:
     assert "loss is" in (tmp_path / "log.txt.1").read_text()  # the log before is kept
 
     log = wait_for(script("run_standalone_train.sh", tmp_path, "--resume", run), tmp_path)
-    assert "nothing is left to train" in log  # as it was told to begin with, not as by default
+    assert "nothing is left to train" in log  # the saved configuration
 
     more = ["--output", tmp_path / "fine"]
     started = script("run_standalone_train.sh", tmp_path, run / "last.ckpt", *config[:2], *more)

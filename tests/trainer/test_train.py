@@ -135,9 +135,7 @@ def test_a_loss_that_is_no_number_names_the_last_checkpoint(
 @pytest.mark.parametrize("name", ["best.ckpt", "last.ckpt", "last.state"])
 def test_a_folder_with_a_training_in_it_is_refused(clips: Path, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"dear")
-    with pytest.raises(
-        ConfigError, match=r"holds a training already; go on with --resume \S+, name"
-    ):
+    with pytest.raises(ConfigError, match=r"holds a training; resume it with --resume \S+, name"):
         train(config(clips, tmp_path))
     assert (tmp_path / name).read_bytes() == b"dear"
 
@@ -204,7 +202,7 @@ def test_a_rank_that_is_not_certain_is_not_right() -> None:
     [
         ([], "expected either --clips or --val_list"),
         (["--clips", "a", "--val_list", "b"], "expected either --clips or --val_list"),
-        (["--clips", "a", "--data_path", "b"], "--data_path is for a list"),
+        (["--clips", "a", "--data_path", "b"], "--data_path needs --val_list"),
     ],
 )
 def test_clips_come_from_one_place(
@@ -228,4 +226,4 @@ def test_a_configuration_is_named_once(capsys: pytest.CaptureFixture[str]) -> No
     with pytest.raises(SystemExit) as ended:
         run(train_module.main, ["--config", "a.yaml", "--config", "b.yaml"])
     assert ended.value.code == 2
-    assert "--config is there 2 times" in capsys.readouterr().err
+    assert "--config is given 2 times" in capsys.readouterr().err

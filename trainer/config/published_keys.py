@@ -1,8 +1,8 @@
 """The keys of the published configurations (ECO-pytorch, ModelZoo ecolite) as keys of this one.
 
-A published name works in a file and on the command line. Most are names here too; the rest are
-called otherwise (`RENAMED`), have one value that this trainer can do (`FIXED`), or belong to
-another command (`ELSEWHERE`) and are refused with the reason.
+Published names work in files and on the command line. Most are the same here; others are renamed
+(`RENAMED`), must have one value (`FIXED`), or are refused, as they belong to another command
+(`ELSEWHERE`).
 """
 
 from __future__ import annotations
@@ -56,13 +56,13 @@ def own_key(name: str) -> str:
 
 
 def own_values(values: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Configuration values as this project takes them, of own keys and those that have none here.
+    """Configuration values under this project's keys.
 
     Args:
         where: the file or command line, for messages.
 
     Raises:
-        ConfigError: a published value cannot be done here, or belongs elsewhere.
+        ConfigError: a published value is not supported, or belongs to another command.
     """
     own = dict(values)
     for key in values.keys() & ELSEWHERE.keys():
@@ -81,7 +81,7 @@ def own_values(values: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def _name_labels(own: dict[str, Any], dataset: Any, where: str) -> None:
-    """A published data set names the labels of its lists, unless they are named already."""
+    """Set `labels` by the published data set, unless they are given."""
     if own.get("labels") is not None:
         return
     if dataset not in DATASETS:

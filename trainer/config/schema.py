@@ -1,8 +1,9 @@
-"""What a training can be told: one YAML file, every key overridable on the command line."""
+"""Training configuration: one YAML file; the command line overrides any key."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,38 +30,39 @@ PRECISIONS = ("float32", "mixed")
 LR_SCHEDULES = ("constant", "cosine", "one_cycle", "saturate")
 DEVICE_TARGETS = ("CPU", "Ascend", "GPU")
 CACHE_MB = 2000.0
+AUTO_FRAMING = "auto"
 MAX_SEED = 2**32 - 1  # MindSpore's
 SPLITS = ("none", "random", "pattern", "list", "fold")
 
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which clips there are and which of them are kept aside to validate on.
+    """The clips, and which are held out for validation.
 
     Attributes:
         clips: folders that hold `<class>/<clip>`, as `datasets.labelled_clips` finds them;
             `$VARIABLES` are expanded.
-        figures_per_class: drawn figures that are added to the training set, a class; 0 is none.
-        figures_per_epoch: how many of them an epoch shows, a class, in turn; None shows all.
-        idle_figures: drawn figures of `idle` beyond those, most of them people who fidget.
-        idle_figures_per_epoch: how many of them an epoch shows, in turn; None shows all.
+        figures_per_class: synthetic people added to the training set for each class; 0 adds none.
+        figures_per_epoch: how many of them an epoch uses for each class, in turn; None uses all.
+        idle_figures: further synthetic people of `idle`, most of whom fidget.
+        idle_figures_per_epoch: how many of them an epoch uses, in turn; None uses all.
         idle_label: adds this class, in which nothing happens: stills and empty scenes made from
             the training clips; None adds none.
-        idle_stills: how many of them there are.
-        idle_per_epoch: how many of them an epoch shows, in turn; None shows all.
-        split: how validation clips are kept aside: `none`, `random`, `pattern`, `list` or `fold`.
+        idle_stills: how many of these.
+        idle_per_epoch: how many of them an epoch uses, in turn; None uses all.
+        split: how validation clips are held out: `none`, `random`, `pattern`, `list` or `fold`.
         val_fraction: share of each class, for `random`.
         split_pattern: regular expression searched in a clip's `<class>/<file>`; its first group
-            is what clips are kept together by (a person, a source), for `pattern` and `fold`.
+            (a person, a source) keeps clips together, for `pattern` and `fold`.
         groups: in place of a pattern, a CSV table of `<class>/<file>` and group, with a heading;
             `$VARIABLES` are expanded.
-        val_groups: the groups kept aside, for `pattern`.
-        folds, fold: for `fold`: so many parts, each of whole groups and alike in size and classes;
-            that with this number, from 1 on, is kept aside.
+        val_groups: the held-out groups, for `pattern`.
+        folds, fold: for `fold`: the number of parts, each of whole groups and alike in size and
+            classes, and the number, from 1, of the one held out.
         val_list: file that lists one `<class>/<file>` a line, for `list`.
         workers: threads that decode and augment.
-        cache_mb: megabytes of decoded clips that are held in memory; those beyond are read from
-            their files whenever they are shown.
+        cache_mb: megabytes of decoded clips kept in memory; others are read from their files each
+            time.
     """
 
     clips: tuple[str, ...] = ()
@@ -86,6 +88,12 @@ class DataConfig:
         check_one_of("split", self.split, SPLITS)
         if self.split == "random" and not 0 < self.val_fraction < 1:
             raise ConfigError(f"val_fraction is {self.val_fraction}; expected between 0 and 1")
+        try:
+            re.compile(self.split_pattern)
+        except re.error as error:
+            raise ConfigError(
+                f"split_pattern {self.split_pattern!r} is no regular expression: {error}"
+            ) from error
         if self.split_pattern and self.groups:
             raise ConfigError("split_pattern and groups both group the clips; give one of them")
         if self.split == "pattern" and not (self.has_groups and self.val_groups):
@@ -109,38 +117,38 @@ class DataConfig:
 
     @property
     def has_groups(self) -> bool:
-        """Whether clips that belong together are known."""
+        """Whether clips are grouped."""
         return bool(self.split_pattern or self.groups)
 
     @property
-    def keeps_clips_aside(self) -> bool:
-        """Whether there is anything to validate on."""
+    def holds_clips_out(self) -> bool:
+        """Whether the split has validation clips."""
         return bool(self.clips) and self.split != "none"
 
 
 @dataclass(frozen=True)
 class AugmentationConfig:
-    """How a clip is varied each time it is shown; one choice for all its frames.
+    """Augmentation of a clip; one choice for all its frames.
 
     Attributes:
         window_s: (shortest, longest) window that the N segments are taken from, in seconds; empty
             takes the whole clip, as published. With windows, validation scores windows of
             `clip_seconds` instead of whole clips.
         windows_per_clip: windows of each filmed clip an epoch; drawn and still ones give one.
-        segment_jitter: how far a frame may stray from the even grid, in segments; 1 is the
-            published uniformly random frame of each segment.
-        partial_memory: share of the windows that begin before their clip does, by up to 0.8 of
-            their length, as a stream that has just begun shows it: its first frame stands in.
+        segment_jitter: how far a frame may move from the even grid, in segments; 1 is a uniformly
+            random frame of each segment, as published.
+        partial_memory: share of windows that begin before their clip, by up to 0.8 of their length;
+            the first frame is repeated, as in a stream that has just begun.
         scales: crop sides as shares of the picture's sides (published: 1, .875, .75, .66).
         max_distort: how many steps in `scales` width and height may differ (published: 1).
-        flip: how often a clip is mirrored.
+        flip: probability of mirroring a clip.
         brightness: largest change of brightness, in grey levels.
         contrast: largest relative change of contrast.
         noise: largest standard deviation of the pixel noise, in grey levels.
         follow_smallest: smallest squares with `framing: follow`, in short sides of the picture;
             each is a variant of a clip, and the windows of an epoch take them in turn.
-        follow_placed: variants more with `framing: follow`, placed anywhere in a still picture of
-            four times the area, at full and at half size in turn.
+        follow_placed: further variants with `framing: follow`, placed in a still picture of four
+            times the area, at full and half size in turn.
     """
 
     window_s: tuple[float, ...] = ()
@@ -175,13 +183,13 @@ class AugmentationConfig:
 
 @dataclass(frozen=True)
 class ModelArtsConfig:
-    """Where a training on ModelArts gets its data from and brings its results to.
+    """ModelArts: where data comes from and results go to.
 
     Attributes:
-        enable: whether anything is copied at all.
+        enable: whether to copy.
         data_url: copied to `data_path` first.
-        train_url: what the run's folder is copied to at the end, whatever ends it.
-        checkpoint_url: copied to `load_path` first; `init_checkpoint` is looked for there.
+        train_url: where the run's folder is copied at the end, also after a failure.
+        checkpoint_url: copied to `load_path` first; `init_checkpoint` is searched there.
         load_path: folder for checkpoints.
         unzip: whether to unpack `unzip_name`.zip in `data_path`, once a host.
         unzip_name: name of that archive, without `.zip`.
@@ -197,7 +205,7 @@ class ModelArtsConfig:
 
     def __post_init__(self) -> None:
         if self.unzip and not (self.unzip_name and self.data_url):
-            raise ConfigError("to unpack the data set, unzip_name and data_url must be named")
+            raise ConfigError("unzip needs unzip_name and data_url")
         urls = (self.data_url, self.train_url, self.checkpoint_url)
         if any(urls) and not self.enable:
             raise ConfigError(
@@ -212,17 +220,19 @@ class TrainConfig:
     Attributes:
         data, augmentation: the clips, and how they are varied.
         train_list, val_list: list files in place of `data.clips`, as
-            `trainer.data.gen_dataset_lists` writes them; no val_list validates on nothing.
+            written by `trainer.data.gen_dataset_lists`; without val_list nothing is validated.
         data_path: folder that the paths in the lists are relative to, `$VARIABLES` expanded; None
             is each list's own.
         labels: label list that the lists' class indices count in, by its name or file, see
             `datasets.labels`; None takes the classes from the paths `<class>/<clip>`.
-        output: folder for checkpoints; made where it is missing.
-        resume: run folder, or the last.ckpt in it, of a training that was ended early: goes on in
-            that folder, whatever `output` says, with the epoch after its last whole one.
+        output: folder for checkpoints, created if missing.
+        resume: run folder, or its last.ckpt, of an interrupted training; continues there, whatever
+            `output` is, after the last complete epoch.
         arch, num_segments, width: the network; see `trainer.network.NetworkConfig`.
         clip_seconds: seconds of a live stream that the N segments will span.
         preprocessing: how a picture becomes an input.
+        choose_framing: compare the framings on training clips first, and take the best; the framing
+            `auto` sets it.
         epochs, batch_size: how long, and how many clips a step.
         iter_size: batches whose gradients are averaged for one move of the optimiser; for large
             batches on little memory. Batch norm still sees `batch_size` clips.
@@ -234,23 +244,22 @@ class TrainConfig:
         label_smoothing: share of the target spread over all classes.
         clip_gradient: largest global norm of the gradient; None never clips.
         init_checkpoint: checkpoint or bundle to start from, `demo` for the embedded one; the
-            classifier's rows follow their labels, or start afresh where the labels are others.
-        motion_init: without a checkpoint, let the first 3D convolution start blind to what stands
-            still; from scratch this saves the epochs in which a small moving person is sought.
-        eval_freq: validate after every so many epochs, and after the last.
+            classifier's rows follow their labels, or are new where the labels differ.
+        motion_init: without a checkpoint, start the first 3D convolution blind to still pictures;
+            saves epochs when people are small.
+        eval_freq: epochs between validations; the last epoch is always validated.
         no_partialbn: let every batch norm learn; false freezes all but the first, statistics
             included, which suits small batches that start from good weights.
         freeze_bn: let no batch norm learn, nor gather statistics.
         precision: `float32`, or `mixed`: convolutions in float16, and the loss scaled so that
             nothing is lost; for Ascend, whose cube units compute in float16.
-        seed: of everything random.
-        device_target, device_id: `CPU`, `Ascend` or `GPU`, and which of them.
-        evaluate: score the checkpoint, best.ckpt of `resume` or `init_checkpoint`, on the clips
-            kept aside, and train nothing.
-        rgb_prefix: how the names of extracted frames begin, such as `img_`; others are left out.
-        modelarts: what is copied in and out.
+        seed: of all random numbers.
+        device_target, device_id: `CPU`, `Ascend` or `GPU`, and the number of the device.
+        evaluate: only score best.ckpt of `resume`, or `init_checkpoint`, on the held-out clips.
+        rgb_prefix: prefix of the names of extracted frames, such as `img_`; others are skipped.
+        modelarts: copies in and out.
         run_distribute: whether this is one of several processes that `trainer.launch` started;
-            `batch_size` is what each of them takes.
+            `batch_size` is per process.
     """
 
     data: DataConfig = field(default_factory=DataConfig)
@@ -265,6 +274,7 @@ class TrainConfig:
     width: float = 1.0
     clip_seconds: float = 2.0
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    choose_framing: bool = False
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     epochs: int = 60
     batch_size: int = 16
@@ -311,10 +321,10 @@ class TrainConfig:
         self._check_clips()
         if self.evaluate and not (self.resume or self.init_checkpoint):
             raise ConfigError("evaluate needs a checkpoint: set resume or init_checkpoint")
-        if self.lr_schedule == "saturate" and not (self.data.keeps_clips_aside or self.val_list):
+        if self.lr_schedule == "saturate" and not (self.data.holds_clips_out or self.val_list):
             raise ConfigError(
-                "lr_schedule 'saturate' lowers the rate by validation scores, and no clip is kept "
-                "aside to validate on; choose one_cycle, cosine or constant, or another data.split"
+                "lr_schedule 'saturate' lowers the rate by validation scores, and no clip is "
+                "held out; choose one_cycle, cosine or constant, or another data.split"
             )
 
     def _check_clips(self) -> None:
@@ -326,8 +336,7 @@ class TrainConfig:
                     raise ConfigError(f"{name} is for list files; name a train_list too")
             if not self.data.clips and not self.data.figures_per_class:
                 raise ConfigError(
-                    "nothing to learn: data.clips names no folder, train_list no list, and "
-                    "data.figures_per_class is 0"
+                    "there are no clips; set data.clips, train_list or data.figures_per_class"
                 )
 
 
@@ -336,11 +345,11 @@ def load_train_config(
     overrides: Sequence[str] = (),
     base: tuple[str, Mapping[str, Any]] | None = None,
 ) -> TrainConfig:
-    """The configuration in a YAML file (None: the defaults) with `--key value` pairs laid over it.
+    """Read a YAML file (None: the defaults), overridden by `--key value` pairs.
 
-    In place of a file, `base` gives its name and its content.
+    `base` replaces the file: (name, content).
 
-    Keys of nested parts are reached with a point: `--data.split none`. Values are YAML.
+    A dot reaches nested keys: `--data.split none`. Values are YAML.
 
     Raises:
         ConfigError: as `config.strict.load_config`; or a key is given twice on the command
@@ -356,7 +365,16 @@ def load_train_config(
     listed.sort(key=lambda pair: "." in pair[0])  # sections first, then single keys of theirs
     for key, value in [*listed, *pairs]:
         _set(values, key, value)
-    return make_config(TrainConfig, own_values(values, where), where)
+    return make_config(TrainConfig, _with_auto_framing(own_values(values, where)), where)
+
+
+def _with_auto_framing(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`preprocessing.framing: auto` as the key that it stands for."""
+    how = values.get("preprocessing")
+    if not isinstance(how, Mapping) or how.get("framing") != AUTO_FRAMING:
+        return values
+    rest = {key: value for key, value in how.items() if key != "framing"}
+    return {**values, "preprocessing": rest, "choose_framing": True}
 
 
 def _pairs(words: Sequence[str]) -> list[tuple[str, Any]]:
@@ -380,7 +398,7 @@ def _pairs(words: Sequence[str]) -> list[tuple[str, Any]]:
 
 
 def _inner_keys(pairs: Iterable[tuple[str, Any]]) -> Iterator[str]:
-    """The keys that pairs set; of a section that is given whole, those in it."""
+    """The keys that pairs set; for a whole section, its keys."""
     for key, value in pairs:
         if isinstance(value, Mapping) and value:
             yield from (f"{key}.{inner}" for inner in value)
@@ -393,7 +411,7 @@ def _refuse_doubled(keys: Iterable[str]) -> None:
     for key in keys:
         for other in seen:
             if key == other:
-                raise ConfigError(f"--{key} is there twice; give it once")
+                raise ConfigError(f"--{key} is given twice; give it once")
             if key.startswith(f"{other}.") or other.startswith(f"{key}."):
                 section, inner = sorted((key, other), key=len)
                 raise ConfigError(f"--{inner} and --{section} both set {inner}; give one of them")

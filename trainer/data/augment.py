@@ -1,4 +1,4 @@
-"""From a clip to the N frames a network sees: a window in time, then one look for all."""
+"""From a clip to N network inputs: a window in time, then one augmentation for all frames."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def choose_frames(
 ) -> npt.NDArray[np.int64]:
     """N ascending frame numbers from a random window of a clip of `num_frames` frames.
 
-    A window keeps its time scale: where it begins before the clip does, as for a stream that has
-    just begun, the first frame stands in. Without `window_s` the window is the whole clip.
+    A window keeps its time scale: before the clip begins, its first frame is repeated, as
+    for a stream that has just begun. Without `window_s` the window is the whole clip.
     """
     clip_s = num_frames / fps
     length_s = clip_s

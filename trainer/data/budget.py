@@ -1,4 +1,4 @@
-"""How much memory clips may take."""
+"""Memory budget of clips."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import threading
 
 
 class Budget:
-    """Bytes that may be held, handed out to whoever asks first; for several threads."""
+    """Thread-safe budget of bytes; first come, first served."""
 
     def __init__(self, megabytes: float) -> None:
         self._left = megabytes * 1e6
         self._lock = threading.Lock()
 
     def reserve(self, num_bytes: int) -> bool:
-        """Whether so many were left; then they are taken."""
+        """Reserve bytes; whether they were left."""
         with self._lock:
             if num_bytes > self._left:
                 return False

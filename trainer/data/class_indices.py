@@ -1,4 +1,4 @@
-"""What the class indices of lists mean, held against the folders that the clips lie in."""
+"""Class indices of lists, checked against the folders of the clips."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def listed_labels(
     """Class index -> label, by a label list or by the folders that the items lie in.
 
     Raises:
-        ConfigError: an index is none of the label list, contradicts the name of its folder, or
-            means two folders.
+        ConfigError: an index is outside the label list, contradicts the name of its folder, or
+            stands for two folders.
     """
     if named:
         labels = dict(enumerate(load_labels(named)))

@@ -1,7 +1,6 @@
-"""Clips as training sees them: so many frames at a rate, read by their numbers when wanted.
+"""Labelled clips: frames at a rate, read by number.
 
-`trainer.data.reading` makes them from files; here are those whose frames are in memory, and what is
-cut or made from any clip.
+This module has clips in memory, windows and stills; `trainer.data.reading` has clips from files.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ class Clip(ABC):
     """A labelled clip.
 
     Attributes:
-        name: `<class>/<file>`, or what it was made from.
+        name: `<class>/<file>`, or its origin.
         label: its class.
         fps: frames a second.
     """
@@ -34,11 +33,11 @@ class Clip(ABC):
     @property
     @abstractmethod
     def num_frames(self) -> int:
-        """How many frames it has, at least 1."""
+        """Number of frames, at least 1."""
 
     @property
     def seconds(self) -> float:
-        """How long it is."""
+        """Length in seconds."""
         return self.num_frames / self.fps
 
     @abstractmethod
@@ -73,7 +72,7 @@ class HeldClip(Clip):
 class ClipWindow(Clip):
     """`length` frames of a clip from number `start` on.
 
-    A window that starts before its clip, below 0, is led in by the clip's first frame.
+    Below 0 the clip's first frame is repeated.
     """
 
     name: str
@@ -101,10 +100,10 @@ def check_indices(indices: Indices, clip: Clip) -> None:
 
 
 def cut_windows(clip: Clip, seconds: float) -> list[Clip]:
-    """Half-overlapping windows of a clip, as a live stream shows it; the last one ends with it.
+    """Half-overlapping windows of a clip; the last one ends with it.
 
-    A window keeps its seconds: a clip shorter than one is led in by its first frame, as a stream
-    that has just begun. Frames are shared, not copied.
+    A clip shorter than a window is padded with its first frame, as a stream that has just begun.
+    Frames are shared, not copied.
     """
     length = max(1, round(seconds * clip.fps))
     last = clip.num_frames - length
@@ -116,8 +115,8 @@ def cut_windows(clip: Clip, seconds: float) -> list[Clip]:
 def still_clips(clips: Sequence[Clip], label: str, count: int, seconds: float = 3.0) -> list[Clip]:
     """Clips in which nothing happens, made from `count` others (or all, where there are fewer).
 
-    They are in turn a held frame and a median picture: whoever moves through the picture is gone
-    from its median over time. Each takes the memory of one picture.
+    Frozen frames and medians over time, which people who move vanish from, take turns. Each takes
+    the memory of one picture.
     """
     stills: list[Clip] = []
     some = np.random.default_rng(0).permutation(len(clips))[:count]  # of every class and person

@@ -1,8 +1,7 @@
-"""All clips of a training: found, split, read, drawn and made.
+"""All clips of a training: found, split, read and synthesised.
 
-What is resident at most is what `trainer.data.reading` says of the clips in files, `data.cache_mb`
-being the budget of training and validation together, and all drawn figures on top: about 4 MB each
-at a short side of 144 pixels.
+Memory: `data.cache_mb` for training and validation clips together (see `trainer.data.reading`),
+plus all synthetic people, about 4 MB each at a short side of 144 pixels.
 """
 
 from __future__ import annotations
@@ -45,11 +44,11 @@ class Dataset:
     """The clips of a training.
 
     Attributes:
-        filmed: to learn from, each clip with its variants, as `framing: follow` has them.
+        filmed: training clips, each with its variants for `framing: follow`.
         windows_per_clip: windows of each clip an epoch; they take its variants in turn.
-        in_turn: what every epoch shows some of, in turn: (clips, how many an epoch).
-        validation: those kept aside.
-        labels: of all of them.
+        in_turn: (clips, how many an epoch), shown in rotation.
+        validation: held-out clips.
+        labels: of all clips.
     """
 
     filmed: Sequence[Sequence[Clip]]
@@ -59,7 +58,7 @@ class Dataset:
     labels: tuple[str, ...]
 
     def training(self, epoch: int) -> list[Clip]:
-        """What 1-based `epoch` shows, one entry a window; always equally many."""
+        """The clips of 1-based `epoch`, one entry a window; the number is the same in each."""
         first = (epoch - 1) * self.windows_per_clip
         shown = [
             variants[(first + window) % len(variants)]
@@ -73,7 +72,7 @@ class Dataset:
 
 
 def load_dataset(config: TrainConfig) -> Dataset:
-    """Find, split and decode the clips, and add what is drawn or made from them.
+    """Find, split and decode the clips; add synthetic people and stills.
 
     Raises:
         ConfigError: a folder holds no clips, all clips are of one class, or the split leaves one
@@ -81,7 +80,7 @@ def load_dataset(config: TrainConfig) -> Dataset:
         SourceError: a clip cannot be read.
     """
     real, validation, labels = read_lists(config) if config.train_list else _read_folders(config)
-    _tell_of_files(real + validation, config.data.cache_mb)
+    _warn_of_uncached(real + validation, config.data.cache_mb)
     how = following(config)
     budget = Budget(config.data.cache_mb)
     filmed: list[list[Clip]] = [[clip] for clip in real]
@@ -90,7 +89,7 @@ def load_dataset(config: TrainConfig) -> Dataset:
         live = replace(how, smallest=how.smallest[:1], placed=0)
         shown = follow_clips(validation, live, budget, config.data.workers)
         validation = [clip for variants in shown for clip in variants]
-    if config.augmentation.window_s:  # then it is windows that it has to get right
+    if config.augmentation.window_s:  # live windows are what is scored
         validation = [w for clip in validation for w in cut_windows(clip, config.clip_seconds)]
     in_turn = _shown_in_turn(config, real, how, budget)
     everything = [*real, *validation, *(clip for clips, _ in in_turn for clip in clips)]
@@ -98,14 +97,14 @@ def load_dataset(config: TrainConfig) -> Dataset:
     labels = (*labels, *others)
     if len(labels) < 2:
         raise ConfigError(
-            f"all clips are {labels[0]!r}, and from one class nothing can be learned; put clips of "
-            "other actions, or of none, into folders of their own beside it"
+            f"all clips are {labels[0]!r}, and training needs two classes; add a folder with clips "
+            "of another action, or of none"
         )
     return Dataset(filmed, config.augmentation.windows_per_clip, in_turn, validation, labels)
 
 
 def following(config: TrainConfig) -> Following | None:
-    """How clips are followed; None with another framing."""
+    """Settings of `framing: follow`; None with another framing."""
     if config.preprocessing.framing != "follow":
         return None
     how = config.augmentation
@@ -115,7 +114,7 @@ def following(config: TrainConfig) -> Following | None:
 def _shown_in_turn(
     config: TrainConfig, real: Sequence[Clip], how: Following | None, budget: Budget
 ) -> list[tuple[Sequence[Clip], int]]:
-    """What is drawn, or made from real clips: see `Dataset.in_turn`."""
+    """Synthetic people and stills; see `Dataset.in_turn`."""
     data = config.data
     in_turn: list[tuple[Sequence[Clip], int]] = []
     if data.idle_label:
@@ -164,18 +163,18 @@ def _draw(
 def _read_folders(config: TrainConfig) -> tuple[list[Clip], list[Clip], tuple[str, ...]]:
     data, short_side = config.data, reading_side(config.preprocessing)
     files = labelled_files(data.clips)
-    _tell_of_left_out(data.clips, files)
+    _warn_of_skipped(data.clips, files)
     budget = Budget(data.cache_mb)
     sides = split_clips(files, data, config.seed)
     if data.split != "none":
-        _tell_of_one_sided(*sides)
+        _warn_of_one_sided(*sides)
     check_clips([file.path for file in files], data.workers)
     training, validation = (read_clips(side, short_side, data.workers, budget) for side in sides)
     return training, validation, ()
 
 
-def _tell_of_left_out(folders: Sequence[str], files: Sequence[ClipFile]) -> None:
-    """Warn of class folders that make no class, and of files that are no clips by their names."""
+def _warn_of_skipped(folders: Sequence[str], files: Sequence[ClipFile]) -> None:
+    """Warn of empty class folders and of skipped files."""
     taken = {file.path for file in files}
     clips_in = Counter(path.parent for path in taken)
     suffixes = ", ".join(VIDEO_SUFFIXES)
@@ -183,10 +182,10 @@ def _tell_of_left_out(folders: Sequence[str], files: Sequence[ClipFile]) -> None
         for inner in sorted(folder.glob("[!.]*/")):
             left_out = [path for path in sorted(inner.glob("[!.]*")) if path not in taken]
             if not clips_in[inner]:
-                _log.warning("%s holds no clip (%s) and makes no class", inner, suffixes)
+                _log.warning("%s holds no clip (%s) and is not a class", inner, suffixes)
             elif left_out:
                 _log.warning(
-                    "left out of %s: %s of %s, %r the first; clips end in %s",
+                    "%s: skipped %s of %s, first %r; clips end in %s",
                     inner,
                     len(left_out),
                     len(left_out) + clips_in[inner],
@@ -195,20 +194,20 @@ def _tell_of_left_out(folders: Sequence[str], files: Sequence[ClipFile]) -> None
                 )
 
 
-def _tell_of_one_sided(training: Sequence[ClipFile], validation: Sequence[ClipFile]) -> None:
-    """Warn of classes that are not among the clips of both sides."""
+def _warn_of_one_sided(training: Sequence[ClipFile], validation: Sequence[ClipFile]) -> None:
+    """Warn of classes that have no clips on one side of the split."""
     learned, scored = ({file.label for file in side} for side in (training, validation))
     if unscored := sorted(learned - scored):
-        _log.warning("no clip of %s is kept aside, so no score tells of it", ", ".join(unscored))
+        _log.warning("no clip of %s is held out, so the score leaves it out", ", ".join(unscored))
     if unlearned := sorted(scored - learned):
         _log.warning(
-            "all clips of %s are kept aside, so it is not learned; add clips of other groups, or "
+            "all clips of %s are held out, so it is not learned; add clips of other groups, or "
             "set another data.split",
             ", ".join(unlearned),
         )
 
 
-def _tell_of_files(clips: Sequence[Clip], cache_mb: float) -> None:
+def _warn_of_uncached(clips: Sequence[Clip], cache_mb: float) -> None:
     if in_files := sum(isinstance(clip, FileClip) for clip in clips):
         click.echo(
             f"{in_files} of {len(clips)} clips do not fit in data.cache_mb {cache_mb:g} and are "
@@ -229,7 +228,7 @@ def labelled_files(folders: Sequence[str]) -> list[ClipFile]:
         if DATA_VARIABLE in os.environ or not any(DATA_VARIABLE in name for name in folders):
             raise
         raise ConfigError(
-            f"{error}; name your own with --data.clips '[DIR]', or set {DATA_VARIABLE}, which is "
+            f"{error}; set --data.clips '[DIR]' or {DATA_VARIABLE}, which is "
             f"{DEFAULT_DATA} by default"
         ) from error
 
@@ -243,9 +242,9 @@ def draw_clips(
     workers: int,
     restless: bool = False,
 ) -> list[Clip]:
-    """Clips of drawn figures, for training without any download.
+    """Clips of synthetic people, for training without a download.
 
-    Each of these `numbers` of an action is another figure, the same whatever else is drawn.
+    Each of `numbers` is another person; it depends on nothing else that is drawn.
     restless: as in `draw_clip`.
     """
 

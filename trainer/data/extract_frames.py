@@ -1,8 +1,8 @@
-"""Videos to JPEG frames: `<class>/<video>/img_00001.jpg`, the folders as they are.
+"""Extract videos to JPEG frames, `<class>/<video>/img_00001.jpg`, in the same tree.
 
 python -m trainer.data.extract_frames --video_src_path DIR --image_save_path DIR
 
-A clip's folder gets its name when it is whole: what was interrupted is done anew, the rest is not.
+A clip's folder gets its name when it is complete, so an interrupted run can be repeated.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Extraction:
 
 
 def extract(video: Path, folder: Path, how: Extraction) -> None:
-    """Write every frame of a video into a folder, unless that is there already.
+    """Write every frame of a video into a folder, unless it exists.
 
     Raises:
         SourceError: the video is damaged or cut off; no folder is left.
@@ -58,7 +58,7 @@ def extract(video: Path, folder: Path, how: Extraction) -> None:
     except OSError as error:
         raise EcoliteError(
             f"{error.filename or folder} cannot be written: {error.strerror}; free some space or "
-            "name another --image_save_path, and call this again to go on"
+            "name another --image_save_path, and run this again to continue"
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -66,7 +66,7 @@ def extract(video: Path, folder: Path, how: Extraction) -> None:
 
 @contextlib.contextmanager
 def _refusing_damage() -> Iterator[None]:
-    """Raise what a source only warns of: pieces that it skipped, a file that is cut off."""
+    """Raise an error where a source warns: skipped pieces, a cut file."""
     handler = _Keeping()
     log = logging.getLogger(damage.__name__)
     log.addHandler(handler)
@@ -79,7 +79,7 @@ def _refusing_damage() -> Iterator[None]:
 
 
 class _Keeping(logging.Handler):
-    """Keeps the warnings of the thread that made it: others are reading other videos."""
+    """Collects the warnings of its own thread."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -100,10 +100,10 @@ def _write(path: Path, image: cv2.typing.MatLike, quality: int) -> None:
 
 
 def find_videos(folder: Path) -> list[Path]:
-    """Every video below a folder, hidden ones left out, sorted.
+    """All videos below a folder except hidden ones, sorted.
 
     Raises:
-        ConfigError: there is none, or two would share one folder of frames.
+        ConfigError: there is none, or two differ only in their suffix.
     """
     found = sorted(
         path
@@ -117,7 +117,7 @@ def find_videos(folder: Path) -> list[Path]:
     for path in found:
         other = by_target.setdefault(path.with_suffix(""), path)
         if other != path:
-            raise ConfigError(f"{other} and {path} differ in nothing but suffix; rename one")
+            raise ConfigError(f"{other} and {path} differ only in their suffix; rename one")
     return found
 
 
@@ -126,11 +126,11 @@ def find_videos(folder: Path) -> list[Path]:
 @click.option("--image_save_path", required=True, type=click.Path(path_type=Path))
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1))
 @click.option("--quality", default=95, show_default=True, type=click.IntRange(1, 100))
-@click.option("--short-side", type=click.IntRange(16), help="Pixels; as filmed by default.")
+@click.option("--short-side", type=click.IntRange(16), help="Short side in pixels. [as filmed]")
 def main(
     video_src_path: Path, image_save_path: Path, workers: int, quality: int, short_side: int | None
 ) -> None:
-    """Extract the frames of every video; call it again to go on where it was interrupted."""
+    """Extract the frames of every video; run it again to continue after an interruption."""
     videos = find_videos(video_src_path)
     how = Extraction(quality, short_side)
 
@@ -147,7 +147,7 @@ def main(
         click.echo(text, err=True)
     click.echo(f"{len(videos) - len(failures)} of {len(videos)} videos are in {image_save_path}")
     if failures:
-        raise EcoliteError(f"{len(failures)} videos are damaged; replace them and call this again")
+        raise EcoliteError(f"{len(failures)} videos are damaged; replace them and run this again")
 
 
 if __name__ == "__main__":

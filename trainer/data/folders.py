@@ -1,4 +1,4 @@
-"""Where the data lies."""
+"""Folders of data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DEFAULT_DATA = "../shared/data"
 
 
 def expand_folder(folder: str) -> Path:
-    """A folder with `~` and `$VARIABLES` filled in; ECOLITE_DATA has a default."""
+    """Expand `~` and `$VARIABLES` in a folder; ECOLITE_DATA has a default."""
     if DATA_VARIABLE not in os.environ:
         folder = re.sub(rf"\$({DATA_VARIABLE}\b|\{{{DATA_VARIABLE}\}})", DEFAULT_DATA, folder)
     return Path(os.path.expandvars(folder)).expanduser()
@@ -21,7 +21,7 @@ def expand_folder(folder: str) -> Path:
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Let errors name the file: of a disk that fills up the system says only that it is full."""
+    """Name the file in OS errors: that of a full disk does not."""
     try:
         yield
     except OSError as error:

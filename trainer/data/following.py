@@ -1,8 +1,8 @@
-"""What `framing: follow` makes of a clip: the squares that a live stream would show of it.
+"""`framing: follow` for clips: the squares that a live stream would sample.
 
-The same code runs over each clip, frame by frame, as over a live stream (`ecolite_stream.views`):
-training sees what live sees. A clip is shown with several smallest squares, and placed into a
-larger still picture, since people stand near and far.
+The code of live streams (`ecolite_stream.views`) runs over each clip, so training and live see the
+same. A clip gets several smallest squares, and places in a larger still picture, since people stand
+near and far.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ PLACED_SCALES = (1.0, 0.5)
 
 @dataclass(frozen=True)
 class Following:
-    """How clips are shown by squares that follow what moves.
+    """Squares that follow motion.
 
     Attributes:
         side: side S of the squares, in pixels.
         smallest: smallest squares, in short sides of the picture; each gives a variant of a clip.
             The first is that of a live stream.
-        placed: variants more, placed anywhere in a still picture of four times the area.
+        placed: number of further variants, placed in a still picture of four times the area.
     """
 
     side: int
@@ -41,10 +41,10 @@ class Following:
     placed: int = 0
 
     def variants(self, clip: Clip, budget: Budget, seed: int = 0) -> list[Clip]:
-        """What a clip is shown as: squares (F, S, S, 3), the first as a live stream shows it.
+        """The variants of a clip: squares (F, S, S, 3), the first as in a live stream.
 
-        Variants that do not fit into the budget are cut out of the clip each time they are read,
-        and are not placed into larger pictures.
+        Variants beyond the budget are cut from the clip at each read, and never placed into
+        larger pictures.
         """
         frames = list(clip.read(range(clip.num_frames)))
         shown: list[Clip] = []
@@ -99,13 +99,13 @@ def _square(image: Image, box: Box, side: int) -> Image:
 
 
 def follow_boxes(frames: Iterable[Frame], smallest: float = SMALLEST) -> list[Box]:
-    """Where a live stream would look, frame by frame."""
+    """The box of a live stream, frame by frame."""
     detector, follower = MotionDetector(), Follower(smallest)
     return [follower.follow(detector.look(frame)) for frame in frames]
 
 
 def still_squares(clips: Sequence[Clip], side: int) -> list[Clip]:
-    """Still clips as squares of random place and size: where the square stays after a subject left.
+    """Still clips as squares of random place and size, as after a subject has left.
 
     Each takes the memory of one square (S, S, 3).
     """

@@ -1,11 +1,10 @@
-"""Lists of the clips of a data set: one `path frames class-index` a line, for each of its splits.
+"""List the clips of each split of a data set, one `path frames class-index` a line.
 
 python -m trainer.data.gen_dataset_lists ucf101 DIR [--frames DIR] [--out DIR] [--check]
 python -m trainer.data.gen_dataset_lists hmdb51|kinetics|something DIR --annotations DIR ...
 
-The official split files of UCF101 are used where they lie in `data/ucf101_splits`; the same splits
-follow from the group in a name, `v_<class>_gNN_cNN`. Frames are counted on disk, never taken from a
-list.
+UCF101's official split files are read from `data/ucf101_splits`; without them the same splits
+follow from the group in a name, `v_<class>_gNN_cNN`. Frames are counted on disk.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ MOST_LISTED = 20
 
 
 def count_frames(path: Path) -> int:
-    """Frames of a folder of pictures, or of a video, which is decoded from end to end.
+    """Number of frames of a folder of pictures, or of a video, which is decoded to its end.
 
     Raises:
         SourceError: there are none, or it cannot be read.
@@ -50,7 +49,7 @@ def find_items(folder: Path, flat: bool) -> dict[str, Path]:
     """`<class>/<video>` without suffix -> the video, or the folder of its frames.
 
     Args:
-        flat: whether they lie in the folder itself, as `<video>`.
+        flat: whether the videos lie in the folder itself, as `<video>`.
 
     Raises:
         ConfigError: there are none.
@@ -76,7 +75,7 @@ def find_items(folder: Path, flat: bool) -> dict[str, Path]:
 @click.option("--annotations", type=click.Path(path_type=Path), help="Folder of the split files.")
 @click.option("--frames", type=click.Path(path_type=Path), help="Folder of extracted frames.")
 @click.option("--out", type=click.Path(path_type=Path), help="[data/DATASET_lists]")
-@click.option("--check", is_flag=True, help="Write nothing; hold the lists there against the disk.")
+@click.option("--check", is_flag=True, help="Write nothing; compare the lists with the disk.")
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1))
 def main(
     dataset: str,
@@ -96,7 +95,7 @@ def main(
     if check:
         return _check(out, dataset, root, workers)
     lists = LISTS[dataset](list(items), annotations)
-    _tell_of_unlisted(items, lists)
+    _warn_of_unlisted(items, lists)
     used = sorted({items[name] for _, listed in lists for name, _ in listed})
     counts = _count(used, workers)
     for list_name, listed in lists:
@@ -109,13 +108,13 @@ def main(
         click.echo(f"{path}: {len(lines)} clips")
 
 
-def _tell_of_unlisted(
+def _warn_of_unlisted(
     items: Mapping[str, Path], lists: Sequence[tuple[str, list[tuple[str, int]]]]
 ) -> None:
     listed = {name for _, names in lists for name, _ in names}
     if unlisted := [name for name in items if name not in listed]:
         click.echo(
-            f"{len(unlisted)} of {len(items)} clips are in no list, {unlisted[0]!r} the first",
+            f"{len(unlisted)} of {len(items)} clips are in no list, first {unlisted[0]!r}",
             err=True,
         )
 
@@ -143,7 +142,7 @@ def _check(out: Path, dataset: str, root: Path, workers: int) -> None:
 
 
 def _count(paths: Sequence[Path], workers: int) -> Mapping[Path, int]:
-    """Frames of each; every one that cannot be read is named."""
+    """Number of frames of each; names all that cannot be read."""
 
     def count(path: Path) -> int | str:
         try:

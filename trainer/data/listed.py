@@ -26,7 +26,7 @@ def read_lists(config: TrainConfig) -> tuple[list[Clip], list[Clip], tuple[str, 
         ConfigError: a list makes no sense, or its frame counts are not those on disk.
         SourceError: a clip cannot be read.
     """
-    assert config.train_list is not None  # by whoever calls
+    assert config.train_list is not None  # checked by the caller
     lists = [(path, read_list(path)) for path in (config.train_list, config.val_list) if path]
     labels = listed_labels(config.labels, lists)
     how = Reading(
@@ -78,7 +78,7 @@ def read_items(
 def listed_clips(
     path: Path, items: Sequence[Item], data_path: str | None, labels: Mapping[int, str]
 ) -> list[Path]:
-    """Where the clips of a list lie, in its order.
+    """Paths of the clips of a list, in its order.
 
     Raises:
         ConfigError: a clip does not exist, or its class index contradicts its folder.
@@ -108,14 +108,14 @@ def _read_item(where: Path, path: Path, item: Item, label: str, how: Reading) ->
         clip = read_clip(ClipFile(path, label), how.short_side, how.budget)
     if clip.num_frames != item.frames:
         raise ConfigError(
-            f"{where}:{item.line}: {item.path} is listed with {item.frames} frames and has "
+            f"{where}:{item.line}: {item.path} is listed with {item.frames} frames but has "
             f"{clip.num_frames}; write the list again with trainer.data.gen_dataset_lists"
         )
     return clip
 
 
 def check_clips(clips: Sequence[Path], workers: int, prefix: str = "") -> None:
-    """Check all clips before the first step, with a bar; those that passed are remembered.
+    """Check all clips before the first step, with a progress bar; results are cached.
 
     Raises:
         SourceError: as `require_whole`.

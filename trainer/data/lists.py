@@ -15,9 +15,9 @@ WANTED = "path frames class-index"
 
 @dataclass(frozen=True)
 class Item:
-    """A line: a video, or the folder of its frames, with the number of its frames and its class.
+    """A line: a video or the folder of its frames, the number of frames, and the class.
 
-    `line` is its number in its file, for messages; 0 where it was not read from one.
+    `line` is the line's number, for messages; 0 if not read from a file.
     """
 
     path: str
@@ -27,10 +27,10 @@ class Item:
 
 
 def read_list(path: Path) -> list[Item]:
-    """The lines of a list; blank ones are left out.
+    """The lines of a list without blank ones.
 
     Raises:
-        ConfigError: it cannot be read, holds nothing, or a line is something else.
+        ConfigError: it cannot be read, is empty, or has a malformed line.
     """
     items = [_item(path, line) for line in read_lines(path, "list", names_files=True)]
     if not items:
@@ -53,7 +53,7 @@ def _is_count(text: str) -> bool:
 def write_list(path: Path, items: Sequence[Item]) -> None:
     """Write a list, whole or not at all.
 
-    Names that are no UTF-8 are written as the bytes that they are.
+    Names that are not UTF-8 keep their bytes.
 
     Raises:
         ConfigError: it cannot be written, or a name has a line break in it.

@@ -1,4 +1,4 @@
-"""Batches for training and validation, made by threads ahead of the step that needs them."""
+"""Batches for training and validation, made ahead by threads."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def training_batches(
     The same `seed`, (run, epoch), gives the same batches, whatever the number of workers.
 
     Args:
-        part: (rank, size) of a process among those that share every batch of size * batch_size.
+        part: (rank, size) of the process; all share every batch of size * batch_size.
     """
     rank, size = part
     order = np.random.default_rng(seed).permutation(len(clips))

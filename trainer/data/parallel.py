@@ -17,9 +17,9 @@ Result = TypeVar("Result")
 def in_parallel(
     function: Callable[[Item], Result], items: Sequence[Item], workers: int, doing: str
 ) -> list[Result]:
-    """What `function` makes of each item, in order; the bar on a terminal says what it is doing.
+    """Results of `function` for each item, in order; a terminal shows a progress bar.
 
-    The first error ends it and is raised.
+    The first error is raised.
     """
     results = []
     with ThreadPoolExecutor(workers) as pool, bar_of(doing, len(items)) as step:
@@ -31,7 +31,7 @@ def in_parallel(
 
 @contextmanager
 def bar_of(doing: str, length: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on stderr where that is a terminal; the function moves it on."""
+    """A progress bar on stderr if that is a terminal; the function advances it."""
     hidden = not sys.stderr.isatty()
     with click.progressbar(length=length, label=doing, file=sys.stderr, hidden=hidden) as bar:
         yield bar.update

@@ -1,7 +1,7 @@
-"""Which clips train and which test, as each data set published it.
+"""The published splits of each data set into training and test clips.
 
-Every function here takes the names of the clips on disk, `<class>/<video>` without suffix, and
-gives the lists to write: (list name, [(clip name, class index), ...]).
+Each function maps the names of the clips on disk, `<class>/<video>` without suffix, to the lists to
+write: (list name, [(clip name, class index), ...]).
 
 - UCF101: `trainlist01.txt`, `testlist01.txt`, ..., `classInd.txt`; or the group in a name.
 - HMDB51: `<class>_test_split1.txt`, ..., with `<video> 0|1|2` a line: unused, training, test.
@@ -59,7 +59,7 @@ def is_test(name: str, split: int) -> bool:
     Split 1 tests groups 1 to 7, split 2 groups 8 to 14, split 3 groups 15 to 21 of 25.
 
     Raises:
-        ConfigError: it is not named as UCF101 names its videos.
+        ConfigError: the name does not follow UCF101.
     """
     match = NAME.fullmatch(Path(name).stem)
     if match is None:
@@ -152,7 +152,7 @@ def _hmdb51_sides(folder: Path, labels: Sequence[str], split: int) -> dict[str, 
 
 
 def kinetics_lists(names: Sequence[str], annotations: Path | None) -> list[Listing]:
-    """Training and validation lists of Kinetics-400, of the videos that are still to be had.
+    """Training and validation lists of Kinetics-400, of the videos found.
 
     Raises:
         ConfigError: an annotation file is missing or makes no sense, or a class is unknown.

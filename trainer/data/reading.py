@@ -1,9 +1,7 @@
-"""Clips from files: held in memory as long as a budget lasts, read from their files beyond it.
+"""Clips from files: in memory up to a budget, read from their files beyond it.
 
-Both give the same pictures. What is resident at most: the budget, the clip that each worker is
-reading once more while its frames are put together, and the frames of the batches under way. A clip
-that does not fit costs its name, and a decoding from its beginning to the last frame wanted each
-time it is read.
+Both give the same pictures. Memory: the budget, one clip for each worker, and the frames of the
+batches under way. A clip beyond the budget is decoded from its beginning at each read.
 """
 
 from __future__ import annotations
@@ -25,7 +23,7 @@ from trainer.data.clips import Clip, Frames, HeldClip, Indices, check_indices
 from trainer.data.parallel import in_parallel
 
 CUT_FACTOR = 3
-"""With `framing: follow` clips are read so many times larger than the squares cut out of them."""
+"""With `framing: follow`, how many times larger clips are read than the squares cut out of them."""
 FALLBACK_FPS = 25.0
 """Of a clip of one frame, or whose frames all have one time."""
 
@@ -35,10 +33,10 @@ class Reading:
     """How clips are read.
 
     Attributes:
-        short_side: pixels that the short side of a picture has at most.
+        short_side: longest short side of a picture, in pixels.
         workers: threads.
-        budget: what may be held in memory.
-        rgb_prefix: how the names of extracted frames begin.
+        budget: of clips in memory.
+        rgb_prefix: prefix of the names of extracted frames.
     """
 
     short_side: int
@@ -49,7 +47,7 @@ class Reading:
 
 @dataclass(frozen=True, eq=False)
 class FileClip(Clip):
-    """A clip that stays in its file, with `length` frames, shrunk to `short_side` when read."""
+    """A clip that is decoded from its file at each read and shrunk to `short_side`."""
 
     name: str
     label: str
@@ -82,7 +80,7 @@ class FileClip(Clip):
 
 @dataclass(frozen=True, eq=False)
 class FrameFolderClip(Clip):
-    """A clip whose frames are pictures in a folder, shrunk to `short_side` when read."""
+    """A folder of frames, read each time and shrunk to `short_side`."""
 
     name: str
     label: str
@@ -115,13 +113,13 @@ def read_clips(
     """Decode clips in parallel, each at most `short_side` pixels high or wide, aspect kept.
 
     Raises:
-        SourceError: a clip cannot be read; it is named.
+        SourceError: a clip cannot be read; names it.
     """
     return in_parallel(lambda file: read_clip(file, short_side, budget), files, workers, "decoding")
 
 
 def read_clip(file: ClipFile, short_side: int, budget: Budget) -> Clip:
-    """Decode one clip once: held if the budget allows, else only counted; see `read_clips`."""
+    """Decode one clip; keep its frames if the budget allows, else count them."""
     held: list[Image] | None = []
     sizes: dict[tuple[int, ...], tuple[int, ...]] = {}  # as filmed: as shrunk
     times_s: list[float] = []

@@ -1,4 +1,4 @@
-"""Which clips are kept aside to validate on."""
+"""Split clips into training and validation."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def split_clips(
     """(training, validation) clips; every clip is in exactly one of them.
 
     Raises:
-        ConfigError: the split keeps nothing aside, or leaves nothing to train on.
+        ConfigError: one side of the split is empty.
     """
     held_out = _held_out(clips, config, seed)
     training = [clip for clip in clips if clip.name not in held_out]
@@ -35,7 +35,7 @@ def split_clips(
     if clips and not training:
         raise ConfigError(f"the split {config.split!r} leaves no clip to train on")
     if clips and config.split != "none" and not validation:
-        raise ConfigError(f"the split {config.split!r} keeps no clip aside to validate on")
+        raise ConfigError(f"the split {config.split!r} holds out no clip to validate on")
     return training, validation
 
 
@@ -67,7 +67,7 @@ def _random_share(clips: Sequence[ClipFile], fraction: float, seed: int) -> set[
 
 
 def group_clips(clips: Sequence[ClipFile], config: DataConfig) -> dict[str, list[str]]:
-    """Group -> names of its clips; where nothing groups them, each clip is its own group.
+    """Group -> names of its clips; without a grouping each clip is its own group.
 
     Raises:
         ConfigError: a clip is in no group, or the table of groups cannot be read.

@@ -9,9 +9,11 @@ import numpy as np
 
 from ecolite_stream.config.strict import make_config
 from ecolite_stream.errors import ConfigError
-from ecolite_stream.model.known import FEWEST_RIGHT, energy, fit_energy_bound
+from ecolite_stream.model.known import FEWEST_RIGHT, LEAST_FILL, energy, fit_energy_bound
 from trainer.config.schema import TrainConfig
-from trainer.evaluate import batches_of, held_out_clips
+from trainer.data.clips import Clip, ClipWindow, cut_windows
+from trainer.data.loader import test_batches
+from trainer.evaluate import held_out_clips, shown_live
 from trainer.loop.scoring import predict
 from trainer.weights.checkpoint import Checkpoint, network_from
 
@@ -55,11 +57,14 @@ def fit_held_out_bound(checkpoint: Checkpoint) -> HeldOutBound:
     if not isinstance(facts, dict):
         raise ConfigError("the checkpoint does not say what it was trained on")
     config = make_config(TrainConfig, facts, "configuration of the training")
-    clips = held_out_clips(config, spec)
+    clips = shown_live(held_out_clips(config, spec), spec, config.data.workers)
+    windows = [window for clip in clips for window in live_windows(clip, spec.clip_seconds)]
     network, size = network_from(checkpoint), config.batch_size
     network.set_train(False)
     logits, labels = [], []
-    for batch in batches_of(spec, clips, spec.clip_seconds, size, config.data.workers):
+    for batch in test_batches(
+        windows, spec.labels, spec.num_segments, spec.preprocessing, size, config.data.workers
+    ):
         logits.append(predict(network, batch.inputs, size))
         labels.append(batch.labels)
     of_all, right_labels = np.concatenate(logits), np.concatenate(labels)
@@ -71,3 +76,12 @@ def fit_held_out_bound(checkpoint: Checkpoint) -> HeldOutBound:
             f"{right} of {len(is_right)} held-out predictions are right, fewer than {FEWEST_RIGHT}"
         )
     return HeldOutBound(bound, right, int((energy(of_all[is_right]) < bound).sum()))
+
+
+def live_windows(clip: Clip, seconds: float) -> list[Clip]:
+    """Windows as a live memory shows them, from half-full ones at the start of the clip on."""
+    length = max(1, round(seconds * clip.fps))
+    facts = (clip.name, clip.label, clip.fps)
+    starts = sorted({-round((1 - LEAST_FILL) * length), -round((1 - LEAST_FILL) / 2 * length)})
+    early = [ClipWindow(*facts, clip, start, length) for start in starts if start < 0]
+    return [*early, *cut_windows(clip, seconds)]

@@ -1,6 +1,6 @@
 """The whole network as one file, as the published export writes it: clips -> logits.
 
-A bundle has the network in two graphs, for a stream; this is for whoever classifies whole clips.
+A bundle has the network in two graphs, for streams; this file classifies whole clips.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FORMATS = ("MINDIR", "ONNX", "AIR")
 
 
 def format_of(path: Path) -> str:
-    """The format that a file's suffix names, MINDIR where it names none."""
+    """The format of a file's suffix, else MINDIR."""
     suffix = path.suffix.removeprefix(".").upper()
     return suffix if suffix in FORMATS else "MINDIR"
 
@@ -33,11 +33,11 @@ def export_whole(checkpoint: Checkpoint, file_format: str, path: Path) -> Path:
         path: the file; its suffix, `.mindir` and so on, is added where it is missing.
 
     Returns:
-        The file; whatever happens, the old one or the whole new one is there.
+        The file, written whole or not at all.
 
     Raises:
         ConfigError: the path names no file.
-        EngineError: AIR is asked for and this is no Ascend.
+        EngineError: AIR needs an Ascend.
         BundleError: the file cannot be written.
     """
     if not path.name:

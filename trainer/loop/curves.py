@@ -18,7 +18,7 @@ waiting for clips; None where nothing was validated."""
 
 
 def write_curves(folder: Path, rows: Sequence[Row]) -> None:
-    """Write the curves of all epochs so far; a kill leaves the file before, or the new one.
+    """Write the curves of all epochs so far, whole or not at all.
 
     Raises:
         OSError: the folder cannot be written to.
@@ -41,7 +41,7 @@ def _draw(path: Path, rows: Sequence[Row]) -> None:
         from matplotlib.figure import Figure
         from matplotlib.ticker import MaxNLocator
     except ImportError:
-        return  # the table has it all
+        return  # curves.csv holds the same
     pairs = [(("loss", "validation_loss"), "loss"), (("top1", "top5"), "share right")]
     shown = [p for p in pairs if any(row[name] is not None for row in rows for name in p[0])]
     figure = Figure(figsize=(4 * len(shown), 4), layout="constrained")
@@ -49,7 +49,7 @@ def _draw(path: Path, rows: Sequence[Row]) -> None:
     for axes, (names, title) in zip(places, shown, strict=True):
         for name in names:
             points = [(row["epoch"], row[name]) for row in rows if row[name] is not None]
-            if points:  # those of validation may be far between
+            if points:  # not every epoch is validated
                 axes.plot(*zip(*points, strict=True), marker=".", label=name)
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -1,4 +1,4 @@
-"""Which device MindSpore computes on."""
+"""Select MindSpore's device."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from trainer.weights.reading import silent_log
 
 
 def use_device(device: str) -> None:
-    """Let everything that follows run on a device: `CPU`, `Ascend`, `ascend:1`, ...
+    """Select the device: `CPU`, `Ascend`, `ascend:1`, ...
 
     Raises:
-        ConfigError: that is no device.
-        EngineError: this MindSpore or this machine has none, or it can no longer be changed.
+        ConfigError: the name is no device.
+        EngineError: MindSpore or this machine lacks it, or another is in use.
     """
     with silent_log():
         engine.use_device(ms, parse_device(device))

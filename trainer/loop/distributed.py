@@ -1,8 +1,8 @@
 """One training in several processes: MindSpore's data parallelism.
 
-`trainer.launch` starts the processes with `msrun`. Each takes its own part of a batch, gradients
-and losses are averaged over all, so that N processes with batches of b learn what one with batches
-of N * b learns (batch norm aside, which sees b clips unless it is frozen).
+`trainer.launch` starts the processes with `msrun`. Each takes its own part of a batch; gradients
+and losses are averaged. N processes with batches of b learn what one with batches of N * b learns,
+except for batch norm that is not frozen: it sees b clips.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 from ecolite_stream.errors import ConfigError, EngineError, one_line
 
 ROLE = "MS_ROLE"
-"""msrun tells each process its part by this variable."""
+"""msrun sets this variable to the rank of each process."""
 STATISTICS = (".moving_mean", ".moving_variance")
 
 _log = logging.getLogger(__name__)
@@ -29,10 +29,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Group:
-    """Which of how many processes this is.
+    """Rank and number of the processes of a training.
 
     Attributes:
-        rank: 0 to size - 1; only 0 writes and speaks.
+        rank: 0 to size - 1; only 0 writes files and logs.
         size: how many there are.
     """
 
@@ -48,15 +48,15 @@ ALONE = Group()
 
 
 def join_group() -> Group:
-    """Find the other processes of this training; the device must be chosen already.
+    """Join the other processes of this training; select the device first.
 
     Raises:
         ConfigError: this process was not started together with others.
-        EngineError: they do not find each other.
+        EngineError: they cannot connect.
     """
     if ROLE not in os.environ and "RANK_TABLE_FILE" not in os.environ:
         raise ConfigError(
-            "run_distribute is for processes that are started together; use "
+            "run_distribute needs processes that are started together; use "
             "scripts/run_distribute_train.sh, or python -m trainer.launch"
         )
     from mindspore import communication
@@ -93,14 +93,14 @@ def averaging(
 
 
 def sum_over(group: Group, values: np.ndarray[Any, np.dtype[np.float32]]) -> Any:
-    """The sum of everybody's float32 array, of one shape everywhere."""
+    """Sum of a float32 array over all processes; the shape is the same in each."""
     if group.size == 1:
         return values
     return np.array(ops.AllReduce()(ms.Tensor(values)).asnumpy())
 
 
 def average_statistics(network: nn.Cell, group: Group) -> None:
-    """Let every process go on with the mean of all running statistics of its batch norms."""
+    """Average the running statistics of batch norms over all processes."""
     if group.size == 1:
         return
     for name, parameter in network.parameters_and_names():

@@ -1,4 +1,4 @@
-"""Dropout whose choices follow from (seed, epoch, step), so that a resumed training repeats them.
+"""Dropout that depends only on (seed, epoch, step), so that a resumed training repeats it.
 
 MindSpore's own dropout keeps its generator inside the compiled graph, where it can neither be saved
 nor set. Here NumPy draws each mask outside, and the graph reads it from a parameter.
@@ -30,7 +30,7 @@ class SeededDropout(nn.Cell):
         return x * self.mask[: x.shape[0]]
 
     def draw(self, rng: np.random.Generator, group: Group = ALONE) -> None:
-        """Choose what the next step drops: of the whole group's batch, this process's part."""
+        """Draw the mask of the next step: this process's part of the group's batch."""
         size, *rest = self.mask.shape
         drawn = rng.random((group.size * size, *rest))
         kept = drawn[group.rank * size :][:size] >= self.p
@@ -38,9 +38,9 @@ class SeededDropout(nn.Cell):
 
 
 def seed_dropout(network: Network, batch_size: int, num_segments: int) -> list[SeededDropout]:
-    """Replace every dropout of a network; `draw` from those returned before each step.
+    """Replace every dropout of a network; call `draw` of those returned before each step.
 
-    Their masks are parameters that belong in no checkpoint.
+    Their masks are parameters; leave them out of checkpoints.
     """
     head = network.head
     pooled = (batch_size, head.net3d.out_channels)

@@ -58,7 +58,7 @@ def build_optimizer(
 
 
 def set_learning_rate(optimizer: nn.Optimizer, learning_rate: float) -> None:
-    """Let the next step of an optimiser from `build_optimizer` use this rate (biases: twice it)."""
+    """Set the rate of the next step of an optimiser from `build_optimizer`; biases get twice it."""
     rates = {}  # MindSpore lists a group's rate once for each of its parameters
     for rate, parameter in zip(optimizer.learning_rate, optimizer.parameters, strict=True):
         rates[rate.name] = (rate, BIAS_RATE if _leaf(parameter) == "bias" else 1.0)

@@ -1,4 +1,4 @@
-"""How fast a training goes: whether it has become many times slower, and what it waits for."""
+"""Watch the pace of a training: warn when it slows down, and measure its waits."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Item = TypeVar("Item")
 
 
 class Pace:
-    """Compares the last steps with the quickest so far; warns once.
+    """Compares the median of the last `RECENT_STEPS` steps with the quickest so far; warns once.
 
-    The quickest, not the first: the first steps also compile. Against one slow step now and then
-    (a busy disk, the clock) stands the median of `RECENT_STEPS`.
+    The first steps also compile, so the quickest one is the reference. The median ignores single
+    slow steps.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Pace:
         self._warned = False
 
     def step(self, seconds: float) -> str | None:
-        """Take note of a step that took so many seconds; a warning, the first time it is due."""
+        """Record the seconds of a step; return a warning the first time it is due."""
         self._steps += 1
         self._quickest_s = min(self._quickest_s, seconds)
         self._recent_s.append(seconds)
@@ -45,13 +45,13 @@ class Pace:
 
 
 class Waiting:
-    """How long a loop waits for what it loops over."""
+    """Seconds that a loop waits for its items."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
 
     def over(self, items: Iterable[Item]) -> Iterator[Item]:
-        """The same items; the time that each of them is waited for is added up."""
+        """Yield the items and add up the time spent waiting for each."""
         source = iter(items)
         while True:
             begun_s = time.monotonic()

@@ -1,7 +1,7 @@
 """Mixed precision: convolutions in float16, the rest and every parameter in float32.
 
-Gradients that float16 would round to nothing are kept by scaling the loss; the scale follows what
-overflows, as MindSpore's `DynamicLossScaler` does it.
+The loss is scaled so that float16 does not round small gradients to zero; MindSpore's
+`DynamicLossScaler` adapts the scale to overflows.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ def use_mixed_precision(network: Network) -> None:
 
 
 def loss_scaler(precision: str) -> Any:
-    """What scales the loss in mixed precision; None where nothing needs it."""
+    """The loss scaler of mixed precision, else None."""
     if precision != "mixed":
         return None
     return ms.amp.DynamicLossScaler(FIRST_SCALE, 2, STEPS_UNTIL_DOUBLED)
 
 
 def state_of_scaler(scaler: Any) -> dict[str, float]:
-    """What a resumed training needs of it."""
+    """The scaler's state, for a resumed training."""
     if scaler is None:
         return {}
     return {"scale": float(scaler.scale_value), "steps": int(scaler.counter)}
 
 
 def restore_scaler(scaler: Any, state: Mapping[str, float]) -> None:
-    """Go on with the scale of `state_of_scaler`."""
+    """Restore `state_of_scaler`."""
     if scaler is not None and state:
         scaler.scale_value.set_data(ms.Tensor(state["scale"], ms.float32))
         scaler.counter.set_data(ms.Tensor(int(state["steps"]), ms.int32))

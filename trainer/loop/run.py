@@ -56,7 +56,7 @@ class Run:
         self.group = group
         self.dataset = dataset
         self.network = network
-        self.names = set(parameters_of(network))  # before dropout's masks join them
+        self.names = set(parameters_of(network))  # before dropout's masks are added
         self.dropouts = seed_dropout(network, config.batch_size, config.num_segments)
         self.frozen = self._freeze()
         if config.precision == "mixed":
@@ -84,19 +84,19 @@ class Run:
         self.epochs_done = 0
         self.best_top1 = -1.0
         self.curves: list[Row] = []
-        self._spec(1, None)  # refuses now what no checkpoint may say, not after an epoch
+        self._spec(1, None)  # raise now what a checkpoint would refuse after an epoch
 
     def _freeze(self) -> list[nn.Cell]:
-        """The batch norms that do not learn."""
+        """The frozen batch norms."""
         if self.config.freeze_bn:
             return frozen_norms(self.network, kept=0)
         return [] if self.config.no_partialbn else frozen_norms(self.network)
 
     def restore(self, state: TrainingState) -> None:
-        """Go on after the epoch of `state`, whose checkpoints are written again.
+        """Continue after the epoch of `state`; its checkpoints are written again.
 
         Raises:
-            ConfigError: the clips are others.
+            ConfigError: the clips differ.
             BundleError: the state does not fit.
         """
         output = self.config.output
@@ -121,7 +121,7 @@ class Run:
         self._write(state)
         click.echo(f"{output}: {state.epoch} of {self.config.epochs} epochs are done", err=True)
         if state.epoch >= self.config.epochs:
-            click.echo("nothing is left to train; for more, set --epochs higher", err=True)
+            click.echo("nothing is left to train; raise --epochs to train longer", err=True)
 
     def fit(self) -> Path:
         """Train the epochs that are left; returns the path of the best checkpoint."""
@@ -151,7 +151,7 @@ class Run:
         self.curves.append({**row, **dict(zip(names, validated, strict=True))})
 
     def _end_epoch(self, epoch: int, scores: Scores | None) -> None:
-        """Keep all of it on disk; the state first, for what is missing after it can be redone."""
+        """Save the state, then what can be redone from it: checkpoints and curves."""
         is_best = scores.top1 >= self.best_top1 if scores else not self.dataset.validation
         self.best_top1 = scores.top1 if scores and is_best else self.best_top1
         everything = parameters_of(self.network)
@@ -280,7 +280,7 @@ class Run:
 
 @contextmanager
 def _progress(steps: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on stderr, where that is a terminal and the log lines go elsewhere."""
+    """A progress bar on stderr, if that is a terminal and stdout is not."""
     hidden = not sys.stderr.isatty() or sys.stdout.isatty()
     bar = click.progressbar(length=steps, label="training", file=sys.stderr, hidden=hidden)
     with bar:

@@ -13,7 +13,7 @@ DROP = 0.1
 
 
 class Schedule:
-    """The learning rate of every step; `saturate` learns from validation scores.
+    """The learning rate of every step.
 
     `constant`; `cosine` from lr to 0; `one_cycle` up to lr and down again, both along cosines
     (Smith and Topin 2018); `saturate`, as published: a tenth whenever the best score is older than
@@ -40,7 +40,7 @@ class Schedule:
         return float(config.lr * DROP**self._drops)
 
     def end_epoch(self, score: float) -> None:
-        """Take note of an epoch's validation score (more is better)."""
+        """Record an epoch's validation score (more is better)."""
         if score > self._best_score:
             self._best_score, self._epochs_without_gain = score, 0
             return
@@ -49,7 +49,7 @@ class Schedule:
             self._drops, self._epochs_without_gain = self._drops + 1, 0
 
     def state(self) -> dict[str, float]:
-        """What it has learned from validation scores, for `restore`."""
+        """State that depends on validation scores, for `restore`."""
         return {
             "best_score": self._best_score,
             "epochs_without_gain": self._epochs_without_gain,
@@ -57,7 +57,7 @@ class Schedule:
         }
 
     def restore(self, state: Mapping[str, float]) -> None:
-        """Go on where the schedule was that gave this `state`."""
+        """Restore `state()`."""
         self._best_score = state["best_score"]
         self._epochs_without_gain = int(state["epochs_without_gain"])
         self._drops = int(state["drops"])

@@ -16,7 +16,7 @@ from trainer.network import Network
 
 @dataclass(frozen=True)
 class Scores:
-    """Mean cross entropy, and the shares of clips whose label is the best or among the best 5."""
+    """Mean cross entropy, top-1 and top-5 accuracy (0 to 1)."""
 
     loss: float
     top1: float
@@ -30,7 +30,7 @@ class Scores:
 
 
 def evaluate(network: Network, batches: Iterable[Batch], batch_size: int) -> Scores:
-    """Score a network on batches of at most `batch_size` clips; it is left out of training mode."""
+    """Score a network on batches of at most `batch_size` clips; turns training mode off."""
     network.set_train(False)
     logits, labels = [], []
     for batch in batches:
@@ -42,7 +42,7 @@ def evaluate(network: Network, batches: Iterable[Batch], batch_size: int) -> Sco
 
 
 def combine(scores: Scores, group: Group) -> Scores:
-    """The scores of all clips of a group, of which each process has scored some."""
+    """Combine the scores of all processes."""
     if group.size == 1:
         return scores
     own = np.array([scores.loss, scores.top1, scores.top5, 1], np.float32) * scores.num_clips
@@ -53,7 +53,7 @@ def combine(scores: Scores, group: Group) -> Scores:
 def predict(network: Network, inputs: FloatArray, batch_size: int) -> FloatArray:
     """Logits (B, classes) of clips (B, N, 3, S, S), B <= batch_size.
 
-    A smaller batch is filled up: every new shape would compile the graph again.
+    Smaller batches are padded, since each new shape compiles the graph again.
     """
     missing = batch_size - len(inputs)
     filled = np.concatenate([inputs, np.repeat(inputs[-1:], missing, axis=0)])
@@ -63,8 +63,7 @@ def predict(network: Network, inputs: FloatArray, batch_size: int) -> FloatArray
 def score(logits: FloatArray, labels: np.ndarray[tuple[int], np.dtype[np.int32]]) -> Scores:
     """Scores of logits (M, classes) against labels (M,).
 
-    A label counts only where its rank is certain: equal logits stand before it, and what is no
-    number is never right.
+    Ties count against the label, and NaN is never right.
     """
     shifted = logits - logits.max(axis=1, keepdims=True)
     log_likelihood = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))

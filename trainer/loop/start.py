@@ -1,4 +1,4 @@
-"""What a training starts from: fresh weights, or those of a checkpoint."""
+"""Initial weights of a training: random, or those of a checkpoint."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 def make_network(config: TrainConfig, labels: Sequence[str]) -> Network:
-    """A network for `labels`, from fresh weights or from `init_checkpoint`.
+    """Build a network for `labels`, with random weights or those of `init_checkpoint`.
 
     Raises:
         BundleError: the checkpoint cannot be read, or holds another kind of network.
@@ -42,8 +42,8 @@ def make_network(config: TrainConfig, labels: Sequence[str]) -> Network:
         _compare(config.init_checkpoint, start.spec.preprocessing, config.preprocessing)
         if start.is_trimmed and config.num_segments > start.spec.num_segments:
             _log.warning(
-                "%s has no weights for what only more than its %d segments reach; they start from "
-                "zero. The checkpoint that it was exported from has them",
+                "%s lacks the weights that only more than its %d segments use; they start from "
+                "zero. Start from the checkpoint that it was exported from",
                 config.init_checkpoint,
                 start.spec.num_segments,
             )
@@ -55,7 +55,7 @@ def make_network(config: TrainConfig, labels: Sequence[str]) -> Network:
 
 
 def _compare(path: Path, theirs: Preprocessing, ours: Preprocessing) -> None:
-    """Other numbers are another input; another size or frame is one the weights may get over."""
+    """Refuse other pixel values; warn of another size or framing, which training may adapt to."""
     for name in ("channel_order", "mean", "scale", "image_size", "framing"):
         there, here = getattr(theirs, name), getattr(ours, name)
         if there == here:
@@ -64,16 +64,14 @@ def _compare(path: Path, theirs: Preprocessing, ours: Preprocessing) -> None:
         if name in ("image_size", "framing"):
             _log.warning("%s; it may take longer to learn", difference)
         else:
-            raise ConfigError(f"{difference}; set it to that, or start without init_checkpoint")
+            raise ConfigError(f"{difference}; set it to that, or remove init_checkpoint")
 
 
 def _classifier(
     path: Path, start: Checkpoint, labels: Sequence[str], fresh: dict[str, FloatArray]
 ) -> dict[str, FloatArray]:
-    """The classifier's parameters: the checkpoint's rows in our order, or fresh ones.
-
-    Only where both have the same labels is anything kept: rows learned against other classes say
-    little beside fresh ones.
+    """The classifier's parameters: the checkpoint's rows in our order if the labels are the same,
+    else new ones. Rows trained against other classes do not fit beside new rows.
     """
     names = [name for name in fresh if name.startswith(CLASSIFIER)]
     theirs = start.spec.labels
@@ -83,16 +81,16 @@ def _classifier(
     shared = len(set(theirs) & set(labels))
     click.echo(
         f"{path} has other labels ({shared} of {len(labels)} are among its {len(theirs)}): the "
-        "classifier starts afresh",
+        "classifier gets new weights",
         err=True,
     )
     return {name: fresh[name] for name in names}
 
 
 def start_from_motion(network: Network) -> None:
-    """Take the mean over time out of the first 3D convolution, and keep its spread.
+    """Subtract the mean over time from the first 3D convolution, and keep its spread.
 
-    What is the same in all frames then cancels, and the 3D net starts from what moves.
+    The 3D net then starts blind to what is the same in all frames.
     """
     weight_OITHW = network.head.net3d.res3a_2.conv.weight
     start = weight_OITHW.asnumpy()

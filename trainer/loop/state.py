@@ -1,9 +1,8 @@
-"""What a training needs to go on as if it had never been ended, in one file: `last.state`.
+"""The state of a training in one file, `last.state`, from which it resumes exactly.
 
 A NumPy `.npz` archive of the network's parameters, the optimiser's, and a JSON text with the rest.
-It is written at the end of each epoch before that epoch's checkpoints, so that it alone counts:
-what a kill kept from being written after it is written again on resuming. Random numbers need no
-state: each is drawn from (seed, epoch, place).
+It is written at the end of each epoch, before that epoch's checkpoints; resuming writes those
+again. Random numbers need no state: each is drawn from (seed, epoch, place).
 """
 
 from __future__ import annotations
@@ -33,21 +32,21 @@ SCHEMA_VERSION = 1
 MAY_DIFFER = frozenset(
     {"output", "resume", "epochs", "device_target", "device_id", "data.workers", "data.cache_mb"}
 )
-"""Keys of the configuration that do not change what an epoch learns, or how many there are."""
+"""Configuration keys that a resumed training may change."""
 _FACTS, _NETWORK, _OPTIMIZER = "facts", "network/", "optimizer/"
 
 
 @dataclass(frozen=True)
 class TrainingState:
-    """A training after a whole epoch.
+    """State after a complete epoch.
 
     Attributes:
         config: the configuration, as plain containers.
         spec: describes the network after this epoch.
-        epoch: how many epochs are done.
-        best_top1: highest validation top-1 so far; -1 where nothing was validated.
+        epoch: number of complete epochs.
+        best_top1: highest validation top-1 so far; -1 without validation.
         is_best: whether this epoch's network is the best so far.
-        steps_per_epoch: to notice that the clips are others.
+        steps_per_epoch: differs if the clips do.
         schedule: `Schedule.state()`.
         scaler: of the loss in mixed precision, see `trainer.loop.precision`.
         curves: one row an epoch, see `trainer.loop.curves`.
@@ -92,8 +91,8 @@ def save_state(path: Path, state: TrainingState) -> None:
     arrays |= {_OPTIMIZER + name: value for name, value in state.optimizer.items()}
 
     def write(temporary: Path) -> None:
-        # What np.savez does, but closed here: ended by Ctrl-C or a full disk, it leaves that to
-        # Python's clean-up, whose errors are a traceback.
+        # np.savez would leave closing to Python's clean-up after Ctrl-C or on a full disk, which
+        # prints a traceback.
         with zipfile.ZipFile(temporary, "w") as archive:
             for name, value in arrays.items():
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
@@ -114,7 +113,7 @@ def load_state(path: Path) -> TrainingState:
     """Read a state.
 
     Raises:
-        BundleError: the file is missing, damaged or of a version that is unknown.
+        BundleError: the file is missing, damaged or of an unknown version.
     """
     try:
         require_readable(path)
@@ -193,22 +192,22 @@ def plain_config(config: TrainConfig) -> dict[str, Any]:
 
 
 def require_same_config(where: Path, state: TrainingState, config: TrainConfig) -> None:
-    """Raise a ConfigError, naming the first key that differs, unless `config` goes on with it."""
+    """Raise a ConfigError, naming the first key that differs, unless `config` may resume it."""
     if difference := first_difference(state.config, config):
         key, before, now = difference
         raise ConfigError(
             f"{key} is {now!r}, the training in {where} began with {before!r}; "
-            "resume it with that, or start another one without --resume"
+            "resume it with that, or start a new one without --resume"
         )
 
 
 def first_difference(
     before: Mapping[str, Any], config: TrainConfig
 ) -> tuple[str, object, object] | None:
-    """A key in which `config` is another training than `before`, as `plain_config` gave it.
+    """The first key in which `config` differs from `before`, a `plain_config`.
 
     Returns:
-        The key, its value before and now; None where all that matters is the same.
+        (key, value before, value now); None if only `MAY_DIFFER` differs.
     """
     old, new = _flat(before), _flat(plain_config(config))
     for key in new:
@@ -228,7 +227,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def state_of_optimizer(optimizer: ms.nn.Optimizer) -> dict[str, npt.NDArray[Any]]:
-    """Copies of an optimiser's own parameters, not the network's that it moves."""
+    """Copies of an optimiser's own parameters, without the network's."""
     return {name: np.array(p.asnumpy()) for name, p in _own_parameters(optimizer).items()}
 
 
@@ -238,7 +237,7 @@ def restore_optimizer(
     """Set an optimiser's own parameters.
 
     Raises:
-        BundleError: they are others than those in `state`.
+        BundleError: names or shapes differ from `state`.
     """
     own = _own_parameters(optimizer)
     shapes = {name: p.shape for name, p in own.items()}

@@ -18,13 +18,13 @@ Step = Callable[[ms.Tensor, ms.Tensor], ms.Tensor]
 
 @dataclass(frozen=True)
 class Rules:
-    """How gradients are made.
+    """How gradients are computed.
 
     Attributes:
         clip_norm: largest global norm of the gradient; None never clips.
         smoothing: share of the target spread over all classes.
         group: the processes that gradients and loss are averaged over.
-        scaler: of the loss, in mixed precision; a step that overflows then moves nothing.
+        scaler: loss scaler in mixed precision; a step that overflows changes nothing.
     """
 
     clip_norm: float | None = None
@@ -34,7 +34,7 @@ class Rules:
 
 
 def make_step(network: Network, optimizer: nn.Optimizer, rules: Rules) -> Step:
-    """A step that moves the optimiser: inputs (B, N, 3, S, S) and labels (B,) -> mean loss."""
+    """A training step: inputs (B, N, 3, S, S) and labels (B,) -> mean loss."""
     loss_and_gradients = _gradients(network, optimizer, rules)
     move = _mover(optimizer, rules)
 
@@ -48,9 +48,9 @@ def make_step(network: Network, optimizer: nn.Optimizer, rules: Rules) -> Step:
 
 
 class AccumulatingStep:
-    """A step like `make_step`'s that moves the optimiser once in `iter_size` calls.
+    """A training step that averages the gradients of `iter_size` calls.
 
-    It takes the mean of the gradients of those calls. Until `flush` the last ones may wait.
+    `flush` applies the last, incomplete group.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class AccumulatingStep:
         return loss
 
     def flush(self) -> None:
-        """Move the optimiser by what is waiting, if anything is."""
+        """Apply the waiting gradients, if any."""
         if self._waiting:
             self._move(ms.Tensor(1 / self._waiting, ms.float32))
             for total in self._sums:
@@ -98,7 +98,7 @@ class AccumulatingStep:
 def _gradients(
     network: Network, optimizer: nn.Optimizer, rules: Rules
 ) -> Callable[..., tuple[Any, Any]]:
-    """Inputs and labels -> loss and gradients, as they are without scaling; compiles."""
+    """Inputs and labels -> unscaled loss and gradients; compiles."""
     scaler, smoothing = rules.scaler, rules.smoothing
 
     def loss_of(inputs: ms.Tensor, labels: ms.Tensor) -> ms.Tensor:

@@ -19,7 +19,7 @@ MIN_IMAGE_SIZE = 32
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """What a network is built from.
+    """Parameters of a network.
 
     Attributes:
         architecture: `eco_lite` or `eco_full`.
@@ -56,7 +56,7 @@ class NetworkConfig:
 
 
 def build_network(config: NetworkConfig, dropout: float = 0.0) -> Network:
-    """A network with fresh weights, in training mode off (`set_train` turns it on)."""
+    """Build a network with random weights, training mode off (`set_train` turns it on)."""
     network = ARCHITECTURES[config.architecture](
         config.num_classes, config.image_size, config.width, dropout
     )

@@ -1,7 +1,6 @@
-"""A network without the taps of 3D convolutions that would only ever meet the padding in time.
+"""A network without the taps of 3D convolutions that only meet the padding in time.
 
-They are left out with their weights: at N = 4 one step is left in time, and two thirds of most of
-res5 are never used.
+At N = 4 one step is left in time, and two thirds of most of res5 are never used.
 """
 
 from __future__ import annotations
@@ -85,8 +84,8 @@ def with_all_taps(
     """The parameters of a network before `trim_taps`; the taps that it left out are zero.
 
     Args:
-        parameters: by name, of a network that may have been trimmed. What is another network's
-            stays as it is: loading it tells of that.
+        parameters: by name, of a network that may have been trimmed. Others stay as they are;
+            loading them reports it.
         shapes: by name, of the whole network.
     """
     whole: dict[str, FloatArray] = {}

@@ -1,7 +1,6 @@
-"""ModelArts: data and checkpoints in before a training, results out after it.
+"""ModelArts: copy data and checkpoints in before a training, results out after it.
 
-Addresses are copied by Huawei's `moxing` where that is installed, which knows `obs://`; without it
-they are folders, and everything else is the same.
+Huawei's `moxing` copies `obs://` addresses where it is installed; without it addresses are folders.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ LOCK = ".copying"
 
 
 def copy_in(config: TrainConfig) -> TrainConfig:
-    """Bring data and checkpoints to this host, once however many processes ask.
+    """Copy data and checkpoints to this host, once for all its processes.
 
     Returns:
-        The configuration with its checkpoint looked for among those that were copied.
+        The configuration with `init_checkpoint` in the copied folder.
 
     Raises:
         ConfigError: an address cannot be copied, or the archive cannot be unpacked.
@@ -52,10 +51,10 @@ def copy_in(config: TrainConfig) -> TrainConfig:
 
 
 def copy_out(config: TrainConfig) -> None:
-    """Bring the run's folder to `train_url`.
+    """Copy the run's folder to `train_url`.
 
     Raises:
-        ConfigError: it cannot be copied; the folder is still here.
+        ConfigError: it cannot be copied; the folder stays.
     """
     if config.modelarts.train_url:
         _copy(str(config.output), config.modelarts.train_url, strict=False)
@@ -64,7 +63,7 @@ def copy_out(config: TrainConfig) -> None:
 @contextmanager
 def _once(folder: Path, url: str) -> Iterator[bool]:
     """Whether `folder` has yet to be filled from `url`; other processes of this host wait."""
-    import fcntl  # Unix alone has it, as ModelArts does
+    import fcntl  # Unix only, like ModelArts
 
     try:
         folder.mkdir(parents=True, exist_ok=True)

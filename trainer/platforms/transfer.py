@@ -1,4 +1,4 @@
-"""Folders and archives that others made: copied and unpacked within bounds."""
+"""Copy untrusted folders and unpack untrusted archives within bounds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 def copy_tree(source: Path, target: Path, *, strict: bool) -> None:
-    """Copy the files of a folder; links within it stay links, none is followed.
+    """Copy the files of a folder; links within it stay links, and none is followed.
 
     Args:
         source: folder; it may itself be reached by links.
@@ -53,7 +53,7 @@ def copy_tree(source: Path, target: Path, *, strict: bool) -> None:
 
 
 def _entries(root: Path) -> Iterator[Path]:
-    """Everything in a folder, without following links, folders before what is in them."""
+    """All entries of a folder, folders first, without following links."""
     number = 0
     for here, folders, files in os.walk(root, onerror=_raise):
         for name in (*folders, *files):
@@ -93,7 +93,7 @@ def unpack(path: Path, folder: Path) -> None:
     """Unpack a zip archive.
 
     Raises:
-        ConfigError: it is missing, damaged, encrypted, or larger than what it may become.
+        ConfigError: it is missing, damaged, encrypted, or too large when unpacked.
     """
     if not path.is_file():
         raise ConfigError(f"{path} cannot be unpacked: no such file; {_SEE}")

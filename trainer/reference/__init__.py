@@ -1,1 +1,1 @@
-"""The networks once more, in PyTorch: what ours are held against, in numbers and in speed."""
+"""The networks in PyTorch: references for numbers and speed."""

@@ -1,10 +1,10 @@
-"""What short time slices save a training beside other work: the same steps with and without them.
+"""Measure what short time slices save a training beside other work.
 
 python -m trainer.reference.busy [--busy 2] [--rounds 8]
 
 Two processes do training steps of the embedded model's size in turns, one with the slices that
 `trainer` asks for, one with the system's own: alone, bound to a single core, and beside so many
-others that only count. It wants the machine to itself.
+others that only count. Run it on an idle machine.
 """
 
 from __future__ import annotations

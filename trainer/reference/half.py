@@ -1,4 +1,4 @@
-"""What float16 costs a bundle: its golden numbers again, computed in float16 by MindSpore.
+"""Measure the error of float16: a bundle's golden numbers, computed in float16 by MindSpore.
 
 python -m trainer.reference.half [--bundle DIR]
 

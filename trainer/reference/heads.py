@@ -1,4 +1,4 @@
-"""Which form of the 3D net each library runs fastest: the same weights, exported in three forms.
+"""Time the 3D net, exported in three forms, in each library.
 
 python -m trainer.reference.heads [--num-segments 4] [--image-size 224] [--width 1]
 
@@ -6,7 +6,7 @@ python -m trainer.reference.heads [--num-segments 4] [--image-size 224] [--width
     trimmed      the same without the taps in time that no step meets
     2D           2D convolutions only, batch norm folded: what all ONNX in a bundle is
 
-Random weights, for speed does not depend on them. In turns; it wants the machine to itself.
+Weights are random, and the forms take turns. Run it on an idle machine.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Head = Callable[[FloatArray], FloatArray]
 
 
 def head_of(form: str, config: NetworkConfig) -> nn.Cell:
-    """The head of a network with always the same random weights, in one of `FORMS`."""
+    """The head of a network with fixed random weights, in one of `FORMS`."""
     ms.set_seed(0)
     network = build_network(config)
     network.set_train(False)
@@ -89,7 +89,7 @@ LIBRARIES = {"mindspore": in_mindspore, "openvino": in_openvino, "onnxruntime": 
 @click.option("--num-segments", default=4, show_default=True, type=click.IntRange(2))
 @click.option("--image-size", default=224, show_default=True)
 @click.option("--width", default=1.0, show_default=True)
-@click.option("--seconds", default=1.6, show_default=True, help="Of measuring each.")
+@click.option("--seconds", default=1.6, show_default=True, help="Seconds to measure each.")
 def main(num_segments: int, image_size: int, width: float, seconds: float) -> None:
     """Time the head in each form and library, one clip at a time."""
     config = NetworkConfig("eco_lite", num_segments, image_size, CLASSES, width)

@@ -1,9 +1,9 @@
-"""How long a batch takes to make: by threads, as the trainer does it, and by processes.
+"""Time the making of a batch by threads, as in the trainer, and by processes.
 
 python -m trainer.reference.loading [--batches 40]
 
 The embedded model's batch: 8 clips of 8 frames of 112 px, cropped, flipped and relit, out of
-clips of noise in memory. Compare it with what a training step takes (`trainer.reference.training`).
+clips of noise in memory. Compare it with a training step (`trainer.reference.training`).
 """
 
 from __future__ import annotations

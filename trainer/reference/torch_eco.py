@@ -1,8 +1,7 @@
-"""ECO-Lite and ECO-Full in PyTorch, with the published names: what our networks are held against.
+"""ECO-Lite and ECO-Full in PyTorch, with the published names: the reference of our networks.
 
 Written from the tables of the papers and releases alone, independently of `trainer.network`;
-`tests/trainer/test_network_reference.py` checks it against the golden numbers before anything
-leans on it.
+`tests/trainer/test_network_reference.py` checks it against the golden numbers.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How long a training step takes beside PyTorch eager, in one run: the ratio is what counts.
+"""Time a training step against PyTorch eager in one run; compare the ratio.
 
 python -m trainer.reference.training [--size small|large] [--variant NAME ...] [--rounds 10]
 

@@ -1,7 +1,7 @@
-"""Other forms of the slowest parts of a training step; exact, and measured by `training`.
+"""Other exact forms of the slowest parts of a training step, measured by `training`.
 
-None of them is used: on a CPU none was faster where it was measured (docs/benchmarks.md). They are
-here so that the next MindSpore can be asked again.
+None is used: on a CPU none was faster (docs/benchmarks.md). They are kept to measure the next
+MindSpore.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from trainer.network.blocks import Conv3d, ConvBN
 
 VARIANTS = ("as it is", "space to depth", "conv2d_only", "no clipping")
 """`space to depth`: the first convolution, 7x7 with stride 2, as 4x4 on four times the channels.
-`conv2d_only`: 3D convolutions as sums of 2D ones. `no clipping`: what clipping gradients costs."""
+`conv2d_only`: 3D convolutions as sums of 2D ones. `no clipping`: the cost of clipping gradients."""
 
 
 def blocks_of(variant: str) -> AbstractContextManager[object]:

@@ -1,10 +1,10 @@
-"""Whether two processes on a CPU train faster than one: the same epochs, by one and by two.
+"""Time the same epochs by one and by two processes on a CPU.
 
 python -m trainer.reference.workers [--epochs 4]
 
-The embedded model's network (ECO-Lite x0.25, 8 frames of 112 px) on drawn figures: one process with
-batches of 8, then two with batches of 4 each. The quickest epoch after the first, which compiles,
-is what counts. It wants the machine to itself.
+The embedded model's network (ECO-Lite x0.25, 8 frames of 112 px) on synthetic people: one process
+with batches of 8, then two with batches of 4. The quickest epoch after the first, which compiles,
+counts. Run it on an idle machine.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def seconds_an_epoch(start: list[str], batch_size: int, epochs: int, folder: Pat
     """The quickest epoch of a training after its first.
 
     Args:
-        start: module and options that take a training's own after them.
+        start: module and options, before those of the training.
         batch_size: of each process.
         epochs: how many, at least 2.
         folder: for its checkpoints.

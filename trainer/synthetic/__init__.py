@@ -1,8 +1,7 @@
-"""Drawn people doing the ten Weizmann actions, and idling: clips that need no download.
+"""Synthetic people doing the ten Weizmann actions, and idling: clips without a download.
 
 `draw_clip` draws one action, `draw_sequence` one person doing several after another, with a track
-of who did what when. All chance comes from the generator given, so a seed is a clip. On the command
-line:
+of the actions. All random numbers come from the given generator. On the command line:
 
     python -m trainer.synthetic clips --out DIR --clips-per-class 20 --seed 0
     python -m trainer.synthetic sequence --out FILE.mp4 --part walk:4 --part wave2:4

@@ -1,4 +1,4 @@
-"""Bodies of drawn people: from joint angles to a skeleton, and on to flesh and clothes."""
+"""Bodies of synthetic people: from joint angles to a skeleton, and on to flesh and clothes."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def _stout(limbs: Limbs, rng: np.random.Generator) -> Limbs:
 
 
 def random_looks(background: Image, rng: np.random.Generator) -> Looks:
-    """Somebody whose clothes do not vanish before `background`, (H, W, 3) BGR."""
+    """A person whose clothes contrast with `background`, (H, W, 3) BGR."""
     tones = background[::8, ::8].reshape(-1, 3).mean(0)
     lightness = rng.uniform(0.35, 1.05)
     return Looks(
@@ -247,7 +247,7 @@ class View:
 
 
 class Person:
-    """Somebody with looks of their own, drawn in a view while doing a performance."""
+    """A person drawn in a view during a performance."""
 
     def __init__(self, performance: Performance, looks: Looks, view: View) -> None:
         joints = skeleton(performance, looks.limbs)

@@ -1,7 +1,7 @@
-"""Films of drawn people: one action a clip, or one person doing several after another.
+"""Videos of synthetic people: one action a clip, or one person doing several after another.
 
-`poses` knows how a body moves, `bodies` what it looks like and `scenes` where it stands; here are
-the camera and the files.
+`poses` moves a body, `bodies` draws it, `scenes` has the background; this module has the camera and
+the files.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _ENCODERS = {
 
 @dataclass(frozen=True)
 class Camera:
-    """What a camera adds. gain, flicker: of the light.  blur, noise: sigma in pixels and levels."""
+    """A camera. gain, flicker: of the light.  blur, noise: sigma in pixels and levels."""
 
     gain: float
     flicker: float
@@ -89,7 +89,7 @@ def draw_clip(
 
 
 def _idling(restless: bool, rng: np.random.Generator) -> Motion | None:
-    """What a person does who does nothing; None if nobody is there."""
+    """A motion of `idle`; None if nobody is there."""
     if restless and rng.random() < 2 / 3:
         return fidgeting(rng)
     kind = rng.random()
@@ -200,7 +200,7 @@ def write_video(path: Path | str, frames: npt.NDArray[np.uint8], fps: float) -> 
     """Write (F, H, W, 3) BGR frames: MPEG-4 for a name ending in .avi, H.264 for .mp4.
 
     H and W must be even. The same frames give the same bytes.
-    Raises ConfigError if the ending, the size or the place to write to will not do.
+    Raises ConfigError for an unsupported suffix or size, or if it cannot be written.
     """
     path = Path(path)
     if path.suffix not in _ENCODERS:

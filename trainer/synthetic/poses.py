@@ -39,7 +39,7 @@ CHANNELS: tuple[str, ...] = (
     "air",
     *(f"{stem}_{side}" for stem in _PAIRED for side in "lr"),
 )
-"""What a pose is made of. Degrees, but for `air`.
+"""Channels of a pose, in degrees except `air`.
 
 pitch, roll: the trunk leans forward, towards the person's left.  nod: the head, beyond the trunk.
 hip, out: the thigh swings forward, outward.  knee: how far the shank folds back.
@@ -229,7 +229,7 @@ def standing(rng: np.random.Generator) -> Motion:
 
 
 def fidgeting(rng: np.random.Generator) -> Motion:
-    """An `idle` person who moves as much as one who does nothing ever may, and often sideways."""
+    """A fidgeting `idle` person, often sideways."""
     unrest = rng.uniform(2.0, 5.0)
     return replace(MOTIONS["idle"], side_view=bool(rng.random() < 0.6), unrest=unrest)
 
@@ -246,7 +246,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Performance:
-    """What a person does, for each of F frames.
+    """Motion of a person, for each of F frames.
 
     pose: (F, len(CHANNELS)) degrees.  yaw: (F,) radians, 0 faces us, positive faces right.
     x: (F,) pixels.  planted: (F,) 0 to 1, how far the feet rather than the hips stay in place.

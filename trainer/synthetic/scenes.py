@@ -1,4 +1,4 @@
-"""Places where a drawn figure can stand: a wall or a view, the ground before it, some clutter."""
+"""Backgrounds of synthetic people: a wall or a view, the ground before it, some clutter."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def varied(colour: Colour, amount: float, rng: np.random.Generator) -> Colour:
 def paint_scene(width: int, height: int, ground_y: int, rng: np.random.Generator) -> Image:
     """A still background, (height, width, 3) BGR; its ground begins above row `ground_y`.
 
-    `ground_y` is the row of the feet of whoever is to stand there.
+    `ground_y` is the row of the person's feet.
     """
     image = np.empty((height, width, 3), np.uint8)
     wall = random_colour(rng, (0.0, 0.3), (0.25, 0.95))

@@ -1,1 +1,1 @@
-"""Checkpoints: own files, published ones, files that hold them."""
+"""Checkpoint files: our own and published ones."""

@@ -1,9 +1,9 @@
-"""Checkpoint files: one file of parameters with the facts about their model.
+"""Checkpoint files: parameters, with a description of their model.
 
 A checkpoint of this project is a MindSpore `.ckpt` file: the network's parameters under their own
 names, and one text entry, `model_spec`, with the JSON of `model.bundle.ModelSpec` and the
-`schema_version` of the file. Every version can be read for ever: each step to the next one is a
-function in `MIGRATIONS`, from plain containers to plain containers.
+`schema_version` of the file. Every version stays readable: `MIGRATIONS` has one function for each
+step to the next, from plain containers to plain containers.
 """
 
 from __future__ import annotations
@@ -43,22 +43,22 @@ def _number_the_version(content: Content) -> Content:
 MIGRATIONS: tuple[Callable[[Content], Content], ...] = (_number_the_version,)
 SCHEMA_VERSION = len(MIGRATIONS) + 1
 CLIP_SECONDS = 4.0
-"""What an imported model's segments span unless told otherwise, in seconds.
+"""Default seconds that an imported model's segments span.
 
 Published sampling spans the whole clip: about 3 s in HMDB51, 7 s in UCF101 and 10 s in Kinetics.
-Live, a shorter span answers sooner; this one keeps near the pace the network has learned.
+A shorter span answers sooner; this one stays near the pace that the network has learned.
 """
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained network on disk or on its way there.
+    """A trained network.
 
     Attributes:
-        spec: what it is.
+        spec: its description.
         parameters: by name.
-        is_trimmed: it comes from a bundle without the taps in time that only more segments than the
-            bundle's would reach; they are zero here.
+        is_trimmed: it comes from a bundle, without taps in time that only more segments use; they
+            are zero here.
     """
 
     spec: ModelSpec
@@ -69,7 +69,7 @@ class Checkpoint:
 def save_checkpoint(
     path: Path, network: nn.Cell | Mapping[str, FloatArray], spec: ModelSpec
 ) -> None:
-    """Write a checkpoint; whatever happens, `path` holds the old file or the whole new one.
+    """Write a checkpoint, whole or not at all.
 
     Raises:
         BundleError: the file cannot be written.
@@ -78,7 +78,7 @@ def save_checkpoint(
     entries = [{"name": name, "data": ms.Tensor(value)} for name, value in parameters.items()]
     content = {VERSION_KEY: SCHEMA_VERSION, **spec.to_json()}
     text = json.dumps(content, ensure_ascii=False)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.ckpt")  # MindSpore wants this suffix
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.ckpt")  # MindSpore requires this suffix
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with silent_log():
@@ -104,8 +104,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         path: a `.ckpt` file, a bundle's folder, or `demo` for the embedded model.
 
     Raises:
-        BundleError: the file is missing, damaged, not a checkpoint of this project or of a version
-            that is unknown; or the bundle has no MindIR graphs.
+        BundleError: the file is missing, damaged, not a checkpoint of this project or of an unknown
+            version; or the bundle has no MindIR graphs.
     """
     if path == DEMO and not path.exists():
         path = demo_bundle_path()
@@ -122,9 +122,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 
 def checkpoint_of(bundle: Bundle) -> Checkpoint:
-    """The weights of a bundle: its MindIR graphs keep the network's own names for them.
+    """The weights of a bundle, from its MindIR graphs, which keep the network's names.
 
-    Those that a graph of few segments has left out are zero: nothing that it computes is lost.
+    Weights that the graphs leave out as unused are zero.
 
     Raises:
         BundleError: it has no MindIR graphs.
@@ -134,8 +134,8 @@ def checkpoint_of(bundle: Bundle) -> Checkpoint:
         graph = bundle.graph(part, "mindir")
         if graph is None:
             raise BundleError(
-                f"{bundle.path} has no {part} graph of format mindir, so its weights cannot be "
-                "had; export its checkpoint again"
+                f"{bundle.path} has no {part} graph of format mindir, which holds the weights; "
+                "export its checkpoint again"
             )
         require_self_contained(bundle.file(graph.file), graph.format)
         cell = nn.GraphCell(ms.load(str(bundle.file(graph.file))))
@@ -151,7 +151,7 @@ def checkpoint_of(bundle: Bundle) -> Checkpoint:
 def parameters_of(network: nn.Cell) -> dict[str, FloatArray]:
     """Copies of a network's parameters, batch norm's running statistics included.
 
-    They must be copies: on a CPU `asnumpy` shares memory with the parameter that goes on learning.
+    On a CPU `asnumpy` shares memory with the parameter, which goes on learning.
     """
     return {name: np.array(value.asnumpy()) for name, value in network.parameters_and_names()}
 
@@ -177,13 +177,13 @@ def network_from(checkpoint: Checkpoint) -> Network:
     """The network that a checkpoint holds, ready for inference.
 
     Raises:
-        BundleError: parameters and description do not belong together.
+        BundleError: the parameters do not fit the description.
     """
     spec = checkpoint.spec
     network = build_from_spec(spec)
     if network.feature_shape != spec.feature_shape:
         raise BundleError(
-            f"the checkpoint's features are said to be {spec.feature_shape}, its network makes "
+            f"the checkpoint's features should be {spec.feature_shape}, its network makes "
             f"{network.feature_shape}; train or import it again"
         )
     load_parameters(network, checkpoint.parameters)
@@ -191,7 +191,7 @@ def network_from(checkpoint: Checkpoint) -> Network:
 
 
 def build_from_spec(spec: ModelSpec) -> Network:
-    """A network of the kind described, with fresh weights."""
+    """Build the described network with random weights."""
     return build_network(
         NetworkConfig(
             spec.architecture,
@@ -204,10 +204,10 @@ def build_from_spec(spec: ModelSpec) -> Network:
 
 
 def parse_spec(path: Path, text: Any) -> ModelSpec:
-    """What the `model_spec` of a checkpoint says, whichever version wrote it.
+    """Parse the `model_spec` of a checkpoint of any version.
 
     Raises:
-        BundleError: the version is unknown, or the text makes no sense.
+        BundleError: the version is unknown, or the text is malformed.
     """
     try:
         content = json.loads(str(text))
@@ -219,7 +219,7 @@ def parse_spec(path: Path, text: Any) -> ModelSpec:
                 content = migrate(content)
             return ModelSpec.from_json(content)
     except (ValueError, TypeError, KeyError, RecursionError, BundleError) as error:
-        raise BundleError(f"{path}: {MODEL_SPEC} makes no sense: {one_line(error)}") from error
+        raise BundleError(f"{path}: {MODEL_SPEC} is malformed: {one_line(error)}") from error
     raise BundleError(
         f"{path}: checkpoint version is {version!r}, this program reads 1 to {SCHEMA_VERSION}; "
         "install the ecolite-stream that wrote it, or a newer one"

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, whatever ends the process."""
+"""Atomic writing of files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a temporary file beside `path`, then put it in its place.
+    """Let `write` fill a temporary file beside `path`, then rename it to `path`.
 
     Raises:
         OSError: it cannot be written; `path` is unchanged.
@@ -24,7 +24,7 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
 
 
 def put_in_place(temporary: Path, path: Path) -> None:
-    """Rename a finished file over `path`, contents first, so that a power cut keeps one of both."""
+    """Sync a finished file and rename it over `path`; after a power cut one of the two is whole."""
     _sync(temporary)
     temporary.replace(path)
     _sync(path.parent)

@@ -2,7 +2,7 @@
 
 ECO-pytorch writes `module.base_model.<layer>.<leaf>`, the MindSpore ModelZoo's ecolite
 `base_model.<block>.{conv2d,bn2d}.<leaf>`. Both are functions of our own names, so no list can go
-stale; the tests hold them against the published lists in `tests/data/golden`.
+stale; tests compare them with the published lists in `tests/data/golden`.
 """
 
 from __future__ import annotations
@@ -119,12 +119,12 @@ def _parts(own_name: str) -> tuple[str, str, str]:
 
 @dataclass(frozen=True)
 class Naming:
-    """One way to call the parameters.
+    """A naming of the parameters.
 
     Attributes:
-        origin: whose way it is.
+        origin: who published it.
         name: our name of a parameter -> theirs.
-        wrappers: what may stand before their names.
+        wrappers: prefixes that may precede the names.
         ignored: entries that are no parameters.
         num_segments: N of the checkpoints that were published under these names.
     """
@@ -151,7 +151,7 @@ NAMINGS = (
 
 @dataclass(frozen=True)
 class Recognized:
-    """The network that a file's names and shapes say it holds.
+    """The network found by a file's names and shapes.
 
     Attributes:
         naming: how the parameters are called.
@@ -169,14 +169,14 @@ class Recognized:
 
 
 def recognize(where: str, entries: Arrays) -> Recognized:
-    """Tell architecture, width and class count from names and shapes.
+    """Find architecture, width and class count by names and shapes.
 
     Args:
         where: the file, for messages.
         entries: what the file holds, by its own names.
 
     Raises:
-        BundleError: no naming fits, or two entries come down to one name.
+        BundleError: no naming fits, or two entries have one name.
     """
     for naming in NAMINGS:
         found = _unwrap(where, naming, entries)
@@ -217,7 +217,7 @@ def _outputs(entries: Arrays, name: str) -> int | None:
 
 
 def _width(last_channels: int | None) -> float:
-    """Channel multiplier; 1 where there is nothing to tell it from, and the rest cannot fit."""
+    """Channel multiplier; 1 if it does not follow from the weights, which then cannot fit."""
     if last_channels is None or last_channels > MAX_WIDTH * LAST_CHANNELS:
         return 1.0
     return last_channels / LAST_CHANNELS
@@ -227,8 +227,8 @@ def require_fit(where: str, expected: Shapes, found: Shapes, advice: str) -> Non
     """Check that names and shapes agree exactly.
 
     Raises:
-        BundleError: they do not; lists up to `MOST_LISTED` of what is missing, unexpected and
-            misshapen, with the counts, and ends in `advice`.
+        BundleError: they do not; lists up to `MOST_LISTED` missing, unexpected and misshapen
+            names, with counts, and ends in `advice`.
     """
     misshapen = [
         f"{name} is {found[name]}, expected {shape}"
@@ -253,7 +253,7 @@ def _listed(what: str, names: Iterable[str]) -> str:
 
 
 def as_float32(where: str, entries: Arrays) -> dict[str, FloatArray]:
-    """The same entries as float32, which float16 and float64 become.
+    """Convert entries to float32.
 
     Raises:
         BundleError: an entry does not hold floating point numbers.

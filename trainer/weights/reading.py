@@ -153,7 +153,7 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 def _first_sentence(error: Exception) -> str:
-    """PyTorch's messages go on with advice to load without safety."""
+    """The rest of PyTorch's messages advises to load unsafely."""
     return one_line(error).partition(". ")[0][:120]
 
 

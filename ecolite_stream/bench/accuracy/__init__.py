@@ -1,1 +1,1 @@
-"""How right a bundle is: offline, live, calibrated."""
+"""Accuracy of a bundle: offline, live, calibration."""

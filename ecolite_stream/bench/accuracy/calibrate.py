@@ -17,7 +17,7 @@ from ecolite_stream.model.bundle import ModelSpec
 from ecolite_stream.model.known import energy, fit_energy_bound
 
 TEMPERATURES = (0.05, 20.0)
-"""Between which a temperature is looked for."""
+"""Range of the search for a temperature."""
 
 SHARE = 0.9
 _GOLDEN = (math.sqrt(5) - 1) / 2
@@ -32,7 +32,7 @@ def probabilities(logits: Doubles, temperature: float) -> Doubles:
 
 
 def cross_entropy(samples: Samples, temperature: float) -> float:
-    """Mean over the samples, in nats."""
+    """Mean cross entropy, in nats."""
     scaled = samples.logits / temperature
     largest = scaled.max(axis=1, keepdims=True)
     log_total = largest[:, 0] + np.log(np.exp(scaled - largest).sum(axis=1))
@@ -43,7 +43,7 @@ def fit_temperature(samples: Samples, steps: int = 60) -> float:
     """The temperature with the lowest cross entropy, between `TEMPERATURES`.
 
     Golden-section search over its logarithm: the cross entropy is convex in 1 / temperature, so it
-    has one valley.
+    has one minimum.
     """
 
     def entropy(log_temperature: float) -> float:
@@ -71,9 +71,9 @@ def sample_error(samples: Samples, temperature: float) -> float:
 
 
 def held_out_error(samples: Samples) -> float | None:
-    """Calibration error where each half of the clips is scored with the other half's temperature.
+    """Calibration error with each half of the clips scored by the other half's temperature.
 
-    None where there are not two clips.
+    None with fewer than two clips.
     """
     odd = samples.clips % 2 == 1
     if odd.all() or not odd.any():
@@ -90,10 +90,9 @@ def held_out_error(samples: Samples) -> float | None:
 def fit_thresholds(
     samples: Samples, temperature: float, labels: Sequence[str], share: float
 ) -> dict[str, float]:
-    """For each label the lowest score from which on it is right at least that share of the time.
+    """For each label the lowest score from which it is right at least that share of the time.
 
-    A label that was never the best has none; one that never reaches the share has 1, and no score
-    below counts.
+    A label that was never the best has none; one that never reaches the share has 1.
     """
     scores = probabilities(samples.logits, temperature)
     best, top = scores.argmax(axis=1), scores.max(axis=1)
@@ -132,12 +131,12 @@ def given_up_share(samples: Samples) -> float | None:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was fitted, and what it did.
+    """A fitted calibration with its errors.
 
     Attributes:
         temperature: new.
         thresholds: by label.
-        share: that thresholds were made for.
+        share: of right labels at the thresholds.
         before: calibration error at the bundle's own temperature.
         after: at the new one, of the very predictions it was fitted to.
         held_out: likewise, of clips it was not fitted to.
@@ -156,7 +155,7 @@ class Calibration:
     given_up: float | None = None
 
     def applied(self, spec: ModelSpec, facts: Mapping[str, Any]) -> ModelSpec:
-        """A description that carries it; `facts` go to its scores."""
+        """A description with this calibration; `facts` are added to its scores."""
         scores = {**spec.scores, "calibration": {**self.to_json(), **facts}}
         return replace(
             spec,
@@ -174,17 +173,21 @@ class Calibration:
         return {"temperature": self.temperature, "share": self.share, **rounded}
 
 
-def calibrate(samples: Samples, spec: ModelSpec, share: float) -> Calibration:
+def calibrate(
+    samples: Samples, spec: ModelSpec, share: float, half_full: Samples | None = None
+) -> Calibration:
     """Fit temperature, thresholds and the bound of what is known.
 
     Args:
         samples: of clips that the model was not trained on.
         spec: whose labels they have, and whose temperature is compared with.
         share: how often a label is to be right at its threshold, above 0 to 1.
+        half_full: those with a half-full memory too, for the bound; None is `samples`.
 
     Raises:
         ConfigError: the samples do not determine a temperature.
     """
+    seen = half_full or samples
     temperature = round(fit_temperature(samples), 4)
     if not 1.01 * TEMPERATURES[0] < temperature < TEMPERATURES[1] / 1.01:
         right = int((samples.logits.argmax(axis=1) == samples.right).sum())
@@ -201,6 +204,6 @@ def calibrate(samples: Samples, spec: ModelSpec, share: float) -> Calibration:
         sample_error(samples, spec.temperature),
         sample_error(samples, temperature),
         held_out_error(samples),
-        fit_energy_bound(samples.logits, samples.is_right),
-        given_up_share(samples),
+        fit_energy_bound(seen.logits, seen.is_right),
+        given_up_share(seen),
     )

@@ -1,4 +1,4 @@
-"""What `ecolite-bench calibrate` shows: tables and a reliability diagram."""
+"""Report of `ecolite-bench calibrate`: tables and a reliability diagram."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def calibration_tables(
             [(label, _threshold(own.thresholds.get(label))) for label in spec.labels],
             notes=("-: never the best label here. never: it is not right that often.",),
         ),
-        _bound_table(samples, own),
+        _bound_table(collected.half_full, own),
     ]
 
 
@@ -69,7 +69,10 @@ def _bound_table(samples: Samples, own: Calibration) -> Table:
         f"Known: energy at or above a bound that gives up {SHARE_GIVEN_UP:.0%} of the right",
         ("bound", "right given up", "right given up, other half", "wrong caught"),
         rows,
-        notes=("Energy: log-sum-exp of the logits. ecolite-bench unknown tries other footage.",),
+        notes=(
+            "Energy: log-sum-exp of the logits. Predictions with a memory at least half full.",
+            "ecolite-bench unknown tries other footage.",
+        ),
     )
 
 
@@ -101,5 +104,5 @@ def _error(error: float | None) -> str | None:
 def _threshold(score: float | None) -> str | None:
     if score is None:
         return None
-    # Rounded down: at 1.000 nothing could ever count.
+    # rounded down: no score reaches 1.000
     return "never" if score == 1 else f"{math.floor(1000 * score) / 1000:.3f}"

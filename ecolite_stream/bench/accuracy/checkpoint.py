@@ -1,6 +1,6 @@
-"""A checkpoint in place of a bundle: the trainer exports it, in a process of its own.
+"""Evaluate a checkpoint: the trainer exports it, in its own process.
 
-The runtime knows no network and never imports the trainer; where that is installed it can be run.
+The runtime never imports the trainer, but can run it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ TIME_LIMIT_S = 1800
 
 @contextmanager
 def exported(checkpoint: Path) -> Iterator[Bundle]:
-    """A bundle of a checkpoint, checked on every engine here; gone at the end.
+    """A temporary bundle of a checkpoint, checked on every installed engine.
 
     Raises:
         ConfigError: the checkpoint does not exist, or the trainer is not installed.
-        BundleError: it cannot be exported; says why.
+        BundleError: it cannot be exported.
     """
     if not checkpoint.is_file():
         raise ConfigError(f"checkpoint {checkpoint} does not exist; name a .ckpt file")

@@ -1,4 +1,4 @@
-"""How live predictions behave: how early they are right, how steady, how honest, at what cost."""
+"""Live predictions: delay, steadiness, calibration and cost."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from ecolite_stream.bench.report.report import Cell, Table
 from ecolite_stream.config.schema import EventConfig
 
 STEPS = tuple(range(10, 101, 10))
-"""Per cent of a clip that has been seen."""
+"""Per cent of a clip that has been streamed."""
 
 NO_EVENT = EventConfig().ignore
-"""Labels that are no event."""
+"""Labels that are not events."""
 
 _ROUNDING_S = 1e-6
 
 
 def right_after(clips: Sequence[ClipResult], percent: int) -> Share:
-    """Clips whose newest prediction is right when that much of them has been seen.
+    """Clips whose newest prediction is right after that share of the clip.
 
-    One that has no prediction yet is not right.
+    A clip without a prediction is not right.
     """
     right = 0
     for clip in clips:
@@ -45,18 +45,18 @@ def right_after(clips: Sequence[ClipResult], percent: int) -> Share:
 
 
 def first_right_s(clips: Sequence[ClipResult]) -> list[float | None]:
-    """Of each clip: when a prediction first had its label, from its start; None where none did."""
+    """Seconds from the start of each clip to its first right prediction, or None."""
     return [next((m.time_s for m in clip.moments if m.label == clip.label), None) for clip in clips]
 
 
 def median_first_s(clips: Sequence[ClipResult]) -> float | None:
-    """The median of `first_right_s` over the clips that were ever right; None where none was."""
+    """The median of `first_right_s` without None; None if there is none."""
     found = [time_s for time_s in first_right_s(clips) if time_s is not None]
     return statistics.median(found) if found else None
 
 
 def switches_per_minute(clips: Sequence[ClipResult]) -> float | None:
-    """How often the label changes within a clip; None where no stream time passed."""
+    """Label changes within clips; None without stream time."""
     switches = sum(
         before.label != after.label
         for clip in clips
@@ -67,7 +67,7 @@ def switches_per_minute(clips: Sequence[ClipResult]) -> float | None:
 
 
 def false_events_per_hour(clips: Sequence[ClipResult]) -> float | None:
-    """Events that begin in clips of idle footage; None where there are none of those."""
+    """Events that begin in idle clips; None without such clips."""
     idle = [clip for clip in clips if clip.label in NO_EVENT]
     idle_s = sum(clip.stream_s for clip in idle)
     return 3600 * sum(clip.events for clip in idle) / idle_s if idle_s else None
@@ -80,7 +80,7 @@ def score_bins(clips: Sequence[ClipResult]) -> list[Bin]:
 
 
 def score_error(clips: Sequence[ClipResult]) -> float | None:
-    """Expected calibration error of all live predictions; None where there are none."""
+    """Expected calibration error of all live predictions; None without any."""
     scores, right = _scores(clips)
     return calibration_error(scores, right) if len(scores) else None
 
@@ -92,7 +92,7 @@ def _scores(clips: Sequence[ClipResult]) -> tuple[Any, Any]:
 
 
 def live_tables(results: Sequence[PolicyResult]) -> list[Table]:
-    """Policies side by side; only clips that could be read."""
+    """Policies side by side; readable clips only."""
     clips = {result.policy: _read(result) for result in results}
     return [
         seen_table(clips),
@@ -139,7 +139,7 @@ def _steadiness_table(clips: Clips) -> Table:
             "first right: from the start of a clip to the first right label, the median of those "
             "that ever were.",
             "switches: of the label within a clip. false events: that begin in clips of "
-            f"{' and '.join(NO_EVENT)}, as ecolite-stream --events tells them.",
+            f"{' and '.join(NO_EVENT)}, as ecolite-stream --events has them.",
             f"calibration error: {NUM_BINS} bins, all "
             "predictions. engine ms: spent encoding and classifying.",
         ),
@@ -160,12 +160,12 @@ def _steadiness(name: str, clips: Sequence[ClipResult]) -> tuple[Cell, ...]:
 
 
 def live_figures(results: Sequence[PolicyResult]) -> dict[str, Chart]:
-    """Of the clips that could be read."""
+    """Readable clips only."""
     return behaviour_figures({result.policy: _read(result) for result in results})
 
 
 def behaviour_figures(clips: Clips, what: str = "clip", suffix: str = "") -> dict[str, Chart]:
-    """Accuracy over what has been seen, and the reliability diagram, for each policy.
+    """Accuracy over the share streamed, and the reliability diagram, for each policy.
 
     Args:
         clips: by policy.

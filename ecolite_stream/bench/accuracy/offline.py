@@ -86,14 +86,14 @@ class Outcome:
 
 @dataclass
 class Pace:
-    """How long it took; wall-clock seconds.
+    """Time and memory of a run; wall-clock seconds.
 
     Attributes:
-        videos: how many were recognized.
+        videos: how many were classified.
         wall_s: from the first to the last, decoding included.
         engine_s: from squares of pixels to logits, summed over the videos.
         early_mb: the most that the process was resident after `EARLY` of them, in 10^6 bytes;
-            None where the system does not tell.
+            None if the system does not report it.
         peak_mb: the most after the last.
     """
 
@@ -113,7 +113,7 @@ class Pace:
             self.early_mb = self.peak_mb
 
     def to_json(self) -> dict[str, Any]:
-        """Plain containers; None where nothing was measured."""
+        """Plain containers; None for what was not measured."""
         measured = self.videos > 0 and self.wall_s > 0 and self.engine_s > 0
         return {
             "videos": self.videos,
@@ -134,15 +134,15 @@ class _Decoded:
 
 
 def check_crops(crops: int, how: Preprocessing) -> None:
-    """Whether a bundle's pictures have that many crops.
+    """Check that a bundle's framing allows that many crops.
 
     Raises:
-        ConfigError: they have not.
+        ConfigError: it does not.
     """
     if crops != 1 and how.framing != "center":
         raise ConfigError(
             f"--crops {crops} needs a bundle with framing center; this one looks at the "
-            f"{how.framing} picture, which has no corners to cut; use --crops 1"
+            f"{how.framing} picture, which has no corners; use --crops 1"
         )
 
 
@@ -160,10 +160,10 @@ def crops_of(image: Image, how: Preprocessing, crops: int) -> list[Image]:
 
 
 def read_frames(path: Path, num_segments: int) -> tuple[int, list[Image]]:
-    """F, and the N of a clip's frames that stand for its segments.
+    """F, and the N frames of a clip that represent its segments.
 
-    Only these are ever pixels. F is what can be decoded; the container is asked first, and where
-    it was wrong the file is decoded a second time.
+    Only these are converted to pixels. F is the number of decodable frames: the container's count,
+    or, if that is wrong, that of a second decoding.
 
     Raises:
         SourceError: the clip cannot be read, or is cut off.
@@ -182,7 +182,7 @@ def read_frames(path: Path, num_segments: int) -> tuple[int, list[Image]]:
 
 
 def _counts(path: Path) -> tuple[int, int]:
-    """Packets in a file, at least 1, and the frames that its header says; 0 where it is silent."""
+    """Packets in a file, at least 1, and the frames that its header declares, or 0."""
     try:
         with av.open(f"file:{path}", metadata_errors="replace") as container:
             video = pick_video_stream(container)
@@ -190,7 +190,7 @@ def _counts(path: Path) -> tuple[int, int]:
                 return 1, 0
             return max(1, len([p for p in container.demux(video) if p.size])), int(video.frames)
     except (av.error.FFmpegError, OSError, IndexError, ValueError):
-        return 1, 0  # decoding it says what is wrong
+        return 1, 0  # decoding reports the error
 
 
 def _decode(path: Path, wanted: Sequence[int]) -> tuple[int, list[Image]]:
@@ -236,7 +236,7 @@ def logits_of(squares: Squares, engine: Engine, spec: ModelSpec) -> FloatArray:
 
 
 def judge(clip: ClipFile, frames: int, logits: FloatArray, labels: Sequence[str]) -> Outcome:
-    """What logits (classes,) float32 make of a clip."""
+    """The outcome of a clip with logits (classes,) float32."""
     right = labels.index(clip.label)
     shifted = logits.astype(np.float64) - logits.max()
     log_total = float(np.log(np.exp(shifted).sum()))
@@ -256,7 +256,7 @@ def evaluate(
     pace: Pace,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Iterator[Outcome]:
-    """The outcome of every clip, in order; one that cannot be read is an outcome with an error.
+    """The outcome of every clip, in order; an unreadable one has an error.
 
     Args:
         clips: labelled with labels of `spec`.

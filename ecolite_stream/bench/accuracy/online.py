@@ -1,4 +1,4 @@
-"""How often live predictions are right: labelled clips through the pipeline of `ecolite-stream`."""
+"""Accuracy of live predictions: labelled clips through the pipeline of `ecolite-stream`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def find_clips(folder: Path, labels: Sequence[str], only: str = "") -> list[Clip
     """The clips in a folder (see `datasets.labelled_clips`) whose name contains `only`.
 
     Raises:
-        ConfigError: there is none, or a class is none of `labels`.
+        ConfigError: there is none, or a class is not in `labels`.
     """
     clips = [clip for clip in all_clips([folder]) if only in clip.name]
     if not clips:
@@ -40,7 +40,7 @@ def find_clips(folder: Path, labels: Sequence[str], only: str = "") -> list[Clip
 
 
 def split_of(folder: object, only: str) -> str:
-    """What a report says of the clips that `find_clips` chose."""
+    """Description of the clips that `find_clips` chose, for reports."""
     return f"clips of {folder}" + (f" whose <class>/<clip> contains {only}" if only else "")
 
 
@@ -52,7 +52,7 @@ class Moment:
         time_s: stream time, in seconds.
         label: the best.
         score: its probability, 0 to 1.
-        memory_fill: share of the memory's segments that had been seen, 0 to 1.
+        memory_fill: filled share of the memory, 0 to 1.
     """
 
     time_s: float
@@ -67,19 +67,19 @@ class Moment:
 
 @dataclass(frozen=True)
 class ClipResult:
-    """What the stream of one clip was taken for.
+    """Result of streaming one clip.
 
     Attributes:
         name: `<class>/<file>`.
         label: its class.
-        taken_for: the label of `clip_label`; None where nothing could be predicted.
+        taken_for: the label of `clip_label`; None without predictions.
         moments: its live predictions, in order.
-        error: why it cannot be read; None where it can.
-        stream_s: how long it is, in seconds.
+        error: why it cannot be read, or None.
+        stream_s: its length in seconds.
         encoded: how many of its frames were encoded.
         engine_ms: wall-clock time that encoding and classifying took.
-        events: how many events began, as `ecolite-stream --events` tells them.
-        agreed: how far the offline path agrees; None where nobody asked.
+        events: how many events began, as `ecolite-stream --events` reports them.
+        agreed: agreement with the offline path; None if not requested.
     """
 
     name: str
@@ -105,7 +105,7 @@ class ClipResult:
 
 @dataclass(frozen=True)
 class Share:
-    """So many out of so many."""
+    """A count out of a total."""
 
     right: int
     total: int
@@ -122,7 +122,7 @@ class Share:
 
 @dataclass
 class PolicyResult:
-    """All clips, watched with one memory policy."""
+    """All clips, streamed with one memory policy."""
 
     policy: str
     clips: list[ClipResult] = field(default_factory=list)
@@ -154,7 +154,7 @@ class PolicyResult:
 def clip_label(predictions: Iterable[Prediction]) -> str | None:
     """The label with the highest mean score over the predictions made with a full memory.
 
-    Over all predictions where none was; None where there is none. Each lists all labels.
+    Over all predictions if the memory never filled; None without any. Each lists all labels.
     """
     predictions = list(predictions)
     full = [prediction for prediction in predictions if prediction.memory_fill == 1]
@@ -171,9 +171,9 @@ def watch_file(
     config: StreamConfig,
     on_prediction: Callable[[Prediction], None] = lambda prediction: None,
 ) -> tuple[Watched, list[Prediction]]:
-    """All predictions of a file, each with all labels, and what it took.
+    """All predictions of a file, each with all labels, and the cost.
 
-    Each is shown to `on_prediction` as it comes.
+    `on_prediction` is called with each at once.
 
     Raises:
         SourceError: it cannot be read.
@@ -191,14 +191,14 @@ def watch_file(
 def events_of(
     predictions: Sequence[Prediction], spec: ModelSpec, config: StreamConfig
 ) -> list[Event]:
-    """Events as they ended, in order: what the pipeline makes of the predictions of one stream."""
+    """Ended events of one stream, in order, as in the pipeline."""
     decision = decision_for("", config, spec.thresholds)
     told = [event for prediction in predictions for event in decision.observe(prediction)]
     return [event for event in (*told, *decision.finish()) if event.kind == "end"]
 
 
 class Metered:
-    """An engine that counts the frames it encodes, and the time it takes; in wall-clock ms."""
+    """An engine that counts encoded frames and its own time, in wall-clock ms."""
 
     def __init__(self, engine: Engine) -> None:
         self.name = engine.name
@@ -224,14 +224,14 @@ class Metered:
 def watch_clip(
     clip: ClipFile, engine: Engine, spec: ModelSpec, config: StreamConfig, offline: bool = False
 ) -> ClipResult:
-    """What a clip is taken for; a clip that cannot be read is a result with an error.
+    """Stream a clip; an unreadable one gives a result with an error.
 
     Args:
         clip: labelled file.
         engine: of the bundle.
         spec: of the bundle.
         config: `top` is the number of labels.
-        offline: whether to recognize each prediction's segments by the offline path, too.
+        offline: whether to classify each prediction's segments offline, too.
     """
     metered = Metered(engine)
     recorder = Recorder(metered) if offline else None
@@ -261,7 +261,7 @@ def watch_clips(
     on_clip: Callable[[], None] = lambda: None,
     offline: bool = False,
 ) -> list[PolicyResult]:
-    """Every clip with every configuration; they differ in their memory policy.
+    """Stream every clip with every configuration; they differ in their memory policy.
 
     Args:
         clips: labelled files.

@@ -1,4 +1,4 @@
-"""The tables of `ecolite-bench online`, and the same for programs."""
+"""Tables and JSON of `ecolite-bench online`."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _wrong_clips(result: PolicyResult) -> list[ClipResult]:
 
 
 def policy_json(result: PolicyResult) -> dict[str, Any]:
-    """All that was seen with one policy, in plain containers."""
+    """Results of one policy, in plain containers."""
     return {
         "memory": result.policy,
         "clips_right": result.clips_right.right,

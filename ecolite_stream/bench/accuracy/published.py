@@ -1,4 +1,4 @@
-"""Published accuracies, to be held against: of the paper and of the MindSpore ModelZoo."""
+"""Published accuracies of the paper and of the MindSpore ModelZoo."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ecolite_stream.model.bundle import ModelSpec
 
 @dataclass(frozen=True)
 class Published:
-    """A published result; shares of 1, None where it was not stated.
+    """A published result; shares from 0 to 1, None if not stated.
 
     Attributes:
-        what: whose, and of what.
+        what: source and setting.
         classes: of the data set: 101 of UCF101, 51 of HMDB51.
         top1: share right.
         top5: share with the right label among the best five.
@@ -51,7 +51,7 @@ PUBLISHED: Mapping[tuple[str, int], tuple[Published, ...]] = {
 
 
 def published_for(spec: ModelSpec) -> tuple[Published, ...]:
-    """What was published of a network with as many segments: HMDB51 for 51 labels, else UCF101."""
+    """Published results for this architecture and N: HMDB51 for 51 labels, else UCF101."""
     classes = 51 if len(spec.labels) == 51 else 101
     found = PUBLISHED.get((spec.architecture, spec.num_segments), ())
     return tuple(other for other in found if other.classes == classes)

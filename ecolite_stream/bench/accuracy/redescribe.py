@@ -1,4 +1,4 @@
-"""Gives a bundle another description: what calibration writes."""
+"""Replace the description of a bundle."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ecolite_stream.model.bundle import Bundle, ModelSpec, write_description
 
 
 def redescribe(bundle: Bundle, spec: ModelSpec, folder: Path | None = None) -> Bundle:
-    """Give a bundle, or a copy of it, another description and thus another digest.
+    """Replace the description, and so the digest, of a bundle or of a copy.
 
     Args:
         bundle: as read.
-        spec: the new description; its graphs and files stay as they are.
-        folder: where the copy goes, whole or not at all; None changes the bundle itself.
+        spec: the new description; graphs and files stay.
+        folder: for the copy, written whole or not at all; None changes the bundle itself.
 
     Raises:
         BundleError: the folder exists already, or cannot be written.
@@ -27,7 +27,7 @@ def redescribe(bundle: Bundle, spec: ModelSpec, folder: Path | None = None) -> B
         if folder is None:
             return write_description(bundle.path, spec, bundle.graphs, bundle.files)
         if folder.exists():
-            raise BundleError(f"{folder} exists already; name a new folder for the copy")
+            raise BundleError(f"{folder} exists; name a new folder for the copy")
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".bundle-") as made:
             copy = Path(made) / "bundle"

@@ -1,4 +1,4 @@
-"""Whether scores mean what they say: expected calibration error and reliability diagram."""
+"""Expected calibration error and reliability diagram."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Doubles = npt.NDArray[np.float64]
 
 
 class Bin(NamedTuple):
-    """Predictions whose scores lie in one stretch; scores and shares from 0 to 1."""
+    """Predictions whose scores lie in one bin; scores and shares from 0 to 1."""
 
     low: float
     high: float
@@ -40,7 +40,7 @@ def calibration_error(scores: Doubles, is_right: npt.NDArray[np.bool_]) -> float
 
 
 def reliability(scores: Doubles, is_right: npt.NDArray[np.bool_]) -> list[Bin]:
-    """Bins of scores, those that have any."""
+    """Bins that hold scores."""
     bins = np.minimum((scores * NUM_BINS).astype(int), NUM_BINS - 1)
     rows = []
     for number in range(NUM_BINS):
@@ -57,7 +57,7 @@ def bin_rows(bins: Sequence[Bin]) -> list[tuple[str, int, str, str]]:
 
 
 def reliability_figure(title: str, bins: Mapping[str, Sequence[Bin]]) -> Panels:
-    """The share that is right over the score, a panel for each name; honest is the diagonal.
+    """Share right over score, a panel for each name; calibrated scores lie on the diagonal.
 
     The area of a mark is the number of its predictions. Panels stand side by side, for lines over
     few predictions jump about.

@@ -1,4 +1,4 @@
-"""results.jsonl: outcomes as they come, so that an interrupted evaluation goes on."""
+"""results.jsonl: outcomes written at once, so that an interrupted evaluation can continue."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ RESULTS = "results.jsonl"
 class Results:
     """The outcomes in a report folder; a context manager.
 
-    The first line is the key: what was evaluated and how. Clips that could not be read are
-    forgotten when the file is opened, for somebody may have repaired them.
+    The first line is the key: what was evaluated and how. Opening the file drops unreadable clips,
+    which are tried again.
 
     Args:
-        folder: made where it is missing.
+        folder: created if missing.
         key: bundle, crops and protocol; plain containers.
 
     Raises:
@@ -56,20 +56,20 @@ class Results:
         self._file.close()
 
     def add(self, outcome: Outcome) -> None:
-        """Append one, at once on its way to the disk."""
+        """Append one and flush it."""
         self.known[outcome.clip] = outcome
         self._file.write(_line(outcome.to_json()))
         self._file.flush()
 
     def finish(self) -> None:
-        """Bring the lines into the order of the names, whatever interrupted their making."""
+        """Sort the lines by name."""
         self._file.close()
         self._rewrite()
 
     def _read(self) -> None:
         text = self.path.read_text(encoding="utf-8")
         rows = list(_whole_lines(text))
-        if not rows and "\n" in text:  # a torn key has no end of line
+        if not rows and "\n" in text:  # a cut key has no end of line
             raise ConfigError(f"{self.path} holds no results; name another --report")
         if rows and rows[0] != self._key:
             raise ConfigError(
@@ -96,7 +96,7 @@ def _line(row: dict[str, Any]) -> str:
 
 
 def _whole_lines(text: str) -> Iterable[dict[str, Any]]:
-    """Rows up to the first that is none; an interruption may have torn the last."""
+    """Rows up to the first malformed one; an interruption may cut the last."""
     for line in text.split("\n"):  # names may have the other ends of lines that Unicode knows
         try:
             row = json.loads(line)

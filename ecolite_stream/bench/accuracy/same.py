@@ -1,4 +1,4 @@
-"""Whether streaming gives what the offline path gives on the same segments."""
+"""Compare streaming with the offline path on the same segments."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from ecolite_stream.sources import open_source
 from ecolite_stream.types import FloatArray, Image
 
 Key = bytes
-"""Of a network input: equal ones have the same."""
+"""Hash of a network input."""
 
 
 @dataclass(frozen=True)
 class LiveClip:
-    """What was classified while streaming: the inputs of its N segments, and the logits."""
+    """A clip classified while streaming: the inputs of its N segments, and the logits."""
 
     segments: tuple[Key, ...]
     logits: FloatArray = field(repr=False)
 
 
 class Recorder:
-    """An engine that notes which inputs each clip was made of. It keeps no picture."""
+    """An engine that records the hashes of each clip's inputs, and no pictures."""
 
     def __init__(self, engine: Engine) -> None:
         self.name = engine.name
@@ -56,7 +56,7 @@ class Recorder:
 
 @dataclass(frozen=True)
 class Agreed:
-    """How many clips of a stream the offline path takes for the same label.
+    """Agreement of the offline path with a stream.
 
     Attributes:
         clips: that were classified while streaming.
@@ -80,10 +80,9 @@ class Agreed:
 
 
 def agree_offline(path: Path, clips: Sequence[LiveClip], engine: Engine, spec: ModelSpec) -> Agreed:
-    """Decode a file again and recognize the segments of each clip as a whole clip, from its frames.
+    """Decode a file again and classify the segments of each clip offline.
 
-    Labels are those of the logits: what smoothing makes of them has no offline counterpart. Only
-    the pictures that a clip still needs are kept, however long the file is.
+    Labels are those of the logits, before smoothing. Only pictures that are still needed are kept.
 
     Raises:
         SourceError: the file cannot be read.
@@ -114,7 +113,7 @@ def _agree(clip: LiveClip, squares: dict[Key, Image], engine: Engine, spec: Mode
 
 
 def same_table(rows: Iterable[tuple[str, str, Agreed]]) -> Table:
-    """What was streamed, the memory policy, and how far the offline path agrees."""
+    """Table of streams, memory policies and agreement."""
     return Table(
         "Streaming against offline, on the same segments",
         ("what", "memory", "same label", "predictions", "segments not found", "logits off"),

@@ -1,7 +1,7 @@
-"""Live predictions of labelled clips, as logits: what a calibration is fitted to.
+"""Logits of live predictions of labelled clips, to fit a calibration.
 
-Only predictions made with a full memory count: a score at the start of a stream says as much about
-what has not been seen as about the model.
+Scores are fitted to predictions made with a full memory alone: a score at the start of a stream
+says as much about what has not been seen as about the model.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from ecolite_stream.datasets.labelled_clips import ClipFile
 from ecolite_stream.engines import Engine
 from ecolite_stream.errors import ConfigError, SourceError, one_line
 from ecolite_stream.model.bundle import ModelSpec
+from ecolite_stream.model.known import LEAST_FILL
 from ecolite_stream.recognition.recognizer import Recognizer
 from ecolite_stream.sources import open_source
 from ecolite_stream.types import FloatArray, Prediction
@@ -45,7 +46,7 @@ class Samples:
         return np.asarray(self.logits.argmax(axis=1) == self.right)
 
     def of(self, chosen: npt.NDArray[np.bool_]) -> Samples:
-        """Some of them; `chosen` is (K,)."""
+        """The chosen ones; `chosen` is (K,)."""
         return Samples(self.logits[chosen], self.right[chosen], self.clips[chosen])
 
 
@@ -67,16 +68,18 @@ class RecordingEngine:
 
 @dataclass(frozen=True)
 class Collected:
-    """Samples, and the clips that gave none.
+    """Samples, and clips without any.
 
     Attributes:
         samples: with a full memory.
+        half_full: with a memory filled to `LEAST_FILL` or more; what a bound is fitted to.
         clips: how many clips they are of.
         too_short: names of clips that never filled the memory.
         unreadable: names and reasons.
     """
 
     samples: Samples
+    half_full: Samples
     clips: int
     too_short: tuple[str, ...]
     unreadable: Mapping[str, str]
@@ -98,34 +101,40 @@ def collect(
     logits: list[FloatArray] = []
     right: list[int] = []
     numbers: list[int] = []
+    fills: list[float] = []
     too_short, unreadable = [], {}
     for number, clip in enumerate(clips):
         try:
-            full = list(_full_logits(clip, engine, spec, config))
+            found = list(_logits_and_fills(clip, engine, spec, config))
         except SourceError as error:
             unreadable[clip.name] = one_line(error)
         else:
-            logits += full
-            right += len(full) * [spec.labels.index(clip.label)]
-            numbers += len(full) * [number]
-            too_short += [] if full else [clip.name]
+            logits += [row for row, _ in found]
+            fills += [fill for _, fill in found]
+            right += len(found) * [spec.labels.index(clip.label)]
+            numbers += len(found) * [number]
+            too_short += [] if any(fill == 1 for _, fill in found) else [clip.name]
         on_clip()
-    if not logits:
+    if 1 not in fills:
         raise ConfigError(
             f"none of {len(clips)} clips fills the memory of {spec.clip_seconds:g} s; name longer "
             "ones to calibrate on"
         )
-    samples = Samples(np.array(logits, np.float64), np.array(right), np.array(numbers))
-    return Collected(samples, len(set(numbers)), tuple(too_short), unreadable)
+    half_full = Samples(np.array(logits, np.float64), np.array(right), np.array(numbers))
+    samples = half_full.of(np.array(fills) == 1)
+    return Collected(
+        samples, half_full, len(set(samples.clips.tolist())), tuple(too_short), unreadable
+    )
 
 
-def _full_logits(
+def _logits_and_fills(
     clip: ClipFile, engine: Engine, spec: ModelSpec, config: StreamConfig
-) -> Iterator[FloatArray]:
+) -> Iterator[tuple[FloatArray, float]]:
+    """Of each prediction with a memory filled to `LEAST_FILL` or more."""
     config = replace(config, gate=False)  # every prediction has logits
     recording = RecordingEngine(engine)
     predictions: list[Prediction] = []
     watch(open_source(str(clip.path)), Recognizer(recording, spec, config), predictions.append)
     for prediction, logits in zip(predictions, recording.logits, strict=True):
-        if prediction.memory_fill == 1:
-            yield logits
+        if prediction.memory_fill >= LEAST_FILL:
+            yield logits, prediction.memory_fill

@@ -1,4 +1,4 @@
-"""What `ecolite-bench ucf101` shows: tables beside published results, and figures."""
+"""Report of `ecolite-bench ucf101`: tables beside published results, and figures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WORST_PAIRS = 20
 
 
 def score_tables(scores: Scores, selection: Selection, spec: ModelSpec, pace: Pace) -> list[Table]:
-    """The result beside published ones, speed, classes, confusions and what is not in order."""
+    """Tables: results, speed, classes, confusions, problems."""
     tables = [_results(scores, selection, spec), _speed(pace), _classes(scores)]
     if pairs := scores.worst_pairs():
         title = f"Most frequent confusions: {min(WORST_PAIRS, len(pairs))} of {len(pairs)} pairs"

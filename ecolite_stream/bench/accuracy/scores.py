@@ -1,4 +1,4 @@
-"""What the outcomes of whole clips amount to."""
+"""Scores of whole clips."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Scores:
 
     Attributes:
         outcomes: one a clip.
-        missing: names, `<class>/<file>`, of videos of the split that are not there; they are wrong.
-        unnamed: how many more are not there that nothing names; likewise.
+        missing: names, `<class>/<file>`, of missing videos of the split; they count as wrong.
+        unnamed: how many more are missing, by the published count; likewise.
     """
 
     outcomes: Sequence[Outcome]
@@ -29,7 +29,7 @@ class Scores:
 
     @property
     def total(self) -> int:
-        """All videos, unreadable and missing ones too."""
+        """Number of videos, with unreadable and missing ones."""
         return len(self.outcomes) + len(self.missing) + self.unnamed
 
     @property
@@ -50,7 +50,7 @@ class Scores:
 
     @property
     def loss(self) -> float:
-        """Mean cross entropy of the videos that could be read; NaN where none could."""
+        """Mean cross entropy of the readable videos; NaN without any."""
         losses = [outcome.loss for outcome in self.read if outcome.loss is not None]
         return sum(losses) / len(losses) if losses else float("nan")
 
@@ -88,7 +88,7 @@ class Scores:
     def confusion(self) -> tuple[list[str], npt.NDArray[np.int64]]:
         """Labels (classes,), and how often row's class was taken for column's: (classes, classes).
 
-        Only labels that a readable clip has or was taken for are there.
+        Only labels that a readable clip has or was taken for are listed.
         """
         pairs = [(o.label, o.taken_for) for o in self.read if o.taken_for is not None]
         labels = sorted({label for pair in pairs for label in pair})

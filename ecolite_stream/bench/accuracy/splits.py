@@ -1,7 +1,7 @@
-"""Which videos UCF101 tests, and what of them is on disk.
+"""The test videos of UCF101, and which are on disk.
 
-The data set lies as published, `<class>/v_<class>_gNN_cNN.avi`, or as extracted frames,
-`<class>/<video>/*.jpg`. Any other tree of class folders serves too.
+The layout is as published, `<class>/v_<class>_gNN_cNN.avi`, or as extracted frames,
+`<class>/<video>/*.jpg`. Any other tree of class folders works too.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TEST_GROUPS: Mapping[str, range] = {"1": range(1, 8), "2": range(8, 15), "3": ra
 PUBLISHED_COUNTS: Mapping[str, int] = {"1": 3783, "2": 3734, "3": 3696, "all": 13320}
 SPLITS = tuple(PUBLISHED_COUNTS)
 LIST_FOLDERS = ("ucf101_splits", "ucfTrainTestlist")
-"""Where official lists are looked for beside the classes; the second is the archive's name."""
+"""Folders beside the classes searched for official lists; the second is the archive's name."""
 
 DOWNLOAD = (
     "download UCF101.rar from https://www.crcv.ucf.edu/data/UCF101.php and unpack it so that {} "
@@ -42,14 +42,14 @@ _NAME = re.compile(r"v_(.+)_g([0-9]{2})_c([0-9]{2})")
 
 @dataclass(frozen=True)
 class Selection:
-    """The clips to evaluate, and what is not as it should be.
+    """The clips to evaluate, and problems with the data.
 
     Attributes:
         clips: sorted by name.
         missing: names that belong to the split and are not on disk; they count as wrong.
         unnamed: how many more are missing, by the published count, that cannot be named.
-        extra: names of what is on disk and does not belong there; not evaluated.
-        of: how many the split has.
+        extra: names of files that do not belong there; not evaluated.
+        of: size of the split.
         note: how the split was made.
     """
 
@@ -61,7 +61,7 @@ class Selection:
     note: str = ""
 
     def limited(self, limit: int | None) -> Selection:
-        """At most `limit` clips, spread evenly; nothing is called missing then."""
+        """At most `limit` clips, spread evenly; none is reported missing."""
         if limit is None or limit >= len(self.clips):
             return self
         chosen = tuple(self.clips[place] for place in evenly(len(self.clips), limit))
@@ -73,7 +73,7 @@ def find_videos(folder: Path) -> list[ClipFile]:
     """Video files and folders of frames in `<folder>/<class>/`, sorted by class and name.
 
     Raises:
-        ConfigError: there is none; says what to download.
+        ConfigError: there is none; names the download.
     """
     if not folder.is_dir():
         raise ConfigError(f"data folder {folder} does not exist; {DOWNLOAD.format(folder)}")
@@ -98,7 +98,7 @@ def stem_of(clip: ClipFile) -> str:
 
 
 def group_of(clip: ClipFile) -> int | None:
-    """The group in a UCF101 name; None where the name is none, or of another class."""
+    """The group in a UCF101 name; None for other names and classes."""
     match = _NAME.fullmatch(stem_of(clip))
     # v_HandStandPushups_g01_c01.avi lies in HandstandPushups.
     if match is None or match[1].casefold() != clip.label.casefold():
@@ -107,7 +107,7 @@ def group_of(clip: ClipFile) -> int | None:
 
 
 def select_by_groups(clips: Sequence[ClipFile], split: str) -> Selection:
-    """A split as it follows from the group numbers in the names.
+    """A split by the group numbers in the names.
 
     Args:
         clips: all on disk.
@@ -146,7 +146,7 @@ def select_by_groups(clips: Sequence[ClipFile], split: str) -> Selection:
 
 
 def _once(clips: Iterable[ClipFile]) -> tuple[list[ClipFile], list[str]]:
-    """The first of each video, and the names of what is there a second time."""
+    """The first file of each video, and the names of duplicates."""
     chosen: dict[str, ClipFile] = {}
     doubled = []
     for clip in clips:
@@ -178,10 +178,10 @@ def _surplus(count: int) -> list[str]:
 
 
 def find_lists(folder: Path, split_files: Path | None) -> Path | None:
-    """The folder of the official lists; None where there is none and nobody named one.
+    """The folder of the official lists, or None.
 
     Raises:
-        ConfigError: the one that was named does not exist.
+        ConfigError: the given folder does not exist.
     """
     if split_files is not None:
         if not split_files.is_dir():
@@ -193,10 +193,10 @@ def find_lists(folder: Path, split_files: Path | None) -> Path | None:
 
 
 def select_by_lists(clips: Sequence[ClipFile], lists: Path, split: str) -> Selection:
-    """A split as the official lists name it.
+    """A split by the official lists.
 
     Raises:
-        ConfigError: a list is missing or is none.
+        ConfigError: a list is missing or malformed.
     """
     files = ["testlist01.txt", "trainlist01.txt"] if split == "all" else [f"testlist0{split}.txt"]
     wanted = {without_suffix(name) for file in files for name in _read_list(lists / file)}
@@ -219,7 +219,7 @@ def select_by_lists(clips: Sequence[ClipFile], lists: Path, split: str) -> Selec
 
 
 def _training_names(lists: Path, split: str) -> set[str]:
-    """What a split trains on, where its list is there."""
+    """The training names of a split, if its list exists."""
     path = lists / f"trainlist0{split}.txt"
     return {without_suffix(name) for name in _read_list(path)} if path.is_file() else set()
 
@@ -244,15 +244,15 @@ def select_by_pattern(
     """Clips whose group, the first of a regular expression in `<class>/<file>`, is tested.
 
     Raises:
-        ConfigError: the expression is none or has no group, a name has no group, or a group that
-            is to be tested has no clip.
+        ConfigError: the expression is invalid or has no group, a name has no group, or a test
+            group has no clip.
     """
     try:
         regex = re.compile(pattern)
     except re.error as error:
-        raise ConfigError(f"--split-by {pattern!r} is no regular expression: {error}") from error
+        raise ConfigError(f"--split-by {pattern!r} is not a regular expression: {error}") from error
     if not regex.groups:
-        raise ConfigError(f"--split-by {pattern!r} has no group; write (...) around what tells")
+        raise ConfigError(f"--split-by {pattern!r} has no group; write (...) around it")
     found = {clip: regex.search(clip.name) for clip in clips}
     if odd := [clip.name for clip, match in found.items() if match is None]:
         raise ConfigError(f"--split-by {pattern!r} finds no group in {odd[0]!r}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -24,74 +23,47 @@ from ecolite_stream.bench.accuracy.track_events import EventMatch, match_events
 from ecolite_stream.bench.report.charts import Bar, BarChart, Chart
 from ecolite_stream.bench.report.report import Table
 from ecolite_stream.config.schema import StreamConfig
-from ecolite_stream.datasets.text_files import Row, read_table, wrong_line
+from ecolite_stream.datasets.segments import Action, read_actions
 from ecolite_stream.engines import Engine
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.model.bundle import ModelSpec
 from ecolite_stream.types import Event
-
-COLUMNS = ("start_s", "end_s", "label")
-
-
-@dataclass(frozen=True)
-class Action:
-    """What is shown from `start_s` to `end_s`, in seconds of stream time."""
-
-    start_s: float
-    end_s: float
-    label: str
 
 
 def read_track(video: Path, labels: Sequence[str]) -> list[Action]:
     """The label track of a video.
 
     Raises:
-        ConfigError: it is missing, is no track, or has a label that is none of `labels`.
+        ConfigError: it is missing, malformed, or has a label that is not in `labels`.
     """
     path = video.with_suffix(".csv")
-    actions = [_action(path, row) for row in read_table(path, "label track", COLUMNS)]
-    if not actions:
-        raise ConfigError(f"label track {path} is empty; add a line {','.join(COLUMNS)}")
+    actions = read_actions(path)
     if unknown := sorted({action.label for action in actions} - set(labels)):
         raise ConfigError(f"{path}: the bundle has no label {', '.join(unknown)}")
-    return sorted(actions, key=lambda action: action.start_s)
-
-
-def _action(path: Path, row: Row) -> Action:
-    start, end, label = row.cells
-    try:
-        action = Action(float(start), float(end), label)
-    except ValueError:
-        raise wrong_line(path, row, ",".join(COLUMNS), "write times in seconds, as 1.5") from None
-    if not 0 <= action.start_s < action.end_s < math.inf:
-        raise ConfigError(
-            f"{path}:{row.number}: {label} from {action.start_s:g} to {action.end_s:g} s; expected "
-            "an end after its start, and neither before 0"
-        )
-    return action
+    return actions
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far the predictions of one video follow its track.
+    """Agreement of the predictions of one video with its track.
 
     Attributes:
         video: its name.
         policy: of the memory.
-        settled: predictions at least the memory's span after the change to the action shown.
-        all: predictions at any time that the track covers.
+        settled: predictions at least the memory's span after an action began.
+        all: predictions within the track.
         delays_s: of each action but the first, how long after its start it was first the label;
-            None where it never was, before it ended.
-        switches: changes of the label between predictions that the track covers.
-        covered_s: stream time that the track covers.
-        idle_s: of that, where nothing is to be told, but for the memory's span after an action.
+            None if never before its end.
+        switches: label changes between predictions within the track.
+        covered_s: stream time of the track.
+        idle_s: of that, idle time, without the memory's span after each action.
         false_events: events that began in that time.
         moments: its live predictions, in order.
-        track: what it shows.
+        track: its actions.
         encoded: how many of its frames were encoded.
         engine_ms: wall-clock time that encoding and classifying took.
-        events: how far the events are the actions of the track; None where nobody counted.
-        agreed: how far the offline path agrees; None where nobody asked.
+        events: agreement of events with actions; None if not counted.
+        agreed: agreement with the offline path; None if not requested.
     """
 
     video: str
@@ -112,7 +84,7 @@ class Agreement:
 
     @property
     def delay_s(self) -> float | None:
-        """The median delay of the actions that were noticed; None where none was."""
+        """The median delay of the recognized actions; None without any."""
         found = [delay_s for delay_s in self.delays_s if delay_s is not None]
         return statistics.median(found) if found else None
 
@@ -122,7 +94,7 @@ class Agreement:
 
     @property
     def false_events_per_hour(self) -> float | None:
-        """None where there is no idle footage."""
+        """None without idle footage."""
         return 3600 * self.false_events / self.idle_s if self.idle_s > 0 else None
 
 
@@ -135,15 +107,15 @@ def watch_track(
     offline: bool = False,
     on_time: Callable[[float], None] = lambda time_s: None,
 ) -> Agreement:
-    """Stream a video and hold its predictions against its track.
+    """Stream a video and compare its predictions with its track.
 
     Args:
         video: the file.
-        track: what it shows.
+        track: its actions.
         engine: of the bundle.
         spec: of the bundle.
         config: `top` is the number of labels.
-        offline: whether to recognize each prediction's segments by the offline path, too.
+        offline: whether to classify each prediction's segments offline, too.
         on_time: called with the stream time of each prediction, in seconds.
 
     Raises:
@@ -178,13 +150,13 @@ def _with_events(
 def agreement(
     video: str, policy: str, moments: Sequence[Moment], track: Sequence[Action], span_s: float
 ) -> Agreement:
-    """Hold live predictions against a track; times it does not cover are left out.
+    """Compare live predictions with a track; times outside it are left out.
 
     Args:
         video: its name.
         policy: of the memory.
         moments: live predictions.
-        track: what is shown when.
+        track: the actions.
         span_s: for how long after a change the memory holds the action before, in seconds.
     """
     covered = [(m, a) for m in moments for a in track if a.start_s <= m.time_s < a.end_s]
@@ -206,15 +178,15 @@ def agreement(
 def idle_stretches(
     track: Sequence[Action], ignore: Sequence[str], span_s: float
 ) -> list[tuple[float, float]]:
-    """(from, to) in seconds: where a label that is no event is shown, and nothing else remembered.
+    """(from, to) in seconds: idle time in which the memory holds no action.
 
     Args:
-        track: what is shown when, in order.
-        ignore: labels that are no event.
+        track: the actions, in order.
+        ignore: labels that are not events.
         span_s: for how long after an action the memory holds it; an event there is late, not false.
     """
     stretches = []
-    shown_until_s = 0.0  # when the memory has forgotten the last action
+    shown_until_s = 0.0  # when the last action has left the memory
     for action in track:
         if action.label not in ignore:
             shown_until_s = action.end_s + span_s
@@ -260,14 +232,14 @@ def track_table(agreements: Sequence[Agreement], span_s: float) -> Table:
             f"settled: {span_s:g} s or more after the action changed. delay: from the change to "
             "the first right label, the median. unnoticed: changes without one.",
             "events told: actions with an event of their label; extra: events of none, or doubled.",
-            "false events: that begin in idle footage, as ecolite-stream --events tells them; the "
+            "false events: that begin in idle footage, as ecolite-stream --events has them; the "
             f"first {span_s:g} s after an action are left out, for the memory still holds it.",
         ),
     )
 
 
 def track_figures(agreements: Sequence[Agreement]) -> dict[str, Chart]:
-    """How many predictions are right, of each recording and policy."""
+    """Right predictions of each recording and policy."""
     bars = [
         Bar(f"{a.video}, {a.policy}, {what}", share.share, str(share), kind)
         for a in agreements
@@ -278,7 +250,7 @@ def track_figures(agreements: Sequence[Agreement]) -> dict[str, Chart]:
 
 
 def track_json(agreement: Agreement) -> dict[str, Any]:
-    """All of it in plain containers."""
+    """All results in plain containers."""
     return {
         **asdict(replace(agreement, moments=())),
         "moments": [moment_json(moment) for moment in agreement.moments],

@@ -1,4 +1,4 @@
-"""How live predictions of recordings behave: each action of a track is looked at as a clip is."""
+"""Live predictions of recordings, with each action of a track as a clip."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ecolite_stream.bench.report.report import Cell, Table
 
 
 def actions_of(agreement: Agreement) -> list[ClipResult]:
-    """The actions of a recording as clips of their own, which begin with them."""
+    """The actions of a recording as clips."""
     return [
         ClipResult(
             f"{agreement.video}@{action.start_s:g}",
@@ -61,7 +61,7 @@ def action_tables(agreements: Sequence[Agreement]) -> list[Table]:
 
 
 def action_figures(agreements: Sequence[Agreement]) -> dict[str, Chart]:
-    """Accuracy over what has been seen of an action, and the reliability diagram."""
+    """Accuracy over the share of an action, and the reliability diagram."""
     actions = _by_policy(agreements)
     return behaviour_figures(actions, "action", "_tracks") if actions else {}
 

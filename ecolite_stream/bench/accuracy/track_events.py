@@ -1,4 +1,4 @@
-"""Whether the events of a recording are its actions: each told once, and nothing else."""
+"""Compare the events of a recording with its actions."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class EventMatch:
     """Events against actions, idle stretches left out.
 
     Attributes:
-        actions: how many the track shows; one label on and on is one action.
-        told: of those, with an event of their label while they last or are still remembered.
-        extra: events that are of no action, or of one that was told already.
+        actions: number in the track; adjacent rows of one label are one action.
+        told: actions with an event of their label while they last or stay in the memory.
+        extra: events of no action, or second events of one.
     """
 
     actions: int
@@ -41,12 +41,12 @@ class EventMatch:
 def match_events(
     events: Sequence[Event], track: Sequence[Shown], ignore: Sequence[str], span_s: float
 ) -> EventMatch:
-    """Give each event to an action of its label that it overlaps, one event to an action.
+    """Match each event to an action of its label that it overlaps, one event to an action.
 
     Args:
         events: that have ended, in order.
-        track: what is shown when, in order.
-        ignore: labels that are no event.
+        track: the actions, in order.
+        ignore: labels that are not events.
         span_s: for how long after an action the memory still holds it.
     """
     waiting = [stretch for stretch in _stretches(track) if stretch[2] not in ignore]

@@ -1,4 +1,4 @@
-"""`ecolite-bench ucf101`: every video of a split, recognized as published."""
+"""`ecolite-bench ucf101`: classify every video of a split as published."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ PROTOCOL = "N frames at floor(F/N/2 + i*F/N), softmax of the mean logits over th
 
 @dataclass(frozen=True)
 class Asked:
-    """What `ecolite-bench ucf101` is asked for.
+    """Options of `ecolite-bench ucf101`.
 
     Attributes:
         data: folder of the data set.
-        split: 1, 2, 3, all, or None where `split_by` tells.
+        split: 1, 2, 3, all, or None with `split_by`.
         split_files: folder of official lists.
         split_by: regular expression on `<class>/<file>`.
-        test_groups: what its first group is to be.
+        test_groups: values of its first group to test.
         crops: 1 or 10.
         workers: threads that decode.
-        limit: at most so many videos.
+        limit: most videos.
         report: folder for the results.
-        against: a reference to recognize some of the clips with, too.
-        against_clips: how many, at most.
+        against: reference library that also classifies some clips.
+        against_clips: most clips for it.
     """
 
     data: Path
@@ -74,7 +74,7 @@ def select(asked: Asked, labels: tuple[str, ...]) -> Selection:
     """The clips to evaluate.
 
     Raises:
-        ConfigError: there are none, the split cannot be told, or a class is none of `labels`.
+        ConfigError: there are none, the split is unknown, or a class is not in `labels`.
     """
     clips = find_videos(asked.data)
     if asked.split_by is not None:
@@ -97,15 +97,15 @@ def select(asked: Asked, labels: tuple[str, ...]) -> Selection:
 
 @dataclass(frozen=True)
 class Model:
-    """What recognizes the videos.
+    """The model under evaluation.
 
     Attributes:
-        bundle: whose labels they have.
+        bundle: has the labels.
         engine: of the bundle.
-        device: that was asked for.
+        device: as requested.
         checkpoint: the file that the bundle was made from, if any.
         digest: SHA-256 of that checkpoint; empty without one.
-        precision: that was asked for.
+        precision: as requested.
     """
 
     bundle: Bundle
@@ -122,14 +122,14 @@ def run_evaluation(
     model: Model,
     on_clip: Callable[[], None] = lambda: None,
 ) -> tuple[Scores, Pace]:
-    """Evaluate a selection, or what an earlier run into the same report folder left of it.
+    """Evaluate a selection, without what an earlier run has written to the report folder.
 
     Folders of frames are checked first, every picture of them; videos are decoded whole anyway.
 
     Args:
         asked: crops, workers and the report folder.
         selection: clips.
-        model: what recognizes them.
+        model: to evaluate.
         on_clip: called after each clip, kept ones too.
 
     Raises:
@@ -166,7 +166,7 @@ def run_evaluation(
 
 
 def results_key(asked: Asked, model: Model) -> dict[str, Any]:
-    """What must be the same for results to go together; plain containers."""
+    """Key of results that can be combined; plain containers."""
     return {
         "bundle": model.digest or model.bundle.digest,
         "crops": asked.crops,
@@ -181,7 +181,7 @@ def results_key(asked: Asked, model: Model) -> dict[str, Any]:
 def make_report(
     asked: Asked, selection: Selection, model: Model, scores: Scores, pace: Pace
 ) -> Report:
-    """Tables for people, the same and all else for programs."""
+    """The report."""
     spec = model.bundle.spec
     return Report(
         "ucf101",

@@ -19,12 +19,18 @@ from ecolite_stream.datasets.labelled_clips import VIDEO_SUFFIXES
 from ecolite_stream.engines import Engine
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.model.bundle import ModelSpec
-from ecolite_stream.model.known import SHARE_GIVEN_UP, energy, fit_energy_bound, share_below
+from ecolite_stream.model.known import (
+    LEAST_FILL,
+    SHARE_GIVEN_UP,
+    energy,
+    fit_energy_bound,
+    share_below,
+)
 from ecolite_stream.recognition.recognizer import Recognizer
 from ecolite_stream.sources import open_source
 from ecolite_stream.types import Prediction
 
-FILLS = (1.0, StreamConfig().events.min_fill, 0.0)
+FILLS = (1.0, LEAST_FILL)
 """Least memory fill of the predictions that a row counts."""
 
 
@@ -77,16 +83,16 @@ Group = tuple[str, Sequence[Watched]]
 
 
 def bound_of(known: Sequence[Watched], spec: ModelSpec) -> float:
-    """The bundle's bound, or else one that is fitted to full memories of these clips.
+    """The bundle's bound, or else one that is fitted to these clips.
 
     Raises:
         ConfigError: too few of them are right to fit one.
     """
     if spec.energy_bound is not None:
         return spec.energy_bound
-    chosen = [(w, _full(w)) for w in known]
-    logits = np.concatenate([w.logits[full] for w, full in chosen])
-    right = np.concatenate([_right(w)[full] for w, full in chosen])
+    chosen = [(w, _fills(w) >= LEAST_FILL) for w in known]
+    logits = np.concatenate([w.logits[counts] for w, counts in chosen])
+    right = np.concatenate([_right(w)[counts] for w, counts in chosen])
     bound = fit_energy_bound(logits, right)
     if bound is None:
         raise ConfigError(
@@ -119,7 +125,7 @@ def unknown_tables(
             rows,
             notes=(
                 f"A bound is fitted so that it gives up {SHARE_GIVEN_UP:.0%} of what is right with "
-                "a full memory. The gate is off.",
+                "a memory at least half full. The gate is off.",
             ),
         ),
         Table("Events with the defaults, gate off", ("footage", "no bound", "bound"), events),
@@ -128,8 +134,10 @@ def unknown_tables(
 
 def unknown_json(known: Group, others: Sequence[Group], bound: float) -> dict[str, Any]:
     """The energies behind the tables, by folder; of known clips those that are right."""
-    right = _energies(known[1], 0.0, _right)
-    rest = {n: _energies(c, 0.0, lambda w: np.ones(len(w.logits), np.bool_)) for n, c in others}
+    right = _energies(known[1], LEAST_FILL, _right)
+    rest = {
+        n: _energies(c, LEAST_FILL, lambda w: np.ones(len(w.logits), np.bool_)) for n, c in others
+    }
     shown = {known[0]: right, **rest}
     return {"bound": bound, "energies": {n: e.round(4).tolist() for n, e in shown.items()}}
 
@@ -152,7 +160,8 @@ def _events(
     """Events that begin in these clips; of None no prediction is unknown."""
     count = 0
     for clip in clips:
-        is_known = energy(clip.logits) >= (-np.inf if bound is None else bound)
+        is_known = _fills(clip) < LEAST_FILL
+        is_known |= energy(clip.logits) >= (-np.inf if bound is None else bound)
         predictions = [
             replace(p, known=bool(k)) for p, k in zip(clip.predictions, is_known, strict=True)
         ]
@@ -162,10 +171,6 @@ def _events(
 
 def _fills(clip: Watched) -> npt.NDArray[np.float64]:
     return np.array([p.memory_fill for p in clip.predictions], np.float64)
-
-
-def _full(clip: Watched) -> npt.NDArray[np.bool_]:
-    return np.asarray(_fills(clip) == 1)
 
 
 def _right(clip: Watched) -> npt.NDArray[np.bool_]:

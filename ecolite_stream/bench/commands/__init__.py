@@ -1,1 +1,1 @@
-"""Commands of `ecolite-bench` that have more than a few lines; `cli` puts them together."""
+"""Commands of `ecolite-bench`."""

@@ -30,7 +30,7 @@ from ecolite_stream.model.known import FEWEST_RIGHT
     type=click.FloatRange(0, 1, min_open=True),
     default=calibrate_bench.SHARE,
     show_default=True,
-    help="How often a label is to be right at its threshold.",
+    help="Share of right labels at each threshold.",
 )
 @ENGINE
 @reported
@@ -48,17 +48,17 @@ def calibrate(
     They are written into the bundle. The bound gives up at most 3 % of the right predictions; with
     too few of them there is none.
 
-    Nothing is written where a clip cannot be read.
+    Nothing is written if a clip cannot be read.
     """
     bundle = read_bundle(folder)
     if out and out.exists():
-        raise BundleError(f"{out} exists already; name a new folder for the copy")
+        raise BundleError(f"{out} exists; name a new folder for the copy")
     spec = bundle.spec
     clips = online_bench.find_clips(data, spec.labels, only)
     with opened(bundle, [engine]) as [backend], progress("streaming", len(clips)) as step:
         collected = samples.collect(clips, backend, spec, StreamConfig(), lambda: step(1))
     _refuse_gaps(collected, len(clips))
-    fitted = calibrate_bench.calibrate(collected.samples, spec, share)
+    fitted = calibrate_bench.calibrate(collected.samples, spec, share, collected.half_full)
     counts = {"predictions": len(collected.samples.right), "clips": collected.clips}
     settings = {"data": str(data), "only": only, "engine": backend.name, "share": share}
     publish(_report(bundle, collected, fitted, settings, counts), output)

@@ -28,9 +28,9 @@ from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
     "asked",
     type=click.Choice(ENGINE_NAMES),
     multiple=True,
-    help="Again for more. [all that are installed]",
+    help="Engine; repeat for more. [all installed]",
 )
-@click.option("--device", help="Compute on cpu, ascend:0, gpu:0, cuda:0, ... [each engine's own]")
+@click.option("--device", help="Compute on cpu, ascend:0, gpu:0, cuda:0, ... [engine default]")
 @PRECISION
 @reported
 def engines(
@@ -40,7 +40,7 @@ def engines(
     precision: str | None,
     output: Output,
 ) -> None:
-    """Check engines against the bundle's golden numbers; fails where one is off."""
+    """Check engines against the bundle's golden numbers; fail if one is off."""
     bundle = read_bundle(folder or demo_bundle_path())
     names = list(dict.fromkeys(asked)) or installed_engines()
     outcomes = []

@@ -35,7 +35,7 @@ from ecolite_stream.recognition.recognizer import Recognizer
 def memory(
     minutes: float, limit_mb: float, folder: Path | None, engine: str, output: Output
 ) -> None:
-    """Watch a long test pattern and see whether the process grows; fails where it does."""
+    """Run a long test pattern and measure memory; fail if it grows."""
     bundle, seconds = read_bundle(folder or demo_bundle_path()), 60 * minutes
     with opened(bundle, [engine]) as [backend], progress("streaming", round(seconds)) as step:
         recognizer = Recognizer(backend, bundle.spec)
@@ -51,7 +51,7 @@ def memory(
 
 def _memory_figures(gauge: memory_bench.Gauge) -> dict[str, Chart]:
     points = [(reading.stream_s, reading.resident_mb) for reading in gauge.readings]
-    if not points[-1][0]:  # a single frame: there is no time to draw
+    if not points[-1][0]:  # a single frame spans no time
         return {}
     most = 1.1 * max(resident_mb for _, resident_mb in points)
     axes = Axis("stream time, s", points[-1][0]), Axis("MB", most)

@@ -40,7 +40,7 @@ from ecolite_stream.model.bundle import Bundle, ModelSpec, demo_bundle_path, rea
 
 @dataclass(frozen=True)
 class Online:
-    """What `ecolite-bench online` is asked for; None and empty are its defaults."""
+    """Options of `ecolite-bench online`; None and empty are the defaults."""
 
     data: Path | None
     videos: tuple[Path, ...]
@@ -55,7 +55,7 @@ class Online:
     output: Output
 
     def configs(self, labels: Sequence[str]) -> list[StreamConfig]:
-        """One a policy; all labels are listed in each prediction."""
+        """One configuration for each policy; predictions list all labels."""
         config = StreamConfig(top=len(labels), smoothing=self.smoothing)
         if self.every_s:
             config = dataclasses.replace(config, every_s=self.every_s)
@@ -64,7 +64,7 @@ class Online:
 
 
 @click.command()
-@click.option("--data", type=PATH, help="Folder with <class>/<clip> files; all of them count.")
+@click.option("--data", type=PATH, help="Folder with <class>/<clip> files.")
 @click.option(
     "--track", "videos", type=PATH, multiple=True, help="Video with a label track, .csv, beside it."
 )
@@ -74,22 +74,24 @@ class Online:
     "policies",
     type=click.Choice(POLICIES),
     multiple=True,
-    help="Again for more. [all of them]",
+    help="Memory policy; repeat for more. [all]",
 )
 @click.option("--every", "every_s", type=ABOVE_ZERO, help="Seconds between predictions. [0.5]")
-@click.option("--smoothing", type=float, help="Share of earlier answers. [ecolite-stream's]")
 @click.option(
-    "--offline", is_flag=True, help="Also recognize what each label was made from, as whole clips."
+    "--smoothing", type=float, help="Weight of earlier predictions. [that of ecolite-stream]"
+)
+@click.option(
+    "--offline", is_flag=True, help="Also classify the segments of each prediction offline."
 )
 @BUNDLE
 @ENGINE
 @PRECISION
 @reported
 def online(**options: Any) -> None:
-    """Stream labelled clips through the pipeline of ecolite-stream and count what is right."""
+    """Stream labelled clips through the pipeline of ecolite-stream and count right labels."""
     asked = Online(**options)
     if asked.data is None and not asked.videos:
-        raise ConfigError("nothing to stream; name --data DIR or --track VIDEO")
+        raise ConfigError("nothing to stream; give --data DIR or --track VIDEO")
     bundle = read_bundle(asked.folder or demo_bundle_path())
     with opened(bundle, [asked.engine], precision=asked.precision) as [engine]:
         results = _clips(asked, engine, bundle.spec) if asked.data else []
@@ -134,7 +136,7 @@ def _report(
 
 
 def _scope(asked: Online, results: Sequence[online_bench.PolicyResult]) -> Scope:
-    """Clips and recordings alike; a clip that cannot be read was not evaluated."""
+    """Clips and recordings; unreadable clips are not evaluated."""
     clips = results[0].clips if results else []
     split = [online_bench.split_of(asked.data, asked.only)] if asked.data else []
     split += [f"recording {video.name}" for video in asked.videos]

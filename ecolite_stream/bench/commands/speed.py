@@ -36,12 +36,12 @@ from ecolite_stream.model.bundle import Bundle, demo_bundle_path, read_bundle
 from ecolite_stream.sources import open_source
 
 DRAWN_S = 4
-"""Length of the video that is drawn where none is named, in seconds."""
+"""Length of the synthetic video, in seconds, if no --stream is given."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What `ecolite-bench speed` is asked for; None and empty are its defaults."""
+    """Options of `ecolite-bench speed`; None and empty are the defaults."""
 
     folders: tuple[Path, ...]
     names: tuple[str, ...]
@@ -53,27 +53,33 @@ class Asked:
 
 
 @click.command()
-@click.option("--bundle", "folders", type=PATH, multiple=True, help="Again for more. [embedded]")
+@click.option(
+    "--bundle", "folders", type=PATH, multiple=True, help="Bundle; repeat for more. [embedded]"
+)
 @click.option(
     "--engine",
     "names",
     type=click.Choice(ENGINE_NAMES),
     multiple=True,
-    help="Again for more. [all that are installed]",
+    help="Engine; repeat for more. [all installed]",
 )
 @click.option(
     "--precision",
     "precisions",
     type=click.Choice(PRECISIONS),
     multiple=True,
-    help="Again for more. [all that an engine has]",
+    help="Precision; repeat for more. [all of an engine]",
 )
 @click.option(
-    "--seconds", type=ABOVE_ZERO, default=2, show_default=True, help="Of measuring each number."
+    "--seconds",
+    type=ABOVE_ZERO,
+    default=2,
+    show_default=True,
+    help="Seconds to measure each number.",
 )
-@click.option("--new-frames", type=click.IntRange(1), help="Of a live step. [half of N]")
+@click.option("--new-frames", type=click.IntRange(1), help="New frames of a live step. [half of N]")
 @click.option(
-    "--stream", "video", type=PATH, help="Also watch this file. [a drawn one is only decoded]"
+    "--stream", "video", type=PATH, help="Also stream this file. [decode a synthetic one]"
 )
 @reported
 def speed(**options: Any) -> None:
@@ -88,7 +94,7 @@ def speed(**options: Any) -> None:
         )
     who, notes = backends(names, asked.precisions or PRECISIONS)
     if asked.video:
-        open_source(str(asked.video)).close()  # a wrong name is found out before all else
+        open_source(str(asked.video)).close()  # fail early on a wrong name
     rows: list[speed_bench.Row] = []
     streams: list[speed_bench.StreamRow] = []
     for bundle, frames in zip(bundles, steps, strict=True):

@@ -44,19 +44,25 @@ from ecolite_stream.model.bundle import Bundle, demo_bundle_path, hash_file, rea
 
 @click.command()
 @click.option("--data", type=PATH, required=True, help="UCF101, or any <class>/<clip> folder.")
-@click.option("--split", type=click.Choice(SPLITS), help="The official ones; all is every clip.")
+@click.option(
+    "--split", type=click.Choice(SPLITS), help="Official split; all evaluates every clip."
+)
 @click.option("--split-files", type=PATH, help="Official lists. [DATA/ucf101_splits]")
 @click.option("--split-by", metavar="REGEX", help="Group in <class>/<file>: its first (...).")
-@click.option("--test-groups", default="", metavar="A,B", help="Groups of --split-by to test.")
+@click.option("--test-groups", default="", metavar="A,B", help="Groups of --split-by to evaluate.")
 @click.option("--crops", type=click.Choice(tuple(map(str, CROPS))), default="1", show_default=True)
 @click.option(
     "--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Decoding threads."
 )
-@click.option("--limit", type=click.IntRange(1), help="At most so many videos, spread evenly.")
-@click.option("--against", metavar="LIBRARY", help="Also time a plain loop with it: torch, ...")
+@click.option(
+    "--limit", type=click.IntRange(1), help="Evaluate at most this many videos, spread evenly."
+)
+@click.option(
+    "--against", metavar="LIBRARY", help="Also time a plain loop with this library: torch, ..."
+)
 @click.option("--against-clips", type=click.IntRange(1), default=10, show_default=True)
-@click.option("--device", help="cpu, ascend, ascend:0, gpu:0. [the engine's own]")
-@click.option("--checkpoint", type=PATH, help="A .ckpt file in place of a bundle.")
+@click.option("--device", help="cpu, ascend, ascend:0, gpu:0. [engine default]")
+@click.option("--checkpoint", type=PATH, help="Evaluate a .ckpt file in place of a bundle.")
 @BUNDLE
 @ENGINE
 @PRECISION
@@ -72,9 +78,9 @@ def ucf101(
     output: Output,
     **options: Any,
 ) -> None:
-    """Recognize every video of a UCF101 split, as published; any other class folders too.
+    """Classify every video of a UCF101 split as published, or of any class folders.
 
-    Interrupted, the same command with the same --report goes on. Exit code 3 where a video is
+    Repeat an interrupted command with the same --report to continue. Exit code 3 if a video is
     unreadable, missing or extra.
     """
     groups = tuple(filter(None, test_groups.split(",")))
@@ -82,7 +88,7 @@ def ucf101(
         crops=int(crops), test_groups=groups, report=output.folder, **options
     )
     if folder and checkpoint:
-        raise ConfigError("--bundle and --checkpoint exclude each other; name one of them")
+        raise ConfigError("--bundle and --checkpoint exclude each other; give one of them")
     if asked.against:
         check_against(asked.against)
     with ExitStack() as stack:
@@ -126,7 +132,7 @@ def _against(
     bundle: Bundle,
     engine: Engine,
 ) -> Against | None:
-    """Last, so that the reference has no part in the memory of the evaluation."""
+    """Run the reference last, so that it adds nothing to the memory of the evaluation."""
     if not asked.against:
         return None
     chosen = video_files(clips, scores.outcomes, asked.against_clips)

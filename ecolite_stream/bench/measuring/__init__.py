@@ -1,1 +1,1 @@
-"""How this machine measures: time, memory, processes."""
+"""Measure time, memory and processes."""

@@ -1,4 +1,4 @@
-"""Where a measurement was taken: the machine and the versions of what ran on it."""
+"""The machine of a measurement, and the versions of its software."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def machine_facts() -> dict[str, Any]:
 
 
 def cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """The processor's name, as the system tells it."""
+    """The processor's name, from the system."""
     try:
         lines = cpuinfo.read_text().splitlines()
     except OSError:
@@ -45,7 +45,7 @@ def cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
 
 def versions() -> dict[str, str | None]:
-    """Version of Python and of each package that matters; None where it is not installed."""
+    """Versions of Python and of relevant packages; None if not installed."""
     return {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
 
 
@@ -57,7 +57,7 @@ def _version(package: str) -> str | None:
 
 
 def bundle_facts(bundle: Bundle) -> dict[str, Any]:
-    """What tells one model from another in a report."""
+    """Identification of a model in a report."""
     spec = bundle.spec
     return {
         "path": str(bundle.path),

@@ -1,4 +1,4 @@
-"""How much memory a process needs at most that opens one engine and runs it."""
+"""Peak memory of a process that opens and runs one engine."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Peak:
     """Resident memory of a process, in 10^6 bytes.
 
     Attributes:
-        before_mb: what it held before the engine was opened: Python and this package.
-        peak_mb: the most at any time.
+        before_mb: before the engine was opened: Python and this package.
+        peak_mb: highest.
     """
 
     before_mb: float
@@ -33,19 +33,21 @@ class Peak:
 
 
 def peak_apart(open_bundle: Callable[[Bundle], Engine], bundle: Bundle) -> Peak | None:
-    """Open a bundle in a process of its own and compute all of a clip, a few times.
+    """Open a bundle in a new process and classify a clip a few times.
 
     Args:
         open_bundle: makes the engine; a module's own function or class, or a partial of it.
         bundle: read again from its folder.
 
     Returns:
-        What it took; None where the system does not tell.
+        The peak; None if the system does not report it.
 
     Raises:
-        EngineError: the engine cannot be opened or run, or took its process down.
+        EngineError: the engine cannot be opened or run, or ended its process.
     """
-    context = multiprocessing.get_context("spawn")  # a fork begins with all that is here
+    context = multiprocessing.get_context(
+        "spawn"
+    )  # a fork would start with the memory of this process
     try:
         with ProcessPoolExecutor(1, context) as pool:
             return pool.submit(_peak, open_bundle, bundle.path).result()

@@ -1,7 +1,6 @@
 """Memory and processor time of this process and of those that it started.
 
-An engine may run in a process of its own (MindSpore Lite does, where another Python has it), so
-what an engine costs is measured over all of them.
+An engine may run in its own process, as MindSpore Lite does under another Python.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ def resident_mb() -> float:
 
 
 def peak_mb() -> float | None:
-    """The most that each has been resident so far, summed, in 10^6 bytes.
+    """Sum of the peak resident memory of each process, in 10^6 bytes.
 
-    Each has its peak at a time of its own, so that the sum may be more than there ever was at once.
-    None where the system does not count it: on macOS.
+    Peaks may be at different times, so the sum may exceed the peak of all. None on macOS, which
+    does not count it.
     """
     if sys.platform == "win32":
         return _sum(_tree(), lambda process: process.memory_info().peak_wset) / 1e6
@@ -34,9 +33,15 @@ def peak_mb() -> float | None:
 
 
 def cpu_s() -> float:
-    """Time of the processor, on all cores."""
+    """Processor time on all cores, in seconds."""
     others = _tree()[1:]
     return time.process_time() + _sum(others, lambda process: sum(process.cpu_times()[:2]))
+
+
+def children_cpu_s() -> float:
+    """Time of the processor of processes that it started and that have ended; 0 on Windows."""
+    times = psutil.Process().cpu_times()
+    return float(times.children_user + times.children_system)
 
 
 def high_water_bytes(proc: Path, pid: int) -> int:
@@ -57,6 +62,6 @@ def _tree() -> list[psutil.Process]:
 def _sum(processes: list[psutil.Process], value: Callable[[psutil.Process], float]) -> float:
     total = 0.0
     for process in processes:
-        with contextlib.suppress(psutil.Error):  # it has ended meanwhile
+        with contextlib.suppress(psutil.Error):  # ended meanwhile
             total += value(process)
     return total

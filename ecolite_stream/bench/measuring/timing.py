@@ -1,7 +1,7 @@
-"""Repeated measurements of the same thing, and taking turns at them.
+"""Repeated timing in turns.
 
-Everything is timed in turns: all quantities of all engines, and again, so that whatever slows the
-machine for a while hits them alike. Ratios can be trusted further than times.
+All quantities of all engines take turns, so that a slow spell of the machine hits them alike.
+Ratios are more reliable than times.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TURNS = 8
 
 @dataclass(frozen=True)
 class Timing:
-    """Repeated measurements of one thing, in milliseconds."""
+    """Repeated measurements of one quantity, in milliseconds."""
 
     samples_ms: tuple[float, ...]
 
@@ -59,12 +59,12 @@ def time_in_turns(
 ) -> dict[str, dict[str, Timing]]:
     """Time every call of every engine for `seconds` in all, in `turns` rounds over all of them.
 
-    A turn starts with a call that does not count: it warms caches up and lets the threads of the
-    engine before come to rest. At least one call a turn counts, however long it takes.
+    A turn starts with a call that does not count: it warms caches and lets the previous engine's
+    threads rest. At least one call a turn counts.
 
     Args:
         calls: by engine and quantity.
-        seconds: of measuring each of them.
+        seconds: for each call.
         turns: number of rounds.
         clock: wall-clock seconds.
         on_turn: called after each turn of one call.
@@ -85,7 +85,7 @@ def time_in_turns(
 
 
 def repeat_for(call: Callable[[], object], seconds: float, clock: Clock) -> list[float]:
-    """Call again and again until `seconds` have passed; what each call took, in ms."""
+    """Repeat a call for `seconds`; return the time of each, in ms."""
     times_ms: list[float] = []
     start_s = before_s = clock()
     while not times_ms or before_s - start_s < seconds:

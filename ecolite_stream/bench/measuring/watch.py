@@ -1,4 +1,4 @@
-"""Runs the pipeline of `ecolite-stream` in this process."""
+"""Run the pipeline of `ecolite-stream` in this process."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from ecolite_stream.types import Frame, Prediction
 
 @dataclass(frozen=True)
 class Watched:
-    """What it took to watch a source.
+    """Cost of streaming a source.
 
     Attributes:
-        frames: how many frames the source gave.
-        stream_s: stream time that they cover, in seconds.
+        frames: number of frames of the source.
+        stream_s: stream time of the frames, in seconds.
         wall_s: wall-clock time from starting the pipeline to its end, in seconds.
     """
 
@@ -31,7 +31,7 @@ class Watched:
 
     @property
     def realtime_factor(self) -> float:
-        """Stream seconds watched in a second."""
+        """Stream seconds per second."""
         return self.stream_s / self.wall_s
 
 
@@ -41,12 +41,12 @@ def watch(
     send: Callable[[Prediction], None],
     clock: Callable[[], float] = time.perf_counter,
 ) -> Watched:
-    """Watch a source to its end with the pipeline that `ecolite-stream` runs.
+    """Stream a source to its end with the pipeline of `ecolite-stream`.
 
     Args:
         source: opened; it is closed.
-        recognizer: fresh; its engine stays open.
-        send: takes each prediction.
+        recognizer: new; its engine stays open.
+        send: called with each prediction.
         clock: wall-clock seconds.
 
     Raises:
@@ -63,7 +63,7 @@ def watch(
 
 
 class _KeptOpen:
-    """An engine that is not closed: it is somebody else's."""
+    """A borrowed engine: `close` does nothing."""
 
     def __init__(self, engine: Engine) -> None:
         self.name = engine.name
@@ -75,7 +75,7 @@ class _KeptOpen:
 
 
 class _Counted(Source):
-    """A source that counts what it gives."""
+    """A source that counts its frames."""
 
     def __init__(self, source: Source) -> None:
         self.name = source.name

@@ -1,7 +1,4 @@
-"""Charts of reports: what they show, as plain values, drawn with matplotlib when one is written.
-
-Making a chart imports nothing; `write_chart` needs the extra `plots`.
-"""
+"""Charts of reports as plain values; `write_chart` draws them with matplotlib (extra `plots`)."""
 
 from __future__ import annotations
 
@@ -19,12 +16,12 @@ import numpy.typing as npt
 from ecolite_stream.errors import ConfigError
 
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Of series, in turn: blue, vermilion, green, purple, orange, sky; told apart by colour-blind eyes
-too."""
+"""Colours of series: blue, vermilion, green, purple, orange, sky; distinct for colour-blind
+readers."""
 
 _GRID = "#dedede"
 _NUMBERED_CLASSES = 32
-"""A confusion matrix of more classes has no numbers in its cells."""
+"""A confusion matrix of more classes omits the numbers in its cells."""
 
 Figure = Any
 """A `matplotlib.figure.Figure`."""
@@ -34,13 +31,13 @@ Axes = Any
 
 @dataclass(frozen=True)
 class Bar:
-    """One of a bar chart.
+    """A bar of a chart.
 
     Attributes:
-        label: what stands on its left.
+        label: text on its left.
         value: its length, at least 0.
-        text: what stands at its end.
-        kind: the number of its colour.
+        text: text at its end.
+        kind: number of its colour.
     """
 
     label: str
@@ -51,7 +48,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Axis:
-    """What is measured along an edge, from 0 to `high`."""
+    """An axis from 0 to `high`."""
 
     title: str
     high: float
@@ -85,10 +82,10 @@ class BarChart(Chart):
     """A bar below the other, in their order.
 
     Attributes:
-        title: what they show.
+        title: of the chart.
         bars: at least one.
-        full: the value that fills the width; the largest, where None.
-        kinds: names of the colours, where there are several.
+        full: the value that fills the width; None is the largest.
+        kinds: names of the colours, if there are several.
     """
 
     title: str
@@ -124,7 +121,7 @@ class LineChart(Chart):
     """Lines with a mark at each point.
 
     Attributes:
-        title: what they show.
+        title: of the chart.
         across: of x.
         up: of y.
         series: in the order of the legend.
@@ -181,7 +178,7 @@ class ConfusionChart(Chart):
     """The confusion matrix of an evaluation; the shares of a row add up to 1.
 
     Attributes:
-        labels: of rows, the classes, and of columns, what they were taken for.
+        labels: of rows (classes) and columns (taken for).
         counts: (classes, classes).
     """
 
@@ -223,7 +220,7 @@ def write_chart(path: Path, chart: Chart) -> None:
     import matplotlib
     from matplotlib.figure import Figure as Canvas
 
-    # A dollar in a label is no formula, and a letter that the font lacks becomes a box.
+    # Dollars in labels are no formulas; letters that the font lacks become boxes.
     with matplotlib.rc_context({"text.parse_math": False}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")
         figure = Canvas(figsize=chart.size, layout="constrained", dpi=100)

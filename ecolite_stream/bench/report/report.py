@@ -1,4 +1,4 @@
-"""What every benchmark hands over: facts and tables for people, the same as JSON for programs."""
+"""Report of a benchmark: facts and tables as text, and the same as JSON."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from ecolite_stream.errors import ConfigError
 from ecolite_stream.model.bundle import Bundle
 
 ANY_NAME = "backslashreplace"
-"""How names of files that are no UTF-8 are written; within JSON these escapes are JSON's own."""
+"""Error handler for file names that are not UTF-8; JSON uses its own escapes."""
 Cell = str | int | None
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under named columns; None is a cell that nothing was measured for.
+    """Rows under named columns; a None cell was not measured.
 
     Attributes:
-        title: what the table shows.
+        title: of the table.
         columns: names, with units.
         rows: as many cells each; numbers with a unit or a fraction come as text.
         notes: lines below the table.
@@ -47,14 +47,14 @@ class Table:
 
 @dataclass(frozen=True)
 class Scope:
-    """What a figure of a report is of.
+    """Scope of a report.
 
     Attributes:
-        split: which part of the data was evaluated.
-        evaluated: how many were.
+        split: evaluated part of the data.
+        evaluated: how many were evaluated.
         of: how many there are.
-        what: of what: `videos`, `clips`, `engines`.
-        crops: squares that are cut from each picture.
+        what: `videos`, `clips`, `engines`.
+        crops: squares cut from each picture.
     """
 
     split: str
@@ -77,11 +77,11 @@ class Report:
 
     Attributes:
         command: the benchmark's name.
-        bundles: what was measured.
-        scope: what it is of.
-        settings: what was asked for.
-        tables: for people.
-        results: for programs: plain containers.
+        bundles: measured.
+        scope: of the results.
+        settings: options of the command.
+        tables: as text.
+        results: plain containers, for JSON.
         figures: charts, by the names of their PNG files.
     """
 
@@ -136,7 +136,7 @@ class Report:
             raise ConfigError(f"{folder / 'report.md'} cannot be written: {error}") from error
 
     def _write_figures(self, folder: Path) -> list[str]:
-        """Names of the figures that are written: all, or none."""
+        """Names of the written figures: all or none."""
         try:
             for name, chart in self.figures.items():
                 write_chart(folder / name, chart)
@@ -182,7 +182,7 @@ def _text(cell: Cell) -> str:
 
 
 def _is_name(column: Sequence[str]) -> bool:
-    """Whether a column holds names, which are set from the left; numbers line up at the right."""
+    """Whether a column holds names, which are aligned left; numbers are aligned right."""
     return any(cell[0].isalpha() for cell in column if cell)
 
 
@@ -191,7 +191,7 @@ def _padded(cell: str, width: int, left: bool) -> str:
 
 
 def to_markdown(report: Report, figures: Sequence[str]) -> str:
-    """A report as Markdown; its figures lie beside it, under these names."""
+    """A report as Markdown, with links to figures of these names beside it."""
     facts, *_ = str(report).split("\n\n", 1)
     told = {name: value for name, value in report.settings.items() if value not in (None, "", [])}
     settings = [f"{name:9} {value}" for name, value in told.items()]

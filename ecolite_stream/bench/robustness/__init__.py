@@ -1,1 +1,1 @@
-"""What a run survives, a lost camera or damaged files, tried with real parts."""
+"""Robustness commands: lost cameras and damaged files, with real parts."""

@@ -22,23 +22,23 @@ _FLAGS = (
 
 
 class Browser:
-    """What one does with a page, and sees of it."""
+    """Actions on a page, and what it displays."""
 
     def __init__(self, driver: Any) -> None:
         self.driver = driver
 
     def run(self, script: str, *args: Any) -> Any:
-        """What a script returns."""
+        """Run a script; return its result."""
         return self.driver.execute_script(script, *args)
 
     def text(self, selector: str) -> str:
-        """The text that is seen of an element; empty where there is none."""
+        """The visible text of an element; empty without one."""
         return str(
             self.run("return document.querySelector(arguments[0])?.innerText ?? ''", selector)
         )
 
     def count(self, selector: str) -> int:
-        """How many elements there are that are seen."""
+        """Number of visible elements."""
         script = (
             "return [...document.querySelectorAll(arguments[0])]"
             ".filter((e) => e.checkVisibility()).length"
@@ -46,35 +46,35 @@ class Browser:
         return int(self.run(script, selector))
 
     def press(self, key: str) -> None:
-        """Press a key, wherever the focus is."""
+        """Press a key on the focused element."""
         from selenium.webdriver.common.action_chains import ActionChains
 
         ActionChains(self.driver).send_keys(key).perform()
 
     def media(self, **features: str) -> None:
-        """What the system prefers, such as prefers_color_scheme="dark"."""
+        """Set media features, such as prefers_color_scheme="dark"."""
         values = [{"name": k.replace("_", "-"), "value": v} for k, v in features.items()]
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": values})
 
     def size(self, width: int, height: int) -> None:
-        """The size of the window, in CSS pixels."""
+        """Set the size of the window, in CSS pixels."""
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
     def canvas(self, selector: str) -> Image:
-        """What is drawn on a canvas."""
+        """The pixels of a canvas."""
         url = self.run("return document.querySelector(arguments[0]).toDataURL()", selector)
         png = np.frombuffer(base64.b64decode(url.partition(",")[2]), np.uint8)
         return np.asarray(cv2.imdecode(png, cv2.IMREAD_COLOR), np.uint8)
 
     def complaints(self) -> list[str]:
-        """What the page was refused or failed at, but for a server that is not there."""
+        """Errors in the page's log, except those of a missing server."""
         messages = [entry["message"] for entry in self.driver.get_log("browser")]
         return [m for m in messages if "ERR_" not in m and "WebSocket" not in m and "401" not in m]
 
 
 def why_not() -> str | None:
-    """Why there is no browser here; None where there is one."""
+    """Why there is no browser, or None."""
     if CHROMIUM is None or DRIVER is None:
         return "no chromium and chromedriver (Debian: chromium, chromium-driver)"
     return None if find_spec("selenium") else "selenium is not installed"
@@ -82,7 +82,7 @@ def why_not() -> str | None:
 
 @contextmanager
 def started() -> Iterator[Browser]:
-    """A browser, closed at the end; only where `why_not` gives None."""
+    """A browser, closed at the end; requires that `why_not` gives None."""
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 

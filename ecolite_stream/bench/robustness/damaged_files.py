@@ -1,11 +1,11 @@
-"""Damaged videos, bundles and configurations by the hundred: nothing may crash, hang or surprise.
+"""Read damaged videos, bundles and configurations: nothing may crash or hang.
 
     python -m ecolite_stream.bench.robustness.damaged_files
         [--videos 1000] [--bundles 100] [--configs 100] [--seed 0]
 
-Each is damaged at random and given to what reads it, in a process that is watched from outside. It
-may be read, or refused with one of our own errors; an exception of another kind, a process that
-dies, and one that takes too long are findings, and the exit code is 1. What was found is kept.
+Each file is damaged at random and read in a watched process. It may be read, or refused with one of
+our own errors. Other exceptions, crashes and timeouts are findings: their files are kept, and the
+exit code is 1.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def damage(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 class ZeroEngine:
-    """Computes nothing, so that reading is what takes the time."""
+    """Computes nothing, so that reading takes the time."""
 
     name = "zeros"
 
@@ -119,7 +119,7 @@ READERS: dict[str, Callable[[Path], object]] = {
 
 
 def serve(kind: str, requests: Connection) -> None:
-    """Read what the other end names, one after the other."""
+    """Read the files that the other end names, in turn."""
     requests.send(READY)
     while path := requests.recv():
         try:
@@ -133,7 +133,7 @@ def serve(kind: str, requests: Connection) -> None:
 
 @dataclass
 class Watcher:
-    """A process that reads damaged files, started anew when one brings it down."""
+    """A process that reads damaged files, restarted after a crash."""
 
     kind: str
 
@@ -141,7 +141,7 @@ class Watcher:
         self._start()
 
     def outcome(self, path: Path) -> str:
-        """`READ`, `REFUSED`, or what is wrong."""
+        """`READ`, `REFUSED`, or the finding."""
         self._pipe.send(path)
         if not self._pipe.poll(LIMIT_S):
             self._restart()
@@ -164,7 +164,7 @@ class Watcher:
         self._process = spawn.Process(target=serve, args=(self.kind, other), daemon=True)
         self._process.start()
         other.close()
-        # Importing everything is no part of a file's time.
+        # Imports do not count for a file's time.
         if not (self._pipe.poll(START_S) and self._pipe.recv() == READY):
             raise EcoliteError(f"a process that reads files did not start within {START_S:g} s")
 
@@ -204,7 +204,7 @@ def damaged_configs(folder: Path, count: int, rng: np.random.Generator) -> Itera
 
 
 def try_all(kind: str, paths: Iterator[Path], keep: Path) -> Counter[str]:
-    """How many were read, refused and found wanting; the latter are kept and told."""
+    """Count files read, refused and findings; keep and report the last."""
     counts: Counter[str] = Counter()
     watcher = Watcher(kind)
     try:
@@ -246,9 +246,9 @@ def findings(
 @click.option("--seed", default=0, show_default=True)
 @click.option("--keep", default=Path("runs/mutation"), type=click.Path(path_type=Path))
 def main(videos: int, bundles: int, configs: int, seed: int, keep: Path) -> None:
-    """Read damaged files by the hundred."""
+    """Read randomly damaged files and count findings."""
     if not CONFIGS.is_dir():
-        raise ConfigError(f"there is no {CONFIGS}; start this at the top of the sources")
+        raise ConfigError(f"there is no {CONFIGS}; run this at the top of the sources")
     counts = findings(videos, bundles, configs, seed, keep)
     for kind, count in counts.items():
         click.echo(f"{kind}: {', '.join(f'{n} {what}' for what, n in sorted(count.items()))}")

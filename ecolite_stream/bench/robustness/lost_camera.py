@@ -1,4 +1,4 @@
-"""How long a camera is missed that is lost: the figures of docs/reliability.md.
+"""Measure the outage of a lost camera: the numbers of docs/reliability.md.
 
     python -m ecolite_stream.bench.robustness.lost_camera
 
@@ -32,7 +32,7 @@ _LIMIT_S = 60.0
 
 @dataclass
 class Watch:
-    """Reads a stream as a run would; notes when its state changes and when frames come."""
+    """Reads a stream as a run does; records its states and the times of frames."""
 
     url: str
     changes: list[tuple[str, float]] = field(default_factory=list)
@@ -91,7 +91,7 @@ class Watch:
 
 
 def killed(server: RtspServer, watch: Watch) -> tuple[float, float]:
-    """(seconds until it is noticed, seconds from the server's return to the next frame)"""
+    """(seconds until it is detected, seconds from the server's return to the next frame)"""
     start_s = time.monotonic()
     server.kill()
     noticed_s = watch.state_after(start_s, "stalled", "waiting")
@@ -129,7 +129,7 @@ def losing(loss: float) -> tuple[float, int]:
     with RtspServer("--fps", FPS, "--loss", loss) as server:
         watch = Watch(f"rtspu://{server.address}")
         watch.frame_after(0.0)
-        start_s = time.monotonic() + 3.0  # what was buffered while it opened is not counted
+        start_s = time.monotonic() + 3.0  # frames buffered while opening do not count
         time.sleep(3.0 + WATCHED_S)
         came = sum(start_s <= at < start_s + WATCHED_S for at in watch.frames_s)
         watch.close()

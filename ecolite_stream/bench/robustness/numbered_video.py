@@ -1,4 +1,4 @@
-"""Small videos whose frames carry their number, so that a test sees what was lost or doubled."""
+"""Small videos whose frames carry their number, to detect lost and doubled frames."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from ecolite_stream.types import Image
 
 _COLUMNS, _ROWS = 8, 4  # two rows for 16 bits of the number, two for their complement
-_TICKS_PER_S = 10_000  # MPEG-4 takes up to 65535
+_TICKS_PER_S = 10_000  # MPEG-4's limit is 65535
 
 PIXEL_FORMATS = {"mjpeg": "yuvj420p", "gif": "rgb8"}
 """Of encoders that do not take yuv420p."""

@@ -1,4 +1,4 @@
-"""A real RTSP server, where this machine has what it takes."""
+"""A real RTSP server, if GStreamer's is installed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PACKAGES = (
 
 
 class RtspServer:
-    """A server that can be killed, started again and frozen; on a port of its own.
+    """A server on its own port that can be killed, restarted and frozen.
 
     Args:
         options: as `rtsp_server.py` takes them.
@@ -54,25 +54,25 @@ class RtspServer:
         assert self._process.stdout.readline() == "ready\n"
 
     def kill(self) -> None:
-        """As when its power fails."""
+        """Kill it, like a power failure."""
         if self._process is not None:
             self._process.kill()
             self._process.communicate(timeout=20)
             self._process = None
 
     def freeze(self) -> None:
-        """It does nothing more, and its connections stay open."""
+        """Freeze it; its connections stay open."""
         assert self._process is not None
         os.kill(self._process.pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """It goes on."""
+        """Thaw it."""
         assert self._process is not None
         os.kill(self._process.pid, signal.SIGCONT)
 
 
 def why_not() -> str | None:
-    """Why this machine cannot run the server; None where it can."""
+    """Why this machine cannot run the server, or None."""
     try:
         result = subprocess.run([PYTHON, "-c", NEEDED], capture_output=True, timeout=60)
     except OSError:

@@ -3,7 +3,7 @@
     /usr/bin/python3 rtsp_server.py --port 8554 [--size 160x120] [--fps 15] [--keyframes 15]
         [--protocol udp] [--loss 0.05] [--user me --password secret]
 
-It shows a test picture at rtsp://127.0.0.1:PORT/live and says "ready" once it listens.
+It serves a test picture at rtsp://127.0.0.1:PORT/live and prints "ready" once it listens.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def lock(rtsp: Any, server: Any, factory: Any, user: str, password: str) -> None:
-    """Let nobody in but one."""
+    """Admit one user only."""
     token = rtsp.RTSPToken()
     token.set_string(rtsp.RTSP_TOKEN_MEDIA_FACTORY_ROLE, user)
     auth = rtsp.RTSPAuth()

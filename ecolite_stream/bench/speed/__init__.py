@@ -1,1 +1,1 @@
-"""How fast engines and streams are here."""
+"""Speed of engines and streams."""

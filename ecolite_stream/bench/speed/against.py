@@ -1,4 +1,4 @@
-"""Whole clips, from files to labels, against a plain loop with another library."""
+"""Time whole clips, from files to labels, against a plain loop with another library."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ TURNS = 4
 
 @dataclass(frozen=True)
 class Against:
-    """How long the same clips took both ways, in turns.
+    """Times of the same clips both ways, in turns.
 
     Attributes:
         library: the other one.
-        clips: how many, in each turn.
-        same_labels: how many of them both take for the same.
+        clips: number in each turn.
+        same_labels: how many get the same label both ways.
         ours_s: wall-clock seconds of each turn.
         theirs_s: likewise.
     """
@@ -47,7 +47,7 @@ class Against:
 
     @property
     def gain(self) -> float:
-        """How many times the videos/s of the plain loop: the median over the turns."""
+        """Ratio of videos/s to the plain loop: the median over the turns."""
         pairs = zip(self.ours_s, self.theirs_s, strict=True)
         return statistics.median(theirs_s / ours_s for ours_s, theirs_s in pairs)
 
@@ -57,10 +57,10 @@ class Against:
 
 
 def check_against(library: str) -> None:
-    """Whether there is such a reference.
+    """Check that a reference exists.
 
     Raises:
-        ConfigError: there is none, here.
+        ConfigError: it does not.
     """
     if library not in REFERENCES:
         advice = (
@@ -72,7 +72,7 @@ def check_against(library: str) -> None:
 
 
 def open_reference(library: str, bundle: Bundle) -> Engine:
-    """A reference that `check_against` knows.
+    """Open a reference that `check_against` accepts.
 
     Raises:
         ConfigError: its library is not installed.
@@ -90,7 +90,7 @@ def video_files(
     """At most so many of the clips that could be read, spread evenly.
 
     Raises:
-        ConfigError: they are folders of frames, or none could be read.
+        ConfigError: they are folders of frames, or unreadable.
     """
     read = [clip for clip, outcome in zip(clips, outcomes, strict=True) if not outcome.error]
     files = [clip for clip in read if clip.path.is_file()]
@@ -101,7 +101,7 @@ def video_files(
 
 
 def plain_label(clip: ClipFile, reference: Engine, spec: ModelSpec) -> str | None:
-    """What a plain script makes of a clip: it reads all frames, then the network sees N of them."""
+    """Classify a clip as a plain script does: read all frames, run the network on N of them."""
     images = _all_frames(clip.path)
     chosen = [images[number] for number in segment_frames(len(images), spec.num_segments)]
     inputs: FloatArray = np.stack([preprocess(image, spec.preprocessing) for image in chosen])
@@ -130,13 +130,13 @@ def measure_against(
     on_turn: Callable[[], None] = lambda: None,
     clock: Clock = time.perf_counter,
 ) -> Against:
-    """Recognize the same clips both ways, from their files, one crop each, in `TURNS` turns.
+    """Classify the same clips both ways, from their files, one crop each, in `TURNS` turns.
 
     Args:
         clips: video files.
         engines: the engine and the reference.
         spec: of the bundle that both have opened.
-        workers: threads that decode for the engine; the plain loop has what OpenCV starts.
+        workers: threads that decode for the engine; OpenCV chooses its own.
         on_turn: called after each turn of either.
         clock: wall-clock seconds.
     """
@@ -163,7 +163,7 @@ def _in_turns(
     seconds: list[list[float]] = [[] for _ in ways]
     labels: list[list[str | None]] = []
     for recognize in ways:
-        recognize(clips[:1])  # does not count: it warms caches up
+        recognize(clips[:1])  # warm-up, not counted
     for _ in range(TURNS):
         labels = []
         for recognize, times_s in zip(ways, seconds, strict=True):
@@ -182,7 +182,7 @@ def with_against(report: Report, against: Against) -> Report:
 
 
 def against_table(against: Against) -> Table:
-    """The ratio, and what it is made of."""
+    """The ratio and its parts."""
     ours_s, theirs_s = map(statistics.median, (against.ours_s, against.theirs_s))
     name = against.library
     return Table(

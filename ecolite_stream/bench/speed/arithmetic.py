@@ -1,4 +1,4 @@
-"""How many multiply-adds the two nets take: counted from the architecture, not measured."""
+"""Multiply-adds of the two nets, counted from the architecture."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TO_5B: tuple[Block, ...] = (
 
 @dataclass(frozen=True)
 class MultiplyAdds:
-    """What a bundle's graphs take.
+    """Multiply-adds of a bundle's graphs.
 
     Attributes:
         encoder: for one frame.
@@ -44,8 +44,8 @@ class MultiplyAdds:
 def multiply_adds(spec: ModelSpec) -> MultiplyAdds | None:
     """Multiply-adds of ECO's convolutions and of its classifier; None for another network.
 
-    As the layers are written: positions that a kernel finds in the zero padding count, though a
-    library may skip them. Batch norm, ReLU and pooling are left out: they are no matrix products.
+    Kernel positions in the zero padding count, though a library may skip them. Batch norm, ReLU and
+    pooling do not count.
     """
     if spec.architecture not in ("eco_lite", "eco_full"):
         return None
@@ -127,10 +127,10 @@ def _head(num_segments: int, side: int, vector: int, num_classes: int, width: fl
 
 
 def _halved(size: int) -> int:
-    """What a padded convolution with stride 2 leaves."""
+    """Output size of a padded convolution with stride 2."""
     return (size + 1) // 2
 
 
 def _pooled(size: int) -> int:
-    """What a pool of 3 with stride 2 leaves; it has no padding and rounds up."""
+    """Output size of a 3x3 pool with stride 2, without padding, rounded up."""
     return (size - 2) // 2 + 1

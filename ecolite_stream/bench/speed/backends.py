@@ -1,4 +1,4 @@
-"""Who is timed: the engines, in each precision that they have, and the yardsticks beside them."""
+"""Backends to time: engines in each of their precisions, and references."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Backend:
     """A library that runs a bundle's graphs.
 
     Attributes:
-        library: its name: an engine's, or a reference's.
+        library: name of an engine or a reference.
         precision: one of `PRECISIONS`.
-        open: makes it, warm; can be sent to another process.
+        open: opens and warms it; picklable.
     """
 
     library: str
@@ -35,10 +35,10 @@ class Backend:
 
 
 def backends(engines: Iterable[str], precisions: Sequence[str]) -> tuple[list[Backend], list[str]]:
-    """The engines of those names, then every reference whose library is installed, in float32.
+    """The named engines, then every installed reference, in float32.
 
     Returns:
-        Them, and a line for each precision that an engine has not.
+        Backends, and a line for each precision that an engine lacks.
 
     Raises:
         ConfigError: no engine has any of the precisions.

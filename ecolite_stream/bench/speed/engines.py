@@ -1,4 +1,4 @@
-"""Whether every engine on this machine computes what a bundle says."""
+"""Check every engine on this machine against a bundle's golden numbers."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def _cells(outcome: Outcome) -> tuple[Cell, ...]:
 
 
 def engines_scope(outcomes: Sequence[Outcome]) -> Scope:
-    """How many of the engines that are installed gave an answer."""
+    """How many installed engines gave numbers."""
     answered = sum(outcome.check is not None for outcome in outcomes)
     return Scope("the bundle's golden clip", answered, len(outcomes), "engines")
 
 
 def engines_figures(outcomes: Sequence[Outcome]) -> dict[str, Chart]:
-    """Latencies, of the engines that gave an answer; nothing where none did."""
+    """Latencies of the engines that gave numbers; nothing without any."""
     bars = [
         Bar(f"{outcome.engine}, {what}", ms, f"{ms:.2f} ms", kind)
         for outcome in outcomes
@@ -77,7 +77,7 @@ def engines_json(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 
 def require_agreement(outcomes: Sequence[Outcome]) -> None:
-    """Pass where every engine that can run the bundle agrees with it, and there is one.
+    """Check that at least one engine can run the bundle, and that all that can agree.
 
     Raises:
         EngineError: otherwise.

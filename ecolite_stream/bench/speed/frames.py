@@ -1,4 +1,4 @@
-"""What a frame costs before it reaches an engine: decoding, conversion to BGR, preprocessing."""
+"""Time a frame before the engine: decoding, conversion to BGR, preprocessing."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ STEPS = ("decode", "convert", "preprocess")
 
 @dataclass(frozen=True)
 class FrameCosts:
-    """What the frames of one video cost, one by one.
+    """Times of the frames of one video.
 
     Attributes:
-        bundle: name of the one whose inputs they become.
+        bundle: name of the bundle to preprocess for.
         picture: width and height, `320x240`.
         timings: by step of `STEPS`.
     """
@@ -46,9 +46,9 @@ def measure_frames(
     open_video: Callable[[Path], Source] = FileSource,
     clock: Clock = time.perf_counter,
 ) -> FrameCosts:
-    """Take frames through all steps for so many seconds, from the beginning again after the end.
+    """Time frames through all steps for `seconds`; the video is repeated.
 
-    Opening the file is not counted; decoding is whatever the source does until it has a frame.
+    Opening the file is not counted; decoding is the time of the source for a frame.
 
     Raises:
         SourceError: the video cannot be read.
@@ -78,7 +78,7 @@ def measure_frames(
 
 
 def frame_table(video: str, rows: Sequence[FrameCosts]) -> Table:
-    """Bundles below each other; they differ in what is made of a picture."""
+    """A row for each bundle; they differ in preprocessing."""
     return Table(
         f"A frame of {video}: p50 / p95 / p99 in ms",
         ("bundle", "picture", *STEPS),

@@ -1,6 +1,6 @@
-"""What this machine can do at best: a large matrix product, by numpy's BLAS and by each library.
+"""Upper limit of this machine: a large matrix product by numpy's BLAS and by each library.
 
-A convolution is a matrix product at heart, so that no network has more multiply-adds a second.
+Convolutions are matrix products, so no network exceeds its multiply-adds per second.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ecolite_stream.engines.openvino import import_openvino, infer, settings, sh
 from ecolite_stream.types import FloatArray
 
 SIDE = 1536
-"""Of the square matrices: large enough that moving them costs little beside multiplying them."""
+"""Side of the square matrices: so large that moving them costs little."""
 
 PRODUCT_MULTIPLY_ADDS = SIDE**3
 
@@ -29,7 +29,7 @@ def numpy_product() -> Product:
 
 
 def library_product(library: str, precision: str) -> Product | None:
-    """The same product by an inference library, as it computes networks; None where none is known.
+    """The same product by an inference library; None for others.
 
     Args:
         library: `openvino`, `mindspore` or `torch`; it is installed.

@@ -1,4 +1,4 @@
-"""Whether a long stream makes the process grow."""
+"""Measure the growth of memory over a long stream."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from ecolite_stream.sources import Pattern, PatternSource
 from ecolite_stream.types import Prediction
 
 SETTLED_S = 60.0
-"""Stream time after which a process should have all that it needs, in seconds."""
+"""Stream time after which memory should stay flat, in seconds."""
 
 LIMIT_MB = 20.0
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What the process holds at one moment.
+    """Resources of the process at one moment.
 
     Attributes:
         stream_s: stream time, in seconds.
-        resident_mb: resident memory, in 10^6 bytes, of processes that an engine starts, too.
-        threads: how many there are, those of libraries included.
-        descriptors: how many files, sockets and the like are open; on Windows, handles.
+        resident_mb: resident memory, in 10^6 bytes, with the processes of engines.
+        threads: number, with those of libraries.
+        descriptors: open files, sockets and the like; on Windows, handles.
     """
 
     stream_s: float
@@ -40,7 +40,7 @@ class Reading:
 
 
 def read_process(stream_s: float) -> Reading:
-    """Ask the system what this process holds now."""
+    """Read the resources of this process."""
     own = psutil.Process()
     if sys.platform == "win32":
         descriptors = own.num_handles()
@@ -53,7 +53,7 @@ class Gauge:
     """Takes a reading at `SETTLED_S`, or half-way through a shorter stream, and each minute on.
 
     Args:
-        total_s: stream time to come, in seconds.
+        total_s: length of the stream, in seconds.
         read: takes a reading; its argument is the stream time.
         on_progress: called with the whole seconds of stream time that have passed since.
     """
@@ -71,7 +71,7 @@ class Gauge:
         self._told_s = 0
 
     def send(self, prediction: Prediction) -> None:
-        """Take a prediction."""
+        """Handle a prediction."""
         self._tell(int(prediction.time_s))
         if prediction.time_s >= self._next_s:
             self.readings.append(self._read(prediction.time_s))

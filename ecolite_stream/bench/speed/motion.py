@@ -1,4 +1,4 @@
-"""What it costs to follow what moves, in processor time of one camera's second."""
+"""Measure the processor time of following motion, for one second of a camera."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from ecolite_stream.views.subjects import SubjectTracker
 
 FPS = 25
 LOOP_S = 2
-"""Length of the footage, which is shown again and again, in seconds."""
+"""Length of the footage, which repeats, in seconds."""
 TARGETS_MS = {(320, 240): 3.0, (1920, 1080): 10.0}
-"""By size of the picture, what following may cost a camera's second."""
+"""Target in ms per second of a camera, by size of the picture."""
 SUBJECTS = 4
 
 
@@ -33,7 +33,7 @@ class MotionCost:
         picture: width and height, `320x240`.
         view: `follow` or `subjects: K`.
         ms_per_camera_s: milliseconds of processor for a second of `FPS` frames.
-        target_ms: what `follow` may cost; None for others.
+        target_ms: target of `follow`; None for others.
     """
 
     picture: str
@@ -47,9 +47,9 @@ class MotionCost:
 
 
 def measure_motion(seconds: float, clock: Clock = time.process_time) -> list[MotionCost]:
-    """Follow one who moves through drawn planes of brightness, each view for so many seconds.
+    """Follow motion in synthetic brightness planes, each view for `seconds`.
 
-    Decoding, and taking the plane out of a decoded picture, is not counted.
+    Decoding, and extracting the plane, is not counted.
     """
     costs = []
     for (width, height), target_ms in TARGETS_MS.items():
@@ -82,7 +82,7 @@ def _cost_ms(planes: Sequence[Luma], view: str, seconds: float, clock: Clock) ->
 
 
 def make_frame(index: int, plane: Luma) -> Frame:
-    """A frame of a camera that has its brightness, and no colours to convert."""
+    """A camera's frame with a brightness plane only."""
 
     def no_colours() -> Image:
         raise RuntimeError("following converted a picture to BGR; it must use the plane it has")
@@ -94,7 +94,7 @@ def make_frame(index: int, plane: Luma) -> Frame:
 
 
 def camera_planes(width: int, height: int) -> list[Luma]:
-    """Two seconds of a noisy, still room in which a block as tall as half of it goes and returns.
+    """Two seconds of a noisy, still room in which a block of half its height moves to and fro.
 
     Returns:
         (h, w) uint8 planes, `FPS` a second.

@@ -1,4 +1,4 @@
-"""Yardsticks: what the engines are held against on a bundle's own graphs."""
+"""References: libraries that the engines are compared with on a bundle's own graphs."""
 
 from __future__ import annotations
 

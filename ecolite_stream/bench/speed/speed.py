@@ -1,4 +1,4 @@
-"""How fast engines are: each part, a live step with the memory, and the same without it."""
+"""Time engines: each part, a live step with the memory, and recomputing without it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NUMPY, OWN = "numpy", "own"
 
 @dataclass(frozen=True)
 class Row:
-    """How fast one engine runs one bundle.
+    """Speed of one engine with one bundle.
 
     Attributes:
         bundle: its name.
@@ -40,10 +40,10 @@ class Row:
         engine: its name.
         timings: by quantity: one frame through the encoder; the head; K frames one after the
             other and the head; all N frames and the head.
-        precision: what it computes in.
-        work: multiply-adds of encoder and head; None where nobody counted them.
-        limits: a large matrix product, timed in the same turns, by whose it is: `NUMPY`'s BLAS, in
-            float32, and the library's `OWN` in the row's precision, if that is known.
+        precision: of the computation.
+        work: multiply-adds of encoder and head; None if not counted.
+        limits: times of a large matrix product, in the same turns: by `NUMPY`'s BLAS in float32,
+            and by the library (`OWN`) in the row's precision, if available.
         peak: resident memory of a process with this engine alone.
     """
 
@@ -59,15 +59,15 @@ class Row:
 
     @property
     def gain(self) -> float:
-        """What the memory saves: recomputing all N frames over a live step."""
+        """Saving by the memory: recomputing all N frames over a live step."""
         return self.timings[RECOMPUTE].p50_ms / self.timings[LIVE_STEP].p50_ms
 
     def gain_over(self, reference: Row) -> float:
-        """How many of this row's live steps one recomputing of the reference takes."""
+        """The reference's recomputing over this row's live step."""
         return reference.timings[RECOMPUTE].p50_ms / self.timings[LIVE_STEP].p50_ms
 
     def rate(self, part: str) -> float | None:
-        """10^9 multiply-adds a second of `ENCODER` or `HEAD`; None where they are not counted."""
+        """10^9 multiply-adds a second of `ENCODER` or `HEAD`; None if not counted."""
         if self.work is None:
             return None
         work = self.work.encoder if part == ENCODER else self.work.head
@@ -85,7 +85,7 @@ class Row:
 
 
 def speed_calls(engine: Engine, spec: ModelSpec, new_frames: int) -> Calls:
-    """What is timed of an engine; random inputs, for speed does not depend on them."""
+    """Calls to time of an engine; on random inputs, since speed does not depend on them."""
     size = spec.preprocessing.image_size
     rng = np.random.default_rng(0)
     images = rng.normal(0, 50, (spec.num_segments, 3, size, size)).astype(np.float32)
@@ -108,7 +108,7 @@ def speed_calls(engine: Engine, spec: ModelSpec, new_frames: int) -> Calls:
 def all_calls(
     bundle: Bundle, engines: Mapping[Backend, Engine], new_frames: int
 ) -> dict[str, Calls]:
-    """What is timed of all engines of a bundle, and numpy's matrix product beside them."""
+    """Calls to time of all engines of a bundle, and numpy's matrix product."""
     calls: dict[str, Calls] = {}
     for backend, engine in engines.items():
         own = dict(speed_calls(engine, bundle.spec, new_frames))
@@ -129,11 +129,11 @@ def measure_speed(
     """A row for each engine of one bundle.
 
     Args:
-        bundle: what they have opened.
+        bundle: that the engines have opened.
         calls: of `all_calls`.
-        backends: the engines, with the memory they take.
+        backends: the engines, with their memory.
         new_frames: K, at most N; as in the calls.
-        seconds: of measuring each quantity of each engine.
+        seconds: for each quantity of each engine.
         on_turn: called `TURNS` times for each of the calls.
     """
     timings = time_in_turns(calls, seconds, on_turn=on_turn)
@@ -171,7 +171,7 @@ def row_json(row: Row) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class StreamRow:
-    """How fast one engine watches a file with one bundle, in several runs."""
+    """Speed of one engine streaming a file with one bundle, in several runs."""
 
     bundle: str
     engine: str
@@ -179,7 +179,7 @@ class StreamRow:
 
     @property
     def realtime_factor(self) -> float:
-        """Stream seconds watched in a second; of the median run."""
+        """Stream seconds per second, of the median run."""
         return statistics.median(run.realtime_factor for run in self.runs)
 
     def to_json(self) -> dict[str, Any]:
@@ -200,12 +200,12 @@ def measure_stream(
     engines: Mapping[Backend, Engine],
     on_run: Callable[[], None] = lambda: None,
 ) -> list[StreamRow]:
-    """Watch a file with each engine, in turns, as fast as it goes, with default settings.
+    """Stream a file with each engine, in turns, as fast as possible, with default settings.
 
     Each engine has `STREAM_RUNS` turns; `on_run` is called after each.
 
     Raises:
-        SourceError: the file cannot be watched.
+        SourceError: the file cannot be read.
     """
     runs: dict[Backend, list[Watched]] = {backend: [] for backend in engines}
     for _ in range(STREAM_RUNS):

@@ -1,4 +1,4 @@
-"""The tables of `ecolite-bench speed`: ratios first, for times are only as good as the machine."""
+"""Tables of `ecolite-bench speed`: ratios first, as times depend on the machine."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def speed_tables(rows: Sequence[Row], notes: Sequence[str] = ()) -> list[Table]:
 
 
 def ratio_table(rows: Sequence[Row], notes: Sequence[str] = ()) -> Table:
-    """What the memory saves, and how the engines stand against the references."""
+    """Savings by the memory, and ratios to the references."""
     by_name = {(row.bundle, row.engine): row for row in rows if row.precision == "f32"}
     references = [name for name in REFERENCES if any(row.engine == name for row in rows)]
     return Table(
@@ -50,7 +50,7 @@ def ratio_table(rows: Sequence[Row], notes: Sequence[str] = ()) -> Table:
 
 
 def limit_table(rows: Sequence[Row]) -> Table:
-    """How near encoder and head come to what the machine can do."""
+    """Encoder and head as shares of the machine's limit."""
     return Table(
         "Multiply-adds a second, against a matrix product's",
         (
@@ -81,7 +81,7 @@ def limit_table(rows: Sequence[Row]) -> Table:
 
 
 def time_table(rows: Sequence[Row]) -> Table:
-    """The times behind it."""
+    """The times behind the ratios."""
     return Table(
         "Speed: p50 / p95 / p99 in ms",
         (*WHO, "encoder, a frame", "head", "live step", "recompute all"),

@@ -1,8 +1,7 @@
-"""How many cameras a machine sustains: one process for all of them against one process for each.
+"""Find how many cameras a machine sustains, in one process for all and in one process for each.
 
-A camera is a 320x240 H.264 video at 25 frames a second, decoded for real, shown at its own pace and
-treated as live: what cannot be kept up with is dropped. It is sustained if it is labelled as often
-as asked for, all the time.
+A camera is a 320x240 H.264 video at 25 frames a second, decoded at its own pace as a live source:
+overload drops frames. It is sustained if all its labels come in time.
 
 python -m ecolite_stream.bench.speed.streams LOAD CAMERAS     one process; waits for a line
 """
@@ -40,20 +39,23 @@ FPS = 25
 ENOUGH = 0.95
 """Share of the labels due that a sustained camera gets."""
 MOST_LATE_S = 1.0
-"""How much later than it should a sustained camera's video may end: its decoding keeps up."""
+"""How late a sustained camera's video may end, in seconds."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """What each camera asks for.
+    """Load of each camera.
 
     Attributes:
         bundle: the model's folder.
         engine: its name.
-        video: what every camera sees.
-        video_s: how long it is, in seconds.
+        video: of every camera.
+        video_s: its length in seconds.
         every_s: seconds between two labels.
         precision: what the engine computes in; None is its own default.
+        gate: whether pictures in which nothing moves are spared.
+        idle: how many cameras of a process see the idle video in place of the video.
+        idle_video: what these see, as long as the video.
     """
 
     bundle: Path
@@ -62,30 +64,39 @@ class Load:
     video_s: float
     every_s: float = 0.5
     precision: str | None = None
+    gate: bool = True
+    idle: int = 0
+    idle_video: Path | None = None
 
     def command(self, cameras: int) -> list[str]:
-        """What watches so many cameras in a process of its own."""
+        """Command line of a process for that many cameras."""
         words = json.dumps(asdict(self), default=str)
         return [sys.executable, "-m", __name__, words, str(cameras)]
 
     @classmethod
     def from_json(cls, words: str) -> Load:
-        """The one that a `command` carries."""
+        """Parse the load of a `command`."""
         facts = json.loads(words)
-        return cls(**{**facts, "bundle": Path(facts["bundle"]), "video": Path(facts["video"])})
+        paths = ("bundle", "video", "idle_video")
+        return cls(**{**facts, **{key: Path(facts[key]) for key in paths if facts[key]}})
+
+    def video_of(self, camera: int) -> Path:
+        """What the camera of this number sees; the first ones show nothing."""
+        if self.idle_video is not None and camera < self.idle:
+            return self.idle_video
+        return self.video
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How it went for the cameras of one process, or of several together.
+    """Result of the cameras of one process, or of several together.
 
     Attributes:
         labels: of each camera, fewest first.
-        late_s: how much later than it should the last video ended.
+        late_s: how late the last video ended, in seconds.
         latency_ms: age of the frame behind a label, 95th percentile.
-        cpu_s: time of the processor, on all cores, from the first frames to the end.
-        peak_mb: the most that was resident, in 10^6 bytes; None where the system does not tell.
-            Of processes that an engine starts, too, both.
+        cpu_s: processor time on all cores, from the first frames to the end, with engines.
+        peak_mb: peak resident memory in 10^6 bytes, likewise; None if the system lacks it.
     """
 
     labels: tuple[int, ...]
@@ -101,7 +112,7 @@ class Outcome:
 
 
 def write_camera_video(path: Path, seconds: float) -> None:
-    """What the cameras see: FFmpeg's test picture as H.264."""
+    """Write the cameras' video: FFmpeg's test picture as H.264."""
     picture = f"testsrc2=size={SIZE}:rate={FPS}:duration={seconds}"
     with av.open(picture, format="lavfi") as source, av.open(str(path), "w") as target:
         stream = target.add_stream("libx264", rate=FPS, options={"preset": "veryfast"})
@@ -113,7 +124,7 @@ def write_camera_video(path: Path, seconds: float) -> None:
 
 
 class Camera(Source):
-    """A video at its own pace, that is live: it waits for nobody."""
+    """A video at its own pace, as a live source."""
 
     live = True
 
@@ -129,7 +140,7 @@ class Camera(Source):
 
 
 class _Collected(Sink):
-    """Counts labels, and keeps how old they were."""
+    """Counts labels and records their ages."""
 
     def __init__(self) -> None:
         self.labels: Counter[str] = Counter()
@@ -144,29 +155,28 @@ class _Collected(Sink):
 
 
 class _Start:
-    """Lets all cameras begin when the line comes that says so; notes when they did."""
+    """Starts all cameras when a line arrives; records the time."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self) -> None:
         self._asked = threading.Lock()
         self.started_s: float | None = None
         self.started_cpu_s = 0.0
 
-    def open(self, name: str) -> Source:
+    def open(self, path: Path, name: str) -> Source:
         with self._asked:
             if self.started_s is None:  # the engine is open
                 print("ready", flush=True)
                 sys.stdin.readline()
                 self.started_s, self.started_cpu_s = time.monotonic(), cpu_s()
-        return Camera(self._path, name)
+        return Camera(path, name)
 
 
 class Measured:
-    """An engine that notes, before it is closed, what it has cost: its own process ends with it.
+    """An engine that records its cost before it is closed, since its own process then ends.
 
     Attributes:
-        cpu_s: time of the processor so far, in seconds; 0 until it is closed.
-        peak_mb: the most that was resident so far, in 10^6 bytes; None until it is closed.
+        cpu_s: processor time in seconds; 0 until it is closed.
+        peak_mb: peak resident memory in 10^6 bytes; None until it is closed.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -183,11 +193,14 @@ class Measured:
 
 
 def run_cameras(load: Load, cameras: int) -> Outcome:
-    """Watch so many cameras in this process."""
+    """Run that many cameras in this process."""
     bundle = read_bundle(load.bundle)
-    start = _Start(load.video)
+    start = _Start()
     names = [f"camera {number}" for number in range(cameras)]
-    streams = [StreamInput(name, functools.partial(start.open, name)) for name in names]
+    streams = [
+        StreamInput(name, functools.partial(start.open, load.video_of(number), name))
+        for number, name in enumerate(names)
+    ]
     sink = _Collected()
     opened: list[Measured] = []
 
@@ -195,7 +208,7 @@ def run_cameras(load: Load, cameras: int) -> Outcome:
         opened.append(Measured(open_engine(load.engine, bundle, precision=load.precision)))
         return opened[0]
 
-    config = StreamConfig(every_s=load.every_s)
+    config = StreamConfig(every_s=load.every_s, gate=load.gate)
     Pipeline(streams, open_measured, bundle.spec, [sink], config).run()
     taken_s = time.monotonic() - (start.started_s or 0.0)
     return Outcome(
@@ -208,7 +221,7 @@ def run_cameras(load: Load, cameras: int) -> Outcome:
 
 
 def run_processes(load: Load, cameras_each: Sequence[int]) -> Outcome:
-    """Watch cameras in processes of their own, which begin together.
+    """Run cameras in one process each, which start together.
 
     Raises:
         EcoliteError: one of them failed.
@@ -226,7 +239,7 @@ def run_processes(load: Load, cameras_each: Sequence[int]) -> Outcome:
             )
         for process in processes:
             if process.stdout is None or process.stdout.readline() != "ready\n":
-                raise EcoliteError("a process of the benchmark did not start; see above why")
+                raise EcoliteError("a process of the benchmark did not start; see its error above")
         for process in processes:
             assert process.stdin is not None
             process.stdin.write("go\n")
@@ -247,7 +260,7 @@ def run_processes(load: Load, cameras_each: Sequence[int]) -> Outcome:
 
 
 def most_sustained(try_count: Callable[[int], bool], most: int) -> int:
-    """The greatest count up to `most` that holds, found by doubling and then halving the gap."""
+    """The largest count up to `most` that holds, by doubling and bisection."""
     good, bad = 0, 1
     while bad <= most and try_count(bad):
         good, bad = bad, 2 * bad
@@ -266,12 +279,12 @@ def compare(
     most: int,
     on_trial: Callable[[str, int], object] = lambda processes, cameras: None,
 ) -> dict[str, tuple[int, Outcome]]:
-    """(cameras sustained, how it went for them) in one process, and with one process each.
+    """(cameras sustained, result) in one process, and in one process each.
 
     Args:
-        load: what each camera asks for.
+        load: of each camera.
         most: cameras to try.
-        on_trial: is told of each trial before it begins: `one` or `one each`, and the cameras.
+        on_trial: called before each trial with `one` or `one each`, and the cameras.
 
     Raises:
         EcoliteError: a process failed.
@@ -301,6 +314,6 @@ def what_counts(most: int) -> str:
 
 
 if __name__ == "__main__":
-    logging.disable(logging.WARNING)  # what is dropped under overload is what is measured
+    logging.disable(logging.WARNING)  # dropped frames are the measurement
     outcome = run_cameras(Load.from_json(sys.argv[1]), int(sys.argv[2]))
     print(json.dumps(asdict(outcome)))

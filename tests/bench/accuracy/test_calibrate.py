@@ -121,7 +121,7 @@ def test_a_copy_or_the_bundle_itself_gets_another_description(bundle: Bundle, tm
     assert copy.spec.temperature == 2.5 and copy.digest != bundle.digest
     assert read_bundle(bundle.path).spec.temperature == 1
     assert {path.name for path in (tmp_path / "deep").iterdir()} == {"copy"}
-    with pytest.raises(BundleError, match="exists already"):
+    with pytest.raises(BundleError, match="exists; name a new folder"):
         redescribe(bundle, spec, tmp_path / "deep" / "copy")
     back = redescribe(copy, bundle.spec)
     assert back == read_bundle(copy.path) and back.digest == bundle.digest
@@ -149,7 +149,7 @@ def test_the_command_writes_a_copy_or_the_bundle(
     (tmp_path / "data" / "bend").mkdir(parents=True)
     (tmp_path / "data" / "bend" / "clip.avi").touch()
     drawn = samples_at(2.0, classes=len(bundle.spec.labels))
-    collected = Collected(drawn, 2000, ("bend/short.avi",), {})
+    collected = Collected(drawn, drawn, 2000, ("bend/short.avi",), {})
     monkeypatch.setattr("ecolite_stream.bench.accuracy.samples.collect", lambda *args: collected)
     folder, out, file = tmp_path / "own", tmp_path / "out", tmp_path / "report.json"
     shutil.copytree(bundle.path, folder)

@@ -108,7 +108,7 @@ def test_what_there_is_one_way_of_may_be_said(published: str, value: str) -> Non
         ("file_format", "MINDIR", "is for the export; give it to python -m trainer.export"),
         ("file_name", "ecolite", "is for the export; give it to python -m trainer.export"),
         ("data_url", "s3", "need enable"),
-        ("need_modelarts_dataset_unzip", "true", "unzip_name and data_url must be named"),
+        ("need_modelarts_dataset_unzip", "true", "unzip needs unzip_name and data_url"),
         ("evaluate", "true", "evaluate needs a checkpoint"),
         ("eval_freq", "0", "eval_freq is 0"),
         ("device_id", "-1", "device_id is -1"),
@@ -138,9 +138,9 @@ def test_every_published_key_is_walked() -> None:
 def test_a_key_by_both_its_names_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "t.yaml"
     path.write_text("data: {clips: [a], workers: 2}\nworkers: 3\n")
-    with pytest.raises(ConfigError, match=r"data\.workers is there twice"):
+    with pytest.raises(ConfigError, match=r"data\.workers is given twice"):
         load_train_config(path)
-    with pytest.raises(ConfigError, match="batch_size is there twice"):
+    with pytest.raises(ConfigError, match="batch_size is given twice"):
         load_train_config(None, [*START, "--batch-size=3", "--batch_size=4"])
 
 

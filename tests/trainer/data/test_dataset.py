@@ -87,7 +87,9 @@ def test_a_folder_that_is_not_at_its_default_place_names_the_variable(
     assert "ECOLITE_DATA" not in str(raised.value)
 
 
-def test_what_is_no_clip_is_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_skipped_files_and_empty_folders_are_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     for name in ("empty/", "old/a.wmv", "run/a.avi", "run/b.avi", "run/c.ts", "walk/a.avi"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
@@ -99,16 +101,16 @@ def test_what_is_no_clip_is_told_of(tmp_path: Path, caplog: pytest.LogCaptureFix
             path.touch()
     config = load_train_config(None, [f"--data.clips=[{tmp_path}]"])
     assert load_dataset(config).labels == ("run", "walk")
-    told = [record.getMessage() for record in caplog.records]
-    assert [line.split(" (")[0] for line in told[:2]] == [
+    logged = [record.getMessage() for record in caplog.records]
+    assert [line.split(" (")[0] for line in logged[:2]] == [
         f"{tmp_path}/empty holds no clip",
         f"{tmp_path}/old holds no clip",
     ]
-    assert told[2].startswith(f"left out of {tmp_path}/run: 1 of 3, 'c.ts' the first; clips end")
-    assert told[3:] == ["no clip of walk is kept aside, so no score tells of it"]
+    assert logged[2].startswith(f"{tmp_path}/run: skipped 1 of 3, first 'c.ts'; clips end")
+    assert logged[3:] == ["no clip of walk is held out, so the score leaves it out"]
 
 
-def test_a_class_that_is_kept_aside_whole_is_told_of(
+def test_a_class_that_is_held_out_whole_is_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for name in ("run/hall.avi", "run/yard.avi", "sit/hall.avi", "walk/yard.avi", "walk/hall.avi"):
@@ -117,7 +119,7 @@ def test_a_class_that_is_kept_aside_whole_is_told_of(
     split = ["--data.split=pattern", "--data.split_pattern=/(.*)[.]", "--data.val_groups=[hall]"]
     load_dataset(load_train_config(None, [f"--data.clips=[{tmp_path}]", *split]))
     assert [r.getMessage().split(",")[0] for r in caplog.records] == [
-        "all clips of sit are kept aside"
+        "all clips of sit are held out"
     ]
 
 
@@ -125,7 +127,7 @@ def test_one_class_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     for name in "ab":
         write_numbered_video(tmp_path / "run" / f"{name}.avi", 6)
-    with pytest.raises(ConfigError, match="all clips are 'run', and from one class nothing can"):
+    with pytest.raises(ConfigError, match="all clips are 'run', and training needs two classes"):
         load_dataset(load_train_config(None, [f"--data.clips=[{tmp_path}]"]))
 
 

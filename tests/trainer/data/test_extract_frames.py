@@ -78,7 +78,7 @@ def test_what_cannot_be_extracted(
     assert "holds no video" in capsys.readouterr().err
     write_numbered_video(videos / "jump" / "a.mp4", 3)
     assert call(videos, tmp_path / "out") == 2
-    assert "differ in nothing but suffix" in capsys.readouterr().err
+    assert "differ only in their suffix" in capsys.readouterr().err
 
 
 def test_a_full_disk_names_the_file(

@@ -64,7 +64,10 @@ def test_a_list_split_takes_what_is_listed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"split": "pattern", "split_pattern": "/([a-z])", "val_groups": ("z",)}, "no clip aside"),
+        (
+            {"split": "pattern", "split_pattern": "/([a-z])", "val_groups": ("z",)},
+            "holds out no clip",
+        ),
         (
             {"split": "pattern", "split_pattern": "/([a-z])", "val_groups": tuple("abcd")},
             "to train",

@@ -96,12 +96,12 @@ def test_air_is_refused_where_there_is_no_ascend(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--file_name", "a"], "name either a CHECKPOINT"),
-        (["a.ckpt"], "name either --bundle, or --file_name"),
-        (["a.ckpt", "--bundle", "b", "--file_name", "c"], "name either --bundle, or --file_name"),
-        (["a.ckpt", "--bundle", "b", "--file_format", "ONNX"], "--file_format is for one file"),
+        (["--file_name", "a"], "give one of CHECKPOINT"),
+        (["a.ckpt"], "give either --bundle, or --file_name"),
+        (["a.ckpt", "--bundle", "b", "--file_name", "c"], "give either --bundle, or --file_name"),
+        (["a.ckpt", "--bundle", "b", "--file_format", "ONNX"], "--file_format needs --file_name"),
         (["a.ckpt", "--checkpoint_path", "b.ckpt", "--bundle", "c"], "are the same"),
-        (["--add-2d", "--file_name", "a"], "--add-2d is for a bundle"),
+        (["--add-2d", "--file_name", "a"], "--add-2d needs --bundle"),
         (["a.ckpt", "--file_format", "CAFFE", "--file_name", "a"], "'CAFFE' is not one of"),
     ],
 )

@@ -127,7 +127,7 @@ def test_a_worker_that_dies_ends_the_run_and_is_named(clips: Path, tmp_path: Pat
     assert run.returncode == 1
     assert error.splitlines()[-1] == (
         "error: worker 1 was killed by signal 9; the training is ended, its logs are in "
-        f"{logs}; go on with --resume"
+        f"{logs}; resume with --resume"
     )
     while any(is_running(pid) for pid in pids.values()):
         assert time.monotonic() < deadline_s, f"a worker still runs: {pids}"

@@ -107,7 +107,7 @@ def test_a_killed_training_goes_on_with_the_same_losses(clips: Path, tmp_path: P
     (killed / "best.ckpt").unlink()
     (killed / ".last.ckpt.1.ckpt").write_bytes(b"half")
 
-    resumed = run_alone("--resume", str(killed / "last.ckpt"))  # as it was told to begin with
+    resumed = run_alone("--resume", str(killed / "last.ckpt"))  # with the saved configuration
     assert resumed == [line for line in whole if not line.startswith("epoch: 1 ")]
     for name in ("last.ckpt", "best.ckpt"):
         one, other = (load_checkpoint(run / name) for run in (tmp_path / "whole", killed))

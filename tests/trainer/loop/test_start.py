@@ -65,7 +65,7 @@ def test_rows_of_the_classifier_follow_their_labels(
     assert capsys.readouterr().err == ""
 
 
-def test_other_labels_have_a_classifier_of_their_own_and_are_told(
+def test_other_labels_have_a_classifier_of_their_own_and_are_reported(
     start: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = parameters_of(make_network(starting_from(start), LABELS))
@@ -76,7 +76,7 @@ def test_other_labels_have_a_classifier_of_their_own_and_are_told(
         for name in first.keys() - set(HEAD):
             np.testing.assert_array_equal(other[name], first[name])
         told = capsys.readouterr().err
-        assert told.count("\n") == 1 and "other labels" in told and "starts afresh" in told
+        assert told.count("\n") == 1 and "other labels" in told and "gets new weights" in told
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_weights_that_a_bundle_left_out_are_told_where_they_are_needed(
     caplog.clear()
     make_network(replace(config, num_segments=segments), LABELS)
     told = [record.getMessage() for record in caplog.records]
-    expected = "has no weights for what only more than its 4 segments reach; they start from zero"
+    expected = "lacks the weights that only more than its 4 segments use; they start from zero"
     assert [expected in line for line in told] == ([True] if segments == 8 else [])
 
 

@@ -150,5 +150,5 @@ def test_evaluate_scores_what_the_training_kept_aside(clips: Path, tmp_path: Pat
         told.stderr
     )
     nothing = [word.replace("split=pattern", "split=none") for word in settings]
-    with pytest.raises(ConfigError, match="nothing is kept aside to evaluate on"):
+    with pytest.raises(ConfigError, match="no clips are held out"):
         evaluate_only(load_train_config(None, nothing))
