@@ -20,8 +20,8 @@ Luma = npt.NDArray[np.uint8]
 """(h, w) uint8, brightness alone."""
 
 ViewKey = tuple[str, str]
-"""(stream, view): what memory, events, metrics and the page keep apart. The view of a stream with
-one view is the empty string."""
+"""(stream, view): the key of memory, events, metrics and page tiles. The view is empty in a stream
+with one view."""
 
 
 @dataclass(frozen=True)
@@ -51,17 +51,16 @@ class Frame:
 
     Attributes:
         stream: the name of the stream the frame belongs to.
-        index: 0-based number of the frame in its stream; frames that were dropped leave a hole.
-        time_s: stream time in seconds, 0 at the first frame, more with every frame: a file's
-            timestamps, or a live source's anchored to a monotonic clock; never the wall clock.
-        pixels: the picture, (H, W, 3) uint8 BGR, or a function that makes it. Decoders hand over
-            a function, so that frames nobody samples are never converted to BGR.
-        arrived_s: when the picture came out of its decoder or device, in seconds on the source's
-            monotonic clock (`time.monotonic`); None for frames that no source made.
-        decode_s: seconds the decoder took since the frame before; None where no decoder was.
-        luma: makes the brightness of the picture, (h, w) uint8 from 0 to 255, upright as `image`
-            is, its long side at most so many pixels, without converting colours; None where the
-            source has no such plane.
+        index: 0-based number of the frame in its stream; dropped frames leave gaps.
+        time_s: stream time in seconds, ascending from 0 at the first frame: a file's timestamps,
+            or a live source's, anchored to a monotonic clock; never the time of day.
+        pixels: the picture, (H, W, 3) uint8 BGR, or a function that makes it, so that frames that
+            are not sampled are never converted to BGR.
+        arrived_s: when the picture left its decoder or device, in seconds on the source's
+            monotonic clock (`time.monotonic`); None for frames without a source.
+        decode_s: seconds of decoding since the frame before; None without a decoder.
+        luma: makes the brightness of the picture, (h, w) uint8, upright, its long side at most the
+            given number of pixels, without converting colours; None if the source has none.
     """
 
     stream: str
@@ -79,7 +78,7 @@ class Frame:
 
     @property
     def num_bytes(self) -> int:
-        """Memory that the picture takes, in bytes; 0 where what makes it does not say."""
+        """Memory of the picture in bytes; 0 if unknown."""
         return int(getattr(self.pixels, "nbytes", 0))
 
 
@@ -91,16 +90,15 @@ class Sample:
         stream: name of the stream.
         frame: index of the frame.
         time_s: stream time of the frame, in seconds.
-        arrived_s: when it came, on the monotonic clock; None where nobody noted it.
-        image: (3, S, S) float32; None where the view's newest feature stands in for it.
+        arrived_s: arrival of the frame on the monotonic clock; None if unknown.
+        image: (3, S, S) float32; None repeats the view's newest feature.
         predicts: whether a prediction is due with it.
-        reset_state: whether what came before it is to be forgotten.
-        ready_s: when it began to wait for the engine, on the clock of who counts; None where
-            nobody does.
-        view: name of the view; empty where the stream has one.
-        box: where the view looked; None for the middle or the whole of the picture.
+        reset_state: whether to reset the view's state first.
+        ready_s: when it began to wait for the engine, on the clock of the metrics; None if unknown.
+        view: name of the view; empty in a stream with one view.
+        box: where the view looked; None for the middle or the whole picture.
         still_s: seconds of stream time for which nothing has moved in the view.
-        ends_view: nothing more comes of this view; its events end. It has no image.
+        ends_view: whether the view ends here, with its events. Such a sample has no image.
     """
 
     stream: str
@@ -122,7 +120,7 @@ class Sample:
         return self.stream, self.view
 
     def after(self, dropped: Sample) -> Sample:
-        """This one, with what a dropped older one was to bring about."""
+        """This sample, with the effects of an older dropped one."""
         return dataclasses.replace(
             self,
             image=dropped.image if self.image is None else self.image,
@@ -131,20 +129,20 @@ class Sample:
         )
 
     def only_remembered(self) -> Sample:
-        """This one, where a newer one makes the prediction."""
+        """This sample without its prediction: a newer one makes it."""
         return dataclasses.replace(self, predicts=False)
 
 
 @dataclass(frozen=True)
 class StreamAnchor:
-    """Where the time of a stream lies in the time of day, noted once; it is recorded.
+    """The time of day of a stream, read once at its start and recorded.
 
     Attributes:
         stream: name of the stream.
-        zero_unix_ms: time of day at stream time 0, in milliseconds since 1970. Of a recording it is
-            only used in ids.
-        live: whether the times of day of the stream mean something.
-        seed: random, 32 hexadecimal digits; no other anchor has it. Ids of events come from it.
+        zero_unix_ms: time of day at stream time 0, in milliseconds since 1970. For a file it only
+            serves ids.
+        live: whether the stream has times of day.
+        seed: random and unique, 32 hexadecimal digits; part of event ids.
     """
 
     stream: str
@@ -163,7 +161,7 @@ class StreamAnchor:
         return self.zero_unix_ms + round(time_s * 1000)
 
     def at(self, time_s: float) -> str | None:
-        """The same as ISO 8601 in UTC, such as 2026-11-28T20:37:11.250Z; None of a recording."""
+        """The same as ISO 8601 in UTC, such as 2026-11-28T20:37:11.250Z; None for a file."""
         return iso_utc(self.unix_ms(time_s)) if self.live else None
 
 
@@ -177,7 +175,7 @@ def unix_ms_of(iso: str) -> int:
     """The inverse of `iso_utc`.
 
     Raises:
-        ValueError: it is no such time, or has no time zone.
+        ValueError: the text is not ISO 8601 or has no time zone.
     """
     moment = datetime.fromisoformat(iso)
     if moment.tzinfo is None:
@@ -190,14 +188,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, eq=False)
 class EngineBatch:
-    """What the engine is given at once, of all streams; whoever has all rounds can do them again.
+    """One batch of samples for the engine, of all streams. All batches of a run replay it.
 
     Attributes:
         number: 0, 1, 2, ...
-        samples: in the order in which they are encoded.
-        ended: streams that have come to their end.
-        quiet: live streams without a frame for so long that what lasted there has ended.
-        anchors: of the streams that began since the batch before.
+        samples: in encoding order.
+        ended: streams that have ended.
+        quiet: live streams without a frame for so long that their events end.
+        anchors: of streams that began since the batch before.
     """
 
     number: int
@@ -209,7 +207,7 @@ class EngineBatch:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the network makes of the memory of one stream at one moment.
+    """The labels and scores of a view at one time.
 
     Attributes:
         stream: the name of the stream.
@@ -218,14 +216,13 @@ class Prediction:
         label: the most probable action.
         score: its probability, 0 to 1.
         top: the best (label, score) pairs, best first.
-        memory_fill: share of the memory's segments that had been seen, 0 to 1.
-        latency_ms: time from the frame's arrival to this prediction's sink; None where nobody
-            measured it.
-        arrived_s: when the frame arrived, in seconds of the monotonic clock, if that is known.
-        view: name of the view; empty where the stream has one.
-        box: where the view looked at that moment; None for the middle or the whole picture.
-        known: whether it looks like what the bundle was trained on; None where the bundle has
-            no bound, or the memory is less than half full.
+        memory_fill: share of the memory's segments that are real, 0 to 1.
+        latency_ms: time from the frame's arrival to the sink; None if not measured.
+        arrived_s: arrival of the frame in seconds of the monotonic clock; None if unknown.
+        view: name of the view; empty in a stream with one view.
+        box: where the view looked; None for the middle or the whole picture.
+        known: whether the clip resembles the training data; None without a bound in the bundle,
+            or with a memory less than half full.
         at: time of day of the frame, UTC, ISO 8601; None for recordings.
     """
 
@@ -274,11 +271,11 @@ EventKind = Literal["start", "update", "end"]
 
 @dataclass(frozen=True)
 class Event:
-    """An action in one stream, from its start to its end; told when it starts and when it ends.
+    """An action in a view, from its start to its end; reported at both.
 
     Attributes:
-        id: the same in all messages about one event. Of a pipeline's events a UUID that no other
-            event of any run has, and that sorts by the time of the start; else STREAM@START.
+        id: the same in all messages about one event. A pipeline's ids are UUIDs, unique across
+            runs, that sort by start time; others are STREAM@START.
         stream: the name of the stream.
         label: the action.
         start_s: stream time of the prediction that it began with, in seconds.
@@ -286,11 +283,11 @@ class Event:
         peak_score: its best score so far, 0 to 1.
         mean_score: the mean of its scores so far, 0 to 1.
         kind: `start`, `update` (it still lasts) or `end`.
-        view: name of the view; empty where the stream has one.
-        box: where the view looked when the event began.
+        view: name of the view; empty in a stream with one view.
+        box: where the view looked at the start.
         started_at: time of day of its start, UTC, ISO 8601; None for recordings.
         ended_at: time of day of its end, likewise; None while it lasts.
-        lost: it ended because its live stream fell silent.
+        lost: whether it ended because its live stream fell silent.
     """
 
     id: str
@@ -335,7 +332,7 @@ class Event:
 
 
 Output = Prediction | Event
-"""What a stream leads to."""
+"""The outputs of a stream."""
 
 Sent = Output | EngineBatch
-"""What sinks take: what streams lead to, and, where it is recorded, what that was made from."""
+"""What sinks receive: outputs and, for recordings, the batches behind them."""

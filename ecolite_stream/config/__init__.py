@@ -1,1 +1,1 @@
-"""Settings: schema, strict reading of YAML, included files, names of sources, redaction."""
+"""Configuration: schema, strict YAML, included files, source names, redaction."""

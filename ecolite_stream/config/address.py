@@ -1,4 +1,4 @@
-"""Addresses to serve at: `[HOST:]PORT`."""
+"""Server addresses: `[HOST:]PORT`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ LOOPBACK = "127.0.0.1"
 
 
 def parse_address(text: str) -> tuple[str, int]:
-    """(host, port) of `[HOST:]PORT`; without a host it is this machine alone.
+    """(host, port) of `[HOST:]PORT`; the default host is `LOOPBACK`.
 
     Raises:
-        ConfigError: it is neither.
+        ConfigError: the text is no such address.
     """
     match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]:|([^:\[\]]+):)?(\d{1,5})", text.strip())
     if not match or int(match[3]) > 65535:
@@ -24,7 +24,7 @@ def parse_address(text: str) -> tuple[str, int]:
 
 
 def other_address(error: Exception) -> str:
-    """What to change about an address that nothing can listen at."""
+    """Advice for an address that cannot be listened at."""
     if isinstance(error, socket.gaierror) or getattr(error, "errno", None) == errno.EADDRNOTAVAIL:
         return "name a host or address of this machine"
     return "choose another port"

@@ -1,4 +1,4 @@
-"""YAML text into plain containers, within bounds of size, depth and number of values."""
+"""Parse YAML into plain containers, bounded in size, depth and number of values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import yaml
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 50
 MAX_VALUES = 100_000
-"""Keys and values; what an alias repeats is counted again."""
+"""Keys and values, with aliases expanded."""
 MAX_WHOLE_NUMBER = 2**63 - 1
 
 
@@ -27,9 +27,9 @@ def parse_yaml(text: str) -> Any:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Refuses what PyYAML accepts in silence, and bombs before they go off."""
+    """Refuses repeated keys, non-scalar keys, huge numbers and alias bombs."""
 
-    # Bytes of a file name that are not UTF-8 become surrogates, which PyYAML refuses.
+    # File names with bytes that are not UTF-8 have surrogates, which PyYAML refuses.
     NON_PRINTABLE = re.compile(  # type: ignore[misc]
         "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\udc80-\udcff\ue000-\ufffd\U00010000-\U0010ffff]"
     )
@@ -39,7 +39,7 @@ class _StrictLoader(yaml.SafeLoader):
         self._depth = 0
         self._values = 0
         self._values_of: dict[str, int] = {}
-        """How many values each anchor stands for."""
+        """Number of values of each anchor."""
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
@@ -72,7 +72,9 @@ class _StrictLoader(yaml.SafeLoader):
                 raise _problem("a key is a list or a mapping", key_node.start_mark)
             if key_node.value in seen:
                 line = key_node.start_mark.line + 1
-                raise _problem(f"key {_shown(key_node.value)} is there twice, again in line {line}")
+                raise _problem(
+                    f"key {_shown(key_node.value)} is repeated in line {line}; remove one"
+                )
             seen.add(key_node.value)
         return super().construct_mapping(node, deep)
 

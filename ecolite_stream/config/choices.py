@@ -1,4 +1,4 @@
-"""What there is to choose from; light: importing it loads nothing else."""
+"""Names of engines, precisions and memory policies. Importing this loads nothing else."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ ENGINES: Mapping[str, str] = {
     "mindspore": "mindspore.MindSporeEngine",
     "mslite": "mindspore_lite.MindSporeLiteEngine",
 }
-"""Name -> module and class below `ecolite_stream.engines`: the one list of engines.
+"""Name -> module and class in `ecolite_stream.engines`: the one list of engines.
 
-In the order in which `auto` tries them on a CPU. MindSpore Lite comes last though it is quickest at
-full size (`ecolite-bench speed`): it takes the most memory, and converts the graphs first."""
+`auto` tries them in this order on a CPU. MindSpore Lite is the fastest at full size
+(`ecolite-bench speed`) but comes last: it takes the most memory and converts the graphs first."""
 
 ENGINE_NAMES = tuple(ENGINES)
 
 PRECISIONS = ("f32", "bf16", "f16")
-"""What an engine can be asked to compute in; each has some of them."""
+"""Inference precisions; each engine supports some of them."""
 
 
 POLICIES = ("window", "paper", "pyramid")

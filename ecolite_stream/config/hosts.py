@@ -1,4 +1,4 @@
-"""Names that an HTTP server of ours answers to: against DNS rebinding."""
+"""Host names that our HTTP servers accept: protection against DNS rebinding."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from urllib.parse import urlsplit
 
 @dataclass(frozen=True)
 class KnownHosts:
-    """Names and addresses that a request's `Host` header may have.
+    """Accepted names and addresses in a request's `Host` header.
 
-    A page of another site can give this machine's address a name of its own (DNS rebinding) and
-    then read answers. It cannot choose the `Host` header, so that a check of names stops it.
+    Another site can point its own name at this machine's address (DNS rebinding) and read answers.
+    It cannot change the `Host` header, so a check of the name stops it.
 
     Attributes:
-        names: host names of the server, in small letters.
-        beyond_loopback: whether addresses of other machines may reach it.
+        names: host names of the server, in lower case.
+        beyond_loopback: whether other machines can reach the server.
     """
 
     names: frozenset[str]
     beyond_loopback: bool = False
 
     def knows_host(self, host: str) -> bool:
-        """Whether a `Host` header names this server: by an address, or by a name of its own."""
+        """Whether a `Host` header holds an address or a name of this server."""
         name = host_name(host)
         address = parse_ip(name)
         if address is not None:
@@ -34,12 +34,12 @@ class KnownHosts:
 
 
 def known_hosts(host: str, bound_to: str, more: Iterable[str] = ()) -> KnownHosts:
-    """The names of a server.
+    """The accepted names of a server.
 
     Args:
-        host: where it serves, as the user wrote it.
+        host: host of the configured address.
         bound_to: the address that it listens on.
-        more: names that the user added.
+        more: names from `web.hosts`.
     """
     address = parse_ip(bound_to)
     beyond = address is None or not address.is_loopback
@@ -49,7 +49,7 @@ def known_hosts(host: str, bound_to: str, more: Iterable[str] = ()) -> KnownHost
 
 
 def host_name(host: str) -> str:
-    """The name or address in a `Host` header, without port and brackets, in small letters."""
+    """The name or address in a `Host` header, without port and brackets, in lower case."""
     try:
         return (urlsplit(f"//{host}").hostname or "").lower()
     except ValueError:
@@ -57,7 +57,7 @@ def host_name(host: str) -> str:
 
 
 def parse_ip(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The IP address that a text is; None if it is none."""
+    """Parse an IP address; None if the text is none."""
     try:
         return ipaddress.ip_address(name)
     except ValueError:

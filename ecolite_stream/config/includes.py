@@ -1,4 +1,4 @@
-"""A configuration that includes others: each of those names cameras, and nothing else."""
+"""Included configuration files, which list cameras."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ecolite_stream.errors import ConfigError
 
 @dataclass(frozen=True)
 class CameraFile:
-    """What an included file may say.
+    """The keys of an included file.
 
     Attributes:
         source: what to watch, as in `StreamConfig`.
@@ -26,18 +26,18 @@ class CameraFile:
 
 
 def load_stream_config(path: Path, kind: type[StreamConfig] = StreamConfig) -> StreamConfig:
-    """Read a configuration and what it includes: its own sources first, then theirs, in order.
+    """Read a configuration and its included files: its own sources first, then theirs, in order.
 
-    An `include` is a path relative to the file it stands in, in which `*`, `?` and `**` stand for
-    anything; what they find comes by name.
+    An `include` is a path relative to its file and may hold `*`, `?` and `**`; matches are sorted
+    by name.
 
     Args:
         path: the file.
-        kind: `app.sinks.RunConfig`, where the file may have sections of sinks.
+        kind: `app.sinks.RunConfig` if the file may have sections of sinks.
 
     Raises:
-        ConfigError: a file cannot be read, says what it must not, includes what is not there, or
-            is included twice, maybe by itself; the message names the file.
+        ConfigError: a file is unreadable, invalid or included twice, or a pattern matches no file.
+            The message names the file.
     """
     config = load_config(path, kind)
     found = _included(config.include, path, [path.resolve()])
@@ -47,20 +47,19 @@ def load_stream_config(path: Path, kind: type[StreamConfig] = StreamConfig) -> S
 def _included(
     patterns: tuple[str, ...], path: Path, seen: list[Path]
 ) -> tuple[str | NamedSource, ...]:
-    """Sources of the files that a file includes.
+    """The sources of all files that a file includes.
 
     Args:
-        patterns: what it includes.
+        patterns: its `include`.
         path: the file.
-        seen: every file read so far; these are added.
+        seen: every file read so far; extended.
     """
     sources: list[str | NamedSource] = []
     for pattern in patterns:
         for file in _files(pattern, path):
             if file.resolve() in seen:
                 raise ConfigError(
-                    f"{path}: includes {file}, which has been read already; "
-                    "include every file once, and none from itself"
+                    f"{path}: includes {file}, which has been read already; include every file once"
                 )
             seen.append(file.resolve())
             cameras = load_config(file, CameraFile)

@@ -1,4 +1,4 @@
-"""Names that people give: of streams and of regions."""
+"""Names of streams and regions."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from ecolite_stream.errors import ConfigError
 
 LONGEST_NAME = 64
 NOT_IN_NAMES = frozenset("/\\:@=?#&%+*|<>\"'`$")
-"""What URLs, and with them passwords, are made of, and what topics and file names cannot have."""
+"""Characters of URLs, and so of passwords, and those that topics and file names cannot have."""
 
 
 def check_name(name: str, of: str = "source") -> None:
-    """Raise a ConfigError, without the name: it might be a URL, with a password."""
+    """Raise a ConfigError if a name is invalid. The message omits it: it may be a password."""
     if not 0 < len(name) <= LONGEST_NAME:
         problem = f"is {len(name)} characters long"
     elif wrong := sorted(NOT_IN_NAMES & set(name)):

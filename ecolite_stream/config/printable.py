@@ -1,4 +1,4 @@
-"""Text of others that goes to terminals, logs and metrics: no escape sequences, one line."""
+"""Make foreign text safe for terminals, logs and metrics: one line, no escape sequences."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import unicodedata
 
 
 def printable(text: str) -> str:
-    r"""The text with everything escaped that cannot be printed.
+    r"""Escape all characters that cannot be printed.
 
-    That is control characters, line breaks, what changes the direction of text, and bytes of a
-    file's name that are no UTF-8. Letters of any script and spaces stay.
+    These are control characters, line breaks, marks of text direction, and bytes of a file name
+    that are not UTF-8. Letters of any script and spaces stay.
 
     >>> printable("caf\udce9\x1b[2J.mp4")
     'caf\\xe9\\x1b[2J.mp4'
@@ -24,6 +24,6 @@ def _is_printable(character: str) -> bool:
 
 
 def _escaped(character: str) -> str:
-    if "\udc80" <= character <= "\udcff":  # a byte, as Python reads names of files
+    if "\udc80" <= character <= "\udcff":  # a byte of a file name
         return f"\\x{ord(character) - 0xDC00:02x}"
     return character.encode("unicode_escape").decode("ascii")

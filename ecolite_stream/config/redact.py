@@ -1,4 +1,4 @@
-"""URLs without their credentials, for everything people or logs get to see."""
+"""Remove credentials from URLs for messages and logs."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import re
 
 from ecolite_stream.config.printable import printable
 
-# A single slash is a slip of a URL; a single letter is a drive of Windows.
+# A single slash is a typo in a URL; a single letter is a Windows drive.
 _SCHEME = re.compile(r".*?://|[A-Za-z][\w+.-]+:/", re.DOTALL)
-# An "@" that cannot end a password: it is in the query of a URL without a colon before.
+# An "@" that cannot end a password: in the query of a URL, without a colon before.
 _PLAIN_QUERY = re.compile(r"[^:@?#]*\?[^=&@?#]+=[^&]*(?:&[^=&@?#]+=[^&]*)*")
-# One that may end a password, or be in a value: what stands before it and after it is secret.
+# An "@" that may end a password or be part of a value: both sides of it are secret.
 _ANYTHING = re.compile(r"[^/?#]*[/?#].*=.*@", re.DOTALL)
 
-# A URL whose scheme was forgotten; a single letter is a drive of Windows.
+# A URL without its scheme; a single letter is a Windows drive.
 _FORGOTTEN = re.compile(r"[^/\\:@]{2,}:.*@", re.DOTALL)
-# One whose scheme was mistyped, or is not there: rtsp//HOST, rtsp:HOST, //HOST, HOST:554/PATH.
+# A URL with a mistyped or missing scheme: rtsp//HOST, rtsp:HOST, //HOST, HOST:554/PATH.
 _MISTYPED = re.compile(
     r"\s*(?:(?:rtsp[su]?|https?|rtmps?|rtp|tcp|udp|mqtts?|wss?)(?:[:;]/*|/{2,})|/{2,})"
     r"|(?=[^/\\:@?#\s]+:\d{1,5}[/?#])",
@@ -29,20 +29,19 @@ _LONGEST_WORD = 31
 _RUN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 """A word, a capitalized word or a number."""
 _RANDOM_RUN, _RANDOM_MIXED_RUN = 3.0, 2.5
-"""Characters a run: fewer in what was made at random, of one case and of two; more in words."""
+"""Most characters per run in random text of one case, and of mixed case; words have more."""
 _SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}$")
 
 
 def redact_url(url: str) -> str:
-    """The URL without user, password and the values of its parameters; other text stays as it is.
+    """Remove user, password and parameter values from a URL; other text stays unchanged.
 
-    What cannot be printed is escaped: names of streams come from here.
+    Unprintable characters are escaped: stream names come from here.
 
-    Passwords are written into URLs unescaped, so that a "/", "?", "#" or "@" may be part of one:
-    all that stands before the last "@" goes, and rather too much than too little: where that "@"
-    might be in a value instead, nothing is left. Values are hidden in the path too, for cameras
-    take "rtsp://host/user=admin&password=secret", and so are parts of the path that look as if they
-    were made at random: 16 letters and digits or more without a word in them.
+    People write passwords unescaped, so a "/", "?", "#" or "@" may be part of one. All text before
+    the last "@" is removed; if that "@" may be part of a value, everything is. Values in the path
+    are hidden too, because cameras take "rtsp://host/user=admin&password=secret". So are parts of
+    the path that look random: 16 or more letters and digits without words.
 
     >>> redact_url("rtsp://me:secret@10.0.0.7/live?token=abc&channel=1")
     'rtsp://10.0.0.7/live?token=***&channel=***'
@@ -60,7 +59,7 @@ def redact_url(url: str) -> str:
 
 
 def _without_scheme(text: str) -> str:
-    """A path as it is; what is a URL with a slip in it as if it had none."""
+    """Keep a path; redact a URL with a mistyped or missing scheme."""
     if mistyped := _MISTYPED.match(text):
         return mistyped[0] + redact_url(f"x://{text[mistyped.end() :]}")[4:]
     if _FORGOTTEN.match(text):
@@ -85,14 +84,14 @@ def _part(part: str) -> str:
 
 
 def _looks_random(piece: str) -> bool:
-    """Of 16 letters and digits or more."""
+    """Whether a piece of at least 16 letters and digits is random rather than words."""
     mixed = piece not in (piece.lower(), piece.upper())
     most = (_RANDOM_MIXED_RUN if mixed else _RANDOM_RUN) * len(_RUN.findall(piece))
     return len(piece) > _LONGEST_WORD or len(piece) <= most
 
 
 def _split(text: str) -> tuple[str, str, str]:
-    """The path, "?" or "#", and all that follows."""
+    """(path, "?" or "#", rest)."""
     match = re.search(r"[?#]", text)
     if match is None:
         return text, "", ""
@@ -100,7 +99,7 @@ def _split(text: str) -> tuple[str, str, str]:
 
 
 def _parameter(text: str) -> str:
-    """A parameter without its value; one without a name might be a token."""
+    """A parameter without its value. One without a name may be a token and is hidden."""
     name, equals, _ = text.partition("=")
     if equals:
         return f"{name}=***"

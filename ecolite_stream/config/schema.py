@@ -23,22 +23,22 @@ Section = TypeVar("Section")
 ENGINES = ("auto", *ENGINE_NAMES)
 ON_GAP = ("keep", "reset")
 SHORTEST_EVERY_S = 0.01
-"""No source has a frame more often."""
+"""Below any source's frame period."""
 ENTER = 0.6
-"""Score at which an event begins, where neither the configuration nor the bundle says."""
+"""Default score at which an event begins, if the bundle has no threshold."""
 LEAVE_SHARE = 2 / 3
-"""Share of the score it begins at below which an event ends, where the configuration is silent."""
+"""Default of `leave`, as a share of `enter`."""
 
 
 @dataclass(frozen=True)
 class MemoryConfig:
-    """What a stream remembers.
+    """The working memory of a stream.
 
     Attributes:
         policy: `window`, `paper` or `pyramid`.
-        num_segments: N; None takes the bundle's, anything else must equal it.
+        num_segments: N; must equal the bundle's; None takes it.
         span_s: seconds that the window spans; None takes the bundle's clip length.
-        on_gap: what happens to the memory when no frame came for `gap_s`: `keep` or `reset`.
+        on_gap: `keep` or `reset` the memory after `gap_s` without a frame.
         gap_s: seconds of stream time without a frame that count as a gap.
     """
 
@@ -58,17 +58,17 @@ class MemoryConfig:
 
 @dataclass(frozen=True)
 class EventConfig:
-    """When an action counts as an event, and when it is over.
+    """When events begin and end.
 
     Attributes:
-        show: events on stdout instead of predictions.
-        enter: score at which an event begins; None takes the bundle's thresholds, and 0.6 for
-            labels that have none.
-        leave: score below which it ends; None is two thirds of the score it begins at.
-        min_s: seconds of stream time an event must last before it is told.
-        cooldown_s: seconds after an event before one of the same label may begin.
-        update_every_s: seconds between two reports of an event that lasts; None reports none.
-        ignore: labels that are no event.
+        show: print events on stdout instead of predictions.
+        enter: score at which an event begins; None takes the bundle's thresholds, or 0.6 for
+            labels without one.
+        leave: score below which it ends; None takes two thirds of `enter`.
+        min_s: seconds of stream time after which an event is reported; shorter ones are dropped.
+        cooldown_s: seconds after an event before another of the same label may begin.
+        update_every_s: seconds between two updates of an event; None sends none.
+        ignore: labels that never begin an event.
         min_fill: share of the memory that must be filled for an event to begin, 0 to 1.
     """
 
@@ -94,30 +94,30 @@ class EventConfig:
         check_between("min_fill", self.min_fill, 0, 1)
 
     def enter_at(self, threshold: float | None) -> float:
-        """Score at which an event begins, for a label with such a threshold in the bundle."""
+        """Score at which an event begins, given the bundle's threshold of its label."""
         if self.enter is not None:
             return self.enter
         return ENTER if threshold is None else threshold
 
     def leave_at(self, enter: float) -> float:
-        """Score below which an event ends that begins at `enter`; never more than that."""
+        """Score below which an event ends that began at `enter`; never more than `enter`."""
         return LEAVE_SHARE * enter if self.leave is None else min(self.leave, enter)
 
 
 @dataclass(frozen=True)
 class ReconnectConfig:
-    """How a live source that is lost is opened again; recordings never are.
+    """How to reopen a lost live source; recordings are never reopened.
 
     Attributes:
-        enabled: whether it is opened again at all.
+        enabled: whether to reopen it.
         first_wait_s: seconds before the first try.
-        longest_wait_s: seconds before any try, at most.
-        factor: by which each wait is longer than the one before.
-        jitter: share by which a wait is longer or shorter at random, 0 to 1: many streams of a
-            server that restarts shall not come back in the same instant.
-        limit: tries in a row after which it is given up; None is never.
+        longest_wait_s: longest wait before a try, in seconds.
+        factor: factor between two waits.
+        jitter: random share of a wait, 0 to 1, so that the streams of a restarted server do not
+            all reconnect at once.
+        limit: most tries in a row; None never gives up.
         silent_s: seconds without a frame after which an open source counts as lost.
-        open_s: seconds that a source may take to open.
+        open_s: most seconds for opening a source.
     """
 
     enabled: bool = True
@@ -140,7 +140,7 @@ class ReconnectConfig:
             check_at_least("limit", self.limit, 1)
 
     def wait_s(self, count: int) -> float:
-        """Seconds to wait after so many losses in a row, without the jitter."""
+        """Seconds to wait after `count` losses in a row, without jitter."""
         try:
             return min(self.first_wait_s * self.factor ** (count - 1), self.longest_wait_s)
         except OverflowError:
@@ -149,20 +149,18 @@ class ReconnectConfig:
 
 @dataclass(frozen=True)
 class WebConfig:
-    """A page to watch the run with.
+    """The web page and the API.
 
     Attributes:
-        address: `[HOST:]PORT` to serve it at; without a host to this machine only; None serves
-            none.
-        token: what visitors must know; None takes ECOLITE_WEB_TOKEN, or a new one where other
-            machines can reach the page.
-        read_tokens: tokens of visitors who may change nothing, separated by spaces.
-        hosts: names of this machine that browsers may use, beside its own: those of a proxy.
-        clips: folder of event clips that events are linked to; None links those that are
-            written, if any.
-        pictures_per_s: pictures a second of each stream, at most.
-        viewers: how many pages may be open at once, and as many live updates of the API.
-        api_per_s: requests a second of each address to `/api`, on average.
+        address: `[HOST:]PORT`; without a host only this machine can connect; None serves no page.
+        token: access token; None takes ECOLITE_WEB_TOKEN, or a new one if other machines can
+            connect.
+        read_tokens: read-only tokens, separated by spaces.
+        hosts: further host names of this machine, such as those of a proxy.
+        clips: folder of event clips for links; None takes the folder of the clip sink, if any.
+        pictures_per_s: most pictures per second of each stream.
+        viewers: most open pages, and as many live updates of the API.
+        api_per_s: most requests per second of each address to `/api`, on average.
     """
 
     address: str | None = None
@@ -181,43 +179,42 @@ class WebConfig:
 
 
 STREAM_SETTINGS = ("memory", "events", "every_s", "smoothing", "top", "views", "mask", "gate")
-"""Keys of `StreamConfig` that may differ from stream to stream."""
+"""Keys of `StreamConfig` that a source may override."""
 
 
 @dataclass(frozen=True)
 class StreamConfig:
-    """Everything `ecolite-stream` can be told but the settings of sinks.
+    """All settings of `ecolite-stream` except those of sinks.
 
     `app.sinks.RunConfig` adds a field for each kind of sink; `section` reads it.
 
     Attributes:
-        source: what to watch: `camera`, `camera:1`, a path, a URL, `pattern`, each with `NAME=`
-            before it or as a `NamedSource` where its stream has a name; several are several
-            streams.
-        include: files that name more of them, as `includes` reads them.
-        bundle: folder of the model; None is the embedded one.
+        source: streams to watch: `camera`, `camera:1`, a path, a URL or `pattern`, each as SOURCE,
+            NAME=SOURCE or a `NamedSource`.
+        include: files with more sources, see `includes`.
+        bundle: model folder; None takes the embedded one.
         engine: `auto` or one of `ENGINE_NAMES`.
-        device: what the engine computes on: `cpu`, `ascend`, `ascend:0`, `gpu:0`; None is its own
+        device: device of the engine: `cpu`, `ascend`, `ascend:0`, `gpu:0`; None takes the engine's
             default, a CPU.
-        precision: what the engine computes in, one of `PRECISIONS`; None is its own default on
-            that device.
-        memory: what each stream remembers.
-        events: when an action counts as an event.
-        reconnect: how a live source that is lost is opened again.
+        precision: inference precision, one of `PRECISIONS`; None takes the engine's default on
+            the device.
+        memory: working memory of each stream.
+        events: when events begin and end.
+        reconnect: how to reopen a lost live source.
         every_s: seconds of stream time between two predictions.
-        smoothing: share of the running average in each answer, 0 to below 1; None is 0.5 for the
-            paper's memory, as its Algorithm 1 has it, 0.4 for the window and 0 for the pyramid.
-        top: how many (label, score) pairs a prediction lists.
+        smoothing: weight of the running average, 0 to below 1; None is 0.5 for the paper's
+            memory, as in its Algorithm 1, 0.4 for the window and 0 for the pyramid.
+        top: number of (label, score) pairs in a prediction.
         views: where the network looks in each stream: `center`, `whole`, `follow`, regions and
-            subjects; none takes the framing of the bundle.
-        mask: where motion does not count, see `config.views.Mask`.
-        gate: where nothing moves in a view, reuse its newest feature, and say the bundle's idle
-            label without asking the network.
+            subjects; empty takes the framing of the bundle.
+        mask: where to ignore motion, see `config.views.Mask`.
+        gate: in a view without motion, reuse the newest feature and predict the bundle's idle
+            label without the network.
         realtime: play files at their own speed instead of as fast as they decode.
-        json: JSON Lines on stdout instead of text.
-        metrics: `[HOST:]PORT` to serve metrics at, for Prometheus; without a host to this machine
-            only; None serves none.
-        web: a page to watch the run with.
+        json: print JSON Lines on stdout instead of text.
+        metrics: `[HOST:]PORT` of Prometheus metrics; without a host only this machine can connect;
+            None serves no metrics.
+        web: the web page and the API.
     """
 
     source: tuple[str | NamedSource, ...] = ()
@@ -255,7 +252,7 @@ class StreamConfig:
                 self.of_stream(source)
 
     def of_stream(self, source: NamedSource) -> StreamConfig:
-        """Settings of one stream: `STREAM_SETTINGS`, with what its source overrides over them.
+        """Settings of one stream: `STREAM_SETTINGS`, overridden by its source.
 
         Raises:
             ConfigError: a setting of the source is unknown or out of its range.
@@ -277,7 +274,7 @@ class StreamConfig:
             raise ConfigError(f"{where}: {error}") from error
 
     def section(self, kind: type[Section]) -> Section:
-        """The settings of that class, or its defaults where this configuration has no such field.
+        """The settings of a class, or its defaults if this configuration has no such field.
 
         Args:
             kind: a configuration class of a sink, or this class.

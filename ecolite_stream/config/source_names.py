@@ -1,4 +1,4 @@
-"""What a source is and what its stream is called: `gate=rtsp://host/path`."""
+"""Sources and the names of their streams: `gate=rtsp://host/path`."""
 
 from __future__ import annotations
 
@@ -17,15 +17,14 @@ _URL = re.compile(r"[A-Za-z][\w+.-]*://")
 
 @dataclass(frozen=True)
 class NamedSource:
-    """A source, and what its stream is called.
+    """A source, the name of its stream and its own settings.
 
     Attributes:
-        url: what to watch, as `open_source` takes it: a camera, a path, a URL, a pattern. A path
-            that begins with `~/` or `~USER/` is expanded.
-        name: of the stream, wherever it is shown; None is `url` without credentials.
-        every_s, smoothing, memory, events, views, mask, gate: settings of this stream alone, as in
-            `StreamConfig`; of `memory` and `events` only the keys that differ. None takes the
-            settings of all streams.
+        url: source for `open_source`: a camera, a path, a URL or a pattern. A leading `~/` or
+            `~USER/` is expanded.
+        name: name of the stream; None takes `url` without credentials.
+        every_s, smoothing, memory, events, views, mask, gate: override those of `StreamConfig` for
+            this stream; `memory` and `events` hold only the keys that differ.
     """
 
     url: str = field(repr=False)
@@ -47,13 +46,12 @@ class NamedSource:
 
 
 def named_source(source: str | NamedSource) -> NamedSource:
-    """What a user writes: a source, or `NAME=` and a source.
+    """Parse SOURCE or NAME=SOURCE.
 
-    What begins like a URL has no name, whatever is in it; nor has a path with a folder: no name
-    has a colon or a slash. A file in the current folder whose name has a `=` is `./a=b.mp4`.
+    URLs and paths are never split at `=`; write ./a=b.mp4 for such a file.
 
     Raises:
-        ConfigError: the name cannot be one.
+        ConfigError: the name is invalid.
     """
     if isinstance(source, NamedSource):
         return source

@@ -1,7 +1,7 @@
-"""Strict configuration: YAML into frozen dataclasses, with errors that name the nearest known key.
+"""Strict configuration: read YAML into frozen dataclasses.
 
-A key that is unknown, missing or there twice, and a value of the wrong kind, are refused; the range
-checks below are for the dataclasses' own `__post_init__`.
+Unknown, missing and repeated keys and values of the wrong type are errors; an error of an unknown
+key names the nearest known one. The dataclasses use the range checks in `__post_init__`.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ def load_config(path: Path, kind: type[Config]) -> Config:
     """Read a YAML file into a configuration dataclass.
 
     Raises:
-        ConfigError: the file cannot be read, is not YAML, has an unknown key (the nearest known
-            one is named), or a value of the wrong kind or out of its range.
+        ConfigError: the file is unreadable or not YAML, a key is unknown, or a value has the wrong
+            type or is out of range.
     """
     return make_config(kind, read_yaml(path), str(path))
 
 
 def read_yaml(path: Path) -> Mapping[str, Any]:
-    """The mapping that a YAML file holds; an empty file is an empty one."""
+    """Read the mapping in a YAML file; an empty file is an empty mapping."""
     try:
         with path.open("rb") as file:
             content = parse_yaml(file.read(MAX_BYTES + 1).decode())
     except FileNotFoundError as error:
         raise ConfigError(f"configuration file {path} does not exist") from error
-    except yaml.MarkedYAMLError as error:  # in full it repeats the line, and passwords in it
+    except yaml.MarkedYAMLError as error:  # its full text repeats the line with its passwords
         where = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ConfigError(
             f"configuration file {path} cannot be read{where}: {error.problem}"
@@ -60,7 +60,7 @@ def make_config(kind: type[Config], values: Mapping[str, Any], where: str) -> Co
     """Build a configuration dataclass, nested ones included, from plain containers.
 
     Raises:
-        ConfigError: an unknown or missing key, or a value of the wrong kind or out of its range;
+        ConfigError: a key is unknown or missing, or a value has the wrong type or is out of range;
             the message begins with `where`.
     """
     fields = dataclasses.fields(kind)  # type: ignore[arg-type]
@@ -72,7 +72,7 @@ def make_config(kind: type[Config], values: Mapping[str, Any], where: str) -> Co
     if missing := [name for name in needed if name not in values]:
         raise ConfigError(f"{where}: missing key {', '.join(missing)}")
     hints = typing.get_type_hints(kind)
-    for field in fields:  # a secret of the wrong kind is no less secret
+    for field in fields:  # never print a secret, even of a wrong type
         if not field.repr and not isinstance(values.get(field.name), str | None):
             raise ConfigError(f"{where}: {field.name}: expected text; write it in quotes")
     converted = {
@@ -105,7 +105,7 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
 
 
 def _fitting(hints: tuple[Any, ...], value: Any) -> Any:
-    """The first of several kinds, but a dataclass's for keys and values."""
+    """The dataclass among the types for a mapping, else the first type."""
     kinds = [hint for hint in hints if hint is not type(None)]
     wants_keys = isinstance(value, Mapping)
     return next((k for k in kinds if dataclasses.is_dataclass(k) == wants_keys), kinds[0])
@@ -124,7 +124,7 @@ def _convert_plain(value: Any, hint: Any, where: str) -> Any:
 
 
 def _shown(value: Any) -> str:
-    """A value that is not as it should be; never a URL, for there may be a password in it."""
+    """A wrong value for a message; never a URL, which may hold a password."""
     if isinstance(value, Mapping):
         return "keys and values"
     if isinstance(value, list):
@@ -133,7 +133,7 @@ def _shown(value: Any) -> str:
 
 
 def _is_yaml_exponent(value: Any) -> bool:
-    """Whether it is a number like 1e-3, which YAML reads as text for want of a point."""
+    """Whether it is a number like 1e-3: YAML without a decimal point reads it as text."""
     return isinstance(value, str) and bool(re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value))
 
 
@@ -143,7 +143,7 @@ def _nearest_hint(key: str, known: list[str]) -> str:
 
 
 def check_one_of(name: str, value: object, allowed: Collection[object]) -> None:
-    """Raise a ConfigError unless the value is one of those allowed."""
+    """Raise a ConfigError unless the value is allowed."""
     if value not in allowed:
         raise ConfigError(f"{name} is {value!r}; expected {', '.join(map(str, allowed))}")
 
@@ -155,7 +155,7 @@ def check_above_zero(name: str, value: float) -> None:
 
 
 def check_at_least(name: str, value: float, least: float) -> None:
-    """Raise a ConfigError unless the value is finite and not below `least`."""
+    """Raise a ConfigError unless the value is finite and at least `least`."""
     if not least <= value < math.inf:
         raise ConfigError(f"{name} is {value}; expected at least {least}")
 

@@ -1,4 +1,4 @@
-"""Settings of views: which squares of a stream's picture the network looks at."""
+"""Settings of views: the squares of a picture that the network sees."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ MOST_SUBJECTS = 16
 MOST_VIEWS = 32
 
 Mask = tuple[tuple[float, ...], ...]
-"""Where motion does not count, in shares of the picture: boxes (x, y, width, height), or polygons
-of three or more points (x1, y1, x2, y2, x3, y3, ...)."""
+"""Areas in which motion is ignored, in shares of the picture: boxes (x, y, width, height), or
+polygons of three or more points (x1, y1, x2, y2, x3, y3, ...)."""
 
 
 @dataclass(frozen=True)
 class ViewConfig:
-    """A view that has settings of its own: a region, or subjects.
+    """A view with settings: a region or subjects.
 
     Attributes:
         region: name of a rectangle of the picture.
         box: the rectangle, (x, y, width, height) in shares of the picture.
-        subjects: follow up to so many moving subjects, each with a memory of its own.
+        subjects: number of moving subjects to follow at most, each with its own memory.
     """
 
     region: str | None = None
@@ -46,7 +46,7 @@ class ViewConfig:
 
 
 def check_box(name: str, box: Sequence[float]) -> None:
-    """Raise a ConfigError unless a box lies in the picture and holds something of it."""
+    """Raise a ConfigError unless a box lies in the picture and is not empty."""
     if len(box) != 4:
         raise ConfigError(f"{name} has {len(box)} numbers; expected x, y, width, height")
     x, y, width, height = box
@@ -59,7 +59,7 @@ def check_box(name: str, box: Sequence[float]) -> None:
 
 
 def check_views(views: Sequence[str | ViewConfig]) -> None:
-    """Raise a ConfigError unless the views of a stream can be watched side by side."""
+    """Raise a ConfigError unless all views are valid and their names differ."""
     if len(views) > MOST_VIEWS:
         raise ConfigError(f"views has {len(views)} entries; expected at most {MOST_VIEWS}")
     names = [view_name(view) for view in views]
@@ -71,11 +71,11 @@ def check_views(views: Sequence[str | ViewConfig]) -> None:
             )
     for name in names:
         if names.count(name) > 1:
-            raise ConfigError(f"views has {name!r} twice; give each view a name of its own")
+            raise ConfigError(f"views has {name!r} twice; give each view its own name")
 
 
 def check_mask(mask: Mask) -> None:
-    """Raise a ConfigError unless a mask lies in the picture and leaves something of it."""
+    """Raise a ConfigError unless a mask lies in the picture and does not cover all of it."""
     for number, shape in enumerate(mask, start=1):
         if len(shape) == 4:
             check_box(f"mask {number}", shape)
@@ -85,7 +85,7 @@ def check_mask(mask: Mask) -> None:
                 "points of a polygon (x1, y1, x2, y2, x3, y3, ...), in shares of the picture"
             )
     if any(len(s) == 4 and s[2] >= 0.999 and s[3] >= 0.999 for s in mask):
-        raise ConfigError("mask covers the whole picture; nothing would ever move")
+        raise ConfigError("mask covers the whole picture, so no motion counts; make it smaller")
 
 
 def parse_view(text: str) -> str | ViewConfig:
@@ -114,8 +114,5 @@ def view_name(view: str | ViewConfig) -> str:
 
 
 def view_label(view: str) -> str:
-    """The name under which a view is counted: all subjects together are `subjects`.
-
-    The names of subjects never repeat, so that counters of each would never be bounded.
-    """
+    """The view's name in metrics; all subjects share `subjects`, to bound the number of series."""
     return "subjects" if view.startswith("subject") else view

@@ -1,4 +1,4 @@
-"""A bounded queue and a thread round a sink: however slow or broken it is, the streams go on."""
+"""A bounded queue and a thread for each sink: a slow or broken sink does not stop the streams."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from ecolite_stream.types import Prediction, Sent
 _log = logging.getLogger(__name__)
 
 CAPACITY = 64
-"""What may wait at least."""
+"""Smallest capacity of a queue, in outputs."""
 WELCOME = CAPACITY // 2
-"""What may wait before recordings do: the rest is room for all that comes of one more round."""
+"""Queue length at which recordings wait; the rest is room for the outputs of one more batch."""
 _WAIT_S = 1.0
 
 
 class SinkWorkerMetrics(Protocol):
-    """What an worker counts; see `metrics.Metrics`."""
+    """Counters of a worker; see `metrics.Metrics`."""
 
     def delivered(self, sink: str, output: Sent, delivery_s: float, age_s: float | None) -> None:
-        """A sink took something, so many seconds after it was sent."""
+        """Count an output that a sink accepted `delivery_s` after it was sent."""
 
     def sink_failed(self, sink: str) -> None:
-        """A sink raised something."""
+        """Count an error of a sink."""
 
     def not_delivered(self, sink: str, cause: str) -> None:
-        """A prediction or an event never reached a sink."""
+        """Count a prediction or an event that never reached a sink."""
 
 
 class _Waiting(NamedTuple):
-    """What waits for a sink, since when, and whether it is of a live source."""
+    """An output in the queue, the time it was sent, and whether its stream is live."""
 
     output: Sent
     sent_s: float
@@ -44,24 +44,23 @@ class _Waiting(NamedTuple):
 
 
 class SinkWorker:
-    """Feeds a sink from a thread of its own.
+    """Feeds a sink from its own thread.
 
-    What the sink raises is counted, logged and tried again `retry_after_s` later; then that
-    prediction or event is lost and the next one has its turn, a single try until one succeeds. When
-    the queue is full the oldest in it is dropped: senders of recordings look at `is_full` first and
-    wait. Of a live stream only the newest prediction waits, and an older one is not tried again
-    where it does, so that a label is never older than the time between two of them, however slow
-    the sink; events all wait.
+    Errors of the sink are counted and logged, and the output is tried again after
+    `retry_after_s`. After the last try it is lost; the next ones get a single try until one
+    succeeds. A full queue drops its oldest output: senders of recordings check `is_full` and wait.
+    A live stream has only its newest prediction in the queue, and an older one is not tried again,
+    so that labels stay current however slow the sink is. Events are never replaced.
 
     Args:
         sink: the worker enters and closes it.
-        metrics: what is counted.
-        name: of the sink in logs and metrics.
-        per_batch: what comes of one round at most, so that recordings lose nothing.
-        essential: what it raises is not caught, but ends the run: the console on stdout.
-        on_change: called whenever there is room again, or the worker is at its end.
-        retry_after_s: seconds to wait before each further try; None is the sink's own.
-        clock: seconds, monotonic; the one `Prediction.arrived_s` is from.
+        metrics: counters.
+        name: name of the sink in logs and metrics.
+        per_batch: most outputs of one batch; with it recordings lose nothing.
+        essential: errors of the sink end the run: the console on stdout.
+        on_change: called when there is room again, or the worker ends.
+        retry_after_s: seconds to wait before each further try; None takes the sink's own.
+        clock: seconds, monotonic; the clock of `Prediction.arrived_s`.
     """
 
     def __init__(
@@ -96,21 +95,21 @@ class SinkWorker:
         self._thread.start()
 
     def make_room(self, per_batch: int) -> None:
-        """Let that much come of one batch at most, from now on."""
+        """Raise the capacity to `per_batch` outputs of one batch."""
         with self._changed:
             self._capacity = max(self._capacity, WELCOME + per_batch)
 
     @property
     def is_full(self) -> bool:
-        """Whether recordings are to wait: one more round might push out the oldest."""
+        """Whether recordings must wait: one more batch could drop the oldest output."""
         return len(self._waiting) >= WELCOME and self.error is None
 
     def send(self, output: Sent, live: bool = False) -> None:
-        """Queue a prediction or an event, if the sink takes it; never waits.
+        """Queue an output if the sink takes its type; never wait.
 
         Args:
-            output: what is to be sent.
-            live: it is of a live source.
+            output: a prediction, an event or a batch.
+            live: whether its stream is live.
         """
         if not isinstance(output, self._sink.takes):
             return
@@ -119,7 +118,7 @@ class SinkWorker:
                 self._metrics.not_delivered(self.name, "sink failed")
             if self.error is not None or self._ending:
                 return
-            if live and self._takes_its_place(output):
+            if live and self._replace_older(output):
                 return
             if len(self._waiting) >= self._capacity:
                 self._waiting.popleft()
@@ -128,10 +127,10 @@ class SinkWorker:
             self._waiting.append(_Waiting(output, self._clock(), live))
             self._changed.notify_all()
 
-    def _takes_its_place(self, newest: Sent) -> bool:
-        """Put the newest prediction where an older one of its stream waits; tell if one did.
+    def _replace_older(self, newest: Sent) -> bool:
+        """Put the newest prediction in the place of an older one; return whether there was one.
 
-        At the end of the queue, that of a stream would always find another one before it.
+        At the end of the queue it would always stand behind other streams.
         """
         for place, older in enumerate(self._waiting):
             if self._replaces(newest, older.output):
@@ -141,7 +140,7 @@ class SinkWorker:
         return False
 
     def _replaces(self, newer: Sent, older: Sent) -> bool:
-        """Whether both are predictions of one stream, and the sink can do without one of them."""
+        """Whether both are predictions of one stream, and the sink needs only the newer one."""
         return (
             isinstance(newer, Prediction)
             and isinstance(older, Prediction)
@@ -150,32 +149,32 @@ class SinkWorker:
         )
 
     def _is_outdated(self, tried: _Waiting) -> bool:
-        """Whether a newer prediction of its live stream waits."""
+        """Whether a newer prediction of its live stream is in the queue."""
         with self._changed:
             return tried.live and any(
                 self._replaces(newer.output, tried.output) for newer in self._waiting
             )
 
     def end(self) -> None:
-        """Nothing more is sent; what waits is still delivered."""
+        """Accept no more outputs; deliver those in the queue."""
         with self._changed:
             self._ending = True
             self._changed.notify_all()
 
     def hurry(self) -> None:
-        """Try nothing twice any more."""
+        """Stop retrying."""
         self._stopping.set()
 
     def stop(self) -> None:
-        """Deliver what waits, but try nothing twice any more."""
+        """Deliver the queue without retries, then end."""
         self.hurry()
         self.end()
 
     def join(self, timeout_s: float | None) -> bool:
-        """Wait for the end of the thread, and tell whether it came.
+        """Wait for the thread; return whether it ended.
 
-        A signal may interrupt it. Before Python 3.13 `Thread.join`, interrupted, takes the thread
-        for ended, so that nobody would wait for it any more.
+        Before Python 3.13 an interrupted `Thread.join` marks a running thread as ended, so this
+        waits for an event first.
         """
         if not self._ended.wait(timeout_s):
             return False
@@ -187,11 +186,11 @@ class SinkWorker:
             with self._sink:
                 while (waited := self._next()) is not None:
                     self._deliver(waited)
-                self._tell_lost(f"{self.name}:")
-        except BaseException as error:  # raised again by whoever waits for the run
+                self._log_losses(f"{self.name}:")
+        except BaseException as error:  # raised again in the main thread
             if not self._essential:
                 self._metrics.sink_failed(self.name)
-                _log.exception("%s: opening or closing it failed", self.name)
+                _log.exception("%s: cannot be opened or closed", self.name)
             self.error = error
         finally:
             self._ended.set()
@@ -229,7 +228,7 @@ class SinkWorker:
         self._metrics.not_delivered(self.name, "sink failed")
 
     def _waits_s(self, live: bool) -> Sequence[float]:
-        """Before each further try. A recording waits for its sinks, so its tries soon end."""
+        """Seconds before each further try; few for recordings, which wait for their sinks."""
         if self._retry_after_s is not None:
             return () if self._lost else self._retry_after_s
         if live:
@@ -244,10 +243,10 @@ class SinkWorker:
 
     def _delivered(self, output: Sent, delivery_s: float, age_s: float | None) -> None:
         self._metrics.delivered(self.name, output, delivery_s, age_s)
-        self._tell_lost(f"{self.name} works again;")
+        self._log_losses(f"{self.name} works again;")
 
-    def _tell_lost(self, beginning: str) -> None:
-        """Say how many were lost since it failed, those included that there was no room for."""
+    def _log_losses(self, beginning: str) -> None:
+        """Log the number of outputs lost since the failure, including those dropped when full."""
         if not self._lost:
             return
         with self._changed:

@@ -1,4 +1,4 @@
-"""Many streams, one engine: due samples of all streams are encoded and classified in batches."""
+"""One engine for all streams: it encodes and classifies their due samples in batches."""
 
 from __future__ import annotations
 
@@ -13,22 +13,21 @@ from ecolite_stream.types import EngineBatch, Sent
 
 
 class EngineThread:
-    """The thread that opens, calls and closes the engine; nobody else touches it.
+    """The only thread that opens, calls and closes the engine.
 
-    In each round it takes a step of every stream that has one, so that nobody starves: all frames
-    go through the encoder as one batch, each feature into its stream's memory, and all clips
-    through the head as one batch. Under overload rounds take longer and every stream predicts
-    less often.
+    Each batch holds one step of every stream that has one, so that no stream starves. All frames
+    go through the encoder at once, each feature into its stream's memory, and all clips through
+    the head at once. Under overload batches take longer and every stream predicts less often.
 
     Args:
-        open_engine: makes the engine, warm.
-        batch_step: what comes of the samples of each round.
-        queue: where samples come from.
-        publish: takes each round, and what comes of it; it must not wait.
-        has_room: whether predictions of recordings are welcome; until then their samples wait.
+        open_engine: makes a warm engine.
+        batch_step: turns each batch into predictions and events.
+        queue: supplies samples.
+        publish: receives each batch, its predictions and its events; it must not wait.
+        has_room: whether sinks have room for outputs of recordings; else their samples wait.
 
     Attributes:
-        turns: grows at least once a second, unless a call of the engine lasts longer.
+        turns: grows at least once a second, unless a call of the engine takes longer.
     """
 
     def __init__(
@@ -51,7 +50,7 @@ class EngineThread:
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     def start(self) -> None:
-        """Begin; `engine_is_open` or `done` says what came of it."""
+        """Start the thread; it sets `engine_is_open`, or `done` after an error."""
         self._thread.start()
 
     def join(self, timeout_s: float) -> None:
@@ -78,13 +77,13 @@ class EngineThread:
                 for event in self._batch_step.finish():
                     self._publish(event)
                 engine.close()
-        except BaseException as error:  # raised again by whoever waits for `done`
+        except BaseException as error:  # raised again in the main thread
             self.error = error
         finally:
             self._queue.close()
             self.done.set()
 
     def _recordings_wait(self) -> bool:
-        """Called at each look for a step, at least once a second: this is the heartbeat."""
+        """Called at each search for a step, at least once a second: the heartbeat."""
         self.turns += 1
         return not self._has_room()

@@ -1,11 +1,11 @@
-"""Streams, the engine and sinks put together; the only module that knows every stage.
+"""Connects streams, the engine and sinks; the only module that knows every stage.
 
     source -> Reader: due frames -> SampleQueue -> EngineThread: batches -> SinkWorker -> sink
     one thread per stream           one queue each   one thread              one thread each
 
-The slot of a recording waits and loses nothing; that of a live source keeps the newest and counts
-what it drops. An worker that is full makes recordings wait; of a live stream it keeps the newest
-prediction and every event that it has room for.
+The queue of a recording waits and loses nothing; that of a live source keeps the newest samples and
+counts dropped ones. A full worker makes recordings wait; of a live stream it keeps the newest
+prediction and all events that fit.
 """
 
 from __future__ import annotations
@@ -37,28 +37,28 @@ from ecolite_stream.types import EngineBatch, Frame, Sent
 logger = logging.getLogger(__name__)
 
 _POLL_S = 0.2
-_LEAVE_S = 5.0
+_REMOVE_S = 5.0
 _PAUSED = ""
-"""Stands in the queue for streams that are paused: no stream has this name."""
+"""Stands for paused streams in the queue: no stream has this name."""
 SHUTDOWN_S = 1.2
-"""How long all threads together may take to end once a run is stopped."""
+"""Seconds in which all threads together must end after a stop."""
 
 
 class Pipeline:
     """Watches streams until all of them have ended.
 
-    The engine is opened first, then the sources, each in a thread of its own.
+    The engine is opened first, then the sources, each in its own thread.
 
     Args:
         streams: their names must differ. The pipeline opens and closes them.
-        open_engine: makes the engine, warm; called, like the engine, in one thread.
+        open_engine: makes a warm engine; called in the thread that uses it.
         spec: the bundle's description.
-        sinks: receive every prediction or event, whichever they take, each from a thread of its
-            own, and the frames if they want them; entered and closed there. What the first raises
-            ends the run; what the others raise is logged and counted.
+        sinks: receive predictions, events and frames, each in its own thread, which enters and
+            closes the sink. An error of the first sink ends the run; those of others are logged
+            and counted.
         config: memory policy, period and smoothing.
-        metrics: what is counted.
-        clock: where the times of day of live streams come from.
+        metrics: counters of the run.
+        clock: time of day for live streams.
 
     Raises:
         ConfigError: the configuration contradicts the bundle.
@@ -111,9 +111,9 @@ class Pipeline:
         """Send predictions to the sinks until every stream has ended.
 
         Raises:
-            SourceError: a source broke; the others were watched to their ends.
-            EngineError: the engine failed; everything was stopped.
-            Exception: what the first sink raised.
+            SourceError: a source failed; the others were read to their ends.
+            EngineError: the engine failed; all streams were stopped.
+            Exception: an error of the first sink.
         """
         self._workers = [
             SinkWorker(
@@ -144,7 +144,7 @@ class Pipeline:
         self._raise_what_failed()
 
     def stop(self) -> None:
-        """End all streams now; may come from any thread. What was predicted is still delivered."""
+        """End all streams now, from any thread. Pending predictions are still delivered."""
         self._stopping.set()
         self._queue.close()
         for reader in self._all_readers():
@@ -155,16 +155,16 @@ class Pipeline:
             worker.hurry()
 
     def add(self, stream: StreamInput) -> None:
-        """Watch one more stream; may come from any thread, before the run or during it.
+        """Watch one more stream; call it from any thread, before or during the run.
 
         Raises:
-            ConfigError: there is a stream of that name, or its settings contradict the bundle.
+            ConfigError: the name is taken, or the settings contradict the bundle.
         """
         with self._lock:
-            there = self._readers.get(stream.name)
-            if stream.name in self._paused or (there is not None and not there.is_removed):
+            old = self._readers.get(stream.name)
+            if stream.name in self._paused or (old is not None and not old.is_removed):
                 raise ConfigError(f"there is a stream {stream.name!r} already; remove it first")
-        if there is not None and not self._queue.wait_for_end(stream.name, _LEAVE_S):
+        if old is not None and not self._queue.wait_for_end(stream.name, _REMOVE_S):
             raise ConfigError(f"stream {stream.name!r} is still being removed; try again")
         with self._lock:
             reader = self._prepare(stream)
@@ -176,7 +176,7 @@ class Pipeline:
                 reader.start()
 
     def remove(self, name: str) -> None:
-        """Stop watching a stream: its events end; may come from any thread, and never waits long.
+        """Stop watching a stream and end its events; call it from any thread. It never waits long.
 
         Raises:
             ConfigError: there is no such stream.
@@ -184,10 +184,10 @@ class Pipeline:
         with self._lock:
             if self._paused.pop(name, None) is not None:
                 return
-            self._leave(name)
+            self._stop_reader(name)
 
     def pause(self, name: str) -> None:
-        """Close the source of a stream until `resume`; its events end.
+        """Close the source of a stream until `resume` and end its events.
 
         Raises:
             ConfigError: there is no such stream, or it is paused already.
@@ -196,17 +196,17 @@ class Pipeline:
             if name in self._paused:
                 raise ConfigError(f"stream {name!r} is paused already")
             stream = self._inputs.get(name)
-            self._leave(name)
-            assert stream is not None  # or `_leave` had raised
+            self._stop_reader(name)
+            assert stream is not None  # or `_stop_reader` had raised
             self._paused[name] = stream
-            self._queue.expect(_PAUSED)  # the run goes on, even if all streams are paused
+            self._queue.expect(_PAUSED)  # the run goes on even with all streams paused
             self._metrics.state(name, "paused")
 
     def resume(self, name: str) -> None:
-        """Open the source of a paused stream again.
+        """Reopen the source of a paused stream.
 
         Raises:
-            ConfigError: it is not paused.
+            ConfigError: the stream is not paused.
         """
         with self._lock:
             stream = self._paused.pop(name, None)
@@ -219,7 +219,7 @@ class Pipeline:
 
     @property
     def streams(self) -> dict[str, str]:
-        """The streams of the run, and `watched` or `paused` of each."""
+        """State of each stream by name: `watched` or `paused`."""
         with self._lock:
             watched = [name for name, reader in self._readers.items() if not reader.is_removed]
             return {**dict.fromkeys(watched, "watched"), **dict.fromkeys(self._paused, "paused")}
@@ -243,11 +243,11 @@ class Pipeline:
         self._queue.expect(stream.name)
         return reader
 
-    def _leave(self, name: str) -> None:
+    def _stop_reader(self, name: str) -> None:
         reader = self._readers.get(name)
         if reader is None or reader.is_removed:
             known = ", ".join(sorted(self._inputs)) or "none"
-            raise ConfigError(f"there is no stream {name!r}; there are: {known}")
+            raise ConfigError(f"there is no stream {name!r}; streams: {known}")
         del self._inputs[name]
         reader.remove()
 
@@ -273,7 +273,7 @@ class Pipeline:
         return self._stopping.is_set() or any(worker.error for worker in self._workers)
 
     def _waits_for(self, event: threading.Event) -> bool:
-        """Wait for it, and tell whether it came before the end of the run."""
+        """Wait for an event; return whether it was set before the end of the run."""
         while not event.wait(_POLL_S):
             if self._ends() or self._engine_thread.done.is_set():
                 return event.is_set()
@@ -285,7 +285,7 @@ class Pipeline:
             worker.send(output, live)
 
     def _show(self, frame: Frame, live: bool) -> None:
-        """Show a frame to the sinks that want it; what they raise ends no stream."""
+        """Pass a frame to the frame sinks; their errors end no stream."""
         for sink in self._frame_sinks:
             name = type(sink).__name__
             try:
@@ -309,18 +309,18 @@ class Pipeline:
             self._stopping.set()
             return
         self._broken.append((name, error))
-        if len(self._readers) > 1:  # the others go on, maybe for days: say it now
+        if len(self._readers) > 1:  # the others may go on for days: log it now
             logger.error("%s", error)
 
     def _join(self) -> None:
-        """Wait for all threads, all of them together no longer than `SHUTDOWN_S`."""
+        """Wait for all threads, `SHUTDOWN_S` in total."""
         deadline_s = time.monotonic() + SHUTDOWN_S
 
         def left_s() -> float:
             return max(0.0, deadline_s - time.monotonic())
 
-        self._engine_thread.join(left_s() * 2 / 3)  # it ends the events that last
-        for worker in self._workers:  # all of them first: one that is stuck must not hold others up
+        self._engine_thread.join(left_s() * 2 / 3)  # it ends open events
+        for worker in self._workers:  # stop all before joining one: it may be stuck
             worker.stop()
         for worker in self._workers:
             if not worker.join(left_s()):
@@ -345,6 +345,6 @@ class Pipeline:
         if self._broken:
             names = ", ".join(name for name, _ in self._broken)
             raise SourceError(
-                f"{len(self._broken)} of {len(self._readers)} sources could not be watched to "
-                f"their ends: {names}; see above why"
+                f"{len(self._broken)} of {len(self._readers)} sources failed before their end: "
+                f"{names}; see the errors above"
             )

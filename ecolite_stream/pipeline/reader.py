@@ -1,4 +1,4 @@
-"""The thread that opens and reads one stream, and lets only its due frames through."""
+"""The thread that opens and reads one stream and queues its due frames."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from ecolite_stream.types import Frame, Sample
 _log = logging.getLogger(__name__)
 
 _MOST_UNUSABLE = 25
-"""Due pictures in a row that may be unusable before the source itself counts as broken."""
+"""Unusable due pictures in a row at which the source counts as broken."""
 
 
 @dataclass(frozen=True)
 class StreamInput:
-    """A stream that is to be watched.
+    """A stream to watch.
 
     Attributes:
-        name: as people are shown it, without credentials; no two are equal.
-        open: opens the source; it may take its time, and raise a SourceError.
-        reconnect: how it is opened again when it is lost; None if never.
+        name: distinct, without credentials.
+        open: opens the source; it may take long and raise a SourceError.
+        reconnect: how to reopen a lost source; None never reopens it.
         settings: of this stream; None takes those of the run.
-        source: what it opens, as somebody wrote it, credentials included.
-        on_sampled: called with each frame that was due, and whether it is of a live source, in
-            the thread that reads: it must not wait.
+        source: as configured, credentials included.
+        on_sampled: called with each due frame and whether its source is live, in the reading
+            thread: it must not wait.
     """
 
     name: str
@@ -48,23 +48,23 @@ class StreamInput:
 
 
 def opened(source: Source) -> StreamInput:
-    """A source that is open already, as a stream to be watched."""
+    """A stream of an open source."""
     return StreamInput(source.name, lambda: source)
 
 
 class Reader:
-    """Reads one stream to its end, whoever is slower.
+    """Reads one stream to its end.
 
-    The frames of a recording all come through, for it waits; a live source is read as fast as it
-    comes, and the oldest of its due frames are dropped where the engine does not keep up.
+    A recording waits for the engine and loses no frame. A live source is read at its own speed;
+    its oldest due frames are dropped when the engine is too slow.
 
     Args:
-        stream: what to open.
-        sampler: what is due.
-        queue: where samples go.
-        metrics: what is counted.
-        show: called with each frame, due or not, and whether it is of a live source.
-        on_error: called with what ended it before its time.
+        stream: the stream to open.
+        sampler: selects due frames.
+        queue: receives samples.
+        metrics: counters.
+        show: called with each frame, due or not, and whether its source is live.
+        on_error: called with the stream's name and the error that ended it.
         silence_s: seconds without a frame after which events of a live stream end.
     """
 
@@ -90,38 +90,38 @@ class Reader:
         self._on_error = on_error
         self._source: Source | None = None
         self._stopping = threading.Event()
-        self._said = ""
+        self._state = ""
         self._has_usable = False
         self._unusable = 0
         self._unusable_in_a_row = 0
-        # A daemon: a camera whose read never returns must not keep the process alive.
+        # A daemon: a blocked camera read must not keep the process alive.
         self._thread = threading.Thread(target=self._run, name=f"read {self.name}", daemon=True)
 
     def start(self) -> None:
-        """Begin to open and to read."""
+        """Start the thread, which opens and reads the source."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Tell it to end; never waits."""
+        """Request the end; never wait."""
         self._stopping.set()
         if self._source is not None:
             self._source.close()
 
     @property
     def is_removed(self) -> bool:
-        """Whether the stream was taken out of the run."""
+        """Whether the stream was removed from the run."""
         return self._removed
 
     def remove(self) -> None:
-        """Stop, and let nothing more be heard of the stream; never waits."""
+        """Stop and report nothing more of the stream; never wait."""
         self._removed = True
         self.stop()
-        self._say("ended")
+        self._report("ended")
         self._queue.end(self.name)
 
     def join(self, timeout_s: float) -> bool:
-        """Wait for the thread to end, and tell whether it did: a read may block for ever."""
-        if self._thread.ident is not None:  # or it was never started
+        """Wait for the thread; return whether it ended: a read may block for ever."""
+        if self._thread.ident is not None:  # it was started
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
@@ -133,19 +133,19 @@ class Reader:
             self.name,
             stream.open,
             stream.reconnect,
-            on_state=self._say,
+            on_state=self._report,
             on_reconnect=metrics.reconnects.labels(self.name).inc,
         )
 
-    def _say(self, state: str) -> None:
+    def _report(self, state: str) -> None:
         self._metrics.state(self.name, state)
-        if state != self._said:
-            self._said = state
+        if state != self._state:
+            self._state = state
             _log.info("%s: %s", self.name, state)
 
     def _run(self) -> None:
         end = "ended"
-        self._say("connecting")
+        self._report("connecting")
         try:
             with self._open() as self._source:
                 if not self._stopping.is_set():
@@ -155,13 +155,13 @@ class Reader:
             if not self._stopping.is_set():
                 self._on_error(self.name, self._of_this_stream(error))
         finally:
-            if not self._removed:  # or another reader may have the name by now
-                self._say(end)
+            if not self._removed:  # a new reader may have the name by now
+                self._report(end)
                 self._queue.end(self.name)
 
     def _read(self, source: Source) -> None:
         self._queue.open(self.name, self._stream_queue(source.live))
-        self._say("live")
+        self._report("live")
         frames_read = self._metrics.frames_read.labels(self.name)
         frames_due = self._metrics.frames_due.labels(self.name)
         decode = self._metrics.stages["decode"]
@@ -179,19 +179,19 @@ class Reader:
                 return
         last = self._usable(source, self._sampler.finish)
         if self._unusable and not self._has_usable:
-            raise SourceError(f"{self.name}: not one picture can be used; convert it to H.264")
+            raise SourceError(f"{self.name}: no picture is usable; convert it to H.264")
         if last and not self._stopping.is_set():
             self._queue.put(*last)
 
     def _usable(self, source: Source, sample: Callable[[], list[Sample]]) -> list[Sample]:
-        """The samples; none where none is due, or where the picture cannot be used.
+        """The samples; none if no frame is due or the picture is unusable.
 
         Raises:
-            SourceError: as `_skip`.
+            SourceError: like `_skip`.
         """
         try:
             made = sample()
-        except Exception as error:  # of FFmpeg, OpenCV, NumPy or memory: one picture is lost
+        except Exception as error:  # from FFmpeg, OpenCV, NumPy or memory: skip the picture
             self._skip(source, error)
             return []
         if made:
@@ -199,10 +199,10 @@ class Reader:
         return made
 
     def _skip(self, source: Source, error: Exception) -> None:
-        """Count a picture that cannot be used; after too many in a row the source is broken.
+        """Count an unusable picture; too many in a row mean a broken source.
 
         Raises:
-            SourceError: it is broken, and is not opened again.
+            SourceError: the source is broken and not reopened.
         """
         self._unusable += 1
         self._unusable_in_a_row += 1
@@ -224,14 +224,14 @@ class Reader:
             source.lose(broken)
 
     def _of_this_stream(self, error: BaseException) -> BaseException:
-        """An error that ends this stream alone, whatever a source raises."""
+        """The error as a SourceError, so that an unexpected one ends only this stream."""
         if isinstance(error, EcoliteError) or not isinstance(error, Exception):
             return error
         _log.error("%s: unexpected error; report it", self.name, exc_info=error)
         return SourceError(f"{self.name}: {type(error).__name__}: {error}; report it")
 
     def _sample(self, frame: Frame) -> list[Sample]:
-        """The frame as a sample of each view in which it is due; they wait from now on."""
+        """A sample of the frame for each view in which it is due."""
         clock = self._metrics.clock
         began_s = clock()
         samples = self._sampler.sample(frame)
@@ -242,7 +242,7 @@ class Reader:
         return [dataclasses.replace(sample, ready_s=ready_s) for sample in samples]
 
     def _stream_queue(self, live: bool) -> StreamQueue:
-        """Room for what is due between two predictions, and one more."""
+        """A queue with room for the samples between two predictions and one more."""
         return StreamQueue(
             self._sampler.samples_per_prediction + 1, live, self._dropped, self._silence_s
         )

@@ -1,4 +1,4 @@
-"""Samples on their way from the threads that read streams to the one that has the engine."""
+"""Bounded queues of samples between the reading threads and the engine thread."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from dataclasses import dataclass, field
 from ecolite_stream.pipeline.wall_clock import WallClock
 from ecolite_stream.types import Sample, StreamAnchor
 
-# Nobody relies on it: every change wakes those who wait. It only bounds what a bug can do.
+# A safety net: every change wakes the waiting threads.
 _WAIT_S = 1.0
 
 
 @dataclass(eq=False)
 class StreamQueue:
-    """What waits of one stream, in all of its views.
+    """The queue of one stream, for all its views.
 
     Attributes:
-        capacity: frames held at most, each with a sample of every view in which it is due.
-        keeps_newest: a live source drops the oldest frame when full, a recording waits.
-        on_drop: called with the cause for each sample dropped.
+        capacity: most frames, each with a sample for every view in which it is due.
+        keeps_newest: whether a full queue drops its oldest frame (live) or waits (recording).
+        on_drop: called with the cause for each dropped sample.
         silence_s: seconds without a sample after which a live stream is quiet.
-        samples: oldest first; of a view of a live stream at most one predicts.
-        ended: nothing more comes.
-        end_delivered: the end was popped.
+        samples: oldest first; of each view of a live stream at most one predicts.
+        ended: whether the stream has ended.
+        end_delivered: whether the end was popped.
         newest_s: stream time of the newest sample, in seconds; None before the first.
-        put_s: when it came, on the monotonic clock; None once its silence was reported.
+        put_s: its arrival on the monotonic clock; None once its silence was reported.
     """
 
     capacity: int
@@ -50,8 +50,8 @@ class StreamQueue:
     def put(self, *samples: Sample) -> None:
         """Add the samples of the newest frame of a live stream.
 
-        Only the newest prediction of a view is of interest: an older one that still waits is not
-        made, but its frame is remembered, if there is room for it.
+        Only the newest prediction of a view matters. An older queued sample only feeds the memory,
+        if there is room for it.
         """
         predicting = {sample.view for sample in samples if sample.predicts}
         self.samples = deque(
@@ -74,9 +74,9 @@ class StreamQueue:
         self.samples.extend(newest)
 
     def is_ready(self) -> bool:
-        """Whether there is a step to make.
+        """Whether a step can be popped.
 
-        Steps of a recording do not depend on who is faster, so that a run can be repeated.
+        Steps of a recording do not depend on thread speed, so that a run can be repeated.
         """
         if self.ended:
             return not self.end_delivered
@@ -88,7 +88,7 @@ class StreamQueue:
         """Remove the samples up to the first frame that predicts.
 
         Returns:
-            All samples if none predicts; none at the end.
+            All samples if none predicts; an empty list at the end.
         """
         self.end_delivered = self.ended and not self.samples
         popped: list[Sample] = []
@@ -102,21 +102,21 @@ class StreamQueue:
 
 
 def _hand_on(dropped: Sample, waiting: list[Sample]) -> bool:
-    """Let the next sample of the view do what a dropped one was for; False if there is none."""
+    """Merge a dropped sample into the next one of its view; False if it ends the view."""
     if dropped.ends_view:
         return False
     for place, sample in enumerate(waiting):
         if sample.view == dropped.view:
             waiting[place] = sample.after(dropped)
             return True
-    return True  # a view that looks no more has nothing to predict
+    return True  # the view has no later sample, so nothing to predict
 
 
 class SampleQueue:
     """A queue for each stream, and one place to wait for all of them.
 
     Args:
-        clock: where times of day come from.
+        clock: source of the time of day.
     """
 
     def __init__(self, clock: WallClock | None = None) -> None:
@@ -129,7 +129,7 @@ class SampleQueue:
         self._changed = threading.Condition()
 
     def expect(self, stream: str) -> None:
-        """Announce a stream: before its end was popped the queue is not at its end."""
+        """Announce a stream: `at_end` is False until its end was popped."""
         with self._changed:
             self._expected.add(stream)
 
@@ -140,27 +140,27 @@ class SampleQueue:
             self._changed.notify_all()
 
     def wait_for_end(self, stream: str, timeout_s: float) -> bool:
-        """Wait until the end of a stream was popped; False if it was not in time."""
+        """Wait until the end of a stream was popped; False after the timeout."""
         with self._changed:
             return self._changed.wait_for(
                 lambda: stream not in self._expected or self._closed, timeout_s
             )
 
     def open(self, stream: str, stream_queue: StreamQueue) -> None:
-        """Let a stream in."""
+        """Add the queue of a stream."""
         with self._changed:
             self._queues[stream] = stream_queue
 
     def is_live(self, stream: str) -> bool:
-        """Whether a stream keeps its newest; not before it was let in."""
+        """Whether a stream is live; False before `open`."""
         stream_queue = self._queues.get(stream)
         return stream_queue is not None and stream_queue.keeps_newest
 
     def put(self, *samples: Sample) -> bool:
-        """Add the samples of one frame of a stream; those of a recording wait for room.
+        """Add the samples of one frame; a recording waits for room.
 
         Returns:
-            False if the queue was closed: nobody will take it.
+            False if the queue was closed.
         """
         with self._changed:
             stream_queue = self._queues[samples[0].stream]
@@ -175,7 +175,7 @@ class SampleQueue:
             return not self._closed
 
     def end(self, stream: str) -> None:
-        """Nothing more comes of a stream; one that never began counts too."""
+        """Mark the end of a stream, even of one that never began."""
         with self._changed:
             stream_queue = self._queues.setdefault(stream, StreamQueue(1, True, lambda cause: None))
             stream_queue.ended = True
@@ -184,17 +184,16 @@ class SampleQueue:
     def pop_steps(
         self, recordings_wait: Callable[[], bool] = lambda: False
     ) -> dict[str, list[Sample]]:
-        """A step of every stream that has one, by its name; waits for the first.
+        """Pop a step of every stream that has one, by name; wait for the first.
 
-        Once in a stream, after its last sample, the step is empty: that is its end.
+        An empty step, after the last sample, is the end of the stream.
 
         Args:
-            recordings_wait: whether steps of recordings are to be left where they are, because
-                nobody has room for what they lead to. Live streams do not wait.
+            recordings_wait: whether to leave the steps of recordings, because sinks have no room.
+                Live streams do not wait.
 
         Returns:
-            Nothing where `pop_notes` has something to say about streams that are quiet, and once
-            all streams have ended or the queue was closed: `at_end` tells.
+            Empty if `pop_notes` has quiet streams, or if `at_end`.
         """
         with self._changed:
             while not self._closed:
@@ -221,25 +220,25 @@ class SampleQueue:
             return self._closed or self._all_ended()
 
     def pop_notes(self) -> tuple[tuple[str, ...], tuple[StreamAnchor, ...]]:
-        """Streams that have become quiet and anchors of those that began, since the last call."""
+        """(newly quiet streams, anchors of new streams) since the last call."""
         with self._changed:
             quiet, anchors = tuple(self._quiet), tuple(self._anchors)
             self._quiet, self._anchors = [], []
             return quiet, anchors
 
     def wake(self) -> None:
-        """Look again: something outside has changed."""
+        """Wake `pop_steps` to check `recordings_wait` again."""
         with self._changed:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """End everything now; may come from any thread."""
+        """End all streams now, from any thread."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def _note(self, sample: Sample, stream_queue: StreamQueue) -> None:
-        """The anchor of a stream that begins, or begins anew; and when the sample came."""
+        """Note the arrival of a sample, and an anchor if its stream starts or restarts."""
         newest_s = stream_queue.newest_s
         if newest_s is None or sample.time_s < newest_s:
             self._anchors.append(self._clock.anchor(sample, stream_queue.keeps_newest))
@@ -247,7 +246,7 @@ class SampleQueue:
         stream_queue.put_s = self._clock.monotonic()
 
     def _note_quiet(self) -> None:
-        """Live streams whose samples were all taken, and that have sent none for too long."""
+        """Note live streams with an empty queue and no sample for `silence_s`."""
         now_s = self._clock.monotonic()
         for name, waiting in self._queues.items():
             if not waiting.keeps_newest or waiting.samples or waiting.put_s is None:

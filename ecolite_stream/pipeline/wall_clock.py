@@ -1,4 +1,4 @@
-"""The time of day: the one place where a run reads it for the times of its streams."""
+"""The time of day of streams, read only here."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ecolite_stream.types import Sample, StreamAnchor
 
 
 class WallClock:
-    """Notes where a stream lies in the time of day.
+    """Anchors stream time to the time of day.
 
     Args:
         time_of_day: seconds since 1970.
@@ -29,5 +29,5 @@ class WallClock:
         """The anchor of a stream, from its first sample."""
         age_s = 0.0 if sample.arrived_s is None else self.monotonic() - sample.arrived_s
         zero_unix_s = self._time_of_day() - age_s - sample.time_s
-        zero_unix_ms = max(0, round(1000 * zero_unix_s))  # a clock that was never set says 1970
+        zero_unix_ms = max(0, round(1000 * zero_unix_s))  # an unset clock shows 1970
         return StreamAnchor(sample.stream, zero_unix_ms, live, secrets.token_hex(16))

@@ -1,4 +1,4 @@
-"""Ids of events: UUIDs of version 7 (RFC 9562), made without a clock."""
+"""Ids of events: UUIDs of version 7 (RFC 9562), derived without a clock."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ _LARGEST_MS = 2**48 - 1
 
 
 def event_id(anchor: StreamAnchor, view: str, start_s: float, times_back: int = 0) -> str:
-    """The id of an event: the same arguments give the same id, so that a replay repeats it.
+    """The id of an event; equal arguments give the same id, so that a replay repeats it.
 
-    Its first 48 bits are the time of day of the start in milliseconds, so that ids sort by time.
-    The 74 bits that RFC 9562 leaves to chance come from the anchor's seed and what tells the
-    event from others of its stream.
+    The first 48 bits are the start's time of day in milliseconds: ids sort by time. The 74 random
+    bits of RFC 9562 come from a hash of the anchor's seed and the other arguments.
 
     Args:
         anchor: of the stream.
         view: name of the view.
         start_s: stream time of the start, in seconds.
-        times_back: how often the time of the stream has gone back.
+        times_back: number of times the stream's time has gone back.
     """
     parts = (anchor.seed, anchor.stream, view, repr(float(start_s)), str(times_back))
     digest = hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).digest()

@@ -1,6 +1,6 @@
-"""Predictions become events: an action of one stream, with a start and an end.
+"""Turn predictions into events: actions of a stream with a start and an end.
 
-Pure: no clock and no thread; the same predictions give the same events.
+No clock, no thread: the same predictions give the same events.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from ecolite_stream.types import Box, Event, EventKind, Prediction, StreamAnchor
 
 
 @dataclass
-class _Going:
-    """An event that lasts; it is reported once it has lasted long enough.
+class _OpenEvent:
+    """An event without an end so far; reported after `min_s`.
 
-    It keeps the anchor that it began with: its start and end are times of one clock.
+    It keeps the anchor of its start, so that start and end are times of one clock.
     """
 
     id: str
@@ -29,7 +29,7 @@ class _Going:
     peak: float = 0.0
     total: float = 0.0
     count: int = 0
-    told_s: float | None = None
+    reported_s: float | None = None
 
     def add(self, score: float) -> None:
         self.peak = max(self.peak, score)
@@ -38,17 +38,17 @@ class _Going:
 
 
 class Decision:
-    """Decides for one stream when an action begins and when it ends.
+    """Decides when events of one view begin and end.
 
-    An event begins with a prediction whose label scores at least `enter`, and ends with the first
-    one in which that label scores below `leave`, or is not listed. It is told once it has lasted
-    `min_s`; one that ends before was none. At most one event lasts at any time, so that events of
-    a stream never overlap. A gap in the stream ends the event at the last prediction before it.
+    An event begins with a prediction whose label scores at least `enter`. It ends with the first
+    prediction in which that label scores below `leave` or is not listed. It is reported after
+    `min_s`; a shorter one is dropped. Events of a view never overlap. A gap in the stream ends the
+    event at the last prediction before the gap.
 
     Args:
         stream: name of the stream.
-        config: when an event begins and ends.
-        thresholds: `enter` by label, where the configuration names none: the bundle's.
+        config: thresholds and durations.
+        thresholds: the bundle's `enter` by label, used where the configuration has none.
         gap_s: seconds of stream time without a prediction that count as a gap.
         view: name of the view; empty where the stream has one.
     """
@@ -66,7 +66,7 @@ class Decision:
         self._config = config or EventConfig()
         self._thresholds = thresholds or {}
         self._gap_s = gap_s
-        self._going: _Going | None = None
+        self._open: _OpenEvent | None = None
         self._last_s: float | None = None
         self._free_s: dict[str, float] = {}  # label -> when it may begin again
         self._times_back = 0
@@ -74,46 +74,45 @@ class Decision:
     def observe(
         self, prediction: Prediction, anchor: StreamAnchor | None = None
     ) -> tuple[Event, ...]:
-        """Take the next prediction of the stream.
+        """Process the next prediction.
 
         Args:
-            prediction: of the stream, or of one view of it.
-            anchor: the stream's, as noted when it began. Without one the id of an event is
-                STREAM@START, as in recordings of version 1, and it has no time of day.
+            prediction: of this view.
+            anchor: of the stream. Without one, as in recordings of version 1, the id is
+                STREAM@START and the event has no time of day.
 
         Returns:
-            What it begins, keeps up and ends; the end of one event comes before the start of
-            another.
+            Starts, updates and ends; the end of one event comes before the start of another.
         """
         time_s = prediction.time_s
         events = self._break(time_s)
         self._last_s = time_s
-        going = self._going
-        if going is not None:
-            score = _score(prediction, going.label)
-            if score < self._config.leave_at(self._enter(going.label)):
+        current = self._open
+        if current is not None:
+            score = _score(prediction, current.label)
+            if score < self._config.leave_at(self._enter(current.label)):
                 events += self._end(time_s)
             else:
-                going.add(score)
-        if self._going is None and self._begins(prediction):
-            self._going = self._begin(prediction, anchor)
-        return events + self._tell(time_s)
+                current.add(score)
+        if self._open is None and self._begins(prediction):
+            self._open = self._begin(prediction, anchor)
+        return events + self._report(time_s)
 
     def abstains(self, prediction: Prediction) -> bool:
-        """Whether the label of a prediction scores too low for an event to begin with."""
+        """Whether the label of a prediction scores too low to begin an event."""
         return _score(prediction, prediction.label) < self._enter(prediction.label)
 
     def finish(self, lost: bool = False) -> tuple[Event, ...]:
-        """The end of the stream, or its silence: what lasted ends with its last prediction.
+        """End the open event at the last prediction: the stream ended or fell silent.
 
         Args:
-            lost: the stream is live and silent; it may come back.
+            lost: whether the stream is live and silent; it may come back.
         """
         ended = () if self._last_s is None else self._end(self._last_s)
         return tuple(dataclasses.replace(event, lost=lost) for event in ended)
 
     def _break(self, time_s: float) -> tuple[Event, ...]:
-        """What a gap before this moment ends, or time that goes back: a stream that starts anew."""
+        """End the event at a gap before this time, or if time goes back: the stream restarted."""
         if self._last_s is None or 0 <= time_s - self._last_s <= self._gap_s:
             return ()
         events = self._end(self._last_s)
@@ -132,57 +131,57 @@ class Decision:
             and _score(prediction, label) >= self._enter(label)
         )
 
-    def _begin(self, prediction: Prediction, anchor: StreamAnchor | None) -> _Going:
+    def _begin(self, prediction: Prediction, anchor: StreamAnchor | None) -> _OpenEvent:
         view, start_s, back = self._view, prediction.time_s, self._times_back
         if anchor is not None:
             name = event_id(anchor, view, start_s, back)
         else:
             stream = f"{self._stream}/{view}" if view else self._stream
             name = f"{stream}@{start_s:.3f}" + (f"#{back}" if back else "")
-        going = _Going(name, prediction.label, start_s, prediction.box, anchor)
-        going.add(_score(prediction, prediction.label))
-        return going
+        begun = _OpenEvent(name, prediction.label, start_s, prediction.box, anchor)
+        begun.add(_score(prediction, prediction.label))
+        return begun
 
     def _enter(self, label: str) -> float:
         return self._config.enter_at(self._thresholds.get(label))
 
-    def _tell(self, time_s: float) -> tuple[Event, ...]:
-        going, every_s = self._going, self._config.update_every_s
-        if going is None:
+    def _report(self, time_s: float) -> tuple[Event, ...]:
+        current, every_s = self._open, self._config.update_every_s
+        if current is None:
             return ()
-        if going.told_s is None:
-            if time_s - going.start_s < self._config.min_s:
+        if current.reported_s is None:
+            if time_s - current.start_s < self._config.min_s:
                 return ()
             kind: EventKind = "start"
-        elif every_s is not None and time_s - going.told_s >= every_s:
+        elif every_s is not None and time_s - current.reported_s >= every_s:
             kind = "update"
         else:
             return ()
-        going.told_s = time_s
-        return (self._event(going, kind),)
+        current.reported_s = time_s
+        return (self._event(current, kind),)
 
     def _end(self, end_s: float) -> tuple[Event, ...]:
-        going, self._going = self._going, None
-        if going is None or going.told_s is None:
+        ended, self._open = self._open, None
+        if ended is None or ended.reported_s is None:
             return ()
-        self._free_s[going.label] = end_s + self._config.cooldown_s
-        return (self._event(going, "end", end_s),)
+        self._free_s[ended.label] = end_s + self._config.cooldown_s
+        return (self._event(ended, "end", end_s),)
 
-    def _event(self, going: _Going, kind: EventKind, end_s: float | None = None) -> Event:
-        mean = min(going.total / going.count, going.peak)
-        anchor = going.anchor
+    def _event(self, current: _OpenEvent, kind: EventKind, end_s: float | None = None) -> Event:
+        mean = min(current.total / current.count, current.peak)
+        anchor = current.anchor
         return Event(
-            going.id,
+            current.id,
             self._stream,
-            going.label,
-            going.start_s,
+            current.label,
+            current.start_s,
             end_s,
-            going.peak,
+            current.peak,
             mean,
             kind,
             view=self._view,
-            box=going.box,
-            started_at=None if anchor is None else anchor.at(going.start_s),
+            box=current.box,
+            started_at=None if anchor is None else anchor.at(current.start_s),
             ended_at=None if anchor is None or end_s is None else anchor.at(end_s),
         )
 
@@ -193,19 +192,16 @@ def decision_for(
     thresholds: Mapping[str, float] | None = None,
     view: str = "",
 ) -> Decision:
-    """The decision of a view of a stream as a configuration and the bundle's thresholds have it."""
+    """The decision of a view, from a configuration and the bundle's thresholds."""
     return Decision(stream, config.events, thresholds, silence_s(config), view)
 
 
 def silence_s(config: StreamConfig) -> float:
-    """Seconds without a prediction that end an event.
-
-    That is `memory.gap_s`; where predictions are rarer, twice their period.
-    """
+    """Seconds without a prediction that end an event: `memory.gap_s`, at least two periods."""
     return max(config.memory.gap_s, 2 * config.every_s)
 
 
 def _score(prediction: Prediction, label: str) -> float:
     """The score of a label, 0 to 1; 0 where the prediction does not list it."""
     scores = {**dict(prediction.top), prediction.label: prediction.score}
-    return min(max(scores.get(label, 0.0), 0.0), 1.0)  # rounding makes 1.0000001 of a softmax
+    return min(max(scores.get(label, 0.0), 0.0), 1.0)  # a rounded softmax can be 1.0000001

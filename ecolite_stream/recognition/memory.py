@@ -1,14 +1,14 @@
-"""The working memory of segment features: what a stream remembers between predictions.
+"""The working memory: the segment features that a view keeps between predictions.
 
-A memory holds features and their stream times, nothing else: no engine, no clock, no thread. Every
-stream has its own. Three policies decide what is kept:
+A memory holds features and their stream times: no engine, no clock, no thread. Each view has its
+own. Three policies select the features:
 
     window    the last `span_s` seconds, evenly in time
     paper     Algorithm 1 of the ECO paper: half from what is new, half from the memory before
     pyramid   the authors' script: a half, a quarter, an eighth ... of the newest blocks
 
-Each has a time scale of its own, and keeps it: where the stream had not begun, or did not come for
-a while, the nearest frame stands in. `fill` tells how many of the N segments are real.
+Each has a fixed time scale: before the start of the stream and in gaps, the nearest frame stands
+in. `fill` is the share of the N segments that are real.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Memory(Protocol):
 
     Attributes:
         num_segments: N.
-        sample_period_s: seconds of stream time between two frames that it wants encoded.
+        sample_period_s: seconds of stream time between two frames to encode.
     """
 
     num_segments: int
@@ -55,17 +55,16 @@ class Memory(Protocol):
     def fill(self) -> float:
         """The share of the N segments, 0 to 1, that have a sample within half a segment.
 
-        A segment's time is what it would stand for in a stream without a hole.
+        A segment's time is its time in a stream without gaps.
         """
 
     def add(self, feature: FloatArray, time_s: float) -> None:
-        """Remember the feature of a frame; times ascend."""
+        """Add the feature of a frame; times must ascend."""
 
     def recall(self) -> FloatArray:
         """The N features to predict from, (N, *feature_shape) float32, oldest first.
 
-        A prediction also ends the block of new features it was made from. At least one feature
-        must have been added.
+        It also ends the block of new features. At least one feature must have been added.
         """
 
 
@@ -88,22 +87,23 @@ def make_memory(policy: str, num_segments: int, span_s: float, every_s: float) -
 
 
 def empty_memory(spec: ModelSpec, config: StreamConfig) -> Memory:
-    """The memory that a configuration asks for with a bundle."""
+    """An empty memory for a configuration and a bundle."""
     memory = config.memory
     span_s = memory.span_s or spec.clip_seconds
     return make_memory(memory.policy, spec.num_segments, span_s, config.every_s)
 
 
 class WindowMemory:
-    """The last `span_s` seconds, always all of them: N features evenly in time.
+    """N features, evenly spaced over the last `span_s` seconds.
 
-    Features are chosen by their times, so neither dropped frames nor a stream that has just begun
-    change the time scale; `sampling.segment_times` is the rule, and training follows it too. The
-    sampling period either divides a segment's length, so that all predictions share their frames,
-    and is at most half of `every_s`, so that a sample is near to where a prediction is due; or it
-    divides `every_s` and is fine enough for every segment to find a sample within an eighth of its
-    length: whichever is longer. Of samples closer together than a quarter of a segment only some
-    are kept.
+    Features are chosen by time, so neither dropped frames nor a new stream change the time scale.
+    Training uses the same rule, `sampling.segment_times`. The sampling period is the longer of two:
+
+    - It divides a segment's length, so that predictions share frames, and is at most half of
+      `every_s`, so that a sample is near each due prediction.
+    - It divides `every_s`, and every segment has a sample within an eighth of its length.
+
+    Samples closer together than a quarter of a segment are thinned out.
     """
 
     def __init__(self, num_segments: int, span_s: float, every_s: float) -> None:
@@ -128,7 +128,7 @@ class WindowMemory:
     def add(self, feature: FloatArray, time_s: float) -> None:
         samples = self._samples
         if len(samples) > 1 and time_s - samples[-2].time_s <= self._segment_s / 4:
-            samples.pop()  # its neighbours are close enough to stand for it
+            samples.pop()  # its neighbours are close enough to replace it
         samples.append(Remembered(feature, time_s))
         # One from before the window stays: it may be the nearest to the window's start.
         oldest_s = self._segment_times()[0]
@@ -147,7 +147,7 @@ class WindowMemory:
 
 
 def _samples_per_prediction(num_segments: int, segment_s: float, every_s: float) -> int:
-    """Into how many equal parts to cut `every_s`: the fewest that serve every segment."""
+    """Fewest equal parts of `every_s` that give every segment a near sample."""
     ages_s = np.arange(num_segments) * segment_s
     fewest = math.ceil(every_s / segment_s - _ROUNDING_S)
     most = math.ceil(4 * every_s / segment_s)
@@ -159,31 +159,29 @@ def _samples_per_prediction(num_segments: int, segment_s: float, every_s: float)
 
 
 def cheaper_period_s(num_segments: int, span_s: float, every_s: float) -> float | None:
-    """A period beside `every_s` for which a window needs no more than a frame a segment.
-
-    It is a multiple of the segment's length.
+    """A period near `every_s` for which a window needs only one frame per segment.
 
     Returns:
-        The nearest, in seconds; None if it is more than a quarter off, or spares next to nothing.
+        The nearest multiple of a segment's length, in seconds; None if it differs by more than a
+        quarter or saves next to nothing.
     """
     segment_s = span_s / num_segments
-    thrifty_s = max(1, round(every_s / segment_s - _ROUNDING_S)) * segment_s
-    spares = segment_s / WindowMemory(num_segments, span_s, every_s).sample_period_s > 1.2
-    return thrifty_s if spares and abs(thrifty_s - every_s) <= every_s / 4 else None
+    cheaper_s = max(1, round(every_s / segment_s - _ROUNDING_S)) * segment_s
+    saves = segment_s / WindowMemory(num_segments, span_s, every_s).sample_period_s > 1.2
+    return cheaper_s if saves and abs(cheaper_s - every_s) <= every_s / 4 else None
 
 
 class _BlockMemory(ABC):
-    """What the paper and pyramid policies share: blocks, and what they would hold without a hole.
+    """The base of the paper and pyramid policies: blocks, and the ages of segments without gaps.
 
-    A block is the time between two predictions, in which N / 2 frames are sampled. A block
-    always fills its share of the memory: frames are repeated where some were dropped, so that the
-    time scale stays.
+    A block is the time between two predictions, with N / 2 samples. It always fills its share of
+    the memory: dropped frames are replaced by repeated ones, so that the time scale stays.
     """
 
     def __init__(self, num_segments: int, every_s: float) -> None:
         self.num_segments = num_segments
         self.sample_period_s = every_s / (num_segments / 2)
-        self._queue: list[Remembered] = []  # what came in since the last prediction
+        self._queue: list[Remembered] = []  # samples since the last prediction
         self._segment_ages_s = self._ages_without_a_hole(every_s)
         gaps_s = -np.diff(self._segment_ages_s)  # from each segment to the next newer one
         self._tolerances_s = np.append(gaps_s, self.sample_period_s) / 2
@@ -207,18 +205,18 @@ class _BlockMemory(ABC):
 
     @abstractmethod
     def _recalled(self) -> list[Remembered]:
-        """The N samples of a prediction made now, oldest first; none if there is none."""
+        """The N samples for a prediction now, oldest first; empty before the first sample."""
 
     @abstractmethod
     def _end_block(self) -> None:
-        """Let the queue become part of the memory."""
+        """Move the queue into the memory."""
 
     def _ages_without_a_hole(self, every_s: float) -> FloatTimes:
-        """Ages of the N segments, oldest first, in a stream that was sampled as asked for."""
+        """Ages of the N segments, oldest first, in a stream sampled without gaps."""
         nothing = np.empty(0, np.float32)
         per_block = max(1, round(every_s / self.sample_period_s))
         samples: list[Remembered] = []
-        for number in range(per_block * (self.num_segments + 1)):  # far longer than any remembers
+        for number in range(per_block * (self.num_segments + 1)):  # longer than any memory
             self._queue.append(Remembered(nothing, number * self.sample_period_s))
             if len(self._queue) == per_block:
                 samples = self._recalled()
@@ -229,14 +227,14 @@ class _BlockMemory(ABC):
 
     @abstractmethod
     def _forget(self) -> None:
-        """Be empty again."""
+        """Clear the memory."""
 
 
 class PaperMemory(_BlockMemory):
     """Algorithm 1 of the paper: S = half from the queue Q, half from the old S, in time order.
 
-    Q is what came in since the last prediction; the paper counts frames, here it is a block.
-    The running average of Algorithm 1 is not the memory's: see `StreamState`.
+    Q holds the samples since the last prediction: a block, where the paper counts frames.
+    `ViewState` computes the running average of Algorithm 1.
     """
 
     def __init__(self, num_segments: int, every_s: float) -> None:
@@ -258,7 +256,7 @@ class PaperMemory(_BlockMemory):
 
 
 class PyramidMemory(_BlockMemory):
-    """The published online script: newest block first 8, 4, 2, 1, 1 of 16, here for any N."""
+    """The published online script for any N; of 16: 8, 4, 2, 1, 1 from the newest block on."""
 
     def __init__(self, num_segments: int, every_s: float) -> None:
         self._shares = pyramid_shares(num_segments)
@@ -294,6 +292,6 @@ def _share_near(beside_s: FloatTimes, tolerance_s: FloatTimes | float) -> float:
 
 
 def _resample(samples: Sequence[Remembered], wanted: int) -> list[Remembered]:
-    """As many samples as wanted, in order, the newest among them; repeated where too few."""
+    """`wanted` samples in order, including the newest; repeated if there are too few."""
     rule = evenly if wanted <= len(samples) else segment_frames
     return [samples[position] for position in rule(len(samples), wanted)]

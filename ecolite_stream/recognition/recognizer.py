@@ -1,7 +1,7 @@
-"""Actions in the frames of a stream, in one thread: sample, encode, remember, classify.
+"""Recognize actions in one thread: sample, encode, remember, classify.
 
-No thread, no clock and no I/O: the same frames give the same predictions, byte for byte. For many
-streams at once, in batches, see `pipeline`.
+No thread, no clock, no I/O: the same frames give the same predictions, byte for byte. `pipeline`
+runs many streams in batches.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ecolite_stream.types import Frame, Prediction, Sample, ViewKey
 
 
 class Recognizer:
-    """Recognizes actions in any number of streams, each with a memory of its own.
+    """Recognizes actions in any number of streams, each with its own memory.
 
     Args:
         engine: runs the bundle's graphs.
@@ -36,10 +36,10 @@ class Recognizer:
         check_fits(self.config, spec)
 
     def observe(self, frame: Frame) -> Prediction | None:
-        """Take a frame of a stream with one view; it starts anew where its time goes back.
+        """Process a frame of a stream with one view; if time goes back, its state is reset.
 
         Returns:
-            A prediction where one is due, else None; of several views, that of the first.
+            The prediction if one is due, else None; of several views, the first one's.
 
         Raises:
             EngineError: the engine failed.
@@ -47,10 +47,10 @@ class Recognizer:
         return next(iter(self.observe_views(frame)), None)
 
     def observe_views(self, frame: Frame) -> list[Prediction]:
-        """Take a frame of any stream.
+        """Process a frame of a stream.
 
         Returns:
-            A prediction for each view in which one is due.
+            The prediction of each view in which one is due.
 
         Raises:
             EngineError: the engine failed.
@@ -61,10 +61,10 @@ class Recognizer:
         return self._predict(sampler.sample(frame))
 
     def finish(self, stream: str) -> Prediction | None:
-        """End a stream and forget it.
+        """End a stream and drop its state.
 
         Returns:
-            Its only prediction, where it was too short for one to become due; else None.
+            Its only prediction if it was too short for a due one, else None.
 
         Raises:
             EngineError: the engine failed.
@@ -99,6 +99,6 @@ def check_fits(config: StreamConfig, spec: ModelSpec) -> None:
     wanted = config.memory.num_segments
     if wanted not in (None, spec.num_segments):
         raise ConfigError(
-            f"the bundle has {spec.num_segments} segments, the configuration says {wanted}; "
+            f"the bundle has {spec.num_segments} segments, memory.num_segments is {wanted}; "
             "edit memory.num_segments or export the bundle again"
         )

@@ -1,7 +1,7 @@
-"""Which frames of a stream are due, and ready-made samples of them, one a view.
+"""Select the due frames of a stream and make a sample for each view.
 
-Runs in the thread that reads the stream. The engine's thread has the other half, `view_state`; the
-two share nothing but the samples that pass from one to the other, so no lock is needed.
+Runs in the reading thread. The other half, `view_state`, runs in the engine thread. They share only
+the samples, so no lock is needed.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from ecolite_stream.views.squares import cut
 from ecolite_stream.views.views import Look, StreamViews
 
 FIRST_LABEL_S = 0.5
-"""When a first label is due, in seconds, however rare the later ones.
+"""Stream time at which the first label is due at the latest, in seconds.
 
-A first label is promised within 1 s; half of it is left for frame rates that do not hit the tick.
+The first label is promised within 1 s; the rest is a margin for low frame rates.
 """
 REFRESH_S = 5.0
-"""A view in which nothing moves is encoded anew so often, in seconds: light changes slowly."""
+"""Longest time between encodings of a still view, in seconds: light changes slowly."""
 _RAREST_LOOK_S = 1.0
-"""Pictures further apart than that, in seconds, do not tell motion from what has changed."""
+"""Longest time between two pictures in which motion can be detected, in seconds."""
 
 
 class StreamSampler:
     """Samples one stream in all of its views.
 
-    It resets where stream time goes back, and, if the memory is reset across gaps, where no frame
-    came for `gap_s`.
+    It resets when stream time goes back and, with `memory.on_gap: reset`, after `gap_s` without a
+    frame.
 
     Args:
         spec: the bundle's description.
@@ -55,21 +55,21 @@ class StreamSampler:
 
     @property
     def samples_per_prediction(self) -> int:
-        """How many samples are due between two predictions of a view, at most."""
+        """Most samples of a view between two predictions."""
         return max(1, math.ceil(self._config.every_s / self._period_s - 1e-6))
 
     @property
     def samples_per_s(self) -> float:
-        """How many samples of a view are due in a second."""
+        """Samples of a view per second."""
         return 1 / self._period_s
 
     @property
     def most_views(self) -> int:
-        """How many views have samples in one frame, at most."""
+        """Most views with a sample in one frame."""
         return self._views.most_looks
 
     def sample(self, frame: Frame) -> list[Sample]:
-        """The frame as a sample of each view in which it is due; no picture is made otherwise."""
+        """A sample for each view in which the frame is due; only then is its picture made."""
         if self._last is not None and self._breaks(frame.time_s - self._last.time_s):
             for sampler in self._samplers.values():
                 sampler.reset()
@@ -82,10 +82,9 @@ class StreamSampler:
         return samples
 
     def _due_looks(self, frame: Frame) -> list[Look]:
-        """Where the views look that are due, or that end.
+        """The looks of views that are due or end.
 
-        Views that follow something look at each frame. Others only need to know whether anything
-        has moved from sample to sample.
+        Views that follow something look at each frame. Others only detect motion between samples.
         """
         if not self._looks or self._looks_at_all:
             self._looks = self._views.look(frame)
@@ -100,7 +99,7 @@ class StreamSampler:
         return self._of(look.view).is_due(frame.time_s)
 
     def finish(self) -> list[Sample]:
-        """At the end of a stream too short for a prediction to become due: its last frame."""
+        """At the end: a predicting sample of the last frame for each view without a prediction."""
         last = self._last
         if last is None:
             return []
@@ -120,7 +119,7 @@ class StreamSampler:
 
 
 class _ViewSampler:
-    """When one view is due."""
+    """Samples one view."""
 
     def __init__(self, spec: ModelSpec, config: StreamConfig, period_s: float, gate: bool) -> None:
         self._how = spec.preprocessing
@@ -129,27 +128,27 @@ class _ViewSampler:
         self._period_s = period_s
         self._predicts = self._predicted = False
         self.reset()
-        self._reset_state = False  # a state that is new has nothing to forget
+        self._reset_state = False  # a new state is empty
 
     def reset(self) -> None:
-        """Begin anew with the next frame."""
+        """Restart with the next frame."""
         self._samples = Ticker(self._period_s)
         self._predictions = Ticker(self._every_s, min(self._every_s, FIRST_LABEL_S))
         self._reset_state = True
         self._encoded_s: float | None = None
 
     def is_due(self, time_s: float) -> bool:
-        """Whether the frame at `time_s` is due; asked once a frame, in their order."""
+        """Whether the frame at `time_s` is due; call it once per frame, in order."""
         due = self._samples.due(time_s)
-        # The sample nearest to the moment at which a prediction is due makes it, so that no frame
-        # is encoded for a prediction alone. Samples that are rare would make the first one late.
+        # A prediction uses the sample nearest to its due time, so no frame is encoded just for
+        # it. With rare samples that would delay the first prediction.
         rare = self._period_s > FIRST_LABEL_S
         self._predicts = (due or rare) and self._predictions.due(time_s)
         self._predicted = self._predicted or self._predicts
         return due or self._predicts
 
     def sample(self, frame: Frame, look: Look) -> Sample:
-        """The frame that is due, or with which the view ends."""
+        """A sample of the due frame, or of the end of the view."""
         if look.ended:
             return replace(self._make(frame, look, False, still=True), ends_view=True)
         return self._make(frame, look, self._predicts, self._is_still(frame, look))
@@ -160,7 +159,7 @@ class _ViewSampler:
         return self._make(frame, look, predicts=True, still=False)
 
     def _is_still(self, frame: Frame, look: Look) -> bool:
-        """Whether nothing has moved in the view since it was last encoded."""
+        """Whether nothing has moved in the view since its last encoding."""
         since_s = None if self._encoded_s is None else frame.time_s - self._encoded_s
         return self._gate and since_s is not None and since_s <= min(look.still_s, REFRESH_S)
 

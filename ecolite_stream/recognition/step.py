@@ -1,6 +1,6 @@
-"""From the samples of all streams to predictions and events: no thread, no clock.
+"""Turn batches of samples into predictions and events: no thread, no clock.
 
-The same batches give the same outputs, whoever calls: the engine's thread, or a replay.
+The same batches give the same outputs, in the engine thread and in a replay.
 """
 
 from __future__ import annotations
@@ -25,20 +25,19 @@ from ecolite_stream.types import (
 )
 
 MOST_PER_STEP = 4
-"""What comes of a view in a batch at most: a prediction, the end of an event and the start of
-another, and at the end of a run the end of that one."""
+"""Most outputs of a view per batch: a prediction, the end of an event, the start of another and, at
+the end of a run, its end."""
 
 
 class BatchStep:
-    """What is remembered and decided of every view of every stream, from batch to batch.
+    """Holds the state and the decision of every view, from batch to batch.
 
-    The state of a view is made when its first sample comes, and dropped when the view or its
-    stream ends.
+    Both are made at the view's first sample and dropped when the view or its stream ends.
 
     Args:
-        make_state: makes what is remembered of a view, by its key.
-        make_events: likewise, what decides when events begin and end.
-        metrics: what is counted.
+        make_state: makes the state of a view.
+        make_events: makes the decision of a view: when its events begin and end.
+        metrics: counters.
     """
 
     def __init__(
@@ -55,7 +54,7 @@ class BatchStep:
         self._anchors: dict[str, StreamAnchor] = {}
 
     def run_batch(self, engine: Engine, current: EngineBatch) -> Iterator[Prediction | Event]:
-        """What a batch leads to, in order: it is made as it is asked for.
+        """Yield the predictions and events of a batch, in order.
 
         Raises:
             EngineError: the engine failed.
@@ -83,7 +82,7 @@ class BatchStep:
         yield from self.finish(current.ended)
 
     def finish(self, streams: Iterable[str] | None = None) -> Iterator[Event]:
-        """The events that streams, or all of them, end with; their states are dropped."""
+        """Yield the last events of these streams, or of all, and drop their states."""
         if streams is None:
             yield from self._end(list(self._decisions))
             return

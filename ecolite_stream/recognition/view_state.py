@@ -1,8 +1,8 @@
-"""The memory and the running average of one view of a stream, without an engine.
+"""The memory and the running average of one view, without an engine.
 
     remember(sample, feature) -> clip or None, conclude(logits) -> Prediction
 
-Runs in the thread that has the engine; `sampler` is the other half.
+Runs in the engine thread; `sampler` is the other half.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from ecolite_stream.recognition.memory import empty_memory
 from ecolite_stream.types import FloatArray, Prediction, Sample
 
 SMOOTHING = {"window": 0.4, "paper": 0.5, "pyramid": 0.0}
-"""Share of earlier answers in each, where nobody says otherwise.
+"""Default weight of the running average, by memory policy.
 
-Algorithm 1 has P_A = (P + P_A) / 2. What 0.4 does for the window: docs/demo-model.md.
+Algorithm 1 has P_A = (P + P_A) / 2. docs/demo-model.md measures 0.4 for the window.
 """
 
 
 class ViewState:
-    """What is remembered of one view.
+    """The state of one view: its memory and its running average.
 
     Args:
         spec: the bundle's description.
@@ -41,15 +41,15 @@ class ViewState:
         self._forget()
 
     def remember(self, sample: Sample, feature: FloatArray | None) -> FloatArray | None:
-        """Keep a sample's feature (*feature_shape) float32; None repeats the newest one.
+        """Add a sample's feature, (*feature_shape) float32; None repeats the newest one.
 
         Returns:
-            The clip (N, *feature_shape) float32 to classify, where a prediction is due.
+            The clip to classify, (N, *feature_shape) float32; None if no prediction is due.
         """
         if sample.reset_state:
             self._forget()
         feature = self._feature if feature is None else feature
-        if feature is None:  # the sample that it would repeat was dropped
+        if feature is None:  # the sample with the feature to repeat was dropped
             return None
         if self._newest is None or sample.frame != self._newest.frame:
             self._memory.add(feature, sample.time_s)
@@ -60,7 +60,7 @@ class ViewState:
         return self._memory.recall()
 
     def is_idle(self, sample: Sample) -> bool:
-        """Whether the network need not be asked: nothing has moved for as long as it remembers."""
+        """Whether to skip the network: nothing has moved for the whole span of the memory."""
         return (
             self._config.gate
             and self._idle is not None
@@ -69,14 +69,14 @@ class ViewState:
         )
 
     def conclude_idle(self) -> Prediction:
-        """The prediction where nothing has moved: the bundle's idle label."""
+        """The prediction for a still view: the bundle's idle label."""
         probabilities = np.zeros(len(self._spec.labels), np.float32)
         probabilities[self._idle] = 1
         known = None if self._spec.energy_bound is None else True
         return self._predict(probabilities, known)
 
     def conclude(self, logits: FloatArray) -> Prediction:
-        """What the logits (classes,) float32 of the last clip say."""
+        """The prediction from the logits, (classes,) float32, of the last clip."""
         bound = self._spec.energy_bound
         known = None
         if bound is not None and self._fill >= LEAST_FILL:
@@ -85,7 +85,7 @@ class ViewState:
 
     def _predict(self, probabilities: FloatArray, known: bool | None) -> Prediction:
         sample, spec = self._newest, self._spec
-        assert sample is not None  # remember() came first
+        assert sample is not None  # remember() was called
         scores = self._averaged(probabilities)
         best = np.argsort(-scores, kind="stable")[: self._config.top]
         top = tuple((spec.labels[i], float(scores[i])) for i in best)
@@ -109,7 +109,7 @@ class ViewState:
         self._average = self._newest = self._feature = None
 
     def _averaged(self, probabilities: FloatArray) -> FloatArray:
-        """Probabilities (classes,) averaged with those before: P_A of Algorithm 1 at 0.5."""
+        """Running average of probabilities (classes,): P_A of Algorithm 1 at smoothing 0.5."""
         smoothing = self._config.smoothing
         if smoothing is None:
             smoothing = SMOOTHING[self._config.memory.policy]

@@ -1,4 +1,4 @@
-"""Where predictions and events go."""
+"""Sinks of predictions and events."""
 
 from __future__ import annotations
 

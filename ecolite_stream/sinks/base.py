@@ -1,4 +1,4 @@
-"""What every sink is."""
+"""The protocols of sinks."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ RETRY_AFTER_S = (0.5, 2.0)
 
 
 class Sink(Protocol):
-    """A context manager that takes predictions or events, one at a time, from one thread.
+    """A context manager that receives predictions or events one at a time, from one thread.
 
     Attributes:
         takes: the types it receives, of `Prediction`, `Event` and `EngineBatch`.
-        wants_all: every prediction of a live stream is of use to it, however late, and not just the
-            newest one.
-        retry_after_s: seconds to wait before each further try of what is of a live stream.
+        wants_all: whether it needs every prediction of a live stream, not only the newest.
+        retry_after_s: seconds to wait before each further try, for live streams.
     """
 
     takes: tuple[type[Sent], ...] = (Prediction,)
@@ -26,14 +25,14 @@ class Sink(Protocol):
     retry_after_s: Sequence[float] = RETRY_AFTER_S
 
     def send(self, output: Any, /) -> None:
-        """Take a prediction or an event, whichever it `takes`."""
+        """Process an output of a type it `takes`."""
 
     def add_stream(self, name: str) -> None:
-        """Expect a stream that joins the run; may come from any thread."""
+        """Expect a stream added to the run; called from any thread."""
         return None
 
     def close(self) -> None:
-        """Finish what was begun; nothing is sent afterwards."""
+        """Finish pending work; nothing is sent afterwards."""
 
     def __enter__(self) -> Sink:
         return self
@@ -49,14 +48,14 @@ class Sink(Protocol):
 
 @runtime_checkable
 class FrameSink(Sink, Protocol):
-    """A sink that is shown the frames, too."""
+    """A sink that also receives frames."""
 
     def show(self, frame: Frame, live: bool, /) -> bool:
-        """Look at a frame, due or not, before it is predicted from; tell whether there was room.
+        """Receive a frame, due or not, before its prediction; return whether there was room.
 
-        It comes from the thread that reads the stream, not from the sink's. Of a live stream it
-        must not wait; a recording may be held up, so that nothing of it is lost.
+        Called in the thread that reads the stream. For a live stream it must not wait; a recording
+        may wait, so that no frame is lost.
         """
 
     def hurry(self) -> None:
-        """The run is being stopped, from any thread: `close` must not take long."""
+        """Make `close` quick: the run is stopping. Called from any thread."""

@@ -1,4 +1,4 @@
-"""The folder of clips: each whole or not there, and all of them no larger than they may be."""
+"""The folder of clips: complete files only, bounded in total size."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ecolite_stream.media.clip_names import clip_name
 from ecolite_stream.media.new_files import PART, create_part
 
 MARK = "ecolite-stream event clip"
-"""In the comment of every clip: what has none is never deleted, whatever its name."""
+"""The comment in every clip; a file without it is never deleted, whatever its name."""
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 _OLDER = r".+(@-?\d+\.\d{3}(%23\d+)?|~[0-9a-f]{32})"  # before events had UUIDs
 _NAME = re.compile(rf"({_UUID}|{_OLDER})\.mp4")
@@ -27,21 +27,21 @@ _FORGOTTEN_S = 3600.0
 
 
 class ClipStore:
-    """Clips of events in a folder, named as the page looks for them.
+    """Clips of events in a folder, under the names that the page expects.
 
     Args:
-        folder: made if it is not there.
-        max_bytes: size of all clips together; the oldest go, but never the newest. One that is
-            read-only is kept, and does not count.
+        folder: made if missing.
+        max_bytes: total size of the clips. The oldest are deleted, never the newest. Read-only
+            clips are kept and do not count.
 
     Raises:
-        ConfigError: nothing can be written there.
+        ConfigError: the folder cannot be written to.
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self._folder = folder
         self._max_bytes = max_bytes
-        self._others: set[str] = set()  # that are named like clips and are none
+        self._others: set[str] = set()  # files named like clips that are none
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=folder):
@@ -53,18 +53,18 @@ class ClipStore:
         self._clear()
 
     def new_part(self, event_id: str) -> Path:
-        """A new file for the clip of an event until it is whole; no other run writes to it.
+        """Make a temporary file for the clip of an event; no other run writes to it.
 
         Raises:
-            OSError: it cannot be made.
+            OSError: the file cannot be made.
         """
         return create_part(self._folder, clip_name(event_id))
 
     def keep(self, part: Path, event_id: str) -> None:
-        """What was written is whole: give it its name, and make room for it.
+        """Give a complete clip its name, and delete old clips to make room.
 
         Raises:
-            OSError: it cannot be renamed.
+            OSError: the file cannot be renamed.
         """
         name = clip_name(event_id)
         part.replace(self._folder / name)
@@ -81,14 +81,14 @@ class ClipStore:
                 total -= size
 
     def _clips(self) -> list[tuple[int, int, str]]:
-        """(time of change in ns, size in bytes, name) of each."""
+        """(modification time in ns, size in bytes, name) of each."""
         clips = []
         with os.scandir(self._folder) as entries:
             for entry in entries:
                 if entry.name in self._others or not _NAME.fullmatch(entry.name):
                     continue
                 if entry.is_file(follow_symlinks=False):
-                    with contextlib.suppress(FileNotFoundError):  # another run made room, too
+                    with contextlib.suppress(FileNotFoundError):  # another run deleted it
                         found = entry.stat(follow_symlinks=False)
                         if not found.st_mode & stat.S_IWUSR:
                             continue
@@ -103,7 +103,7 @@ class ClipStore:
         return False
 
     def _clear(self) -> None:
-        """Delete what a run that was killed left half written."""
+        """Delete incomplete files of killed runs."""
         for part in self._folder.glob(f".*{PART}"):
             with contextlib.suppress(OSError):
                 changed_unix_s = part.lstat().st_mtime

@@ -65,17 +65,17 @@ class ClipsConfig:
 
 
 class ClipSink(FrameSink):
-    """Writes an MP4 file for each event, whole or not at all, and deletes the oldest ones.
+    """Writes an MP4 file for each event, only complete ones, and deletes the oldest.
 
-    The thread that reads a stream makes a small JPEG of some frames a second and keeps those of the
-    last seconds; the sink's thread makes a video of them while an event lasts. A clip begins
-    `pre_s` before its event and ends `post_s` after it, or once it is `max_s` long.
+    The reading thread keeps small JPEGs of the last seconds; the sink's thread encodes them while
+    an event lasts. A clip begins `pre_s` before its event and ends `post_s` after it, or at a
+    length of `max_s`.
 
     Args:
         config: of the run; the folder of its `ClipsConfig` must be set.
 
     Raises:
-        ConfigError: nothing can be written to the folder, or H.264 cannot be made.
+        ConfigError: the folder cannot be written to, or FFmpeg lacks H.264.
     """
 
     takes = (Prediction, Event)
@@ -86,7 +86,7 @@ class ClipSink(FrameSink):
         check_encoder("clips")
         self._config = clips
         self._store = ClipStore(clips.folder, clips.max_bytes)
-        # An event is told once it has lasted, at a prediction; its first one was before that.
+        # An event is reported `min_s` after its first prediction.
         self._back_s = clips.pre_s + config.events.min_s + 2 * config.every_s
         self._capacity = math.ceil(
             (self._back_s + _LEAD_S + 3 * config.every_s) * clips.pictures_per_s
@@ -99,25 +99,25 @@ class ClipSink(FrameSink):
         return True
 
     def send(self, output: Output) -> None:
-        tape = self._ring(output.stream)
+        ring = self._ring(output.stream)
         if isinstance(output, Prediction):
-            tape.told(output.time_s, self._back_s)
+            ring.drop_before(output.time_s, self._back_s)
         else:
-            self._note(tape, output)
-        for clip in list(tape.clips):
-            self._advance(tape, clip)
+            self._note(ring, output)
+        for clip in list(ring.clips):
+            self._advance(ring, clip)
 
     def hurry(self) -> None:
-        """Little is ever left to do."""
+        """Do nothing: `close` is always quick."""
 
     def close(self) -> None:
-        """Finish the clips that are begun with the pictures there are."""
-        for tape in list(self._rings.values()):
-            tape.close()
-            for clip in list(tape.clips):
+        """Finish open clips with the pictures at hand."""
+        for ring in list(self._rings.values()):
+            ring.close()
+            for clip in list(ring.clips):
                 try:
-                    self._advance(tape, clip, last=True)
-                except OSError as error:  # the others may fare better
+                    self._advance(ring, clip, last=True)
+                except OSError as error:  # go on with the other clips
                     _log.error("%s", error)
 
     def _ring(self, stream: str) -> _FrameRing:
@@ -126,41 +126,41 @@ class ClipSink(FrameSink):
                 self._rings[stream] = _FrameRing(self._config, self._capacity)
             return self._rings[stream]
 
-    def _note(self, tape: _FrameRing, event: Event) -> None:
-        clip = next((clip for clip in tape.clips if clip.id == event.id), None)
-        if clip is None and event.id != tape.newest_id:
-            clip = _Clip(event, self._config, self._store, tape.restarts)
-            tape.newest_id = event.id
-            tape.clips.append(clip)
+    def _note(self, ring: _FrameRing, event: Event) -> None:
+        clip = next((clip for clip in ring.clips if clip.id == event.id), None)
+        if clip is None and event.id != ring.newest_id:
+            clip = _Clip(event, self._config, self._store, ring.restarts)
+            ring.newest_id = event.id
+            ring.clips.append(clip)
         if clip is not None and event.end_s is not None:
-            # Of a stream that is lost no more pictures will come.
-            clip.ends(tape.newest_s if event.lost else event.end_s + self._config.post_s)
+            # A lost stream sends no more pictures.
+            clip.ends(ring.newest_s if event.lost else event.end_s + self._config.post_s)
 
-    def _advance(self, tape: _FrameRing, clip: _Clip, last: bool = False) -> None:
-        """Add the pictures that have come; an error ends the clip, and there is none."""
+    def _advance(self, ring: _FrameRing, clip: _Clip, last: bool = False) -> None:
+        """Add new pictures to a clip; an error discards the clip."""
         try:
-            over = last or clip.restarts != tape.restarts or len(tape.clips) > _MOST_AT_ONCE
-            newest_s = tape.newest_s if clip.has_ended or over else tape.told_s
-            if clip.restarts == tape.restarts:
-                for time_s, jpeg in tape.between(clip.next_s, min(newest_s, clip.until_s)):
+            over = last or clip.restarts != ring.restarts or len(ring.clips) > _MOST_AT_ONCE
+            newest_s = ring.newest_s if clip.has_ended or over else ring.predicted_s
+            if clip.restarts == ring.restarts:
+                for time_s, jpeg in ring.between(clip.next_s, min(newest_s, clip.until_s)):
                     clip.add(jpeg, time_s)
             if over or newest_s >= clip.until_s:
-                tape.clips.remove(clip)
+                ring.clips.remove(clip)
                 clip.finish()
         except OSError:
-            if clip in tape.clips:
-                tape.clips.remove(clip)
+            if clip in ring.clips:
+                ring.clips.remove(clip)
             clip.discard()
             raise
 
 
 class _FrameRing:
-    """The pictures of a stream's last seconds, as JPEGs, and the clips that are being made."""
+    """JPEGs of a stream's last seconds, and its open clips."""
 
     def __init__(self, config: ClipsConfig, capacity: int) -> None:
         self.clips: list[_Clip] = []
         self.newest_id = ""
-        self.newest_s = self.told_s = -math.inf
+        self.newest_s = self.predicted_s = -math.inf
         self.restarts = 0
         self._config = config
         self._capacity = capacity
@@ -170,7 +170,7 @@ class _FrameRing:
         self._changed = threading.Condition()
 
     def show(self, frame: Frame, live: bool) -> None:
-        """Keep a frame where one is due; a recording waits a little for a sink that is behind."""
+        """Add a due frame; a recording waits a little for a slow sink."""
         if frame.time_s < self.newest_s:
             self._restart()
         if not self._ticker.due(frame.time_s):
@@ -184,21 +184,21 @@ class _FrameRing:
             self._pictures.append((frame.time_s, jpeg))
             self.newest_s = frame.time_s
 
-    def told(self, time_s: float, back_s: float) -> None:
-        """The newest prediction is of that time: what is older by `back_s` is of no use."""
+    def drop_before(self, time_s: float, back_s: float) -> None:
+        """Note the time of the newest prediction; drop pictures older by more than `back_s`."""
         with self._changed:
-            self.told_s = time_s
+            self.predicted_s = time_s
             while self._pictures and self._pictures[0][0] < time_s - back_s:
                 self._pictures.popleft()
             self._changed.notify_all()
 
     def between(self, first_s: float, last_s: float) -> list[tuple[float, bytes]]:
-        """The pictures of that time, both ends included."""
+        """The pictures of a time span, both ends included."""
         with self._changed:
             return [picture for picture in self._pictures if first_s <= picture[0] <= last_s]
 
     def close(self) -> None:
-        """Nobody waits any more."""
+        """End all waits."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -207,7 +207,7 @@ class _FrameRing:
         return self._closed or len(self._pictures) < self._capacity
 
     def _restart(self) -> None:
-        """Time went back: what was before belongs to clips that end here."""
+        """Drop all pictures: time went back, so open clips end here."""
         with self._changed:
             self._pictures.clear()
             self._ticker = Ticker(1 / self._config.pictures_per_s)
@@ -215,7 +215,7 @@ class _FrameRing:
 
 
 class _Clip:
-    """The clip of one event while it is being made."""
+    """The open clip of one event."""
 
     def __init__(self, event: Event, config: ClipsConfig, store: ClipStore, restarts: int) -> None:
         self.id = event.id
@@ -227,7 +227,7 @@ class _Clip:
         self._store = store
         self._tags = {"comment": MARK, "title": event.label}
         self._part: Path | None = None
-        self._film: Mp4Writer | None = None
+        self._writer: Mp4Writer | None = None
 
     def ends(self, until_s: float) -> None:
         self.has_ended = True
@@ -236,20 +236,20 @@ class _Clip:
     def add(self, jpeg: bytes, time_s: float) -> None:
         if self._zero_s is None:
             self._zero_s = time_s
-        if self._film is None:
+        if self._writer is None:
             self._part = self._store.new_part(self.id)
-            self._film = Mp4Writer(self._part, INDEX_FIRST, self._tags)
-        self._film.add(_from_jpeg(jpeg), time_s - self._zero_s)
+            self._writer = Mp4Writer(self._part, INDEX_FIRST, self._tags)
+        self._writer.add(_from_jpeg(jpeg), time_s - self._zero_s)
         self.next_s = math.nextafter(time_s, math.inf)
 
     def finish(self) -> None:
-        if self._film is not None and self._part is not None and self._film.close():
+        if self._writer is not None and self._part is not None and self._writer.close():
             self._store.keep(self._part, self.id)
 
     def discard(self) -> None:
-        if self._film is not None and self._part is not None:
+        if self._writer is not None and self._part is not None:
             with contextlib.suppress(OSError):
-                self._film.close()
+                self._writer.close()
             with contextlib.suppress(OSError):
                 self._part.unlink(missing_ok=True)
 

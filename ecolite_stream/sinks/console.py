@@ -1,4 +1,4 @@
-"""Predictions or events as lines of text, for people."""
+"""Predictions or events as lines of text."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _NO_WRAP, _WRAP = "\x1b[?7l", "\x1b[?7h"
 
 
 class ConsoleSink(Sink):
-    """Time, label, score and what else it could be: `   2.52 s  wave2   97% ######### | jack 2%`.
+    """Prints time, label, score and runners-up: `   2.52 s  wave2   97% ######### | jack 2%`.
 
-    What is unlike the training has `| unknown` before the others.
-    Of events, when each began and ended: `   15.0 s  wave2 ended after 2.5 s, peak 97%`.
+    A clip unlike the training data has `| unknown` before the runners-up.
+    An event prints its start and its end: `   15.0 s  wave2 ended after 2.5 s, peak 97%`.
 
-    On a terminal each stream has one line, which shows its newest prediction; where there is no
-    room for all, those that began first have, and a line says how many more there are. What is
-    logged meanwhile stays above them. Elsewhere, and of events, every line stays.
+    On a terminal each stream has one line with its newest prediction. If there are too few lines,
+    the first streams have one, and the last line counts the others. Log lines stay above them.
+    Elsewhere, and for events, every line stays.
 
     Args:
-        out: where the lines go; it stays open.
-        label_width: columns for the label.
+        out: receives the lines; it stays open.
+        label_width: columns of the label.
         show_stream: start each line with the stream's name.
-        events: take events instead of predictions.
+        events: print events instead of predictions.
     """
 
     def __init__(
@@ -47,12 +47,12 @@ class ConsoleSink(Sink):
         self._out = out
         self._label_width = label_width
         self._show_stream = show_stream
-        self._rows: dict[str, str] = {}  # by stream, in the order in which they began
-        self._shown = _Shown()
+        self._rows: dict[str, str] = {}  # by stream, in order of their first predictions
+        self._screen = _ScreenRows()
 
     def __enter__(self) -> Sink:
         if _moves(self._out):
-            logging.root.addHandler(self._shown)
+            logging.root.addHandler(self._screen)
         return self
 
     def send(self, output: Output) -> None:
@@ -69,18 +69,18 @@ class ConsoleSink(Sink):
         self._out.flush()
 
     def _redrawn(self) -> str:
-        """All rows, where those before stand, or below what came between."""
+        """All rows, drawn over the old ones, or below log lines printed since."""
         rows, room = [*self._rows.values()], max(1, shutil.get_terminal_size().lines - 1)
         if len(rows) > room:
             left_out = len(rows) - room + 1
             rows = [*rows[: room - 1], f"... and {left_out} more streams; --web shows all"]
-        up = _UP.format(self._shown.rows) if self._shown.rows else ""
-        self._shown.rows = len(rows)
+        up = _UP.format(self._screen.rows) if self._screen.rows else ""
+        self._screen.rows = len(rows)
         lines = "\n".join(f"{_CLEAR}{row}" for row in rows)
         return f"{up}{_NO_WRAP}{lines}{_WRAP}"
 
     def line(self, prediction: Prediction) -> str:
-        """A prediction as one line, without its line break; colours go where they are shown."""
+        """A prediction as one coloured line, without a line break."""
         name = self._name(prediction)
         label = f"{printable(prediction.label):<{self._label_width}}"
         bar = "#" * round(BAR_WIDTH * prediction.score)
@@ -97,7 +97,7 @@ class ConsoleSink(Sink):
         )
 
     def event_line(self, event: Event) -> str:
-        """The start or the end of an event as one line, without its line break."""
+        """The start or the end of an event as one line, without a line break."""
         label = click.style(printable(event.label), bold=True)
         if event.end_s is None:
             time_s, what = event.start_s, "began"
@@ -110,12 +110,12 @@ class ConsoleSink(Sink):
         return f"{printable(output.stream)}  " if self._show_stream else ""
 
     def close(self) -> None:
-        """Nobody listens to the log any more."""
-        logging.root.removeHandler(self._shown)
+        """Stop listening to the log."""
+        logging.root.removeHandler(self._screen)
 
 
-class _Shown(logging.Handler):
-    """How many rows stand directly above the cursor: none, once something was logged."""
+class _ScreenRows(logging.Handler):
+    """Counts the rows directly above the cursor: none after a log line."""
 
     rows = 0
 
@@ -123,9 +123,9 @@ class _Shown(logging.Handler):
         self.rows = 0
         last = logging.lastResort
         if logging.root.handlers == [self] and last is not None and record.levelno >= last.level:
-            last.handle(record)  # where logging was never set up, Python shows warnings itself
+            last.handle(record)  # without logging handlers Python prints warnings itself
 
 
 def _moves(out: TextIO) -> bool:
-    """Whether it is a terminal whose cursor can go back."""
+    """Whether the output is a terminal with cursor movement."""
     return out.isatty() and os.environ.get("TERM", "dumb") != "dumb"

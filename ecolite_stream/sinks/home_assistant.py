@@ -1,4 +1,4 @@
-"""Streams that Home Assistant finds by itself: MQTT discovery.
+"""MQTT discovery: Home Assistant finds the streams by itself.
 
 https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery
 """
@@ -20,19 +20,19 @@ from ecolite_stream.version import __version__
 
 ON, OFF = "ON", "OFF"
 SILENT_S = 10.0
-"""A camera without a frame for so long is not connected."""
+"""Seconds without a frame after which a camera counts as disconnected."""
 _LOOK_EVERY_S = 1.0
 
 
 class HomeAssistantSink(MqttSink, FrameSink):
-    """The MQTT sink, with three entities for each stream, all retained:
+    """The MQTT sink with three entities for each stream, all retained:
 
         DISCOVERY/sensor/NODE/action/config             the action
         DISCOVERY/binary_sensor/NODE/lasting/config     on while an event lasts
         DISCOVERY/binary_sensor/NODE/connected/config   whether the camera sends pictures
         PREFIX/STREAM/connected                         ON or OFF, for the last one
 
-    NODE is made from the prefix and the stream's name, and is the same in each run.
+    NODE comes from the prefix and the stream's name and is the same in each run.
 
     Args:
         config: its `url` and `discovery` must be set.
@@ -72,7 +72,7 @@ class HomeAssistantSink(MqttSink, FrameSink):
         return True
 
     def hurry(self) -> None:
-        """Nothing takes long."""
+        """End the thread that watches the cameras."""
         self._ending.set()
 
     def close(self) -> None:
@@ -100,10 +100,10 @@ def discovery(
     """Topics and payloads by which Home Assistant finds a stream.
 
     Args:
-        root: what Home Assistant calls its discovery prefix.
+        root: the discovery prefix of Home Assistant.
         prefix: first part of the run's topics.
         stream: name of the stream.
-        topic: makes a topic of a stream's name and what it says.
+        topic: makes a topic from the stream's name and the kind of state.
     """
     node = node_id(prefix, stream)
     common = {
@@ -155,7 +155,7 @@ def discovery(
 
 
 def node_id(prefix: str, stream: str) -> str:
-    """A name of letters, digits, - and _ for a stream; no two streams share one."""
+    """A distinct name for a stream, of letters, digits, - and _."""
     words = f"{prefix}/{stream}".encode("utf-8", "surrogateescape")
     slug = re.sub(r"[^a-zA-Z0-9]+", "_", f"{prefix} {stream}").strip("_")[:40]
     return f"{slug}_{hashlib.sha256(words).hexdigest()[:8]}"

@@ -1,4 +1,4 @@
-"""Predictions and events as JSON Lines in a file that does not grow for ever."""
+"""Predictions and events as JSON Lines in a file with rotation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class JsonFileConfig:
     Attributes:
         path: the file; None writes none.
         max_bytes: size at which the file becomes PATH.1 and a new one begins.
-        kept: number of older files that are kept.
+        kept: number of older files to keep.
     """
 
     path: Path | None = None
@@ -38,11 +38,11 @@ class JsonFileConfig:
 
 
 class JsonFileSink(Sink):
-    """One JSON object a line, as `JsonLinesSink` writes them; events have the key "event".
+    """Writes one JSON object per line, like `JsonLinesSink`; events have the key "event".
 
-    A file that exists is appended to. Before it would grow beyond `max_bytes` it becomes PATH.1,
-    what was PATH.1 becomes PATH.2 and so on; what would become older than PATH.`kept` is deleted.
-    The file is locked: a second run would rename and cut what the first one writes.
+    It appends to an existing file. Before the file exceeds `max_bytes` it becomes PATH.1, PATH.1
+    becomes PATH.2 and so on; PATH.`kept` is deleted. A lock keeps a second run from rotating the
+    file.
     """
 
     takes = (Prediction, Event)
@@ -50,11 +50,11 @@ class JsonFileSink(Sink):
     def __init__(self, path: Path, max_bytes: int = 100_000_000, kept: int = 5) -> None:
         """Args:
         path: the file; its folder must exist.
-        max_bytes: size of a file at most, but for a line that alone is longer.
-        kept: how many older files there are at most.
+        max_bytes: largest size of a file; a single longer line may exceed it.
+        kept: number of older files to keep.
 
         Raises:
-            ConfigError: it cannot be written.
+            ConfigError: the file cannot be written.
         """
         self._path = path
         self._max_bytes = max_bytes
@@ -79,7 +79,7 @@ class JsonFileSink(Sink):
         try:
             if file.write(line) != len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
-        except OSError:  # it is tried again, so that no half line may stay
+        except OSError:  # remove the partial line: the worker tries again
             with contextlib.suppress(OSError):
                 file.truncate(self._size)
             raise
@@ -100,12 +100,12 @@ class JsonFileSink(Sink):
             raise
         self._file = file
         self._size = self._file.seek(0, os.SEEK_END)
-        if not self._ends_a_line():  # as a power cut leaves it
+        if not self._ends_a_line():  # after a power cut
             self._size += self._file.write(b"\n")
         return self._file
 
     def _ends_a_line(self) -> bool:
-        """Whether what is there already is whole; what is no ordinary file has no end."""
+        """Whether the file ends with a line break; True for an empty or special file."""
         if not self._size:
             return True
         with self._path.open("rb") as file:
@@ -118,7 +118,7 @@ class JsonFileSink(Sink):
             younger = self._aged(age - 1)
             if younger.exists():
                 younger.replace(self._aged(age))
-        self._path.unlink(missing_ok=True)  # where none is kept
+        self._path.unlink(missing_ok=True)  # with kept: 0
         self._open()
 
     def _aged(self, age: int) -> Path:

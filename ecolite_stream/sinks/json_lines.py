@@ -1,4 +1,4 @@
-"""Predictions or events as JSON Lines, for programs."""
+"""Predictions or events as JSON Lines."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from ecolite_stream.types import Event, Output, Prediction
 
 
 class JsonLinesSink(Sink):
-    """One JSON object a line, flushed at once; the stream stays open.
+    """Prints one JSON object per line and flushes it.
 
-    Lines are ASCII, so that any encoding of stdout and any name of a file will do.
+    Lines are ASCII, for any encoding of stdout and any file name.
 
     Args:
-        out: where the lines go.
-        events: take events instead of predictions.
+        out: receives the lines; it stays open.
+        events: print events instead of predictions.
     """
 
     def __init__(self, out: TextIO, events: bool = False) -> None:
@@ -27,4 +27,4 @@ class JsonLinesSink(Sink):
         print(json.dumps(output.as_dict()), file=self._out, flush=True)
 
     def close(self) -> None:
-        """Nothing is left to do."""
+        """Do nothing."""

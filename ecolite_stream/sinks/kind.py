@@ -1,4 +1,4 @@
-"""A kind of sink: its section of the configuration, its option, its check and how it is built."""
+"""A kind of sink: its configuration section, option, check and factory."""
 
 from __future__ import annotations
 
@@ -48,17 +48,16 @@ class SinkKind(Generic[Config]):
     """A kind of sink; its file defines one, and `SINKS` in `app/sinks.py` lists it.
 
     Attributes:
-        section: key of its section in the configuration file; the option is named after it. None
-            if its settings are keys of the top level.
+        section: its section in the configuration file, which also names the option. None if its
+            settings are keys of the top level.
         config: frozen dataclass of its settings. Each has a default; the defaults build no sink.
         key: the setting that the option sets; the sink is built unless it is None.
-        help: what the sink does, for `--help` and the table in docs/events.md.
-        check: finds out, without opening or writing anything, whether `build` would work; returns
-            what goes where, for `--check-config`; raises a ConfigError.
+        help: one sentence for `--help` and the table in docs/events.md.
+        check: checks the settings without opening or writing anything; returns the text for
+            `--check-config`; raises a ConfigError.
         build: makes the sink; raises a ConfigError.
-        metavar: how `--help` names the value of the option.
-        extra: the extra of the package that it needs, if any. Its library must be imported inside
-            functions.
+        metavar: placeholder of the option's value in `--help`.
+        extra: the extra that installs its library, if any. Import the library inside functions.
     """
 
     section: str | None
@@ -72,15 +71,15 @@ class SinkKind(Generic[Config]):
 
     @property
     def name(self) -> str:
-        """What options and error messages call it."""
+        """Its name in options and error messages."""
         return self.section or self.key
 
     def is_wanted(self, config: StreamConfig) -> bool:
-        """Whether a run with this configuration has such a sink."""
+        """Whether the configuration asks for this sink."""
         return getattr(config.section(self.config), self.key) is not None
 
     def check_for(self, run: Run) -> str:
-        """Check the settings of a run; return what goes where.
+        """Check the settings of a run; return the text for `--check-config`.
 
         Raises:
             ConfigError: the extra is not installed, or the sink cannot be built.
@@ -111,12 +110,12 @@ class SinkKind(Generic[Config]):
 
 
 def build_sinks(kinds: Sequence[SinkKind[Any]], run: Run) -> list[Sink]:
-    """The sinks that a run's configuration asks for, in the order of the kinds.
+    """Build the sinks of a run, in the order of the kinds.
 
-    All are checked before the first is built: an error in one leaves no file of another behind.
+    All are checked before the first is built, so that an error leaves no files behind.
 
     Raises:
-        ConfigError: one cannot be built.
+        ConfigError: a sink cannot be built.
     """
     wanted = [kind for kind in kinds if kind.is_wanted(run.config)]
     for kind in wanted:
@@ -125,16 +124,16 @@ def build_sinks(kinds: Sequence[SinkKind[Any]], run: Run) -> list[Sink]:
 
 
 def check_writable(path: Path) -> Path:
-    """The path, if a file or folder can be written or made there; nothing is touched.
+    """Return a path if it can be written or made; change nothing.
 
     Raises:
-        ConfigError: it cannot.
+        ConfigError: it cannot be written.
     """
     try:
         there = next(place for place in (path, *path.parents) if place.exists())
         can = os.access(there, os.W_OK) and (there == path or there.is_dir())
-    except OSError:  # a folder on the way may not be entered
+    except OSError:  # no permission to enter a parent folder
         can = False
     if not can:
-        raise ConfigError(f"{path}: cannot be written; choose another place, or change its rights")
+        raise ConfigError(f"{path}: cannot be written; choose another place or change permissions")
     return path

@@ -1,4 +1,4 @@
-"""Predictions or events on stdout: lines of text, or JSON Lines with `json`."""
+"""Predictions or events on stdout, as text or, with `json`, as JSON Lines."""
 
 from __future__ import annotations
 

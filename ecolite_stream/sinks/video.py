@@ -1,4 +1,4 @@
-"""The streams as videos, with label, score and event drawn in."""
+"""Videos of the streams with label, score and event drawn in."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from ecolite_stream.types import Event, Frame, Output, Prediction
 _log = logging.getLogger(__name__)
 
 HELD = 50
-"""Frames of a stream that wait for the prediction after them; what is older is drawn as it is."""
+"""Most frames of a stream that wait for a later prediction; older ones are drawn without it."""
 CAPACITY = 75
-"""Frames of a stream that wait at all."""
+"""Most waiting frames of a stream."""
 MAX_BYTES = 256_000_000
-"""Memory that the waiting frames of a stream take, but for one; two thirds of it are for `HELD`."""
+"""Memory of a stream's waiting frames; at two thirds of it frames stop waiting for a prediction."""
 _WAIT_S = 1.0
 _HURRY_S = 0.7
 _STEP_S = 0.04
@@ -37,7 +37,7 @@ _STEP_S = 0.04
 
 @dataclass(frozen=True)
 class VideoConfig:
-    """The streams as videos with label, score and event drawn in (docs/events.md).
+    """Videos of the streams with label, score and event drawn in (docs/events.md).
 
     Attributes:
         path: FILE.mp4 for one stream, or a folder; None writes none.
@@ -47,19 +47,19 @@ class VideoConfig:
 
 
 class VideoSink(FrameSink):
-    """Writes each stream to an MP4 file; frames are at their own times, from the first one on.
+    """Writes each stream to an MP4 file; frames keep their times, counted from the first.
 
-    A thread of its own encodes. It draws what the newest prediction at a frame's time says, for
-    which a frame waits until a later prediction is known. Every frame of a recording is in the
-    video; of a live stream those are left out that come while too many wait, which is logged.
-    Each second or two of a file is complete in itself, so that it plays however a run ends.
+    An own thread draws and encodes. It draws the newest prediction at a frame's time, so each
+    frame waits for a later prediction. The video has every frame of a recording. A live stream
+    skips frames when too many wait, and logs their number. Each second or two of a file is
+    complete, so that it plays however a run ends.
 
     Args:
-        path: the file, if it ends in .mp4, which must not exist; or else a folder.
+        path: a new file if it ends in .mp4, else a folder.
         streams: names of the streams.
 
     Raises:
-        ConfigError: it cannot be written there, or H.264 cannot be made.
+        ConfigError: the path cannot be written, or FFmpeg lacks H.264.
     """
 
     takes = (Prediction, Event)
@@ -108,7 +108,7 @@ class VideoSink(FrameSink):
         if video is None:
             return
         with self._changed:
-            video.tell(output)
+            video.add_output(output)
             self._changed.notify_all()
         if video.failure and not video.complained:
             video.complained = True
@@ -118,7 +118,7 @@ class VideoSink(FrameSink):
         self._deadline_s = time.monotonic() + _HURRY_S
 
     def close(self) -> None:
-        """Encode what waits, and finish the files; in a hurry leave out what takes too long."""
+        """Encode the waiting frames and finish the files; after `hurry` skip frames when late."""
         with self._changed:
             self._ending = True
             self._changed.notify_all()
@@ -133,7 +133,7 @@ class VideoSink(FrameSink):
             video.close()
 
     def _next(self) -> tuple[_StreamVideo, _Scene] | None:
-        """What can be drawn next, of the stream that has most of it; nothing at the end."""
+        """The next frame to draw, from the stream with the most waiting; None at the end."""
         with self._changed:
             while True:
                 ready = [r for r in self._videos.values() if r.is_ready(self._ending)]
@@ -150,7 +150,7 @@ class VideoSink(FrameSink):
 
 @dataclass(frozen=True)
 class _Scene:
-    """A frame, and what was known at its time."""
+    """A frame, with the prediction and the event at its time."""
 
     frame: Frame
     prediction: Prediction | None
@@ -158,11 +158,11 @@ class _Scene:
 
 
 class _StreamVideo:
-    """A stream's video: the frames that wait, and what is known of them.
+    """The video of a stream, with its waiting frames and outputs.
 
     Args:
-        path: where the video is to be, for messages before there is one.
-        new_file: makes the file; called with the first frame.
+        path: intended path, for messages before the file exists.
+        new_file: makes the file; called at the first frame.
     """
 
     def __init__(self, path: Path, new_file: Callable[[], Path]) -> None:
@@ -172,42 +172,42 @@ class _StreamVideo:
         self.complained = False
         self._path = path
         self._new_file = new_file
-        self._film: Mp4Writer | None = None
-        self._told: deque[tuple[float, Output]] = deque()
-        self._told_s = -math.inf
+        self._writer: Mp4Writer | None = None
+        self._outputs: deque[tuple[float, Output]] = deque()
+        self._predicted_s = -math.inf
         self._prediction: Prediction | None = None
         self._event: Event | None = None
         self._last_s: float | None = None
-        self._film_s = 0.0
+        self._video_s = 0.0
 
-    def tell(self, output: Output) -> None:
-        """Take a prediction, or an event that was told with the one before."""
+    def add_output(self, output: Output) -> None:
+        """Add a prediction, or an event that came with the prediction before."""
         if isinstance(output, Prediction):
-            if output.time_s < self._told_s:  # the stream's time began again
-                self._told = deque((-math.inf, earlier) for _, earlier in self._told)
-            self._told_s = output.time_s
-        self._told.append((self._told_s, output))
+            if output.time_s < self._predicted_s:  # the stream restarted
+                self._outputs = deque((-math.inf, earlier) for _, earlier in self._outputs)
+            self._predicted_s = output.time_s
+        self._outputs.append((self._predicted_s, output))
 
     @property
     def is_full(self) -> bool:
-        """Whether no further frame may wait."""
+        """Whether there is no room for another frame."""
         return len(self.frames) >= CAPACITY or self._num_bytes() >= MAX_BYTES
 
     def is_ready(self, ending: bool) -> bool:
-        """Whether all is known about the next frame, or enough have waited."""
+        """Whether the next frame can be drawn: a later prediction came, or too many wait."""
         if not self.frames:
             return False
-        is_known = ending or self.frames[0].time_s < self._told_s
+        is_known = ending or self.frames[0].time_s < self._predicted_s
         return is_known or len(self.frames) > HELD or self._num_bytes() * 3 > MAX_BYTES * 2
 
     def _num_bytes(self) -> int:
         return sum(frame.num_bytes for frame in self.frames)
 
     def pop_scene(self) -> _Scene:
-        """The next frame; it must be ready."""
+        """Pop the next frame; `is_ready` must hold."""
         frame = self.frames.popleft()
-        while self._told and self._told[0][0] <= frame.time_s:
-            _, output = self._told.popleft()
+        while self._outputs and self._outputs[0][0] <= frame.time_s:
+            _, output = self._outputs.popleft()
             if isinstance(output, Prediction):
                 self._prediction = output
             else:
@@ -215,25 +215,25 @@ class _StreamVideo:
         return _Scene(frame, self._prediction, self._event)
 
     def write(self, scene: _Scene) -> None:
-        """Draw and encode a frame; after an error nothing more."""
+        """Draw and encode a frame; after an error do nothing."""
         if self.failure:
             return
         time_s = scene.frame.time_s
         if self._last_s is not None:
             step_s = time_s - self._last_s
-            self._film_s += step_s if step_s > 0 else _STEP_S
+            self._video_s += step_s if step_s > 0 else _STEP_S
         self._last_s = time_s
         try:
             drawn = draw(scene.frame.image, time_s, scene.prediction, scene.event)
-            if self._film is None:
-                self._film = self._new_film()
-            self._film.add(drawn, self._film_s)
+            if self._writer is None:
+                self._writer = self._new_writer()
+            self._writer.add(drawn, self._video_s)
         except SourceError:  # a damaged picture
             self.missing += 1
-        except Exception as error:  # or else a recording would wait for this thread for ever
+        except Exception as error:  # the thread must go on, or a recording would wait for ever
             self.failure = str(error) or type(error).__name__
 
-    def _new_film(self) -> Mp4Writer:
+    def _new_writer(self) -> Mp4Writer:
         try:
             self._path = self._new_file()
         except FileExistsError as error:
@@ -244,36 +244,36 @@ class _StreamVideo:
         """Finish the file."""
         self.missing += len(self.frames)
         try:
-            if self._film is not None:
-                self._film.close()
+            if self._writer is not None:
+                self._writer.close()
         except OSError as error:
             self.failure = self.failure or str(error)
         if self.failure and not self.complained:
             _log.error("%s; the video ends there", self.failure)
         if self.missing:
             _log.warning(
-                "%s: %d frames are not in it: damaged, or too many to encode in time",
+                "%s: %d frames are missing: damaged, or not encoded in time",
                 self._path,
                 self.missing,
             )
 
 
 def check_video_path(path: Path, streams: Sequence[str]) -> bool:
-    """Tell whether the path of a video is a file; if not, it is a folder.
+    """Return whether the path of a video is a file; else it is a folder.
 
     Raises:
-        ConfigError: it is a file that is there already, or one for several streams.
+        ConfigError: it is an existing file, or one file for several streams.
     """
     is_file = path.suffix.lower() == SUFFIX
     if is_file and len(streams) > 1:
-        raise ConfigError(f"video is {path}; expected a folder, for there are several streams")
+        raise ConfigError(f"video is {path}; expected a folder for several streams")
     if is_file and (path.exists() or path.is_symlink()):
-        raise ConfigError(f"video: {path} is there already; choose another file, or a folder")
+        raise ConfigError(f"video: {path} exists already; choose another file, or a folder")
     return is_file
 
 
 def _files(path: Path, streams: Sequence[str]) -> Iterator[tuple[str, Path, Callable[[], Path]]]:
-    """(name of a stream, where its file is to be, what makes a file that no other run has)."""
+    """(name, intended path, function that makes a new file) of each stream."""
     is_file = check_video_path(path, streams)
     folder = path.parent if is_file else path
     try:

@@ -47,23 +47,23 @@ class WebhookConfig:
 
 
 class WebhookSink(Sink):
-    """Posts each event as a JSON object; any answer but a 2xx is an error.
+    """Posts each event as a JSON object; any answer except 2xx is an error.
 
-    An event may come twice, where the answer to the first was lost: `event` and `kind` together
-    tell. It is redirected within its host only, so that events go nowhere else.
+    An event may arrive twice, if the first answer was lost; `event` and `kind` together identify
+    it. Redirects to another host are not followed.
     """
 
     takes = (Event,)
 
     def __init__(self, url: str, timeout_s: float = 5.0, retry_for_s: float = 60.0) -> None:
         """Args:
-        url: http or https; a user and a password in it are sent as basic authentication.
-        timeout_s: how long an event may take, from the connection to the end of the answer's
-            head, redirections included, in seconds.
-        retry_for_s: for how long to try again with an event of a live stream, in seconds.
+        url: http or https; its user and password are sent as basic authentication.
+        timeout_s: seconds from the connection to the end of the answer's head, redirects
+            included.
+        retry_for_s: seconds during which an event of a live stream is tried again.
 
         Raises:
-            ConfigError: it is no such URL.
+            ConfigError: the URL is invalid.
         """
         self._shown = redact_url(url)
         self._timeout_s = timeout_s
@@ -94,11 +94,11 @@ class WebhookSink(Sink):
             raise OSError(f"{self._shown}: {_LATE if deadline.is_over else reason}")
 
     def close(self) -> None:
-        """Nothing is left to do."""
+        """Do nothing."""
 
 
 def growing_waits_s(total_s: float) -> Iterator[float]:
-    """Half a second, then each wait twice the one before; together `total_s`."""
+    """Waits in seconds: 0.5, then doubling; their sum is `total_s`."""
     wait_s = 0.5
     while total_s > 0:
         yield min(wait_s, total_s)
@@ -115,7 +115,7 @@ def _split(url: str, shown: str) -> tuple[str, dict[str, str]]:
     except ValueError:
         is_web = False
     if not is_web or not url.isascii() or any(c <= " " for c in url):
-        if "@" in shown:  # of what is no URL, more may be a password
+        if "@" in shown:  # more of an invalid URL may be a password
             shown = "***@" + shown.rpartition("@")[2]
         raise ConfigError(f"webhook is {shown!r}; expected a URL such as https://HOST/PATH")
     credentials, at, host = parts.netloc.rpartition("@")
@@ -132,14 +132,14 @@ def _reason(error: object) -> str:
 
 
 class _ElsewhereError(Exception):
-    """A redirection that is not followed."""
+    """A redirect that is not followed."""
 
 
 class _Deadline:
-    """Shuts down the connections of a request once its time is over, whatever is sent on them.
+    """Shuts down the connections of a request at its deadline.
 
-    A timeout of a socket is for each read: a server that sends a byte now and then never runs out
-    of it.
+    A socket's timeout holds for each read, so a server that sends single bytes would never exceed
+    it.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -162,7 +162,7 @@ class _Deadline:
             self._connections = []
 
     def watch(self, connection: socket.socket) -> None:
-        """Add a connection; a copy of its descriptor, for TLS takes the socket over."""
+        """Add a connection: a duplicate of its socket, because TLS takes the socket over."""
         with self._lock:
             if self.is_over:
                 raise TimeoutError
@@ -177,7 +177,7 @@ class _Deadline:
 
 
 class _Watched(HTTPConnection):
-    """A connection with a deadline for all of it."""
+    """A connection with a deadline."""
 
     deadline: _Deadline
 
@@ -187,7 +187,7 @@ class _Watched(HTTPConnection):
 
 
 class _WatchedTls(HTTPSConnection, _Watched):
-    """`HTTPSConnection.connect` calls `_Watched.connect`, and then begins with TLS."""
+    """`HTTPSConnection.connect` calls `_Watched.connect` before TLS."""
 
 
 class _Http(urllib.request.HTTPHandler):
@@ -220,7 +220,7 @@ class _Https(urllib.request.HTTPSHandler):
 
 
 class _SameHost(urllib.request.HTTPRedirectHandler):
-    """Follows redirections within a host and scheme, and posts again what was posted."""
+    """Follows redirects within a host and scheme, and repeats the POST."""
 
     def redirect_request(
         self,
@@ -260,9 +260,9 @@ SINK = SinkKind(
 
 
 def _elsewhere(old: urllib.parse.SplitResult, new: urllib.parse.SplitResult) -> str:
-    """Why a redirection is not followed, and what to do."""
+    """The reason why a redirect is not followed, and what to do."""
     if old.hostname != new.hostname:
-        return "it redirects to another host, which is not followed; set webhook.url to that one"
+        return "it redirects to another host, which is not followed; set webhook.url to that host"
     if old.scheme != new.scheme:
         return (
             f"it redirects from {old.scheme} to {new.scheme} on the same host, which is not "

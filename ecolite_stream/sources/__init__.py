@@ -1,4 +1,4 @@
-"""Where frames come from: cameras, files, network streams and a test pattern."""
+"""Sources of frames: cameras, files, network streams and a test pattern."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _URL = re.compile(r"[A-Za-z][\w+.-]*://")
 
 
 def may_be_live(spec: str) -> bool:
-    """Whether what a user names is a camera or a URL; whether a URL is live its server knows."""
+    """Whether a source is a camera or a URL. Only its server knows whether a URL is live."""
     is_camera = spec.partition(":")[0] == "camera" or camera_device(spec) is not None
     return is_camera or bool(_URL.match(spec))
 
@@ -52,20 +52,20 @@ def open_source(
     open_timeout_s: float = WAIT_S,
     read_timeout_s: float = WAIT_S,
 ) -> Source:
-    """Open whatever a user names on a command line.
+    """Open a source.
 
     Args:
         spec: "camera", "camera:1" or the path of a camera's device; "pattern", with options as in
             "pattern:seconds=10,fps=25,size=320x240"; a URL such as "rtsp://host/path"; "-" for
             standard input; anything else is the path of a video file.
-        name: as people are shown the source; the spec, without credentials, if None.
-        realtime: show a recording or a pattern at its own speed, not as fast as it can be read.
-        end_is_worth_a_warning: log when a live source ends.
-        open_timeout_s: how long a camera or a stream may take to open, in seconds.
-        read_timeout_s: how long to wait for more of it, in seconds.
+        name: name of the source; None takes the spec without credentials.
+        realtime: play a recording or a pattern at its own speed, not as fast as it decodes.
+        end_is_worth_a_warning: log the end of a live source.
+        open_timeout_s: most seconds to open a camera or a stream.
+        read_timeout_s: most seconds to wait for its next data.
 
     Raises:
-        SourceError: it cannot be opened.
+        SourceError: the source cannot be opened.
     """
     name = redact_url(spec) if name is None else name
     source = _opener(spec, name, open_timeout_s, read_timeout_s)()
@@ -75,10 +75,10 @@ def open_source(
 
 
 def check_spec(spec: str) -> None:
-    """Find out whether what a user names could be a source, without opening it.
+    """Check a source without opening it.
 
     Raises:
-        SourceError: it can never be opened as it is: an unknown kind of URL, a missing file.
+        SourceError: it can never be opened: an unknown kind of URL, a missing file.
     """
     _opener(spec, redact_url(spec))
 

@@ -1,4 +1,4 @@
-"""What every source is: a named iterator of frames that can be closed."""
+"""The protocol of sources: a named, closable iterator of frames."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Protocol
 from ecolite_stream.types import Frame
 
 WAIT_S = 10.0
-"""How long a source may take to open, or to give more, unless it is told otherwise."""
+"""Default timeout for opening a source and for each read, in seconds."""
 
 
 class Source(Protocol):
     """An iterator of frames, and a context manager that closes itself.
 
-    A source is opened when it is made; errors of opening are raised there. Ending is not an
-    error: the iterator is exhausted. One thread iterates; `close` may come from any other.
+    The constructor opens the source and raises its errors. At the end the iterator is exhausted.
+    One thread iterates; any thread may call `close`.
 
     Attributes:
-        name: what people are shown; a URL is without its credentials.
-        live: whether frames come at their own pace and are lost when nobody takes them, so that
-            a slow consumer should rather drop old frames than fall behind.
+        name: name for messages, without credentials.
+        live: whether frames arrive at their own pace, so that a slow consumer should drop old
+            frames rather than fall behind.
     """
 
     name: str
@@ -31,15 +31,14 @@ class Source(Protocol):
         """The next frame.
 
         Raises:
-            SourceError: the source broke, or held no frame at all.
+            SourceError: the source failed, or has no frame.
         """
         ...
 
     def close(self) -> None:
-        """Release the source; iteration ends. May be called again, from any thread, at any time.
+        """Release the source and end the iteration; call it from any thread, also repeatedly.
 
-        It never waits for a read that blocks: the thread that reads releases the rest when the
-        read returns.
+        It never waits for a blocked read: the reading thread releases the rest when it returns.
         """
         ...
 

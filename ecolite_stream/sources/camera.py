@@ -31,13 +31,13 @@ def _dshow_location(number: int) -> str:
 
 @dataclass(frozen=True)
 class CameraSystem:
-    """How FFmpeg gets at the cameras of an operating system.
+    """FFmpeg's interface to the cameras of an operating system.
 
     Attributes:
         format: FFmpeg's name of the interface.
-        locate: what to open for the camera of a number.
+        locate: returns FFmpeg's location of a camera number.
         options: FFmpeg's options.
-        devices: where cameras show up as files: their folder and a pattern.
+        devices: folder and glob pattern of camera devices, if they are files.
     """
 
     format: str
@@ -63,10 +63,10 @@ _VIDEO4LINUX = 81  # the major number of its devices
 
 
 def camera_device(spec: str) -> int | str | None:
-    """The number or the path of the camera that a path stands for; None if it is no camera.
+    """The number or path of the camera at a path; None if it is no camera.
 
-    A camera is `/dev/videoN`, what lies in `/dev/v4l`, a link that leads to either, as udev makes
-    them, and what is missing in `/dev`: such a link comes and goes with its camera.
+    Cameras are `/dev/videoN`, paths in `/dev/v4l`, links to either, and missing paths in `/dev`: a
+    udev link comes and goes with its camera.
     """
     if numbered := _NUMBERED.fullmatch(spec):
         return int(numbered[1])
@@ -85,7 +85,7 @@ def camera_device(spec: str) -> int | str | None:
 
 
 class CameraSource(ContainerSource):
-    """A camera; frames have the times its driver gives them, see `LiveTimes`."""
+    """A camera; frames have the driver's times, see `LiveTimes`."""
 
     def __init__(
         self,
@@ -99,11 +99,11 @@ class CameraSource(ContainerSource):
     ) -> None:
         """Args:
         number: 0 for the first camera; or the path of its device.
-        name: as people are shown it; "camera:NUMBER" if None.
-        system: how to get at it; what fits this operating system if None.
+        name: name for messages; None takes "camera:NUMBER".
+        system: interface to the camera; None takes this operating system's.
         clock: seconds, monotonic.
-        open_timeout_s: how long to wait for it to open, in seconds.
-        read_timeout_s: how long to wait for a picture, in seconds.
+        open_timeout_s: most seconds to open it.
+        read_timeout_s: most seconds to wait for a picture.
 
         Raises:
             SourceError: no such camera, in use, or not allowed.
@@ -134,13 +134,13 @@ def _this_system(name: str) -> CameraSystem:
     except KeyError:
         raise SourceError(
             f"{name}: no way to read cameras on {sys.platform}, expected one of "
-            f"{', '.join(CAMERA_SYSTEMS)}; show it as a network stream and give its URL",
+            f"{', '.join(CAMERA_SYSTEMS)}; serve it as a network stream and give its URL",
             permanent=True,
         ) from None
 
 
 def _choice(system: CameraSystem) -> str:
-    """What else there is, for a user whose camera cannot be opened."""
+    """Advice for a camera that cannot be opened."""
     if system.devices is None:
         return "choose another with camera:NUMBER"
     folder, pattern = system.devices

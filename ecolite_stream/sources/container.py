@@ -41,13 +41,13 @@ _TRANSPORT_STREAMS = frozenset({"mpegts", "hls"})
 
 @dataclass(frozen=True)
 class Input:
-    """What FFmpeg is asked to read, and how to speak of it.
+    """A location for FFmpeg, with its name and errors for messages.
 
     Attributes:
-        location: a path, a device, a URL or a filter; credentials included, so it is never shown.
-        name: as people are shown it.
-        problems: how to explain errors.
-        format: FFmpeg's name of the format; None to find out.
+        location: a path, a device, a URL or a filter; it may hold credentials: never print it.
+        name: name for messages.
+        problems: explanations of errors.
+        format: FFmpeg's name of the format; None detects it.
         options: FFmpeg's options of the format and the protocol.
         open_timeout_s: how long opening may take, in seconds; None for ever.
         read_timeout_s: how long to wait for data, in seconds; None for ever.
@@ -181,7 +181,7 @@ class ContainerSource(Source):
 
     @property
     def packets_skipped(self) -> int:
-        """How many damaged pieces of the video could not be decoded."""
+        """Number of packets that could not be decoded."""
         return self._damage.packets_skipped
 
     def __next__(self) -> Frame:

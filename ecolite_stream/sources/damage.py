@@ -1,4 +1,4 @@
-"""Notice damage in what is read, and say it once."""
+"""Detect damaged video and warn once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TS_PACKET_SIZES = (188, 192, 204)
 
 
 class Damage:
-    """Keeps account of pieces that cannot be decoded and of where a file ends too early."""
+    """Counts packets that cannot be decoded and detects files that are cut off."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class Damage:
         self._torn = True
 
     def ended(self) -> None:
-        """Say so if the end came before the recording was complete."""
+        """Warn if the recording ended too early."""
         if self._live:
             return
         end_s = self._shown_s + self._period_s
@@ -103,8 +103,8 @@ class Damage:
 
     def _report_start(self) -> None:
         _log.info(
-            "%s: begins between two keyframes, or is damaged there: %d packets before the first "
-            "picture cannot be decoded",
+            "%s: %d packets before the first picture cannot be decoded: the stream starts between "
+            "keyframes or is damaged",
             self._name,
             self._skipped_since_decoded,
         )
@@ -113,7 +113,7 @@ class Damage:
         if not self._warned:
             self._warned = True
             _log.warning(
-                "%s: skipped damaged video at %.1f s and go on; more of it is counted silently",
+                "%s: skipped damaged video at %.1f s; later damage is only counted",
                 self._name,
                 self._shown_s,
             )

@@ -67,7 +67,7 @@ def camera_problems(choice: str) -> Problems:
         _INTERRUPTED: _SILENT_CAMERA,
         NO_SUCH_FORMAT: (
             "this PyAV cannot read cameras on this system",
-            "show the camera as a network stream and give its URL",
+            "serve the camera as a network stream and give its URL",
         ),
     }
 
@@ -93,7 +93,7 @@ URL_PROBLEMS: Problems = {
     ),
     tag_to_code(b"\xf8400"): ("the server answered 400 bad request", "check the address"),
     tag_to_code(b"\xf8401"): (
-        "the server answered 401: it wants a user and a password, or others than these",
+        "the server answered 401: user or password is missing or wrong",
         "give them as SCHEME://USER:PASSWORD@HOST",
     ),
     tag_to_code(b"\xf8403"): ("the server answered 403: not allowed", "check user and rights"),
@@ -107,14 +107,14 @@ URL_PROBLEMS: Problems = {
 }
 
 _PERMANENT = frozenset({NO_SUCH_FORMAT, _NO_SUCH_PROTOCOL})
-"""What another try will not change."""
+"""Errors that retrying cannot fix."""
 
 
 def source_error(name: str, error: Exception, problems: Problems) -> SourceError:
-    """The one-line error that stands for an error of FFmpeg or the operating system.
+    """Translate an error of FFmpeg or the operating system into one line.
 
     Args:
-        name: the source as people are shown it.
+        name: name of the source.
         error: an `av.error.FFmpegError`, `OSError` or the like.
         problems: the table for this kind of source.
     """

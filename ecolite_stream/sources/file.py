@@ -17,7 +17,7 @@ from ecolite_stream.sources.failures import FILE_PROBLEMS, source_error
 
 
 class FileSource(ContainerSource):
-    """Every frame of a video file, in order, with the times its timestamps say."""
+    """Every frame of a video file, in order, with the times of its timestamps."""
 
     def __init__(
         self,
@@ -27,9 +27,9 @@ class FileSource(ContainerSource):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Args:
-        path: the file; whatever FFmpeg decodes.
-        name: as people are shown it; the path if None.
-        clock: says when frames arrive; seconds, monotonic.
+        path: a file that FFmpeg decodes.
+        name: name for messages; None takes the path.
+        clock: arrival times of frames; seconds, monotonic.
 
         Raises:
             SourceError: no such file, not readable, or no video in it.
@@ -45,11 +45,11 @@ class FileSource(ContainerSource):
 
 
 def check_file(path: Path, name: str) -> None:
-    """Say what is wrong with a path better than FFmpeg could.
+    """Check a path, with clearer errors than FFmpeg's.
 
     Raises:
-        SourceError: it is missing, empty, not to be read, or no file: a folder, a named pipe, a
-            device, or a link to one.
+        SourceError: the file is missing, empty or unreadable, or is a folder, a named pipe or a
+            device.
     """
     try:
         state = path.stat()

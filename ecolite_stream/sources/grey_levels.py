@@ -1,4 +1,4 @@
-"""Which values of a deep grey picture become black and white: thermal cameras fill few of them."""
+"""Stretch deep grey pictures to black and white: thermal cameras use a small range of values."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ def stretched(values: GreyPicture, levels: Levels) -> npt.NDArray[np.uint8]:
 
 
 class GreyLevels:
-    """The levels of one stream: those of its pictures, followed slowly so that nothing flickers.
+    """The levels of one stream, which follow its pictures slowly to avoid flicker.
 
-    They are followed with stream time from every decoded picture, so that they do not depend on
-    which pictures somebody looks at. A picture that lies wholly beyond them sets them anew.
+    They follow every decoded picture in stream time, so they do not depend on sampling. A picture
+    entirely outside the levels resets them.
 
     Args:
         name: the source, for the message.

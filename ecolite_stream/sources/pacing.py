@@ -1,4 +1,4 @@
-"""A recording shown at its own speed, as a camera would."""
+"""Play a recording at its own speed."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ecolite_stream.types import Frame
 
 
 class Paced(Source):
-    """Holds every frame of a source back until its time has come.
+    """Delays every frame of a source until its time.
 
-    It stays a recording: nothing is lost. Who is slower than it falls behind, and frames that are
-    late are handed over at once. They arrive when they are handed over, as a camera's would.
+    No frame is lost: after a slow consumer late frames come at once. Like a camera's, frames arrive
+    when they are returned.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class Paced(Source):
         """Args:
         source: frames with the times of a recording; closed together with this.
         clock: seconds, monotonic.
-        wait: waits for so many seconds, or less if closed meanwhile; then it says True.
+        wait: waits for a number of seconds; returns True early if the source is closed.
         """
         self.name = source.name
         self.live = source.live

@@ -1,4 +1,4 @@
-"""A moving test picture, for trying things out without a camera."""
+"""A moving test picture, for trials without a camera."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ecolite_stream.sources.failures import FILE_PROBLEMS
 
 @dataclass(frozen=True)
 class Pattern:
-    """What the test picture is like.
+    """Settings of the test picture.
 
     Attributes:
         seconds: length in seconds; None for endless.

@@ -1,4 +1,4 @@
-"""From a decoded picture of any kind to an upright BGR image, once and only when asked."""
+"""Convert a decoded picture to an upright BGR image, once and on demand."""
 
 from __future__ import annotations
 

@@ -12,16 +12,16 @@ from ecolite_stream.sources.container import ContainerSource, Input, open_contai
 from ecolite_stream.sources.failures import FILE_PROBLEMS
 
 STDIN = "-"
-"""What a user calls it."""
+"""Name of standard input on the command line."""
 
 NAME = "stdin"
 
 
 class PipeSource(ContainerSource):
-    """Every frame of standard input, with the times its timestamps say.
+    """Every frame of standard input, with the times of its timestamps.
 
-    Nothing is lost: where recognition is slower, the pipe holds whoever writes back. It wants a
-    format that can be read from front to back, such as MPEG-TS or Matroska.
+    No frame is lost: a full pipe blocks its writer. The format must be readable front to back, such
+    as MPEG-TS or Matroska.
     """
 
     def __init__(

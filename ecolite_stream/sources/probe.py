@@ -47,7 +47,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a source says of itself, and what came.
+    """The stated and the measured properties of a source.
 
     Attributes:
         source: its name, without credentials.
@@ -63,8 +63,8 @@ class Measured:
         is_reordered: whether it has frames that wait for later ones (B-frames).
         has_times: whether it has timestamps.
         jumps: steps of its timestamps that go back, or forward by more than a second.
-        clock_rate: seconds its timestamps advance in a second of this machine; None where that
-            cannot be told: of recordings, and of what comes in pieces.
+        clock_rate: seconds its timestamps advance per second of this machine; None if unknown, as
+            for recordings and segmented streams.
         longest_silence_s: longest time between two packets, in seconds.
         decode_cores: processor seconds that a second of the stream costs to read and to decode.
         broke: the error that ended it, if one did.
@@ -149,11 +149,13 @@ class Probe:
         if error is not None and (not self._frames or not isinstance(error, SourceError)):
             raise error
         if stated is None:
-            raise SourceError(f"{self._name}: it does not open in {limit_s:g} s; see if it runs")
+            raise SourceError(
+                f"{self._name}: it does not open in {limit_s:g} s; check that it is running"
+            )
         if not self._frames:
             raise SourceError(
                 f"{self._name}: it opens, but no picture comes in {limit_s:g} s; "
-                "see if it is sending, and set it to a keyframe every 2 s"
+                "check that it is sending, and set it to a keyframe every 2 s"
             )
         return self._measured(stated, None if error is None else str(error))
 
@@ -179,7 +181,7 @@ class Probe:
                         break
                     if not source.live and now_s - opened_s > RECORDING_S:
                         break
-        except Exception as error:  # raised again, or told, where it is waited for
+        except Exception as error:  # raised or reported in `measure`
             self._error = error
 
     def _see(self, packet: Packet[VideoStream]) -> None:

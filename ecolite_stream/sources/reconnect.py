@@ -1,4 +1,4 @@
-"""A live source that is opened again whenever it is lost."""
+"""Reopen a live source whenever it is lost."""
 
 from __future__ import annotations
 
@@ -21,27 +21,26 @@ _log = logging.getLogger(__name__)
 _POLL_S = 0.1
 _CAPACITY = 4
 STALLED_S = 2.0
-"""A stream that nothing came from for so long is stalled, but not given up yet."""
+"""Seconds without a frame after which a stream counts as stalled."""
 _MOST_LEFT = 3
-"""Connections that may be left behind in a call that does not return; then one is waited for."""
+"""Most connections left in a blocked call; then no other is opened."""
 _STEADY_S = 3600.0
-"""A connection that lasted so long ends a series of losses."""
+"""Lifetime of a connection that ends a series of losses, in seconds."""
 _LONG_ROW = 4
-"""Tries in a row after which a loss is logged, however many there were before."""
+"""Tries in a row after which a loss is always logged."""
 LATE_S = 10.0
-"""Sources limit the time that they open themselves; those that fail to get so much more."""
+"""Extra seconds for a source that exceeds its own opening timeout."""
 
 
 class Reconnecting(Source):
-    """A live source that goes on, with the same indices and times, when it is lost.
+    """A live source that is reopened when lost, with continuous indices and times.
 
-    It is lost when it ends, breaks, cannot be opened, or stays silent for `silent_s`; each time
-    it is opened again, after waits that grow. Stream time goes on with the monotonic clock, so
-    that what was missed is a gap. What proves to be a recording once it is open is read to its
-    end, and never opened again.
+    It is lost when it ends, fails, cannot be opened, or sends no frame for `silent_s`. It is
+    reopened after growing waits. Stream time follows the monotonic clock, so lost time is a gap. A
+    source that turns out to be a recording is read to its end and never reopened.
 
-    Each connection is read by a thread of its own, which is left behind where opening or a read
-    never returns. Where three are, there is no other try until one of them has ended.
+    Each connection has its own thread, which is abandoned if a call never returns. With three
+    abandoned threads, no new connection is opened until one of them ends.
     """
 
     def __init__(
@@ -57,13 +56,13 @@ class Reconnecting(Source):
         chance: Callable[[], float] = random.random,
     ) -> None:
         """Args:
-        name: as people are shown it.
+        name: name for messages.
         open_source: opens the source; called in another thread.
-        config: how long to wait for what.
+        config: waits and limits.
         on_state: called with each new state, of `metrics.STATES`.
-        on_reconnect: called whenever it is open again.
-        clock: seconds, monotonic; the one `Frame.arrived_s` is from.
-        wait: waits for so many seconds, or less if closed meanwhile; then it says True.
+        on_reconnect: called after each reconnect.
+        clock: seconds, monotonic; the clock of `Frame.arrived_s`.
+        wait: waits for a number of seconds; returns True early if the source is closed.
         chance: a number from 0 to below 1, for the jitter.
         """
         self.name = name
@@ -135,7 +134,7 @@ class Reconnecting(Source):
         return None
 
     def _connect(self) -> None:
-        self._say("connecting")
+        self._report("connecting")
         self._left = [one for one in self._left if one.is_alive()]
         if len(self._left) >= _MOST_LEFT:
             raise SourceError(
@@ -155,7 +154,7 @@ class Reconnecting(Source):
         self._losses.opens(self._clock())
         if again:
             self._on_reconnect()
-        self._say("live")
+        self._report("live")
 
     def _receive(self, connection: _Connection) -> Frame | None:
         """The next frame; None at the end of a recording, or once this is closed."""
@@ -168,7 +167,7 @@ class Reconnecting(Source):
                     return None
                 raise SourceError(f"{self.name}: its sender ended it; see why it did") from None
             if frame is not None:
-                self._say("live")
+                self._report("live")
                 return frame
             if not self._live:  # a recording may show a picture for as long as it likes
                 continue
@@ -177,7 +176,7 @@ class Reconnecting(Source):
                 raise SourceError(f"{self.name}: silent for {silent_s:g} s; see if it is running")
             if waited_s >= min(STALLED_S, silent_s / 2) and self._state != "stalled":
                 self._losses.stalls(start_s, waited_s)
-                self._say("stalled")
+                self._report("stalled")
         return None
 
     def _lost(self, error: SourceError) -> None:
@@ -199,10 +198,10 @@ class Reconnecting(Source):
             raise error
         wait_s = config.wait_s(count) * (1 + config.jitter * (2 * self._chance() - 1))
         self._losses.log(error, wait_s)
-        self._say("waiting")
+        self._report("waiting")
         self._wait(wait_s)
 
-    def _say(self, state: str) -> None:
+    def _report(self, state: str) -> None:
         if state != self._state:
             self._state = state
             self._on_state(state)
@@ -296,11 +295,11 @@ class _Connection:
 
 
 class _Losses:
-    """How often a source stalled or was lost, and what is logged of it: ever less.
+    """Counts stalls and losses of a source and logs them less and less often.
 
-    Losses without a working connection between them are a row, rows until a connection lasts for
-    an hour are a series. Of a series the 1st, 2nd, 4th, 8th ... row is logged, of a row likewise
-    the tries; a row of many tries always is.
+    Losses without a working connection between them are a row. Rows until a connection lasts an
+    hour are a series. The 1st, 2nd, 4th, 8th ... row of a series is logged, and the same tries of
+    a row; a row of many tries always is.
     """
 
     def __init__(self, name: str) -> None:
@@ -352,7 +351,7 @@ class _Losses:
         return self._count
 
     def log(self, error: SourceError, wait_s: float) -> None:
-        """What it was lost by, where its turn has come."""
+        """Log the cause of a loss if it is due."""
         is_due = _is_power_of_two(self._rows) or self._count >= _LONG_ROW
         if not is_due or not _is_power_of_two(self._count):
             return

@@ -1,4 +1,4 @@
-"""Where an RTSP camera sends its viewers: FFmpeg would take user and password along to any host."""
+"""Refuse RTSP redirects to another host: FFmpeg would send user and password there."""
 
 from __future__ import annotations
 

@@ -60,10 +60,10 @@ class UrlSource(ContainerSource):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Args:
-        url: with credentials where needed; only FFmpeg gets to see them.
-        name: as people are shown it; the URL without credentials if None.
-        open_timeout_s: how long to wait for the stream to begin, in seconds.
-        read_timeout_s: how long to wait for more of it, in seconds.
+        url: may hold credentials; only FFmpeg receives them.
+        name: name for messages; None takes the URL without credentials.
+        open_timeout_s: most seconds to open the stream.
+        read_timeout_s: most seconds to wait for its next data.
         clock: seconds, monotonic.
 
         Raises:

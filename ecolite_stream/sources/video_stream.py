@@ -1,4 +1,4 @@
-"""Which stream of a file is the video."""
+"""Select the video stream of a file."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _TEXT_CODECS = frozenset({"ansi", "bintext", "idf", "xbin"})
 
 
 def pick_video_stream(container: InputContainer) -> VideoStream | None:
-    """The stream of a container to show; None where it has no video.
+    """The video stream of a container; None if it has none.
 
-    Covers, thumbnails and text are none. Of the others those that can be decoded go first, of
-    these the default one, of these the largest picture, of these the first.
+    Covers, thumbnails and text do not count. Decodable streams come first, then the default one,
+    then the largest picture, then the first.
     """
     videos = [stream for stream in container.streams.video if _is_video(stream)]
     largest = max(videos, key=_area, default=None)

@@ -54,7 +54,7 @@ def test_segments_that_are_not_the_bundles_end_with_2(ecolite: Command, tmp_path
     path.write_text("memory: {num_segments: 16}")
     result = ecolite("--config", path, "--source", "pattern:seconds=1")
     assert result.exit_code == 2
-    assert "bundle has 4 segments, the configuration says 16; edit memory.num" in result.error
+    assert "bundle has 4 segments, memory.num_segments is 16; edit memory.num" in result.error
 
 
 def flip(folder: Path, name: str) -> None:

@@ -157,4 +157,4 @@ def test_a_broken_file_among_good_ones(ecolite: Command, film: Path, tmp_path: P
     assert len(result.predictions) == 10
     first, last = result.err.splitlines()
     assert first.startswith(f"error: {bad}: holds no video")
-    assert last.startswith(f"error: 1 of 3 sources could not be watched to their ends: {bad}")
+    assert last.startswith(f"error: 1 of 3 sources failed before their end: {bad}")

@@ -136,7 +136,7 @@ def test_what_cannot_be_done_is_said() -> None:
         run.wait_for_more("a")
         with pytest.raises(ConfigError, match="there is a stream 'a' already"):
             run.pipeline.add(stream("a"))
-        with pytest.raises(ConfigError, match="no stream 'b'; there are: a"):
+        with pytest.raises(ConfigError, match="no stream 'b'; streams: a"):
             run.pipeline.remove("b")
         with pytest.raises(ConfigError, match="'a' is not paused"):
             run.pipeline.resume("a")

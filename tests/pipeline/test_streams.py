@@ -123,7 +123,7 @@ def test_a_source_that_breaks_does_not_end_the_others(caplog: pytest.LogCaptureF
     with pytest.raises(SourceError) as caught:
         pipeline(sources, [sink]).run()
     message = str(caught.value)
-    assert message.startswith("2 of 3 sources could not be watched to their ends: ")
+    assert message.startswith("2 of 3 sources failed before their end: ")
     assert {"bad", "worse"} < set(message.replace(",", "").replace(";", "").split())
     assert sorted(record.getMessage() for record in caplog.records) == [
         "bad: unplugged",
@@ -248,7 +248,7 @@ def test_an_unusable_picture_is_skipped(
 
 def test_a_recording_without_one_usable_picture_is_an_error() -> None:
     items = [unusable(item, ValueError("bad shape")) for item in frames(30, 25)]
-    with pytest.raises(SourceError, match="s: not one picture can be used"):
+    with pytest.raises(SourceError, match="s: no picture is usable"):
         pipeline([ListSource("s", items)], [ListSink()]).run()
 
 

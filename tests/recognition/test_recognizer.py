@@ -375,7 +375,7 @@ def test_top() -> None:
 
 
 def test_segments_must_be_the_bundles() -> None:
-    with pytest.raises(ConfigError, match=r"bundle has 4 segments, .* says 8; edit memory\.num"):
+    with pytest.raises(ConfigError, match=r"bundle has 4 segments, .* is 8; edit memory\.num"):
         Recognizer(NumberEngine(), spec_of(4), StreamConfig(memory=MemoryConfig(num_segments=8)))
 
 

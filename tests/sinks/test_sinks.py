@@ -97,7 +97,7 @@ def test_on_a_terminal_each_stream_has_one_line(monkeypatch: pytest.MonkeyPatch)
     *_, second, said, door, gate, end = screen(out.getvalue())
     assert second.startswith("gate      2.00 s") and said == "warning: gate: lost"
     assert door.startswith("door      8.00 s") and gate.startswith("gate      7.00 s")
-    assert logging.root.handlers == [h for h in logging.root.handlers if h is not console._shown]
+    assert logging.root.handlers == [h for h in logging.root.handlers if h is not console._screen]
 
 
 @pytest.mark.parametrize("term", ["xterm", "dumb"])

@@ -143,7 +143,7 @@ def test_a_live_stream_is_not_held_up(tmp_path: Path, caplog: pytest.LogCaptureF
         go.set()
     count = len(pictures(path))
     assert CAPACITY <= count <= CAPACITY + 1
-    assert f"{path}: {2 * CAPACITY - count} frames are not in it" in caplog.text
+    assert f"{path}: {2 * CAPACITY - count} frames are missing" in caplog.text
 
 
 def test_large_pictures_that_wait_are_bounded_by_bytes(
@@ -219,15 +219,15 @@ def test_a_file_that_another_run_makes_meanwhile_is_left_alone(tmp_path: Path) -
         sink.show(Frame("s", 0, 0.0, grey()), True)
     assert not target.exists()
     assert sink._videos["s"].failure == f"{path}: another run made it; choose another file"
-    with pytest.raises(ConfigError, match="is there already"):  # a link to nothing
+    with pytest.raises(ConfigError, match="exists already"):  # a link to nothing
         VideoSink(path, ["s"])
 
 
 def test_a_file_that_is_there_is_never_replaced(tmp_path: Path) -> None:
     path = write_numbered_video(tmp_path / "film.mp4", 3, codec="libx264")
-    with pytest.raises(ConfigError, match=r"film\.mp4 is there already; choose another"):
+    with pytest.raises(ConfigError, match=r"film\.mp4 exists already; choose another"):
         VideoSink(path, ["s"])
-    with pytest.raises(ConfigError, match="expected a folder, for there are several streams"):
+    with pytest.raises(ConfigError, match="expected a folder for several streams"):
         VideoSink(tmp_path / "new.mp4", ["s", "t"])
     with pytest.raises(ConfigError, match="cannot be written to"):
         VideoSink(path / "folder", ["s"])
@@ -297,7 +297,7 @@ def test_in_a_hurry_it_leaves_out_what_takes_too_long(
         sink.close()
     count = len(pictures(path))
     assert 0 < count < 10
-    assert f"{HELD - count} frames are not in it" in caplog.text
+    assert f"{HELD - count} frames are missing" in caplog.text
 
 
 def test_damaged_pictures_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -310,7 +310,7 @@ def test_damaged_pictures_are_left_out(tmp_path: Path, caplog: pytest.LogCapture
             broken = dataclasses.replace(frame, pixels=damaged)
             sink.show(broken if frame.index % 2 else frame, False)
     np.testing.assert_allclose([t for t, _ in pictures(path)], np.arange(5) * 2 / FPS, atol=1e-3)
-    assert "5 frames are not in it" in caplog.text
+    assert "5 frames are missing" in caplog.text
 
 
 def test_a_bug_in_drawing_does_not_hold_a_recording_up(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_overrides_reach_nested_keys_and_keep_their_neighbours(tmp_path: Path) -
         (["--data", "{clips: [a]}"], "both set data.clips"),
         (
             ["--augmentation", "{noise: 1, noise: 2}"],
-            "'noise' is there twice",
+            "'noise' is repeated",
         ),
     ],
 )
