@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
+from ecolite_stream.app.alerts_command import alerts
 from ecolite_stream.app.archive_command import archive
 from ecolite_stream.app.build import watch
 from ecolite_stream.app.check_config import describe_run
@@ -124,6 +125,7 @@ stream.add_command(check)
 stream.add_command(replay)
 stream.add_command(events)
 stream.add_command(collect)
+stream.add_command(alerts)
 
 
 def merge(config: StreamConfig, options: dict[str, Any]) -> StreamConfig:

@@ -13,7 +13,7 @@ import click
 
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.recording import recording
-from ecolite_stream.sinks import clips, json_file, mqtt, stdout, video, webhook
+from ecolite_stream.sinks import alerts, clips, json_file, mqtt, stdout, video, webhook
 from ecolite_stream.sinks.kind import SinkKind
 from ecolite_stream.store import kind as store
 
@@ -25,6 +25,7 @@ SINKS: Sequence[SinkKind[Any]] = (
     clips.SINK,
     video.SINK,
     store.SINK,
+    alerts.SINK,
     recording.SINK,
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import ssl
@@ -133,6 +134,34 @@ class MqttSink(Sink):
         client.disconnect()
         if is_connected:
             self._gone.wait(_LAST_WORDS_S)
+
+    def publish(self, topic: str, payload: str, timeout_s: float) -> None:
+        """Publish one message by a connection of its own, without states and last will.
+
+        Raises:
+            OSError: the broker does not take it in time.
+        """
+        client, deadline_s = self._client, time.monotonic() + timeout_s
+        refused: list[str] = []
+
+        def connected(client: Client, data: Any, flags: Any, reason: Any, more: Any) -> None:
+            if reason.is_failure:
+                refused.append(str(reason).lower())
+
+        client.will_clear()
+        client.on_connect = connected
+        client.connect_timeout = timeout_s
+        try:
+            client.connect(*self._address, _KEEP_ALIVE_S)
+            client.loop_start()
+            info = client.publish(topic, payload, _AT_LEAST_ONCE)
+            while not info.is_published() and not refused and time.monotonic() < deadline_s:
+                info.wait_for_publish(0.1)
+        finally:
+            client.disconnect()
+            client.loop_stop()
+        if not info.is_published():
+            raise OSError(refused[0] if refused else "the broker did not answer in time")
 
     def _send_event(self, event: Event) -> None:
         from paho.mqtt.enums import MQTTErrorCode
@@ -319,6 +348,16 @@ def _split(url: str, shown: str) -> tuple[urllib.parse.SplitResult, str, int]:
             f"mqtt is {shown!r}; expected a URL such as mqtt://HOST or mqtts://USER:PASSWORD@HOST"
         )
     return parts, host, port or _PORTS[parts.scheme]
+
+
+def publish_once(config: MqttConfig, topic: str, payload: str, timeout_s: float) -> None:
+    """Connect, publish one message, and disconnect once the broker has confirmed it.
+
+    Raises:
+        OSError: the broker does not take it in time.
+    """
+    sink = MqttSink(dataclasses.replace(config, predictions=False), ())
+    sink.publish(topic, payload, timeout_s)
 
 
 def _check(config: MqttConfig, run: Run) -> str:

@@ -72,7 +72,15 @@ class WebhookSink(Sink):
         self._tls = ssl.create_default_context()
 
     def send(self, event: Event) -> None:
-        body = json.dumps(event.as_dict()).encode("ascii")
+        self.post(event.as_dict())
+
+    def post(self, facts: dict[str, Any]) -> None:
+        """Post a JSON object.
+
+        Raises:
+            OSError: the server does not take it.
+        """
+        body = json.dumps(facts).encode("ascii")
         request = urllib.request.Request(self._url, body, self._headers, method="POST")
         with _Deadline(self._timeout_s) as deadline:
             opener = urllib.request.build_opener(

@@ -439,7 +439,7 @@ def test_a_fuzzer_finds_no_fault(tmp_path: Path) -> None:
             *("--max-examples", str(FUZZED), "--exclude-path", "/api/live"),
             *("--checks", "not_a_server_error,status_code_conformance,content_type_conformance"),
             *("--checks", "response_schema_conformance,unsupported_method"),
-            *("--generation-database", "none", "--request-timeout", "10"),
+            *("--generation-database", "none", "--request-timeout", "60"),
             *("--suppress-health-check", "all"),
         ]
         done = subprocess.run(
