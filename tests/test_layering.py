@@ -36,7 +36,7 @@ def imported(path: Path) -> Iterator[str]:
 ROOMS = (
     *("errors", "types", "version", "config", "model", "sources", "views", "engines"),
     *("media", "observability", "recognition", "sinks", "store", "pipeline", "recording"),
-    *("datasets", "web", "app", "bench"),
+    *("datasets", "archive", "fleet", "web", "app", "bench"),
 )
 """Folders and modules at the root in the order of the data: each imports only earlier ones."""
 

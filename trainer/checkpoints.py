@@ -147,7 +147,9 @@ def _with_options(
     )
     if changed == dataclasses.replace(spec, thresholds={}) and not options.new_head:
         return spec
-    return dataclasses.replace(changed, temperature=1.0, scores={})  # belong to another model
+    return dataclasses.replace(  # these belong to another model
+        changed, temperature=1.0, energy_bound=None, scores={}
+    )
 
 
 def default_labels(num_classes: int) -> tuple[str, ...]:

@@ -89,16 +89,22 @@ def score_clips(
 ) -> Scores:
     """Score every clip, whole or in windows of `window_s` seconds."""
     spec = checkpoint.spec
-    if spec.preprocessing.framing == "follow":
-        live = Following(spec.preprocessing.short_side)
-        variants = follow_clips(clips, live, Budget(CACHE_MB), workers)
-        clips = [clip for found in variants for clip in found]
+    clips = shown_live(clips, spec, workers)
     if window_s is not None:
         clips = [piece for clip in clips for piece in cut_windows(clip, window_s)]
     batches = test_batches(
         clips, spec.labels, spec.num_segments, spec.preprocessing, batch_size, workers
     )
     return evaluate(network_from(checkpoint), batches, batch_size)
+
+
+def shown_live(clips: list[Clip], spec: ModelSpec, workers: int) -> list[Clip]:
+    """The clips as a live stream of that framing shows them."""
+    if spec.preprocessing.framing == "follow":
+        live = Following(spec.preprocessing.short_side)
+        variants = follow_clips(clips, live, Budget(CACHE_MB), workers)
+        clips = [clip for found in variants for clip in found]
+    return clips
 
 
 def score_held_out(config: TrainConfig, checkpoint: Checkpoint) -> Scores:
@@ -108,19 +114,28 @@ def score_held_out(config: TrainConfig, checkpoint: Checkpoint) -> Scores:
         ConfigError: it holds out none, or the checkpoint lacks one of their classes.
         SourceError: a clip cannot be read.
     """
-    spec, data = checkpoint.spec, config.data
+    clips = held_out_clips(config, checkpoint.spec)
+    window_s = config.clip_seconds if config.augmentation.window_s else None
+    return score_clips(checkpoint, clips, window_s, config.batch_size, config.data.workers)
+
+
+def held_out_clips(config: TrainConfig, spec: ModelSpec) -> list[Clip]:
+    """The clips that a training with this configuration holds out.
+
+    Raises:
+        ConfigError: it holds none out, or the model does not know their classes.
+        SourceError: a clip cannot be read.
+    """
+    data = config.data
     how = Reading(
         reading_side(spec.preprocessing), data.workers, Budget(data.cache_mb), config.rgb_prefix
     )
     if config.val_list:
-        clips = _read_listed(config.val_list, config.data_path, "", spec, how)
-    elif data.holds_clips_out:
+        return _read_listed(config.val_list, config.data_path, "", spec, how)
+    if data.holds_clips_out:
         _, files = split_clips(labelled_files(data.clips), data, config.seed)
-        clips = _read_files(files, spec, how)
-    else:
-        raise ConfigError("no clips are held out; set val_list or data.split")
-    window_s = config.clip_seconds if config.augmentation.window_s else None
-    return score_clips(checkpoint, clips, window_s, config.batch_size, data.workers)
+        return _read_files(files, spec, how)
+    raise ConfigError("no clips are held out; set val_list or data.split")
 
 
 def _read_listed(

@@ -4,15 +4,14 @@ python -m trainer.export CHECKPOINT --bundle DIR
 python -m trainer.export CHECKPOINT --file_format MINDIR|ONNX|AIR --file_name NAME  one file
 python -m trainer.export --untrained --num-segments 16 --bundle DIR      to measure speed
 python -m trainer.export --add-2d --bundle DIR      give an older bundle ONNX without Conv3D
---mindspore-2d adds the head in the form that MindSpore runs fastest at full width.
+--mindspore-2d adds the head in the form that MindSpore runs fastest at full width. If the
+training's held-out clips are present, a bound of known inputs is fitted, as in
+ecolite-bench calibrate.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import logging
-import os
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,12 +27,10 @@ with command_needs("mindspore", "train", __name__):
     import mindspore.nn as nn
 
 from ecolite_stream.app.entry import run
-from ecolite_stream.datasets.text_files import printable
 from ecolite_stream.engines import installed_engines
 from ecolite_stream.engines.check import AGREES, Check, check_apart
-from ecolite_stream.errors import BundleError, EngineError
+from ecolite_stream.errors import BundleError, ConfigError, EngineError, SourceError, one_line
 from ecolite_stream.model.bundle import (
-    DESCRIPTION,
     EXPORTED,
     GOLDEN,
     Bundle,
@@ -44,6 +41,7 @@ from ecolite_stream.model.bundle import (
 )
 from ecolite_stream.model.golden import Golden
 from ecolite_stream.model.preprocess import Preprocessing, preprocess
+from trainer.exporting.bound import fit_held_out_bound
 from trainer.exporting.deploy import (
     CONV2D_ONLY,
     CONV2D_ONLY_MINDSPORE,
@@ -53,6 +51,7 @@ from trainer.exporting.deploy import (
     with_conv2d_only,
 )
 from trainer.exporting.export_whole import FORMATS, export_whole, format_of
+from trainer.exporting.folders import replace_folder, require_replaceable
 from trainer.loop.device import use_device
 from trainer.network import Network, NetworkConfig, build_network
 from trainer.network.trimmed import trim_taps
@@ -63,8 +62,6 @@ from trainer.weights.checkpoint import (
     network_from,
     parameters_of,
 )
-
-logger = logging.getLogger(__name__)
 
 
 def export_bundle(
@@ -139,52 +136,6 @@ def shareable(facts: Any) -> Any:
     return Path(facts).name if isinstance(facts, str) and Path(facts).is_absolute() else facts
 
 
-def require_replaceable(folder: Path) -> None:
-    """Check that a bundle can be written: the folder is a bundle, empty or missing.
-
-    Raises:
-        BundleError: the folder holds something else, or engines cannot open its path.
-    """
-    try:
-        str(folder.resolve()).encode()
-    except UnicodeEncodeError as error:
-        raise BundleError(
-            f"{printable(str(folder.resolve()))} has bytes in its path that are not UTF-8, "
-            "which MindSpore cannot open; name another folder"
-        ) from error
-    is_free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
-    if not is_free and not (folder / DESCRIPTION).is_file():
-        raise BundleError(f"{folder} exists and is not a bundle; name another folder")
-
-
-def replace_folder(new: Path, folder: Path) -> None:
-    """Replace a folder by another; after any failure one of the two is there.
-
-    Args:
-        new: on the same disk as `folder`.
-        folder: is replaced; a warning is logged where the old one cannot be removed.
-
-    Raises:
-        OSError: the new one cannot be moved; the old one is back in its place.
-    """
-    folder = folder.resolve()
-    old = folder.with_name(f".{folder.name}.old-{os.getpid()}")
-    had_one = folder.exists()
-    if had_one:
-        folder.rename(old)
-    try:
-        new.rename(folder)
-    except OSError:
-        if had_one:
-            old.rename(folder)
-        raise
-    if had_one:
-        try:
-            shutil.rmtree(old)
-        except OSError as error:
-            logger.warning("the old bundle is left in %s, remove it: %s", old, error)
-
-
 def export_graphs(network: Network, spec: ModelSpec, folder: Path) -> None:
     """Write encoder and head as MindIR for any batch size, without taps that no segment reaches."""
     trim_taps(network, spec.num_segments)
@@ -247,6 +198,22 @@ def check_engines(bundle: Bundle) -> list[Check]:
                 "; the bundle was not written"
             )
     return checks
+
+
+def with_bound(checkpoint: Checkpoint) -> Checkpoint:
+    """The checkpoint with a bound of what it knows, where its training held clips out."""
+    if checkpoint.spec.energy_bound is not None:
+        return checkpoint
+    try:
+        fitted = fit_held_out_bound(checkpoint)
+    except (ConfigError, SourceError) as error:
+        click.echo(
+            f"no bound of what is known: {one_line(error)}; ecolite-bench calibrate fits one",
+            err=True,
+        )
+        return checkpoint
+    click.echo(str(fitted), err=True)
+    return fitted.applied(checkpoint)
 
 
 def untrained(config: NetworkConfig, seed: int = 0) -> Checkpoint:
@@ -335,7 +302,7 @@ def main(
     elif checkpoint is None:
         written = export_bundle(untrained(config), bundle, conv2d_only)
     else:
-        written = export_bundle(load_checkpoint(checkpoint), bundle, conv2d_only)
+        written = export_bundle(with_bound(load_checkpoint(checkpoint)), bundle, conv2d_only)
     megabytes = sum(file.stat().st_size for file in bundle.iterdir()) / 1e6
     engines = ", ".join(installed_engines())
     summary = f"{megabytes:.1f} MB, agrees on {engines}; {written.digest[:12]}"

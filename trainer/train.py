@@ -26,6 +26,7 @@ from trainer.data.dataset import load_dataset
 from trainer.evaluate import print_scores, score_held_out
 from trainer.loop.device import use_device
 from trainer.loop.distributed import ALONE, Group, join_group
+from trainer.loop.framing import with_chosen_framing, with_framing
 from trainer.loop.run import BEST, LAST, Run
 from trainer.loop.scoring import Scores
 from trainer.loop.start import make_network
@@ -52,6 +53,8 @@ def train(config: TrainConfig) -> Path:
     if config.resume:
         folder = run_folder(config.resume)
         state = load_state(folder / STATE)
+        if config.choose_framing:  # it was chosen when the training began
+            config = with_framing(config, state.spec.preprocessing.framing)
         require_same_config(folder, state, config)
         config = dataclasses.replace(config, output=folder)
     else:
@@ -60,6 +63,8 @@ def train(config: TrainConfig) -> Path:
     if state and group.is_first:
         remove_left_overs(config.output)
     ms.set_seed(config.seed)
+    if config.choose_framing:
+        config = with_chosen_framing(config)
     dataset = load_dataset(config)
     click.echo(
         f"{len(dataset.training(epoch=1))} training windows an epoch, "

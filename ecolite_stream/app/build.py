@@ -33,6 +33,7 @@ def watch(config: StreamConfig, load: Callable[[], StreamConfig] | None = None) 
     Raises:
         EcoliteError: a source, the bundle or the engine cannot be used.
     """
+    from ecolite_stream.app.control import PipelineControl
     from ecolite_stream.app.reload import Reloader, reload_on_sighup
 
     if not config.source:
@@ -41,11 +42,12 @@ def watch(config: StreamConfig, load: Callable[[], StreamConfig] | None = None) 
     metrics = Metrics()
     streams = stream_inputs(config)
     names = [one.name for one in streams]
+    control = PipelineControl(config, bundle.spec)
     with (
         serve(metrics, config.metrics, config.web.hosts)
         if config.metrics
         else contextlib.nullcontext(),
-        with_page(names, bundle.spec.labels, metrics, config) as (connect, page),
+        with_page(names, bundle.spec.labels, metrics, config, control) as (connect, page),
     ):
         # Behind the ports: where one is taken, no file and no folder is left behind.
         sinks = build_sinks(SINKS, Run(config, names, bundle))
@@ -57,6 +59,7 @@ def watch(config: StreamConfig, load: Callable[[], StreamConfig] | None = None) 
             config,
             metrics,
         )
+        control.attach(pipeline, connect)
         reloader = Reloader(config, load, pipeline, bundle.spec, connect) if load else None
         with notify_systemd(pipeline.heartbeat), reload_on_sighup(reloader):
             pipeline.run()

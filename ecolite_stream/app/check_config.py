@@ -104,8 +104,7 @@ def _memory(config: StreamConfig, bundle: Bundle) -> str:
     if policy != "window":
         return f"{segments} frames ({policy}), {sampler.samples_per_prediction} of them new"
     span_s = config.memory.span_s or bundle.spec.clip_seconds
-    encoded_per_s = sampler.samples_per_prediction / config.every_s
-    return f"{segments} frames over {span_s:.3g} s, {encoded_per_s:.3g} frames/s encoded"
+    return f"{segments} frames over {span_s:.3g} s, {sampler.samples_per_s:.3g} frames/s encoded"
 
 
 def _shared(config: StreamConfig, bundle: Bundle, names: Sequence[str]) -> str:

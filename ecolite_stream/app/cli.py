@@ -9,9 +9,11 @@ from typing import Any, NoReturn
 
 import click
 
+from ecolite_stream.app.archive_command import archive
 from ecolite_stream.app.build import watch
 from ecolite_stream.app.check_config import describe_run
 from ecolite_stream.app.check_source import check
+from ecolite_stream.app.collect_command import collect
 from ecolite_stream.app.entry import run_and_leave
 from ecolite_stream.app.events_command import events
 from ecolite_stream.app.replay_command import replay
@@ -95,9 +97,11 @@ def stream(
         watch(settings, load if config else None)
 
 
+stream.add_command(archive)
 stream.add_command(check)
 stream.add_command(replay)
 stream.add_command(events)
+stream.add_command(collect)
 
 
 def merge(config: StreamConfig, options: dict[str, Any]) -> StreamConfig:

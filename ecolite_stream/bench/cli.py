@@ -14,6 +14,7 @@ from ecolite_stream.bench.commands.online import online
 from ecolite_stream.bench.commands.speed import speed
 from ecolite_stream.bench.commands.streams import streams
 from ecolite_stream.bench.commands.ucf101 import ucf101
+from ecolite_stream.bench.commands.unknown import unknown
 from ecolite_stream.version import __version__
 
 
@@ -27,7 +28,7 @@ def bench() -> None:
     """
 
 
-for command in (calibrate, engines, memory, online, speed, streams, ucf101):
+for command in (calibrate, engines, memory, online, speed, streams, ucf101, unknown):
     bench.add_command(command)
 
 

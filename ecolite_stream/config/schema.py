@@ -156,21 +156,26 @@ class WebConfig:
             none.
         token: what visitors must know; None takes ECOLITE_WEB_TOKEN, or a new one where other
             machines can reach the page.
+        read_tokens: tokens of visitors who may change nothing, separated by spaces.
         hosts: names of this machine that browsers may use, beside its own: those of a proxy.
         clips: folder of event clips that events are linked to; None links those that are
             written, if any.
         pictures_per_s: pictures a second of each stream, at most.
-        viewers: how many pages may be open at once.
+        viewers: how many pages may be open at once, and as many live updates of the API.
+        api_per_s: requests a second of each address to `/api`, on average.
     """
 
     address: str | None = None
     token: str | None = field(default=None, repr=False)
+    read_tokens: str | None = field(default=None, repr=False)
     hosts: tuple[str, ...] = ()
     clips: Path | None = None
     pictures_per_s: float = 5.0
     viewers: int = 8
+    api_per_s: float = 100.0
 
     def __post_init__(self) -> None:
+        check_between("api_per_s", self.api_per_s, 0.1, 100_000)
         check_between("pictures_per_s", self.pictures_per_s, 0.1, 30)
         check_between("viewers", self.viewers, 1, 100)
 

@@ -93,3 +93,11 @@ def view_name(view: str | ViewConfig) -> str:
     if isinstance(view, str):
         return view
     return view.region or "subjects"
+
+
+def view_label(view: str) -> str:
+    """The name under which a view is counted: all subjects together are `subjects`.
+
+    The names of subjects never repeat, so that counters of each would never be bounded.
+    """
+    return "subjects" if view.startswith("subject") else view

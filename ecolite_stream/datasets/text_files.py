@@ -20,6 +20,9 @@ from ecolite_stream.errors import ConfigError
 MAX_BYTES = 256 * 1024 * 1024
 """Of one file; the lists of the largest published data sets have 60 MB."""
 
+MAX_CELL = 131_072
+"""Characters of a cell. Python's own limit is one for all of a process, and libraries lift it."""
+
 DELIMITERS = (",", ";", "\t")
 """Of tables; spreadsheets write the second where a comma is the decimal point."""
 
@@ -104,6 +107,8 @@ def read_rows(path: Path, what: str, *, names_files: bool = False) -> list[Row]:
     rows = []
     try:
         for cells in reader:
+            if any(len(cell) > MAX_CELL for cell in cells):
+                raise csv.Error(f"field larger than {MAX_CELL} characters")
             if any(cell.strip() for cell in cells):
                 rows.append(Row(reader.line_num, tuple(cell.strip() for cell in cells)))
     except csv.Error as error:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import stat
+from io import FileIO
 from pathlib import Path
 
 PART = ".part"
@@ -46,3 +49,22 @@ def create_part(folder: Path, name: str) -> Path:
         OSError: it cannot be created.
     """
     return create(folder / f".{name}.{secrets.token_hex(4)}{PART}")
+
+
+def lock_until_closed(file: FileIO) -> None:
+    """Lock an ordinary file until it is closed; /dev/null and the like are anybody's.
+
+    Raises:
+        BlockingIOError: another run has locked it.
+    """
+    try:
+        import fcntl
+    except ModuleNotFoundError:  # Windows
+        return
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError:  # a file system without locks
+            return

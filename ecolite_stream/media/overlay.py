@@ -34,6 +34,8 @@ def draw(image: Image, time_s: float, prediction: Prediction | None, event: Even
     _write(drawn, f"{time_s:.2f} s", height - round(0.5 * line_px), scale, at_right=True)
     if prediction is not None:
         words = f"{prediction.label} {prediction.score:.0%}"
+        if prediction.known is False:
+            words += " unknown"
         _write(drawn, words, height - round(0.5 * line_px), scale)
         bar_px = round(width * min(max(prediction.score, 0.0), 1.0))
         drawn[height - 2 * line_px : height - round(1.7 * line_px), :bar_px] = _GREEN

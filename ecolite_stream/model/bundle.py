@@ -15,7 +15,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,12 @@ from ecolite_stream.config.strict import check_one_of, make_config
 from ecolite_stream.errors import BundleError, ConfigError
 from ecolite_stream.model import limits
 from ecolite_stream.model.golden import Golden, read_golden
-from ecolite_stream.model.preprocess import Preprocessing
+from ecolite_stream.model.spec import ENERGY_BOUND, require_all
+from ecolite_stream.model.spec import ModelSpec as ModelSpec
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+SCHEMA_WITHOUT_BOUND = 2
+"""What a bundle without an energy bound is written as: programs of that schema read it, too."""
 DESCRIPTION = "bundle.json"
 GOLDEN = "golden.npz"
 PARTS = ("encoder", "head")
@@ -85,76 +88,6 @@ EXPORTED = (
 
 FILES = (*(graph.file for graph in EXPORTED), GOLDEN)
 """The files that `trainer.export` writes beside `DESCRIPTION`."""
-
-
-IDLE_LABELS = ("idle", "nothing")
-"""Names of a label that stands for nothing going on; the first that a bundle has counts."""
-
-
-@dataclass(frozen=True)
-class ModelSpec:
-    """What a model is and how to feed it; the same in a checkpoint and in a bundle.
-
-    Attributes:
-        architecture: `eco_lite` or `eco_full`.
-        width: channel multiplier of the network; 1 is the paper.
-        num_segments: N, features a prediction is made from.
-        feature_shape: shape of what the encoder makes of one frame.
-        labels: name of each class, in the order of the logits.
-        clip_seconds: how many seconds the N segments span.
-        preprocessing: how a picture becomes an input.
-        temperature: logits are divided by it before softmax; 1 where nobody calibrated.
-        thresholds: lowest score at which a label counts, by label.
-        training: how it was trained: free facts, shown but never interpreted.
-        scores: what it scores, and on what: likewise.
-    """
-
-    architecture: str
-    width: float
-    num_segments: int
-    feature_shape: tuple[int, ...]
-    labels: tuple[str, ...]
-    clip_seconds: float
-    preprocessing: Preprocessing = field(default_factory=Preprocessing)
-    temperature: float = 1.0
-    thresholds: Mapping[str, float] = field(default_factory=dict)
-    training: Mapping[str, Any] = field(default_factory=dict)
-    scores: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        limits.require_names("architecture", [self.architecture])
-        limits.require_between("num_segments", self.num_segments, 1, limits.MAX_SEGMENTS)
-        limits.require_between("width", self.width, *limits.WIDTH)
-        limits.require_between("clip_seconds", self.clip_seconds, *limits.CLIP_SECONDS)
-        limits.require_between("temperature", self.temperature, *limits.TEMPERATURE)
-        limits.require_feature_shape(self.feature_shape, self.num_segments)
-        limits.require_labels(self.labels, self.thresholds)
-
-    @property
-    def idle_label(self) -> str | None:
-        """The label that stands for nothing going on, if there is one."""
-        return next((label for label in IDLE_LABELS if label in self.labels), None)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain containers, as `bundle.json` and a checkpoint carry them."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> ModelSpec:
-        """The reverse of `to_json`.
-
-        Args:
-            values: every key must be there; no default of this program speaks for a model.
-
-        Raises:
-            BundleError: a key is missing, unknown, of the wrong kind or out of its range.
-        """
-        try:
-            _require_all(cls, values, "model")
-            _require_all(Preprocessing, values["preprocessing"], "preprocessing")
-            return make_config(cls, values, "model")
-        except ConfigError as error:
-            raise BundleError(str(error)) from error
 
 
 @dataclass(frozen=True)
@@ -252,7 +185,8 @@ def write_description(
         "files": hashes,
     }
     digest = _digest(content)
-    content = {"schema_version": SCHEMA_VERSION, **content, "digest": digest}
+    version = SCHEMA_WITHOUT_BOUND if spec.energy_bound is None else SCHEMA_VERSION
+    content = {"schema_version": version, **content, "digest": digest}
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     new = path / f"{DESCRIPTION}.part"
     new.write_text(text, encoding="utf-8", errors="backslashreplace")  # names that are no UTF-8
@@ -262,6 +196,8 @@ def write_description(
 
 def _migrated(description: dict[str, Any], version: int) -> dict[str, Any]:
     """A description of any schema as one of the present schema."""
+    if version > SCHEMA_WITHOUT_BOUND and description.get(ENERGY_BOUND) is None:
+        raise BundleError(f"schema version is {version}, which has '{ENERGY_BOUND}': a number")
     for step in range(version, SCHEMA_VERSION):
         description = MIGRATIONS[step](description)
     return description
@@ -290,7 +226,23 @@ _GRAPHS_OF_SCHEMA_1 = (
     Graph("encoder", "onnx", "encoder.onnx", batch_sizes=(1,)),
     Graph("head", "onnx", "head.onnx", batch_sizes=(1,)),
 )
-MIGRATIONS: Mapping[int, Callable[[Mapping[str, Any]], dict[str, Any]]] = {1: _graph_table}
+
+
+def _without_bound(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Schema 2 to 3: a bundle without a bound is the same in both.
+
+    Raises:
+        BundleError: it has one.
+    """
+    if ENERGY_BOUND in description:
+        raise BundleError(f"'{ENERGY_BOUND}' is of schema version 3")
+    return dict(description)
+
+
+MIGRATIONS: Mapping[int, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+    1: _graph_table,
+    2: _without_bound,
+}
 """From each older schema to the next one: pure functions, without `schema_version` and `digest`."""
 
 
@@ -315,7 +267,7 @@ def _parse_graphs(rows: Any) -> tuple[Graph, ...]:
         raise BundleError(f"'graphs' must list the bundle's graphs, up to {limits.MAX_FILES}")
     try:
         for place, row in enumerate(rows):
-            _require_all(Graph, row, f"graphs: {place}")
+            require_all(Graph, row, f"graphs: {place}")
         graphs = tuple(make_config(Graph, row, f"graphs: {i}") for i, row in enumerate(rows))
     except ConfigError as error:
         raise BundleError(str(error)) from error
@@ -344,13 +296,6 @@ def hash_file(path: Path) -> str:
     """SHA-256 of a file, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _require_all(kind: type, values: Any, where: str) -> None:
-    if not isinstance(values, Mapping):
-        raise ConfigError(f"{where}: expected keys and values, got {values!r}")
-    if missing := [f.name for f in dataclasses.fields(kind) if f.name not in values]:
-        raise ConfigError(f"{where}: missing key {', '.join(missing)}")
 
 
 def _read_description(path: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -67,19 +68,48 @@ def frame_square(image: Image, how: Preprocessing) -> Image:
     size = how.image_size
     if how.framing == "whole":
         return resize(image, (size, size))
-    image = resize_short_side(image, how.short_side)
     height, width = image.shape[:2]
-    top, left = round((height - size) / 2), round((width - size) / 2)
+    resized = short_side_size((width, height), how.short_side)
+    left, top = (round((side - size) / 2) for side in resized)
+    if resized[0] < width and resized[1] < height:
+        columns = _Span.around(left, left + size, width, resized[0])
+        rows = _Span.around(top, top + size, height, resized[1])
+        image = image[rows.source, columns.source]
+        resized, left, top = (columns.length, rows.length), left - columns.begin, top - rows.begin
+    image = resize(image, resized)
     return image[top : top + size, left : left + size]
+
+
+@dataclass(frozen=True)
+class _Span:
+    """Pixels of one side of a resized picture, and those of the source that they are made of.
+
+    Both begin and end at the same places, so that a part of the source, resized alone, gives the
+    pixels that the whole would.
+    """
+
+    source: slice
+    begin: int
+    length: int
+
+    @classmethod
+    def around(cls, begin: int, end: int, source: int, resized: int) -> _Span:
+        """The smallest span that holds begin to end, of a side of `resized` pixels."""
+        parts = math.gcd(source, resized)
+        step, source_step = resized // parts, source // parts
+        first, last = begin // step, -(-end // step)
+        columns = slice(first * source_step, last * source_step)
+        return cls(columns, first * step, (last - first) * step)
 
 
 def normalize(square: Image, how: Preprocessing) -> FloatArray:
     """(S, S, 3) uint8 BGR -> (3, S, S) float32: channel order, mean and scale applied."""
+    channels = cv2.split(square)
     if how.channel_order == "RGB":
-        square = square[:, :, ::-1]
+        channels = channels[::-1]
     pixels = np.empty((3, *square.shape[:2]), np.float32)
-    for channel, mean in enumerate(np.asarray(how.mean, np.float32)):
-        np.subtract(square[:, :, channel], mean, out=pixels[channel], dtype=np.float32)
+    for plane, channel, mean in zip(pixels, channels, how.mean, strict=True):
+        np.subtract(channel, np.float32(mean), out=plane, dtype=np.float32)
     if how.scale != 1:
         pixels *= np.float32(how.scale)
     return pixels
@@ -94,9 +124,14 @@ def denormalize(pixels: FloatArray, how: Preprocessing) -> Image:
 
 def resize_short_side(image: Image, length: int) -> Image:
     """Resize so that the short side has `length` pixels, aspect kept."""
-    height, width = image.shape[:2]
+    return resize(image, short_side_size((image.shape[1], image.shape[0]), length))
+
+
+def short_side_size(size: tuple[int, int], length: int) -> tuple[int, int]:
+    """(width, height) of a picture whose short side is brought to `length`, aspect kept."""
+    width, height = size
     factor = length / min(height, width)
-    return resize(image, (max(length, round(width * factor)), max(length, round(height * factor))))
+    return max(length, round(width * factor)), max(length, round(height * factor))
 
 
 def shrink_luma(luma: Luma, long_side: int) -> Luma:

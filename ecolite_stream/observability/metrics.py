@@ -19,7 +19,8 @@ from prometheus_client import (
     ProcessCollector,
 )
 
-from ecolite_stream.types import Event, Prediction, Sample, Sent
+from ecolite_stream.config.views import view_label
+from ecolite_stream.types import Event, Prediction, Sample, Sent, ViewKey
 from ecolite_stream.version import __version__
 
 STAGES = ("decode", "preprocess", "wait", "encode", "classify")
@@ -38,8 +39,8 @@ class _Maker:
     def counter(self, name: str, what: str, *labels: str) -> Counter:
         return Counter(f"ecolite_{name}", what, labels, registry=self._registry)
 
-    def gauge(self, name: str, what: str) -> Gauge:
-        return Gauge(f"ecolite_{name}", what, ["stream"], registry=self._registry)
+    def gauge(self, name: str, what: str, *labels: str) -> Gauge:
+        return Gauge(f"ecolite_{name}", what, labels, registry=self._registry)
 
     def state(self, name: str, what: str) -> Enum:
         return Enum(
@@ -78,14 +79,14 @@ class Metrics:
     ) -> None:
         self.registry = registry or CollectorRegistry()
         self.clock = clock
-        self._newest_label: dict[str, str] = {}
+        self._newest_label: dict[ViewKey, str] = {}
         make = _Maker(self.registry)
         make.about_the_process()
         self.frames_read = make.counter("frames_read", "Frames read from the source", "stream")
         self.frames_due = make.counter("frames_due", "Frames due to be encoded", "stream")
         self.frames_encoded = make.counter("frames_encoded", "Frames encoded", "stream")
-        self.frames_spared = make.counter(
-            "frames_spared", "Due frames that needed no encoding: nothing moved", "stream"
+        self._spared = make.counter(
+            "frames_spared", "Due frames that needed no encoding: nothing moved", "stream", "view"
         )
         self._dropped = make.counter(
             "frames_dropped", "Due frames that were not encoded", "stream", "cause"
@@ -119,19 +120,23 @@ class Metrics:
         )
 
     def _make_those_of_labels(self, make: _Maker) -> None:
-        self._predictions = make.counter("predictions", "Predictions made", "stream", "label")
+        view, label = ("stream", "view"), ("stream", "view", "label")
+        self._predictions = make.counter("predictions", "Predictions made", *label)
         self._abstentions = make.counter(
-            "abstentions", "Predictions whose label scored too low for an event", "stream", "label"
+            "abstentions", "Predictions whose label scored too low for an event", *label
+        )
+        self._unknown = make.counter(
+            "unknown_predictions", "Predictions of what is unlike the training", *view
         )
         self._switches = make.counter(
-            "label_switches", "Predictions with another label than the last", "stream", "label"
+            "label_switches", "Predictions with another label than the last", *label
         )
-        self._events = make.counter("events", "Events that began", "stream", "label")
+        self._events = make.counter("events", "Events that began", *label)
         self._label_age = make.gauge(
-            "label_age_seconds", "Time since the frame behind the newest prediction arrived"
+            "label_age_seconds", "Time since the frame behind the newest prediction arrived", *view
         )
         self._memory_fill = make.gauge(
-            "memory_fill_ratio", "Share of the memory's segments that are real"
+            "memory_fill_ratio", "Share of the memory's segments that are real", *view
         )
 
     def state(self, stream: str, state: str) -> None:
@@ -142,26 +147,42 @@ class Metrics:
         """Count a due frame that was not encoded."""
         self._dropped.labels(stream, cause).inc()
 
+    def spared(self, sample: Sample) -> None:
+        """Count a due frame that needed no encoding in a view."""
+        self._spared.labels(sample.stream, view_label(sample.view)).inc()
+
     def predicted(self, prediction: Prediction) -> None:
         """Count a prediction."""
-        stream, label = prediction.stream, prediction.label
-        self._predictions.labels(stream, label).inc()
-        if self._newest_label.setdefault(stream, label) != label:
-            self._newest_label[stream] = label
-            self._switches.labels(stream, label).inc()
-        self._memory_fill.labels(stream).set(prediction.memory_fill)
+        view, label = (prediction.stream, view_label(prediction.view)), prediction.label
+        self._predictions.labels(*view, label).inc()
+        if prediction.known is False:
+            self._unknown.labels(*view).inc()
+        before = self._newest_label.get(prediction.key, label)
+        self._newest_label[prediction.key] = label
+        if before != label:
+            self._switches.labels(*view, label).inc()
+        self._memory_fill.labels(*view).set(prediction.memory_fill)
         arrived_s = prediction.arrived_s
         if arrived_s is not None:
-            age = self._label_age.labels(stream)
+            age = self._label_age.labels(*view)
             age.set_function(lambda: self.clock() - arrived_s)
+
+    def view_ended(self, key: ViewKey) -> None:
+        """Forget an ended view; with the last of its name, its gauges are removed."""
+        self._newest_label.pop(key, None)
+        stream, view = key[0], view_label(key[1])
+        if all((s, view_label(v)) != (stream, view) for s, v in self._newest_label):
+            for gauge in (self._label_age, self._memory_fill):
+                gauge.remove(stream, view)
 
     def abstained(self, prediction: Prediction) -> None:
         """Count a prediction whose label scored too low for an event."""
-        self._abstentions.labels(prediction.stream, prediction.label).inc()
+        view = view_label(prediction.view)
+        self._abstentions.labels(prediction.stream, view, prediction.label).inc()
 
     def began(self, event: Event) -> None:
         """Count an event that began."""
-        self._events.labels(event.stream, event.label).inc()
+        self._events.labels(event.stream, view_label(event.view), event.label).inc()
 
     @contextlib.contextmanager
     def timed(self, stage: str) -> Iterator[None]:

@@ -54,32 +54,36 @@ class HealthReader:
 
     Args:
         registry: of the run's `Metrics`.
-        streams: their names.
+        streams: their names, or a function that returns them.
         clock: seconds, monotonic.
     """
 
     def __init__(
         self,
         registry: CollectorRegistry,
-        streams: Sequence[str],
+        streams: Sequence[str] | Callable[[], Sequence[str]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._registry = registry.restricted_registry(_NAMES)
-        self._streams = tuple(streams)
+        self._streams = streams if callable(streams) else lambda: streams
         self._clock = clock
         self._readings: deque[tuple[float, dict[str, Health]]] = deque()
 
     def read(self) -> list[Health]:
         """The health of every stream, in their order."""
-        now_s, now = self._clock(), self._count()
+        names = self._streams()
+        now_s, now = self._clock(), self._count(names)
         while len(self._readings) > 1 and now_s - self._readings[1][0] >= RATES_OVER_S:
             self._readings.popleft()
         self._readings.append((now_s, now))
         before_s, before = self._readings[0]
-        return [_with_rates(before[name], now[name], now_s - before_s) for name in self._streams]
+        return [
+            _with_rates(before[name], now[name], now_s - before_s) if name in before else now[name]
+            for name in names
+        ]
 
-    def _count(self) -> dict[str, Health]:
-        facts: dict[str, dict[str, Any]] = {name: {"dropped": 0} for name in self._streams}
+    def _count(self, names: Sequence[str]) -> dict[str, Health]:
+        facts: dict[str, dict[str, Any]] = {name: {"dropped": 0} for name in names}
         for metric in self._registry.collect():
             for sample in metric.samples:
                 known = facts.get(sample.labels.get("stream", ""))
@@ -90,7 +94,8 @@ class HealthReader:
                 elif sample.name == _DROPPED:
                     known["dropped"] += int(sample.value)
                 elif sample.name == _AGE:
-                    known["label_age_s"] = sample.value
+                    of_views = (sample.value, known.get("label_age_s", sample.value))
+                    known["label_age_s"] = min(of_views)
                 elif sample.name in _COUNTS:
                     known[_COUNTS[sample.name]] = int(sample.value)
         return {name: Health(**known) for name, known in facts.items()}

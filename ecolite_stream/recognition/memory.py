@@ -99,15 +99,20 @@ class WindowMemory:
 
     Features are chosen by their times, so neither dropped frames nor a stream that has just begun
     change the time scale; `sampling.segment_times` is the rule, and training follows it too. The
-    sampling period divides `every_s`, so that the newest feature is fresh whenever a prediction
-    is due, and it is fine enough for every segment to find a sample within an eighth of its
-    length. Of samples closer together than a quarter of a segment only some are kept.
+    sampling period either divides a segment's length, so that all predictions share their frames,
+    and is at most half of `every_s`, so that a sample is near to where a prediction is due; or it
+    divides `every_s` and is fine enough for every segment to find a sample within an eighth of its
+    length: whichever is longer. Of samples closer together than a quarter of a segment only some
+    are kept.
     """
 
     def __init__(self, num_segments: int, span_s: float, every_s: float) -> None:
         segment_s = span_s / num_segments
         self.num_segments = num_segments
-        self.sample_period_s = every_s / _samples_per_prediction(num_segments, segment_s, every_s)
+        self.sample_period_s = max(
+            segment_s / math.ceil(2 * segment_s / every_s - _ROUNDING_S),
+            every_s / _samples_per_prediction(num_segments, segment_s, every_s),
+        )
         self._span_s = span_s
         self._segment_s = segment_s
         self._samples: deque[Remembered] = deque()
@@ -156,7 +161,7 @@ def _samples_per_prediction(num_segments: int, segment_s: float, every_s: float)
 def cheaper_period_s(num_segments: int, span_s: float, every_s: float) -> float | None:
     """A period beside `every_s` for which a window needs no more than a frame a segment.
 
-    It is a multiple of the segment's length: predictions then share all their frames.
+    It is a multiple of the segment's length.
 
     Returns:
         The nearest, in seconds; None if it is more than a quarter off, or spares next to nothing.

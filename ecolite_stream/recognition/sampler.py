@@ -6,6 +6,7 @@ two share nothing but the samples that pass from one to the other, so no lock is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -25,6 +26,8 @@ A first label is promised within 1 s; half of it is left for frame rates that do
 """
 REFRESH_S = 5.0
 """A view in which nothing moves is encoded anew so often, in seconds: light changes slowly."""
+_RAREST_LOOK_S = 1.0
+"""Pictures further apart than that, in seconds, do not tell motion from what has changed."""
 
 
 class StreamSampler:
@@ -45,14 +48,20 @@ class StreamSampler:
         framing = spec.preprocessing.framing
         self._gate = config.gate and spec.idle_label is not None
         self._views = StreamViews(framing, config.views, config.mask, self._gate)
+        self._looks_at_all = self._views.follows or self._period_s > _RAREST_LOOK_S
         self._samplers: dict[str, _ViewSampler] = {}
         self._last: Frame | None = None
         self._looks: Sequence[Look] = ()
 
     @property
     def samples_per_prediction(self) -> int:
-        """How many samples are due between two predictions of a view, about."""
-        return max(1, round(self._config.every_s / self._period_s))
+        """How many samples are due between two predictions of a view, at most."""
+        return max(1, math.ceil(self._config.every_s / self._period_s - 1e-6))
+
+    @property
+    def samples_per_s(self) -> float:
+        """How many samples of a view are due in a second."""
+        return 1 / self._period_s
 
     @property
     def most_views(self) -> int:
@@ -65,12 +74,30 @@ class StreamSampler:
             for sampler in self._samplers.values():
                 sampler.reset()
         self._last = frame
-        self._looks = self._views.look(frame)
-        samples = [self._of(look.view).sample(frame, look) for look in self._looks]
-        for look in self._looks:
+        due = self._due_looks(frame)
+        samples = [self._of(look.view).sample(frame, look) for look in due]
+        for look in due:
             if look.ended:
-                self._samplers.pop(look.view)
-        return [sample for sample in samples if sample is not None]
+                del self._samplers[look.view]
+        return samples
+
+    def _due_looks(self, frame: Frame) -> list[Look]:
+        """Where the views look that are due, or that end.
+
+        Views that follow something look at each frame. Others only need to know whether anything
+        has moved from sample to sample.
+        """
+        if not self._looks or self._looks_at_all:
+            self._looks = self._views.look(frame)
+            return [look for look in self._looks if look.ended or self._is_due(look, frame)]
+        due = [self._is_due(look, frame) for look in self._looks]
+        if not any(due):
+            return []
+        self._looks = self._views.look(frame)
+        return [look for look, is_due in zip(self._looks, due, strict=True) if is_due]
+
+    def _is_due(self, look: Look, frame: Frame) -> bool:
+        return self._of(look.view).is_due(frame.time_s)
 
     def finish(self) -> list[Sample]:
         """At the end of a stream too short for a prediction to become due: its last frame."""
@@ -100,7 +127,7 @@ class _ViewSampler:
         self._gate = gate
         self._every_s = config.every_s
         self._period_s = period_s
-        self._predicted = False
+        self._predicts = self._predicted = False
         self.reset()
         self._reset_state = False  # a state that is new has nothing to forget
 
@@ -111,15 +138,21 @@ class _ViewSampler:
         self._reset_state = True
         self._encoded_s: float | None = None
 
-    def sample(self, frame: Frame, look: Look) -> Sample | None:
+    def is_due(self, time_s: float) -> bool:
+        """Whether the frame at `time_s` is due; asked once a frame, in their order."""
+        due = self._samples.due(time_s)
+        # The sample nearest to the moment at which a prediction is due makes it, so that no frame
+        # is encoded for a prediction alone. Samples that are rare would make the first one late.
+        rare = self._period_s > FIRST_LABEL_S
+        self._predicts = (due or rare) and self._predictions.due(time_s)
+        self._predicted = self._predicted or self._predicts
+        return due or self._predicts
+
+    def sample(self, frame: Frame, look: Look) -> Sample:
+        """The frame that is due, or with which the view ends."""
         if look.ended:
             return replace(self._make(frame, look, False, still=True), ends_view=True)
-        predicts = self._predictions.due(frame.time_s)
-        # A prediction is made from what is there now, so its frame is always looked at.
-        if not (self._samples.due(frame.time_s) or predicts):
-            return None
-        self._predicted = self._predicted or predicts
-        return self._make(frame, look, predicts, self._is_still(frame, look))
+        return self._make(frame, look, self._predicts, self._is_still(frame, look))
 
     def finish(self, frame: Frame, look: Look) -> Sample | None:
         if self._predicted:

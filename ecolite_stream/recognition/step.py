@@ -75,6 +75,7 @@ class BatchStep:
                 yield event
         for sample in current.samples:
             if sample.ends_view:
+                self._metrics.view_ended(sample.key)
                 yield from self._end([sample.key])
         for stream in current.quiet:
             for key in self._keys_of(stream):
@@ -141,7 +142,7 @@ class BatchStep:
             if sample.image is None:
                 features.append(None)
                 if not sample.ends_view:
-                    self._metrics.frames_spared.labels(sample.stream).inc()
+                    self._metrics.spared(sample)
             else:
                 features.append(next(encoded))
                 self._metrics.frames_encoded.labels(sample.stream).inc()

@@ -11,6 +11,7 @@ import numpy as np
 
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.model.bundle import ModelSpec
+from ecolite_stream.model.known import LEAST_FILL, energy
 from ecolite_stream.recognition.memory import empty_memory
 from ecolite_stream.types import FloatArray, Prediction, Sample
 
@@ -71,13 +72,18 @@ class ViewState:
         """The prediction where nothing has moved: the bundle's idle label."""
         probabilities = np.zeros(len(self._spec.labels), np.float32)
         probabilities[self._idle] = 1
-        return self._predict(probabilities)
+        known = None if self._spec.energy_bound is None else True
+        return self._predict(probabilities, known)
 
     def conclude(self, logits: FloatArray) -> Prediction:
         """What the logits (classes,) float32 of the last clip say."""
-        return self._predict(softmax(logits / self._spec.temperature))
+        bound = self._spec.energy_bound
+        known = None
+        if bound is not None and self._fill >= LEAST_FILL:
+            known = bool(energy(logits) >= bound)
+        return self._predict(softmax(logits / self._spec.temperature), known)
 
-    def _predict(self, probabilities: FloatArray) -> Prediction:
+    def _predict(self, probabilities: FloatArray, known: bool | None) -> Prediction:
         sample, spec = self._newest, self._spec
         assert sample is not None  # remember() came first
         scores = self._averaged(probabilities)
@@ -94,6 +100,7 @@ class ViewState:
             arrived_s=sample.arrived_s,
             view=sample.view,
             box=sample.box,
+            known=known,
         )
 
     def _forget(self) -> None:

@@ -22,6 +22,7 @@ _NO_WRAP, _WRAP = "\x1b[?7l", "\x1b[?7h"
 class ConsoleSink(Sink):
     """Time, label, score and what else it could be: `   2.52 s  wave2   97% ######### | jack 2%`.
 
+    What is unlike the training has `| unknown` before the others.
     Of events, when each began and ended: `   15.0 s  wave2 ended after 2.5 s, peak 97%`.
 
     On a terminal each stream has one line, which shows its newest prediction; where there is no
@@ -86,7 +87,10 @@ class ConsoleSink(Sink):
         others = "".join(
             f" | {printable(other)} {score:.0%}" for other, score in prediction.top[1:3]
         )
-        colour = "green" if prediction.score >= SURE else "yellow"
+        if prediction.known is False:
+            others = f" | unknown{others}"
+        is_sure = prediction.score >= SURE and prediction.known is not False
+        colour = "green" if is_sure else "yellow"
         return (
             f"{name}{prediction.time_s:8.2f} s  {click.style(label, fg=colour, bold=True)} "
             f"{prediction.score:4.0%} {bar:<{BAR_WIDTH}}{others}"

@@ -6,13 +6,13 @@ import contextlib
 import errno
 import json
 import os
-import stat
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 
 from ecolite_stream.config.strict import check_at_least
 from ecolite_stream.errors import ConfigError
+from ecolite_stream.media.new_files import lock_until_closed
 from ecolite_stream.sinks.base import Sink
 from ecolite_stream.sinks.kind import Run, SinkKind, check_writable
 from ecolite_stream.types import Event, Output, Prediction
@@ -94,7 +94,7 @@ class JsonFileSink(Sink):
     def _open(self) -> FileIO:
         file = FileIO(self._path, "a")
         try:
-            _lock(file)
+            lock_until_closed(file)
         except OSError:
             file.close()
             raise
@@ -146,22 +146,3 @@ SINK = SinkKind(
     check=_check,
     build=_build,
 )
-
-
-def _lock(file: FileIO) -> None:
-    """Lock an ordinary file until it is closed; /dev/null and the like are anybody's.
-
-    Raises:
-        BlockingIOError: another run has locked it.
-    """
-    try:
-        import fcntl
-    except ModuleNotFoundError:  # Windows
-        return
-    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise
-        except OSError:  # a file system without locks
-            return

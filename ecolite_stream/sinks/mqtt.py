@@ -46,16 +46,22 @@ class MqttConfig:
         prefix: first part of every topic; two runs at one broker need two.
         predictions: publish each stream's newest prediction too.
         ca_file: PEM file of certificates that vouch for the broker; None takes those of the system.
+        discovery: discovery prefix of Home Assistant, mostly `homeassistant`, which then finds the
+            streams; None announces none.
     """
 
     url: str | None = field(default=None, repr=False)
     prefix: str = "ecolite"
     predictions: bool = True
     ca_file: Path | None = None
+    discovery: str | None = None
 
     def __post_init__(self) -> None:
-        if not self.prefix.strip("/") or any(c in "+#" or c < " " for c in self.prefix):
-            raise ConfigError(f"prefix is {self.prefix!r}; expected a topic without + and #")
+        for name, topic in (("prefix", self.prefix), ("discovery", self.discovery)):
+            if topic is None:
+                continue
+            if not topic.strip("/") or any(c in "+#" or c < " " for c in topic):
+                raise ConfigError(f"{name} is {topic!r}; expected a topic without + and #")
 
 
 class MqttSink(Sink):
@@ -163,7 +169,9 @@ class MqttSink(Sink):
         return state
 
     def _set(self, stream: str, name: str, value: str) -> None:
-        topic = self._topic(stream, name)
+        self._set_topic(self._topic(stream, name), value)
+
+    def _set_topic(self, topic: str, value: str) -> None:
         with self._lock:
             self._states.setdefault(topic, _State(value)).change(value)
 
@@ -320,6 +328,10 @@ def _check(config: MqttConfig, run: Run) -> str:
 
 
 def _build(config: MqttConfig, run: Run) -> Sink:
+    if config.discovery is not None:
+        from ecolite_stream.sinks.home_assistant import HomeAssistantSink
+
+        return HomeAssistantSink(config, run.streams)
     return MqttSink(config, run.streams)
 
 

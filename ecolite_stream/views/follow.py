@@ -18,12 +18,14 @@ from ecolite_stream.views.motion import Mask, Motion
 
 MARGIN = 1.35
 """Side of the square in extents of what moves."""
-SMALLEST = 0.25
+SMALLEST = 0.18
 """Smallest side of the square, in short sides of the picture."""
 QUICK_S, SLOW_S = 0.2, 0.8
 """Time constants: of place and growth; of shrinking."""
 LEAST_ACTIVE, LEAST_MOVING = 0.0015, 0.001
 """Shares of the picture that must be active, or move, to be followed."""
+WEAK_ACTIVE, SUSTAINED_LOOKS = 0.0008, 12
+"""A smaller share is followed, too, once it lasts so many looks: somebody far away who waves."""
 TAILS, NARROW_TAILS = 0.02, 0.1
 """Shares of motion left outside of an extent at each side."""
 
@@ -65,6 +67,7 @@ class FollowingSquare:
         self._top: float | None = None
         self._bottom: float | None = None
         self._seen = False
+        self._weak_looks = 0
         self._time_s = time_s
 
     def box(self) -> Box:
@@ -83,7 +86,9 @@ class FollowingSquare:
         if motion.everywhere:
             self._move(width / 2, height / 2, float(min(height, width)), quick, slow)
             return
-        if cv2.countNonZero(motion.active) <= LEAST_ACTIVE * height * width:
+        active = cv2.countNonZero(motion.active) / (height * width)
+        self._weak_looks = self._weak_looks + 1 if active > WEAK_ACTIVE else 0
+        if active <= LEAST_ACTIVE and self._weak_looks < SUSTAINED_LOOKS:
             return
         x0, x1, y0, y1 = extent(motion.active, TAILS)
         self._top = y0 if self._top is None or y0 < self._top else _to(self._top, y0, slow)

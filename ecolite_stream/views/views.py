@@ -11,10 +11,13 @@ import numpy as np
 
 from ecolite_stream.config.views import Mask, ViewConfig, view_name
 from ecolite_stream.types import Box, Frame
-from ecolite_stream.views.follow import LEAST_MOVING, Follower
+from ecolite_stream.views.follow import Follower
 from ecolite_stream.views.motion import Mask as Pixels
 from ecolite_stream.views.motion import Motion, MotionDetector
 from ecolite_stream.views.subjects import SubjectTracker
+
+STILL = 0.0003
+"""Share of the pixels of a view that may move while it counts as still: a few specks of noise."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,10 @@ class StreamViews:
         views: names of plain views, regions and subjects.
         mask: where motion does not count.
         gate: whether it matters if anything moves, even where no view follows it.
+
+    Attributes:
+        follows: whether a view follows what moves; where none does, all views stay and keep their
+            places.
     """
 
     def __init__(
@@ -60,7 +67,8 @@ class StreamViews:
         single = len(views) < 2
         self._views = [_make(view, single, within, framing) for view in views or [framing]]
         self.most_looks = sum(view.most for view in self._views)
-        self._needs_motion = gate or any(view.follows for view in self._views)
+        self.follows = any(view.follows for view in self._views)
+        self._needs_motion = gate or self.follows
         self._detector = MotionDetector()
         self._mask = mask
         self._keep: Pixels | None = None
@@ -129,7 +137,7 @@ class _SubjectsView:
             yield self._look(number, self._boxes.pop(number), 0.0, ended=True)
         for subject in subjects:
             self._boxes[subject.id] = subject.box
-            if subject.id not in self._moved_s or motion.within(subject.box) > LEAST_MOVING:
+            if subject.id not in self._moved_s or motion.within(subject.box) > STILL:
                 self._moved_s[subject.id] = time_s
             yield self._look(subject.id, subject.box, time_s - self._moved_s[subject.id])
 
@@ -138,8 +146,8 @@ class _SubjectsView:
 
 
 def moves(motion: Motion) -> bool:
-    """Whether anything moves at a look: something large enough to follow, or everything."""
-    return motion.everywhere or float(motion.moving.mean()) > LEAST_MOVING
+    """Whether anything moves at a look, or everything does."""
+    return motion.everywhere or cv2.countNonZero(motion.moving) > STILL * motion.moving.size
 
 
 def crop_motion(motion: Motion, region: Box) -> Motion:

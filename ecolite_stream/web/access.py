@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Literal
 from urllib.parse import urlsplit
 
 from ecolite_stream.config.hosts import KnownHosts, known_hosts
@@ -22,6 +23,8 @@ SESSION_S = 30 * 24 * 3600
 MOST_GUESSES = 10
 WINDOW_S = 60.0
 _MOST_REMEMBERED = 1000
+Role = Literal["read", "write"]
+"""What a visitor may do: `write` may also change streams, reviews and alerts."""
 _PROXY_HEADERS = frozenset(
     {"forwarded", "via", "x-real-ip", "true-client-ip", "cf-connecting-ip", "x-client-ip"}
 )
@@ -36,9 +39,11 @@ class Access(KnownHosts):
 
     Attributes:
         token: what a visitor must know; None where nobody must know anything.
+        read_tokens: what visitors must know who change nothing.
     """
 
     token: str | None = field(default=None, repr=False)
+    read_tokens: tuple[str, ...] = field(default=(), repr=False)
 
     def is_own(self, origin: str | None, host: str) -> bool:
         """Whether an `Origin` header is this very page; what is no browser sends none."""
@@ -50,37 +55,56 @@ class Access(KnownHosts):
             return False
         return parts.scheme in ("http", "https") and parts.netloc.lower() == host.lower()
 
-    def admits(self, token: str | None) -> bool:
-        """Whether that is the token; compares in constant time."""
+    def role_of(self, token: str | None) -> Role | None:
+        """What somebody with that token may do; None: nothing. Compares in constant time."""
         if self.token is None:
-            return True
+            return "write"
         given = (token or "").encode("utf-8", "surrogateescape")
-        return hmac.compare_digest(given, self.token.encode())
+        roles = [role for known, role in self._tokens if hmac.compare_digest(given, known.encode())]
+        return roles[0] if roles else None
 
-    def new_session(self, now_s: float) -> str:
-        """The value of a cookie for somebody who knew the token; the token is not in it.
+    def admits(self, token: str | None) -> bool:
+        """Whether that is one of the tokens."""
+        return self.role_of(token) is not None
+
+    def new_session(self, now_s: float, token: str | None = None) -> str:
+        """The value of a cookie for somebody who knew a token; the token is not in it.
 
         It survives a restart, and is worth nothing once the token is another one.
 
         Args:
             now_s: seconds since 1970.
+            token: the token that was known; None is the one that may change things.
         """
         until = str(int(now_s) + SESSION_S)
-        return f"{until}.{self._signature(until)}"
+        return f"{until}.{_signature(token or self.token or '', until)}"
+
+    def role_of_session(self, session: str | None, now_s: float) -> Role | None:
+        """What somebody with such a cookie may do; None: it is none, or holds no more."""
+        if self.token is None:
+            return "write"
+        until, _, signature = (session or "").partition(".")
+        given = signature.encode("utf-8", "surrogateescape")
+        roles = [
+            role
+            for known, role in self._tokens
+            if hmac.compare_digest(given, _signature(known, until).encode())
+        ]
+        return roles[0] if roles and now_s < int(until) else None  # it is ours, so a number
 
     def admits_session(self, session: str | None, now_s: float) -> bool:
         """Whether that is the value of such a cookie, and still holds."""
-        if self.token is None:
-            return True
-        until, _, signature = (session or "").partition(".")
-        given = signature.encode("utf-8", "surrogateescape")
-        if not hmac.compare_digest(given, self._signature(until).encode()):
-            return False
-        return now_s < int(until)  # it is ours, so that it is a number
+        return self.role_of_session(session, now_s) is not None
 
-    def _signature(self, until: str) -> str:
-        words = f"ecolite-stream page session {until}".encode("utf-8", "surrogateescape")
-        return hmac.new((self.token or "").encode(), words, sha256).hexdigest()
+    @property
+    def _tokens(self) -> list[tuple[str, Role]]:
+        readers: list[tuple[str, Role]] = [(token, "read") for token in self.read_tokens]
+        return [(self.token or "", "write"), *readers]
+
+
+def _signature(token: str, until: str) -> str:
+    words = f"ecolite-stream page session {until}".encode("utf-8", "surrogateescape")
+    return hmac.new(token.encode(), words, sha256).hexdigest()
 
 
 def is_forwarded(headers: Mapping[str, str]) -> bool:
@@ -121,24 +145,35 @@ class Visitors:
 
     def log_in(self, address: str, token: str) -> str | None:
         """The value of a new session's cookie, if that is the token and the address may guess."""
-        if self.must_wait(address) or not self._access.admits(token):
-            self._note_wrong(address, token)
+        if self.role_of_token(address, token) is None:
             return None
-        session = self._access.new_session(self._unix_clock())
+        session = self._access.new_session(self._unix_clock(), token)
         self._note_right(session)
         return session
 
+    def role_of_token(self, address: str, token: str) -> Role | None:
+        """What a request with that token may do; None: nothing, or the address must wait."""
+        role = None if self.must_wait(address) else self._access.role_of(token)
+        if role is None:
+            self._note_wrong(address, token)
+        return role
+
     def admits(self, address: str, session: str | None) -> bool:
         """Whether a request with that cookie is answered."""
+        return self.role_of(address, session) is not None
+
+    def role_of(self, address: str, session: str | None) -> Role | None:
+        """What a request with that cookie may do; None: nothing."""
         if self._access.token is None:
-            return True
+            return "write"
         if session is None or (session not in self._right and self.must_wait(address)):
-            return False
-        if self._access.admits_session(session, self._unix_clock()):
+            return None
+        role = self._access.role_of_session(session, self._unix_clock())
+        if role is None:
+            self._note_wrong(address, session)
+        else:
             self._note_right(session)
-            return True
-        self._note_wrong(address, session)
-        return False
+        return role
 
     def _note_right(self, session: str) -> None:
         self._right.pop(session, None)
@@ -186,7 +221,12 @@ def access_of(
     given = given_token(config, environment)
     is_new = given is None and (known.beyond_loopback or bool(config.hosts))
     token = secrets.token_urlsafe(24) if is_new else given
-    return Access(known.names, known.beyond_loopback, token), is_new
+    if token is None and config.read_tokens:
+        raise ConfigError(
+            "web.read_tokens needs web.token: without one everybody may change things"
+        )
+    readers = read_tokens(config)
+    return Access(known.names, known.beyond_loopback, token, readers), is_new
 
 
 def given_token(config: WebConfig, environment: Mapping[str, str] = os.environ) -> str | None:
@@ -199,6 +239,18 @@ def given_token(config: WebConfig, environment: Mapping[str, str] = os.environ) 
     if given is not None:
         check_token(given)
     return given
+
+
+def read_tokens(config: WebConfig) -> tuple[str, ...]:
+    """The tokens of those who may change nothing.
+
+    Raises:
+        ConfigError: one is too short or cannot be in a cookie.
+    """
+    found = tuple((config.read_tokens or "").split())
+    for token in found:
+        check_token(token)
+    return found
 
 
 def check_token(token: str) -> None:

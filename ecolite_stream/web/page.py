@@ -9,14 +9,17 @@ from collections.abc import Callable, Iterator, Sequence
 import click
 
 from ecolite_stream.config.schema import StreamConfig, WebConfig
+from ecolite_stream.config.views import view_name
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.pipeline.reader import StreamInput
 from ecolite_stream.sinks import Sink
 from ecolite_stream.sinks.clips import ClipsConfig
+from ecolite_stream.store.config import StoreConfig
 from ecolite_stream.types import Frame
 from ecolite_stream.version import __version__
-from ecolite_stream.web.access import given_token
+from ecolite_stream.web.access import given_token, read_tokens
+from ecolite_stream.web.api.control import RunControl
 from ecolite_stream.web.latest_frames import LatestFrames
 from ecolite_stream.web.page_state import PageState
 
@@ -27,6 +30,7 @@ def with_page(
     labels: Sequence[str],
     metrics: Metrics,
     config: StreamConfig,
+    control: RunControl | None = None,
 ) -> Iterator[tuple[Callable[[StreamInput], StreamInput], list[Sink]]]:
     """Serve the page while the block runs, if the configuration wants it; says where on stderr.
 
@@ -35,6 +39,7 @@ def with_page(
         labels: the bundle's; each gets a colour.
         metrics: where the run counts.
         config: all of it.
+        control: changes the streams of the run, if that can be done.
 
     Returns:
         What lets a stream show the page its pictures, and the sinks to add: one, or none.
@@ -46,9 +51,27 @@ def with_page(
         yield lambda stream: stream, []
         return
     check_page(config.web)
+    from ecolite_stream.web.api.types import StreamSettings
     from ecolite_stream.web.server import serve_page
+    from ecolite_stream.web.site import Run
 
-    board, gallery = PageState(names), LatestFrames(names)
+    watched: dict[str, StreamConfig] = {}  # settings by name
+
+    def connect(stream: StreamInput) -> StreamInput:
+        watched[stream.name] = stream.settings or config
+        return dataclasses.replace(stream, on_sampled=sampled)
+
+    def settings(name: str) -> StreamSettings:
+        one = watched.get(name, config)
+        return StreamSettings(
+            every_s=one.every_s,
+            memory=one.memory.policy,
+            views=tuple(map(view_name, one.views)),
+            ignore=one.events.ignore,
+            min_s=one.events.min_s,
+        )
+
+    board, gallery = PageState(names), LatestFrames()
 
     def sampled(frame: Frame, live: bool) -> None:
         board.note_live(frame.stream, live)
@@ -62,9 +85,10 @@ def with_page(
     }
     clips = config.web.clips or config.section(ClipsConfig).folder
     web = dataclasses.replace(config.web, clips=clips)
-    with serve_page(board, gallery, metrics, web, about) as url:
+    run = Run(config.section(StoreConfig).url, settings, control)
+    with serve_page(board, gallery, metrics, web, about, run) as url:
         click.echo(f"page: {url}", err=True)
-        yield lambda stream: dataclasses.replace(stream, on_sampled=sampled), [board]
+        yield connect, [board]
 
 
 def check_page(config: WebConfig) -> None:
@@ -81,3 +105,4 @@ def check_page(config: WebConfig) -> None:
             "run pip install 'ecolite-stream[web]'"
         ) from error
     given_token(config)
+    read_tokens(config)

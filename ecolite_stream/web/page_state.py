@@ -10,9 +10,11 @@ from typing import Any
 
 from ecolite_stream.media.clip_names import clip_name
 from ecolite_stream.sinks.base import Sink
-from ecolite_stream.types import Event, Output, Prediction, unix_ms_of
+from ecolite_stream.types import Event, Output, Prediction, ViewKey, unix_ms_of
 
 EVENTS_KEPT = 300
+VIEW_KEPT_S = 10.0
+"""Seconds of stream time for which a view without predictions is remembered."""
 
 
 @dataclass
@@ -29,12 +31,12 @@ class Changes:
 
     Attributes:
         version: of the board now.
-        predictions: newest prediction by number of the stream.
+        predictions: the newest of each view, the longest known first.
         events: oldest first, each as it stands now.
     """
 
     version: int
-    predictions: dict[int, dict[str, Any]] = field(default_factory=dict)
+    predictions: list[dict[str, Any]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
 
     def __bool__(self) -> bool:
@@ -60,7 +62,7 @@ class PageState(Sink):
         self._clock = clock
         self._live: dict[str, bool] = {}
         self._version = 0
-        self._predictions: dict[int, _Noted] = {}
+        self._predictions: dict[ViewKey, _Noted] = {}
         self._events: dict[str, _Noted] = {}
         self._lock = threading.Lock()
 
@@ -68,9 +70,7 @@ class PageState(Sink):
         with self._lock:
             self._version += 1
             if isinstance(output, Prediction):
-                number = self._numbers[output.stream]
-                facts = {**output.as_dict(), "stream": number}
-                self._predictions[number] = _Noted(facts, self._version)
+                self._note_prediction(output)
             else:
                 self._note_event(output)
 
@@ -105,9 +105,19 @@ class PageState(Sink):
                 return Changes(version)
             return Changes(
                 self._version,
-                {n: dict(p.facts) for n, p in self._predictions.items() if p.version > version},
+                [dict(p.facts) for p in self._predictions.values() if p.version > version],
                 [dict(e.facts) for e in self._events.values() if e.version > version],
             )
+
+    def _note_prediction(self, prediction: Prediction) -> None:
+        facts = {**prediction.as_dict(), "stream": self._numbers[prediction.stream]}
+        self._predictions.pop(prediction.key, None)
+        self._predictions[prediction.key] = _Noted(facts, self._version)
+        if prediction.view:  # subjects come and go: those that have gone are forgotten
+            since_s = prediction.time_s - VIEW_KEPT_S
+            for key, noted in list(self._predictions.items()):
+                if key[0] == prediction.stream and noted.facts["time_s"] < since_s:
+                    del self._predictions[key]
 
     def _note_event(self, event: Event) -> None:
         before = self._events.get(event.id)

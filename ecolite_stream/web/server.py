@@ -23,12 +23,13 @@ from ecolite_stream.observability.stream_health import HealthReader
 from ecolite_stream.web.access import Access, access_of
 from ecolite_stream.web.latest_frames import LatestFrames
 from ecolite_stream.web.page_state import PageState
-from ecolite_stream.web.site import Site
+from ecolite_stream.web.site import Run, Site
 from ecolite_stream.web.viewer import Show
 
 FIRST_REQUEST_S = 10.0
 """A connection that has asked for nothing after so long is aborted."""
 _START_S = 10.0
+_LONGEST_LINE = 65_536  # bytes: filters of the API can be many
 _END_S = 0.5
 
 _THEIRS = (
@@ -56,6 +57,7 @@ def serve_page(
     metrics: Metrics,
     config: WebConfig,
     about: dict[str, Any],
+    run: Run,
 ) -> Iterator[str]:
     """Serve the page while the block runs; gives the URL it is at, with a token if it is new.
 
@@ -65,6 +67,7 @@ def serve_page(
         metrics: where the health of streams and sinks is read.
         config: its address says where.
         about: what else the page is told, such as `every_s`.
+        run: what the API needs.
 
     Raises:
         ConfigError: nothing can listen there, or the token cannot be one.
@@ -74,18 +77,18 @@ def serve_page(
     with listen("the page", host, port) as listening:
         bound_to, port = listening.getsockname()[:2]
         access, is_new = access_of(config, host, bound_to)
-        about = {"run": secrets.token_hex(8), "streams": board.streams, **about}
+        about = {"run": secrets.token_hex(8), **about}
         executor = ThreadPoolExecutor(1, "page")
 
-        async def encode(number: int, width_px: int) -> bytes:
+        async def encode(stream: str, width_px: int) -> bytes:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(executor, gallery.jpeg, number, width_px)
+            return await loop.run_in_executor(executor, gallery.jpeg, stream, width_px)
 
-        health = HealthReader(metrics.registry, board.streams)
+        health = HealthReader(metrics.registry, lambda: board.streams)
         sinks = SinkHealthReader(metrics.registry, except_for=PageState.__name__)
         period_s = 1 / config.pictures_per_s
         show = Show(board, gallery, encode, about, period_s, health.read(), sinks.read())
-        site = Site(show, health, sinks, config, access, executor)
+        site = Site(show, health, sinks, config, access, executor, run)
         try:
             with _served(site, listening):
                 yield _url(host, port, access, is_new)
@@ -102,6 +105,7 @@ def _served(site: Site, listening: socket.socket) -> Iterator[None]:
         shutdown_timeout=_END_S / 5,
         keepalive_timeout=15,
         lingering_time=1.0,  # for a body that nobody reads
+        max_line_size=_LONGEST_LINE,
     )
     with event_loop("page") as run:
         server = run(_start(runner, site, listening), _START_S)

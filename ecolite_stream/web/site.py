@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from importlib import resources
 
 from aiohttp import HttpVersion11, WSCloseCode, hdrs, web
@@ -13,8 +14,15 @@ from aiohttp import HttpVersion11, WSCloseCode, hdrs, web
 from ecolite_stream.config.schema import WebConfig
 from ecolite_stream.observability.serving import Connections, client_address
 from ecolite_stream.observability.sink_health import SinkHealthReader
-from ecolite_stream.observability.stream_health import HealthReader
+from ecolite_stream.observability.stream_health import Health, HealthReader
 from ecolite_stream.web.access import SESSION_S, Access, Visitors, is_forwarded
+from ecolite_stream.web.api.api import Api, http_problem, is_of_api
+from ecolite_stream.web.api.control import RunControl
+from ecolite_stream.web.api.events import EventOperations
+from ecolite_stream.web.api.operations import problem
+from ecolite_stream.web.api.store_access import StoreAccess
+from ecolite_stream.web.api.streams import REMOVED, StreamOperations
+from ecolite_stream.web.api.types import StreamSettings
 from ecolite_stream.web.clips import ClipFolder
 from ecolite_stream.web.viewer import Show, Viewer
 
@@ -54,8 +62,23 @@ _HEADERS = {
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+@dataclass(frozen=True)
+class Run:
+    """What the API needs of a run, beside what the page shows.
+
+    Attributes:
+        store: URL of the store of events; None where it has none.
+        settings: how a stream of that name is watched.
+        control: changes its streams; None where they cannot be changed.
+    """
+
+    store: str | None
+    settings: Callable[[str], StreamSettings]
+    control: RunControl | None = None
+
+
 class Site:
-    """The page, its connections and the clips.
+    """The page, its connections, the clips and the API.
 
     Args:
         show: what all pages get to see.
@@ -64,6 +87,7 @@ class Site:
         config: limits, and where clips are.
         access: who is answered.
         executor: one thread, for what would hold the event loop up.
+        run: what the API needs beside.
 
     Attributes:
         connections: those that are open, but for the pages' own.
@@ -77,9 +101,11 @@ class Site:
         config: WebConfig,
         access: Access,
         executor: Executor,
+        run: Run,
     ) -> None:
         self.connections = Connections(MAX_CONNECTIONS, MAX_PER_ADDRESS)
         self._show = show
+        self._run = run
         self._health = health
         self._sinks = sinks
         self._access = access
@@ -89,6 +115,20 @@ class Site:
         self._clips = ClipFolder(config.clips) if config.clips else None
         self._files = _static_files()
         self._sockets: dict[web.WebSocketResponse, Callable[[], object]] = {}
+        self._store = StoreAccess(run.store)
+        self._stream_operations = StreamOperations(
+            show,
+            run.settings,
+            run.control,
+            may_control=access.token is not None,
+            most_live=config.viewers,
+            let_live=self._has_its_own_limits,
+        )
+        operations = [
+            *self._stream_operations.operations(),
+            *EventOperations(self._store, self._clips).operations(),
+        ]
+        self._api = Api(operations, self._visitors, _cookie, config.api_per_s, BODY_S)
 
     def app(self) -> web.Application:
         """The application that answers."""
@@ -102,27 +142,36 @@ class Site:
         app.router.add_get("/live", self._live)
         app.router.add_get("/clips/{name}", self._clip)
         app.router.add_get("/static/{name}", self._static)
+        self._api.add_to(app.router)
         return app
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.transport is not None:
             self.connections.extend(request.transport, ANSWER_S)
+        refused = self._refused(request)
+        if refused is not None:
+            return problem(*refused) if is_of_api(request) else _refusal(*refused)
+        if not is_of_api(request):
+            return await handler(request)
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            return http_problem(error)
+
+    def _refused(self, request: web.Request) -> tuple[int, str] | None:
+        """Status and reason, of a request that nobody is asked about."""
         host = request.headers.get(hdrs.HOST, "")
         if not self._access.knows_host(host):
-            return _refusal(
-                421, "this server does not know that host name; add the name to web.hosts"
-            )
+            return 421, "this server does not know that host name; add the name to web.hosts"
         if not self._access.is_own(request.headers.get(hdrs.ORIGIN), host):
-            return _refusal(403, "another site's page asked for this")
+            return 403, "another site's page asked for this"
         # A proxy makes everybody's requests look like this machine's own. nginx, unless it is told
         # otherwise, adds no header, but speaks HTTP/1.0, which no browser does.
         proxied = is_forwarded(request.headers) or request.version < HttpVersion11
         if self._access.token is None and proxied:
-            return _refusal(
-                403, "a proxy passed this request on, and the page has no token; set web.token"
-            )
-        return await handler(request)
+            return 403, "a proxy passed this request on, and the page has no token; set web.token"
+        return None
 
     def _admits(self, request: web.Request) -> bool:
         return self._visitors.admits(
@@ -187,14 +236,17 @@ class Site:
                 request.transport.abort()
 
         self._sockets[socket] = let_go
-        if request.transport is not None:
-            self.connections.remove(request.transport)  # the viewer has limits of its own
+        self._has_its_own_limits(request)
         try:
             await socket.prepare(request)
             await Viewer(socket, self._show).serve(let_go)
         finally:
             del self._sockets[socket]
         return socket
+
+    def _has_its_own_limits(self, request: web.Request) -> None:
+        if request.transport is not None:
+            self.connections.remove(request.transport)
 
     async def _clip(self, request: web.Request) -> web.StreamResponse:
         if not self._admits(request):
@@ -209,6 +261,17 @@ class Site:
             self.connections.extend(request.transport, CLIP_S)
         return web.FileResponse(path, headers={"Content-Type": "video/mp4"})
 
+    def _without_removed(self, health: list[Health]) -> list[Health]:
+        """Streams keep their numbers: those that were removed have a state of their own."""
+        there = self._run.control.names() if self._run.control else None
+        if there is None:
+            return health
+        names = self._show.board.streams
+        return [
+            one if name in there else Health(REMOVED)
+            for name, one in zip(names, health, strict=False)
+        ]
+
     async def _close_sockets(self, app: web.Application) -> None:
         async def close(socket: web.WebSocketResponse, let_go: Callable[[], object]) -> None:
             with contextlib.suppress(TimeoutError, ConnectionError):
@@ -217,13 +280,15 @@ class Site:
                     return
             let_go()  # it takes nothing more
 
-        await asyncio.gather(*(close(*one) for one in self._sockets.items()))
+        ends = [close(*one) for one in self._sockets.items()]
+        await asyncio.gather(self._stream_operations.close(), *ends)
+        self._store.close()
 
     async def _reads_health(self, app: web.Application) -> AsyncIterator[None]:
         async def read() -> None:
             loop = asyncio.get_running_loop()
             while True:
-                self._show.health = self._health.read()
+                self._show.health = self._without_removed(self._health.read())
                 self._show.sinks = self._sinks.read()
                 self._show.readings += 1
                 if self._clips and self._sockets:

@@ -40,7 +40,7 @@ class Show:
 
     board: PageState
     gallery: LatestFrames
-    encode: Callable[[int, int], Awaitable[bytes]]
+    encode: Callable[[str, int], Awaitable[bytes]]
     about: dict[str, Any]
     period_s: float
     health: list[Health]
@@ -62,6 +62,7 @@ class Viewer:
         self._watched: tuple[int, ...] = ()
         self._large: int | None = None
         self._sent: dict[int, tuple[Frame, int, float]] = {}
+        self._streams: tuple[str, ...] | None = None
         self._version = 0
         self._readings = -1
 
@@ -91,8 +92,8 @@ class Viewer:
 
     async def _send_all(self, let_go: Callable[[], object]) -> None:
         try:
-            await self._send({"kind": "about", **self._show.about})
             while True:
+                await self._send_about()
                 await self._send_changes()
                 for number in self._watched:
                     await self._send_picture(number)
@@ -103,13 +104,20 @@ class Viewer:
             let_go()  # it comes back, and whatever this was may be over
             raise
 
+    async def _send_about(self) -> None:
+        """What a page must know first, and everything once more when there is another stream."""
+        streams = self._show.board.streams
+        if streams != self._streams:
+            self._streams, self._version, self._readings = streams, 0, -1
+            await self._send({"kind": "about", **self._show.about, "streams": streams})
+
     async def _send_changes(self) -> None:
         show = self._show
         changes = show.board.since(self._version)
         self._version = changes.version
         news: dict[str, Any] = {}
         if changes:
-            news |= {"predictions": list(changes.predictions.values()), "events": changes.events}
+            news |= {"predictions": changes.predictions, "events": changes.events}
         if self._readings != show.readings:
             self._readings = show.readings
             news["health"] = [health.as_dict() for health in show.health]
@@ -119,7 +127,8 @@ class Viewer:
 
     async def _send_picture(self, number: int) -> None:
         show, now_s = self._show, asyncio.get_running_loop().time()
-        frame = show.gallery.newest(number)
+        name = show.board.streams[number]
+        frame = show.gallery.newest(name)
         width_px = LARGE_PX if number == self._large else SMALL_PX
         if frame is None:
             return
@@ -128,7 +137,7 @@ class Viewer:
             if sent_px == width_px and (sent is frame or now_s - sent_s < show.period_s):
                 return
         self._sent[number] = frame, width_px, now_s
-        jpeg = await show.encode(number, width_px)
+        jpeg = await show.encode(name, width_px)
         async with asyncio.timeout(SLOW_S):
             await self._socket.send_bytes(number.to_bytes(4, "big") + jpeg)
 

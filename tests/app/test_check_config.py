@@ -56,7 +56,7 @@ def test_a_line_for_each_stream_and_one_for_all(check: Check, tmp_path: Path) ->
         },
     )
     code, out, err = check("--config", path)
-    every = "a label every 0.5 s from 8 frames over 1.6 s, 10 frames/s encoded"
+    every = "a label every 0.5 s from 8 frames over 1.6 s, 5 frames/s encoded"
     assert (code, err) == (0, [])
     assert out == [
         f"{film}: a recording; {every}",
@@ -68,12 +68,18 @@ def test_a_line_for_each_stream_and_one_for_all(check: Check, tmp_path: Path) ->
         f"yard (camera:1): live, opened again when lost; {every}",
         f"all streams: bundle {demo_bundle_path()}, 11 labels; engine openvino; predictions to "
         f"stdout; all to {log}; events to https://host/hook; metrics at 127.0.0.1:9464; "
-        "page at 0.0.0.0:8080; every_s 0.4 would do with 5 frames/s encoded a stream",
+        "page at 0.0.0.0:8080",
     ]
     assert not log.exists()
 
 
-@pytest.mark.parametrize("more", ["every_s: 0.4", "every_s: 2", "memory: {policy: paper}"])
+def test_a_period_a_little_longer_that_costs_less_is_advised(check: Check, tmp_path: Path) -> None:
+    code, out, _ = check("--config", write(tmp_path, {"c.yaml": "source: pattern\nevery_s: 0.25"}))
+    assert code == 0
+    assert out[1].endswith("; every_s 0.2 would do with 5 frames/s encoded a stream")
+
+
+@pytest.mark.parametrize("more", ["every_s: 0.5", "every_s: 2", "memory: {policy: paper}"])
 def test_what_costs_little_already_needs_no_advice(check: Check, tmp_path: Path, more: str) -> None:
     code, out, _ = check("--config", write(tmp_path, {"c.yaml": f"source: pattern\n{more}"}))
     assert code == 0

@@ -44,7 +44,7 @@ def test_states_are_logged_where_they_are_asked_for(ecolite: Command, film: Path
 def test_labels_as_json_lines(ecolite: Command, film: Path, bundle: Bundle) -> None:
     result = ecolite("--source", film, "--json")
     assert (result.exit_code, result.err) == (0, "")
-    assert [p["frame"] for p in result.predictions] == [12, 25, 37, 50, 62]
+    assert [p["frame"] for p in result.predictions] == [10, 25, 35, 50, 60]
     for prediction in result.predictions:
         assert list(prediction) == KEYS
         assert prediction["stream"] == str(film)

@@ -75,7 +75,9 @@ def test_metrics_of_a_live_run_are_served_to_this_machine_only(bundle: Bundle) -
             text = answer.read().decode()
         process.terminate()
         process.communicate(timeout=10)
-    assert re.search(r'^ecolite_predictions_total\{label="\w+",stream="pattern"\} ', text, re.M)
+    assert re.search(
+        r'^ecolite_predictions_total\{label="\w+",stream="pattern",view=""\} ', text, re.M
+    )
     assert 'ecolite_stream_state{ecolite_stream_state="live",stream="pattern"} 1.0' in text
     assert "ecolite_stage_seconds_bucket" in text
 

@@ -82,7 +82,7 @@ def test_a_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("source: [camera, 1]", "source: expected text, got 1"),
         ("memory: paper", "memory: expected keys and values, got 'paper'"),
         ("memory: {num_segments: four}", "memory: num_segments: expected a whole number"),
-        ("engine: tpu", "engine is 'tpu'; expected auto, openvino, onnxruntime"),
+        ("engine: tpu", "engine is 'tpu'; expected auto, openvino, onnxruntime, mindspore, mslite"),
         ("memory: {policy: fifo}", "memory: policy is 'fifo'; expected window, paper, pyramid"),
         ("memory: {on_gap: forget}", "memory: on_gap is 'forget'; expected keep, reset"),
         ("memory: {gap_s: 0}", "memory: gap_s is 0.0; expected a number above 0"),

@@ -81,6 +81,19 @@ def test_round_trip(folder: Path) -> None:
     assert bundle.digest == write_description(folder, SPEC).digest
 
 
+def test_an_energy_bound_is_written_only_where_there_is_one(folder: Path) -> None:
+    """Programs that know no bound go on reading bundles without one."""
+    plain = json.loads((folder / DESCRIPTION).read_text())
+    assert "energy_bound" not in plain and plain["schema_version"] == 2
+    assert read_bundle(folder).spec.energy_bound is None
+    written = write_description(folder, dataclasses.replace(SPEC, energy_bound=-1.25))
+    values = json.loads((folder / DESCRIPTION).read_text())
+    assert (values["schema_version"], values["energy_bound"]) == (3, -1.25)
+    assert read_bundle(folder) == written
+    assert read_bundle(folder).spec.energy_bound == -1.25
+    assert write_description(folder, SPEC).digest == plain["digest"] != written.digest
+
+
 def test_the_digest_tells_bundles_apart(folder: Path) -> None:
     before = read_bundle(folder).digest
     (folder / "head_2d.onnx").write_bytes(b"new!")
@@ -152,7 +165,7 @@ def test_what_is_no_bundle(folder: Path, what: str) -> None:
         (b"\xff\xfe", "cannot be read"),
         (b"[" * 100_000, "cannot be read"),
         (b"[1]", "holds no JSON object"),
-        (b"{}", "schema version is None, this program reads 1 to 2"),
+        (b"{}", "schema version is None, this program reads 1 to 3"),
     ],
 )
 def test_a_description_that_is_none(folder: Path, text: bytes, words: str) -> None:
@@ -193,10 +206,20 @@ def drop(*keys: str | int) -> Callable[[dict[str, Any]], object]:
     return edit
 
 
+def bounded(value: object) -> Callable[[dict[str, Any]], object]:
+    return lambda values: values.update(schema_version=3, energy_bound=value)
+
+
 @pytest.mark.parametrize(
     ("edit", "words"),
     [
-        (put("schema_version", 3), "schema version is 3, this program reads 1 to 2"),
+        (bounded(None), "schema version is 3, which has 'energy_bound': a number"),
+        (bounded("low"), "energy_bound: expected a number, got 'low'"),
+        (bounded(float("nan")), "energy_bound is nan; expected -1e+06 to 1e+06"),
+        (bounded(float("-inf")), "energy_bound is -inf; expected"),
+        (put("schema_version", 4), "schema version is 4, this program reads 1 to 3"),
+        (put("schema_version", 3), "schema version is 3, which has 'energy_bound': a number"),
+        (put("energy_bound", 2.5), "'energy_bound' is of schema version 3"),
         (put("schema_version", 0), "schema version is 0"),
         (put("schema_version", "1"), "schema version is '1'"),
         (put("schema_version", True), "schema version is True"),

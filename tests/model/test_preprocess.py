@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecolite_stream.errors import ConfigError
-from ecolite_stream.model.preprocess import Preprocessing, frame_square, preprocess, resize
+from ecolite_stream.model.preprocess import (
+    Preprocessing,
+    frame_square,
+    normalize,
+    preprocess,
+    resize,
+    resize_short_side,
+)
 
 PLAIN = Preprocessing(16, mean=(0.0, 0.0, 0.0))
 
@@ -99,3 +106,27 @@ def test_any_size(height: int, width: int, framing: str, size: int) -> None:
 def test_ranges(values: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         Preprocessing(**values)
+
+
+@pytest.mark.parametrize("size", [80, 112, 224])
+@pytest.mark.parametrize(
+    ("width", "height"),
+    [(320, 240), (1280, 720), (1080, 1920), (640, 480), (333, 517), (257, 300), (130, 90)],
+)
+def test_cutting_before_resizing_gives_the_pixels_of_the_whole_resized(
+    width: int, height: int, size: int
+) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    how = Preprocessing(size)
+    whole = resize_short_side(image, how.short_side)
+    top, left = (round((side - size) / 2) for side in whole.shape[:2])
+    assert np.array_equal(frame_square(image, how), whole[top : top + size, left : left + size])
+
+
+@pytest.mark.parametrize("order", ["BGR", "RGB"])
+def test_normalized_is_less_the_mean_times_the_scale(order: str) -> None:
+    square = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+    how = Preprocessing(16, mean=(104.1, 117.2, 128.3), scale=0.0172, channel_order=order)
+    channels = square if order == "BGR" else square[:, :, ::-1]
+    expected = (channels.astype(np.float32) - np.float32(how.mean)) * np.float32(how.scale)
+    assert np.array_equal(normalize(square, how), expected.transpose(2, 0, 1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.observability.stream_health import Health, HealthReader
 from ecolite_stream.types import Prediction
@@ -23,6 +25,15 @@ def test_health_is_what_was_counted() -> None:
     yard, door = reader.read()
     assert (yard.state, yard.reconnects, yard.fps, yard.label_age_s) == ("waiting", 3, 0.0, None)
     assert door == Health("live", 50, 25.0, 2, 1.0, 0, 0.5)
+
+
+def test_the_newest_label_of_several_views_counts() -> None:
+    metrics = Metrics(clock=lambda: 10.0)
+    for view, arrived_s in (("till", 9.0), ("door", 3.0)):
+        seen = Prediction("yard", 1, 1.0, "a", 0.9, (("a", 0.9),), 1.0, view=view)
+        metrics.predicted(dataclasses.replace(seen, arrived_s=arrived_s))
+    (yard,) = HealthReader(metrics.registry, ["yard"], clock=lambda: 10.0).read()
+    assert yard.label_age_s == 1.0
 
 
 def test_rates_are_of_the_last_seconds() -> None:

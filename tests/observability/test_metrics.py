@@ -22,7 +22,7 @@ from ecolite_stream.observability.metrics_server import serve
 from ecolite_stream.pipeline.delivery import SinkWorker
 from ecolite_stream.pipeline.pipeline import Pipeline
 from ecolite_stream.pipeline.reader import opened
-from ecolite_stream.types import Prediction, Sample
+from ecolite_stream.types import Event, Prediction, Sample
 from ecolite_stream.version import __version__
 from tests.fakes import ListSink, ListSource, NumberEngine, frames, spec_of
 from tests.videos import write_numbered_video
@@ -93,7 +93,9 @@ def test_the_age_of_the_newest_label_grows_until_the_next() -> None:
     metrics.predicted(prediction(arrived_s=9.5))
 
     def age_s() -> float | None:
-        return metrics.registry.get_sample_value("ecolite_label_age_seconds", {"stream": "door"})
+        return metrics.registry.get_sample_value(
+            "ecolite_label_age_seconds", {"stream": "door", "view": ""}
+        )
 
     assert age_s() == 0.5
     now_s[0] = 70.0
@@ -115,13 +117,59 @@ def test_switches_count_for_the_new_label_of_each_stream() -> None:
         metrics.predicted(dataclasses.replace(prediction(), stream=stream, label=label))
 
     def switches(stream: str, label: str) -> float | None:
-        labels = {"stream": stream, "label": label}
+        labels = {"stream": stream, "view": "", "label": label}
         return metrics.registry.get_sample_value("ecolite_label_switches_total", labels)
 
     assert switches("x", "a") == 1
     assert switches("x", "b") == 2
     assert switches("y", "a") is None
     assert switches("y", "b") == 1
+
+
+def series(metrics: Metrics, *names: str) -> dict[tuple[str, str], float]:
+    """Values by (name without `ecolite_`, view), over all labels of actions."""
+    found: dict[tuple[str, str], float] = {}
+    for metric in metrics.registry.collect():
+        for sample in metric.samples:
+            key = (sample.name.removeprefix("ecolite_"), sample.labels.get("view", "-"))
+            if key[0] in names:
+                found[key] = found.get(key, 0) + sample.value
+    return found
+
+
+def test_views_are_counted_each_and_subjects_together() -> None:
+    metrics = Metrics(clock=lambda: 10.0)
+    for number in range(1000):
+        seen = dataclasses.replace(prediction(9.0), view=f"subject-{number}", known=number % 2 == 0)
+        metrics.predicted(seen)
+        metrics.abstained(seen)
+        if number < 999:
+            metrics.view_ended(seen.key)
+    metrics.predicted(dataclasses.replace(prediction(8.0), view="till"))
+    metrics.spared(Sample("door", 1, 1.0, None, None, False, view="till"))
+    metrics.began(Event("id", "door", "a", 0.0, None, 0.9, 0.9, "start", view="subject-7"))
+    names = ("predictions_total", "unknown_predictions_total", "abstentions_total")
+    assert series(metrics, *names, "events_total", "frames_spared_total") == {
+        ("predictions_total", "subjects"): 1000,
+        ("predictions_total", "till"): 1,
+        ("unknown_predictions_total", "subjects"): 500,
+        ("abstentions_total", "subjects"): 1000,
+        ("events_total", "subjects"): 1,
+        ("frames_spared_total", "till"): 1,
+    }
+    ages = {("label_age_seconds", "subjects"): 1.0, ("label_age_seconds", "till"): 2.0}
+    assert series(metrics, "label_age_seconds") == ages
+    metrics.view_ended(("door", "subject-999"))
+    metrics.view_ended(("door", "subject-1000"))  # it never had a prediction
+    assert series(metrics, "label_age_seconds") == {("label_age_seconds", "till"): 2.0}
+    assert series(metrics, "memory_fill_ratio") == {("memory_fill_ratio", "till"): 0.75}
+
+
+def test_views_do_not_switch_each_others_labels() -> None:
+    metrics = Metrics()
+    for view, label in [("x", "a"), ("y", "b"), ("x", "a"), ("y", "b"), ("y", "a")]:
+        metrics.predicted(dataclasses.replace(prediction(), view=view, label=label))
+    assert series(metrics, "label_switches_total") == {("label_switches_total", "y"): 1}
 
 
 @pytest.mark.parametrize(("enter", "share"), [(0.0, 0.0), (1.0, 1.0)])

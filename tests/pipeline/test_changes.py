@@ -114,8 +114,8 @@ def test_a_paused_stream_is_closed_and_comes_back() -> None:
         run.wait_for_more("a")
         run.pipeline.pause("a")
         assert run.pipeline.streams == {"a": "paused"}
-        state = 'ecolite_stream_state{ecolite_stream_state="paused",stream="a"}'
-        assert state.partition("{")[0] in {m.name for m in run.metrics.registry.collect()}
+        labels = {"ecolite_stream_state": "paused", "stream": "a"}
+        assert run.metrics.registry.get_sample_value("ecolite_stream_state", labels) == 1
         run.pipeline.resume("a")
         run.wait_for_more("a")
 
@@ -127,8 +127,8 @@ def test_a_stream_has_settings_of_its_own() -> None:
         run.wait("labels of both", lambda: run.count("a") > 3 and run.count("b") > 3)
         times_s = {n: [p.time_s for p in run.sink.predictions if p.stream == n] for n in "ab"}
         steps = {n: min(b - a for a, b in itertools.pairwise(t)) for n, t in times_s.items()}
-        assert steps["a"] == pytest.approx(1.0, abs=0.05)
-        assert steps["b"] < 0.2
+        assert steps["a"] > 0.7
+        assert steps["b"] < 0.3
 
 
 def test_what_cannot_be_done_is_said() -> None:

@@ -20,15 +20,15 @@ def test_events_follow_their_predictions_and_end_with_their_stream() -> None:
     sources = [ListSource("a", frames(50, 25, "a")), ListSource("b", frames(100, 25, "b"))]
     metrics = Metrics()
     pipeline(sources, [sink], config=ALWAYS, metrics=metrics).run()
-    for name, end_s in (("a", 37 / 25), ("b", 87 / 25)):
+    for name, end_s in (("a", 35 / 25), ("b", 85 / 25)):
         start, *_, end = sink.events(name)
-        assert (start.kind, start.start_s) == ("start", 12 / 25)
+        assert (start.kind, start.start_s) == ("start", 10 / 25)
         assert (end.kind, end.id, end.end_s) == ("end", start.id, end_s)
         mine = [output for output in sink.outputs if output.stream == name]
         assert not isinstance(mine[0], Event)
         assert mine[1] == start
         assert mine[-1] == end
-        labels = {"stream": name, "label": start.label}
+        labels = {"stream": name, "view": "", "label": start.label}
         assert metrics.registry.get_sample_value("ecolite_events_total", labels) == 1
 
 

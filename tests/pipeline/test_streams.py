@@ -110,7 +110,7 @@ def test_a_source_that_breaks_ends_with_its_error_after_its_labels() -> None:
     with pytest.raises(SourceError) as caught:
         pipeline([source], [sink]).run()
     assert caught.value is error
-    assert sink.frames("s") == [12, 25]
+    assert sink.frames("s") == [10, 25]
 
 
 def test_a_source_that_breaks_does_not_end_the_others(caplog: pytest.LogCaptureFixture) -> None:
@@ -130,7 +130,7 @@ def test_a_source_that_breaks_does_not_end_the_others(caplog: pytest.LogCaptureF
         "worse: no picture",
     ]
     assert len(sink.frames("good")) == 7
-    assert sink.frames("bad") == [12, 25]
+    assert sink.frames("bad") == [10, 25]
 
 
 @pytest.mark.parametrize("error", [EngineError("engine x failed: boom"), ZeroDivisionError("bug")])

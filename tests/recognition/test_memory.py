@@ -66,13 +66,16 @@ def test_window_chooses_by_time(what: str, seen: list[int], expected: list[int])
     assert recall(memory) == expected, what
 
 
-def test_window_samples_so_that_the_newest_is_fresh() -> None:
-    """Every segment finds a sample within an eighth of its length."""
+def test_window_shares_its_samples_or_has_one_near_every_segment() -> None:
+    """A period divides the segment's length or `every_s`."""
     for span_s, every_s, expected in [
-        (1.6, 0.5, 0.125),
+        (1.6, 0.5, 0.2),  # half a segment; a whole one would be late by half of 0.4 s
+        (0.8, 0.5, 0.2),
+        (1.6, 0.4, 0.4),
         (4, 0.5, 0.5),
         (2, 5, 0.5),
-        (1.2, 0.5, 0.1),
+        (1.2, 0.5, 0.15),
+        (3.2, 0.6, 0.3),
     ]:
         memory = make_memory("window", 4, span_s, every_s)
         assert memory.sample_period_s == pytest.approx(expected)
@@ -81,10 +84,11 @@ def test_window_samples_so_that_the_newest_is_fresh() -> None:
 @pytest.mark.parametrize(
     ("every_s", "expected"),
     [
-        (0.5, 0.4),  # 10 frames a second are 5
-        (0.25, 0.2),
-        (0.55, 0.6),
+        (0.25, 0.2),  # 10 frames a second are 5
+        (0.17, 0.2),
         (0.4, None),  # is such a period itself
+        (0.5, None),  # longer ones share their frames
+        (0.55, None),
         (2.0, None),
         (0.3, None),  # 0.2 and 0.4 are too far off
         (0.05, None),

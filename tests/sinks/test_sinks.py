@@ -37,6 +37,8 @@ def prediction(**changes: Any) -> Prediction:
         ({"label_width": 5}, {}, "    2.52 s  wave2  97% ########## | jack 2% | bend 1%\n"),
         ({"label_width": 5, "show_stream": True}, {}, "door      2.52 s  wave2  97% ########## |"),
         ({"label_width": 5}, {"top": (("wave2", 0.4),), "score": 0.4}, "  40% ####      \n"),
+        ({"label_width": 5}, {"known": False}, "  97% ########## | unknown | jack 2% | bend 1%\n"),
+        ({"label_width": 5}, {"known": True}, "  97% ########## | jack 2% | bend 1%\n"),
         ({"label_width": 5}, {"time_s": 123456.789}, "123456.79 s  wave2"),
     ],
 )
@@ -53,6 +55,7 @@ def test_console_colours() -> None:
     line = ConsoleSink(io.StringIO()).line
     assert "\x1b[32m" in line(prediction())
     assert "\x1b[33m" in line(prediction(score=0.5))
+    assert "\x1b[33m" in line(prediction(known=False))
 
 
 class Terminal(io.StringIO):

@@ -17,6 +17,7 @@ from ecolite_stream.config.schema import WebConfig
 from ecolite_stream.model.bundle import Bundle
 from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.types import Event, Frame, Prediction
+from ecolite_stream.web.api.control import RunControl
 from ecolite_stream.web.latest_frames import LatestFrames
 from ecolite_stream.web.page_state import PageState
 from tests.app.runs import Started
@@ -36,7 +37,7 @@ class Page:
 
     def __post_init__(self) -> None:
         self.board = PageState(self.streams)
-        self.gallery = LatestFrames(self.streams)
+        self.gallery = LatestFrames()
 
     @property
     def port(self) -> int:
@@ -64,16 +65,27 @@ class Page:
 
 @contextlib.contextmanager
 def served(
-    address: str = "0", streams: tuple[str, ...] = STREAMS, clips: Path | None = None, **web: object
+    address: str = "0",
+    streams: tuple[str, ...] = STREAMS,
+    clips: Path | None = None,
+    store: str | None = None,
+    control: RunControl | None = None,
+    **web: object,
 ) -> Iterator[Page]:
     """Serve a page."""
     pytest.importorskip("aiohttp", reason="the extra `web` is not installed")
+    from ecolite_stream.web.api.types import StreamSettings
     from ecolite_stream.web.server import serve_page
+    from ecolite_stream.web.site import Run
+
+    def settings(name: str) -> StreamSettings:
+        return StreamSettings(every_s=0.5, memory="window", views=(), ignore=("idle",), min_s=1.0)
 
     page = Page(streams=streams)
     config = WebConfig(address, clips=clips, **web)  # type: ignore[arg-type]
     about = {"version": "1", "every_s": 0.5, "labels": ["idle", "walk", "run"], "idle": ["idle"]}
-    with serve_page(page.board, page.gallery, page.metrics, config, about) as page.url:
+    run = Run(store, settings, control)
+    with serve_page(page.board, page.gallery, page.metrics, config, about, run) as page.url:
         yield page
 
 

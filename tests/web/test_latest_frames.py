@@ -23,17 +23,17 @@ def test_nothing_is_encoded_until_somebody_looks() -> None:
         made.append(1)
         return numbered_image(9)
 
-    gallery = LatestFrames(["door", "yard"])
-    assert gallery.newest(0) is None
+    gallery = LatestFrames()
+    assert gallery.newest("door") is None
     gallery.show(Frame("yard", 8, 0.1, pixels))
     gallery.show(Frame("yard", 9, 0.2, pixels))
     assert not made
-    first = gallery.jpeg(1, 480)
+    first = gallery.jpeg("yard", 480)
     assert read_number(decoded(first)) == 9
-    assert gallery.jpeg(1, 480) is first
+    assert gallery.jpeg("yard", 480) is first
     assert len(made) == 1
     gallery.show(Frame("yard", 10, 0.3, numbered_image(10)))
-    assert read_number(decoded(gallery.jpeg(1, 480))) == 10
+    assert read_number(decoded(gallery.jpeg("yard", 480))) == 10
 
 
 @pytest.mark.parametrize(

@@ -25,14 +25,17 @@ def test_only_what_has_changed_is_told() -> None:
     assert not board.since(0)
     board.send(prediction("yard"))
     first = board.since(0)
-    assert list(first.predictions) == [1]
-    assert first.predictions[1]["stream"] == 1
-    assert first.predictions[1]["top"] == [["walk", 0.9], ["run", 0.1]]
+    (found,) = first.predictions
+    assert found["stream"] == 1
+    assert found["top"] == [["walk", 0.9], ["run", 0.1]]
     assert not board.since(first.version)
     board.send(prediction("door", "run"))
     second = board.since(first.version)
-    assert {n: p["label"] for n, p in second.predictions.items()} == {0: "run"}
-    assert set(board.since(0).predictions) == {0, 1}  # who comes late gets all there is
+    assert {p["stream"]: p["label"] for p in second.predictions} == {0: "run"}
+    assert {p["stream"] for p in board.since(0).predictions} == {
+        0,
+        1,
+    }  # who comes late gets all there is
 
 
 def test_an_event_of_a_recording_is_when_it_was_told() -> None:
@@ -132,3 +135,18 @@ def test_nothing_but_the_clips_can_be_named(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_there_has_no_clips(tmp_path: Path) -> None:
     assert ClipFolder(tmp_path / "none").names() == frozenset()
+
+
+def test_each_view_has_its_newest_prediction_until_it_is_gone() -> None:
+    board = PageState(["door"])
+
+    def predict(view: str, time_s: float, label: str) -> None:
+        board.send(Prediction("door", 1, time_s, label, 0.9, ((label, 0.9),), 1.0, view=view))
+
+    predict("subject 1", 1.0, "walk")
+    predict("subject 2", 1.0, "run")
+    predict("subject 2", 2.0, "jump")
+    found = {p["view"]: p["label"] for p in board.since(0).predictions}
+    assert found == {"subject 1": "walk", "subject 2": "jump"}
+    predict("subject 2", 11.5, "jump")  # the other one was last seen 10.5 s ago
+    assert [p["view"] for p in board.since(0).predictions] == ["subject 2"]

@@ -109,7 +109,7 @@ def test_pictures_of_the_streams_that_are_watched(page: Page) -> None:
         assert await next_number(live) == (2, 33, 1280)
 
     connected(page, use)
-    assert page.gallery._jpegs.keys() == {(1, 480), (2, 1280)}  # no other was made
+    assert page.gallery._jpegs.keys() == {("yard", 480), ("<i>gate", 1280)}  # no other was made
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,7 @@ PRECISIONS = ("float32", "mixed")
 LR_SCHEDULES = ("constant", "cosine", "one_cycle", "saturate")
 DEVICE_TARGETS = ("CPU", "Ascend", "GPU")
 CACHE_MB = 2000.0
+AUTO_FRAMING = "auto"
 MAX_SEED = 2**32 - 1  # MindSpore's
 SPLITS = ("none", "random", "pattern", "list", "fold")
 
@@ -86,6 +88,12 @@ class DataConfig:
         check_one_of("split", self.split, SPLITS)
         if self.split == "random" and not 0 < self.val_fraction < 1:
             raise ConfigError(f"val_fraction is {self.val_fraction}; expected between 0 and 1")
+        try:
+            re.compile(self.split_pattern)
+        except re.error as error:
+            raise ConfigError(
+                f"split_pattern {self.split_pattern!r} is no regular expression: {error}"
+            ) from error
         if self.split_pattern and self.groups:
             raise ConfigError("split_pattern and groups both group the clips; give one of them")
         if self.split == "pattern" and not (self.has_groups and self.val_groups):
@@ -223,6 +231,8 @@ class TrainConfig:
         arch, num_segments, width: the network; see `trainer.network.NetworkConfig`.
         clip_seconds: seconds of a live stream that the N segments will span.
         preprocessing: how a picture becomes an input.
+        choose_framing: compare the framings on training clips first, and take the best; the framing
+            `auto` sets it.
         epochs, batch_size: length of the training, and clips per step.
         iter_size: batches whose gradients are averaged for one move of the optimiser; for large
             batches on little memory. Batch norm still sees `batch_size` clips.
@@ -264,6 +274,7 @@ class TrainConfig:
     width: float = 1.0
     clip_seconds: float = 2.0
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    choose_framing: bool = False
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     epochs: int = 60
     batch_size: int = 16
@@ -354,7 +365,16 @@ def load_train_config(
     listed.sort(key=lambda pair: "." in pair[0])  # sections first, then single keys of theirs
     for key, value in [*listed, *pairs]:
         _set(values, key, value)
-    return make_config(TrainConfig, own_values(values, where), where)
+    return make_config(TrainConfig, _with_auto_framing(own_values(values, where)), where)
+
+
+def _with_auto_framing(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`preprocessing.framing: auto` as the key that it stands for."""
+    how = values.get("preprocessing")
+    if not isinstance(how, Mapping) or how.get("framing") != AUTO_FRAMING:
+        return values
+    rest = {key: value for key, value in how.items() if key != "framing"}
+    return {**values, "preprocessing": rest, "choose_framing": True}
 
 
 def _pairs(words: Sequence[str]) -> list[tuple[str, Any]]:

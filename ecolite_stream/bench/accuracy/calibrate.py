@@ -1,4 +1,4 @@
-"""Calibrate scores: fit a temperature and a threshold for each label to samples."""
+"""Calibrate scores: fit temperature, thresholds and the bound of known inputs to samples."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ecolite_stream.bench.accuracy.reliability import calibration_error
 from ecolite_stream.bench.accuracy.samples import Doubles, Samples
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.model.bundle import ModelSpec
+from ecolite_stream.model.known import energy, fit_energy_bound
 
 TEMPERATURES = (0.05, 20.0)
 """Range of the search for a temperature."""
@@ -112,6 +113,22 @@ def lowest_score(scores: Doubles, is_right: npt.NDArray[np.bool_], share: float)
     return 1.0
 
 
+def given_up_share(samples: Samples) -> float | None:
+    """Share of right predictions below the bound that was fitted to the other half of the clips.
+
+    None where a half has too few right predictions for a bound.
+    """
+    odd = samples.clips % 2 == 1
+    halves = [samples.of(half & samples.is_right) for half in (odd, ~odd)]
+    below, total = 0, sum(len(half.right) for half in halves)
+    for own, other in (halves, halves[::-1]):
+        bound = fit_energy_bound(other.logits, other.is_right)
+        if bound is None:
+            return None
+        below += int((energy(own.logits) < bound).sum())
+    return below / total
+
+
 @dataclass(frozen=True)
 class Calibration:
     """A fitted calibration with its errors.
@@ -123,6 +140,9 @@ class Calibration:
         before: calibration error at the bundle's own temperature.
         after: at the new one, on the predictions that it was fitted to.
         held_out: likewise, on clips that it was not fitted to.
+        energy_bound: lowest energy of known inputs; None if too few predictions are right.
+        given_up: share of right predictions that the other half's bound calls unknown; None if
+            a half has too few.
     """
 
     temperature: float
@@ -131,32 +151,43 @@ class Calibration:
     before: float
     after: float
     held_out: float | None
+    energy_bound: float | None = None
+    given_up: float | None = None
 
     def applied(self, spec: ModelSpec, facts: Mapping[str, Any]) -> ModelSpec:
         """A description with this calibration; `facts` are added to its scores."""
         scores = {**spec.scores, "calibration": {**self.to_json(), **facts}}
         return replace(
-            spec, temperature=self.temperature, thresholds=dict(self.thresholds), scores=scores
+            spec,
+            temperature=self.temperature,
+            thresholds=dict(self.thresholds),
+            energy_bound=self.energy_bound,
+            scores=scores,
         )
 
     def to_json(self) -> dict[str, Any]:
         """Plain containers, without the thresholds."""
         errors = {"ece_before": self.before, "ece_after": self.after, "ece_held_out": self.held_out}
+        errors |= {"energy_bound": self.energy_bound, "given_up_held_out": self.given_up}
         rounded = {k: v if v is None else round(v, 6) for k, v in errors.items()}
         return {"temperature": self.temperature, "share": self.share, **rounded}
 
 
-def calibrate(samples: Samples, spec: ModelSpec, share: float) -> Calibration:
-    """Fit temperature and thresholds.
+def calibrate(
+    samples: Samples, spec: ModelSpec, share: float, half_full: Samples | None = None
+) -> Calibration:
+    """Fit temperature, thresholds and the bound of what is known.
 
     Args:
         samples: of clips that the model was not trained on.
         spec: of the model; its temperature is the reference.
         share: of right labels at each threshold, above 0 to 1.
+        half_full: those with a half-full memory too, for the bound; None is `samples`.
 
     Raises:
         ConfigError: the samples do not determine a temperature.
     """
+    seen = half_full or samples
     temperature = round(fit_temperature(samples), 4)
     if not 1.01 * TEMPERATURES[0] < temperature < TEMPERATURES[1] / 1.01:
         right = int((samples.logits.argmax(axis=1) == samples.right).sum())
@@ -173,4 +204,6 @@ def calibrate(samples: Samples, spec: ModelSpec, share: float) -> Calibration:
         sample_error(samples, spec.temperature),
         sample_error(samples, temperature),
         held_out_error(samples),
+        fit_energy_bound(seen.logits, seen.is_right),
+        given_up_share(seen),
     )

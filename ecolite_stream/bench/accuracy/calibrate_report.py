@@ -17,6 +17,7 @@ from ecolite_stream.bench.accuracy.samples import Collected, Samples
 from ecolite_stream.bench.report.charts import Chart
 from ecolite_stream.bench.report.report import Cell, Table
 from ecolite_stream.model.bundle import ModelSpec
+from ecolite_stream.model.known import SHARE_GIVEN_UP, energy, share_below
 
 
 def calibration_tables(
@@ -51,7 +52,28 @@ def calibration_tables(
             [(label, _threshold(own.thresholds.get(label))) for label in spec.labels],
             notes=("-: never the best label here. never: it is not right that often.",),
         ),
+        _bound_table(collected.half_full, own),
     ]
+
+
+def _bound_table(samples: Samples, own: Calibration) -> Table:
+    """What the bound gives up of these predictions, right and wrong."""
+    rows: list[tuple[Cell, ...]] = []
+    if own.energy_bound is not None:
+        of_all, right = energy(samples.logits), samples.is_right
+        shares = (share_below(of_all[right], own.energy_bound), own.given_up)
+        shown = [None if share is None else f"{share:.1%}" for share in shares]
+        wrong = f"{share_below(of_all[~right], own.energy_bound):.1%}"
+        rows = [(f"{own.energy_bound:.4f}", *shown, wrong)]
+    return Table(
+        f"Known: energy at or above a bound that gives up {SHARE_GIVEN_UP:.0%} of the right",
+        ("bound", "right given up", "right given up, other half", "wrong caught"),
+        rows,
+        notes=(
+            "Energy: log-sum-exp of the logits. Predictions with a memory at least half full.",
+            "ecolite-bench unknown tries other footage.",
+        ),
+    )
 
 
 def calibration_figures(

@@ -1,12 +1,13 @@
 """Logits of live predictions of labelled clips, to fit a calibration.
 
-Only predictions with a full memory count: earlier scores depend on how little was streamed.
+Scores are fitted only to predictions with a full memory: earlier ones depend on how little was
+streamed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from ecolite_stream.datasets.labelled_clips import ClipFile
 from ecolite_stream.engines import Engine
 from ecolite_stream.errors import ConfigError, SourceError, one_line
 from ecolite_stream.model.bundle import ModelSpec
+from ecolite_stream.model.known import LEAST_FILL
 from ecolite_stream.recognition.recognizer import Recognizer
 from ecolite_stream.sources import open_source
 from ecolite_stream.types import FloatArray, Prediction
@@ -38,12 +40,17 @@ class Samples:
     right: npt.NDArray[np.int64]
     clips: npt.NDArray[np.int64]
 
+    @property
+    def is_right(self) -> npt.NDArray[np.bool_]:
+        """(K,) whether the best class is that of the clip."""
+        return np.asarray(self.logits.argmax(axis=1) == self.right)
+
     def of(self, chosen: npt.NDArray[np.bool_]) -> Samples:
         """The chosen ones; `chosen` is (K,)."""
         return Samples(self.logits[chosen], self.right[chosen], self.clips[chosen])
 
 
-class _Recording:
+class RecordingEngine:
     """An engine that keeps the logits of each clip it classifies, in order."""
 
     def __init__(self, engine: Engine) -> None:
@@ -65,12 +72,14 @@ class Collected:
 
     Attributes:
         samples: with a full memory.
+        half_full: with a memory filled to `LEAST_FILL` or more, to fit a bound.
         clips: number of clips.
         too_short: names of clips that never filled the memory.
         unreadable: names and reasons.
     """
 
     samples: Samples
+    half_full: Samples
     clips: int
     too_short: tuple[str, ...]
     unreadable: Mapping[str, str]
@@ -92,33 +101,40 @@ def collect(
     logits: list[FloatArray] = []
     right: list[int] = []
     numbers: list[int] = []
+    fills: list[float] = []
     too_short, unreadable = [], {}
     for number, clip in enumerate(clips):
         try:
-            full = list(_full_logits(clip, engine, spec, config))
+            found = list(_logits_and_fills(clip, engine, spec, config))
         except SourceError as error:
             unreadable[clip.name] = one_line(error)
         else:
-            logits += full
-            right += len(full) * [spec.labels.index(clip.label)]
-            numbers += len(full) * [number]
-            too_short += [] if full else [clip.name]
+            logits += [row for row, _ in found]
+            fills += [fill for _, fill in found]
+            right += len(found) * [spec.labels.index(clip.label)]
+            numbers += len(found) * [number]
+            too_short += [] if any(fill == 1 for _, fill in found) else [clip.name]
         on_clip()
-    if not logits:
+    if 1 not in fills:
         raise ConfigError(
             f"none of {len(clips)} clips fills the memory of {spec.clip_seconds:g} s; name longer "
             "ones to calibrate on"
         )
-    samples = Samples(np.array(logits, np.float64), np.array(right), np.array(numbers))
-    return Collected(samples, len(set(numbers)), tuple(too_short), unreadable)
+    half_full = Samples(np.array(logits, np.float64), np.array(right), np.array(numbers))
+    samples = half_full.of(np.array(fills) == 1)
+    return Collected(
+        samples, half_full, len(set(samples.clips.tolist())), tuple(too_short), unreadable
+    )
 
 
-def _full_logits(
+def _logits_and_fills(
     clip: ClipFile, engine: Engine, spec: ModelSpec, config: StreamConfig
-) -> Iterator[FloatArray]:
-    recording = _Recording(engine)
+) -> Iterator[tuple[FloatArray, float]]:
+    """Of each prediction with a memory filled to `LEAST_FILL` or more."""
+    config = replace(config, gate=False)  # every prediction has logits
+    recording = RecordingEngine(engine)
     predictions: list[Prediction] = []
     watch(open_source(str(clip.path)), Recognizer(recording, spec, config), predictions.append)
     for prediction, logits in zip(predictions, recording.logits, strict=True):
-        if prediction.memory_fill == 1:
-            yield logits
+        if prediction.memory_fill >= LEAST_FILL:
+            yield logits, prediction.memory_fill

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -24,22 +23,11 @@ from ecolite_stream.bench.accuracy.track_events import EventMatch, match_events
 from ecolite_stream.bench.report.charts import Bar, BarChart, Chart
 from ecolite_stream.bench.report.report import Table
 from ecolite_stream.config.schema import StreamConfig
-from ecolite_stream.datasets.text_files import Row, read_table, wrong_line
+from ecolite_stream.datasets.segments import Action, read_actions
 from ecolite_stream.engines import Engine
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.model.bundle import ModelSpec
 from ecolite_stream.types import Event
-
-COLUMNS = ("start_s", "end_s", "label")
-
-
-@dataclass(frozen=True)
-class Action:
-    """A label from `start_s` to `end_s`, in seconds of stream time."""
-
-    start_s: float
-    end_s: float
-    label: str
 
 
 def read_track(video: Path, labels: Sequence[str]) -> list[Action]:
@@ -49,26 +37,10 @@ def read_track(video: Path, labels: Sequence[str]) -> list[Action]:
         ConfigError: it is missing, malformed, or has a label that is not in `labels`.
     """
     path = video.with_suffix(".csv")
-    actions = [_action(path, row) for row in read_table(path, "label track", COLUMNS)]
-    if not actions:
-        raise ConfigError(f"label track {path} is empty; add a line {','.join(COLUMNS)}")
+    actions = read_actions(path)
     if unknown := sorted({action.label for action in actions} - set(labels)):
         raise ConfigError(f"{path}: the bundle has no label {', '.join(unknown)}")
-    return sorted(actions, key=lambda action: action.start_s)
-
-
-def _action(path: Path, row: Row) -> Action:
-    start, end, label = row.cells
-    try:
-        action = Action(float(start), float(end), label)
-    except ValueError:
-        raise wrong_line(path, row, ",".join(COLUMNS), "write times in seconds, as 1.5") from None
-    if not 0 <= action.start_s < action.end_s < math.inf:
-        raise ConfigError(
-            f"{path}:{row.number}: {label} from {action.start_s:g} to {action.end_s:g} s; expected "
-            "an end after its start, and neither before 0"
-        )
-    return action
+    return actions
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,12 @@ def cpu_s() -> float:
     return time.process_time() + _sum(others, lambda process: sum(process.cpu_times()[:2]))
 
 
+def children_cpu_s() -> float:
+    """Time of the processor of processes that it started and that have ended; 0 on Windows."""
+    times = psutil.Process().cpu_times()
+    return float(times.children_user + times.children_system)
+
+
 def high_water_bytes(proc: Path, pid: int) -> int:
     """`VmHWM` of a process on Linux, which psutil does not give; 0 once it has ended."""
     try:

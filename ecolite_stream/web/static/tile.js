@@ -62,7 +62,7 @@ export class Tile {
 
   predict(prediction) {
     set(this.word, prediction.label);
-    set(this.score, percent(prediction.score));
+    set(this.score, percent(prediction.score) + (prediction.known === false ? " · unknown" : ""));
     this.word.className = `word ${hue(prediction.label)}`;
     this.root.classList.toggle("guess", prediction.memory_fill < 1);
     this.bars.forEach((row, place) => {

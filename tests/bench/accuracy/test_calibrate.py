@@ -25,6 +25,7 @@ from ecolite_stream.bench.accuracy.samples import Collected, Samples, collect
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.errors import BundleError, ConfigError
 from ecolite_stream.model.bundle import DESCRIPTION, Bundle, read_bundle
+from ecolite_stream.model.known import energy, share_below
 from tests.bench.test_cli import ENGINE, exit_code, require_whole
 from tests.fakes import NumberEngine, clip_logits, spec_of
 from tests.videos import write_numbered_video
@@ -65,6 +66,18 @@ def test_clips_that_are_all_right_determine_no_temperature():
     logits = np.eye(3)
     with pytest.raises(ConfigError, match="3 of 3 predictions are right"):
         calibrate(Samples(logits, np.arange(3), np.arange(3)), spec_of(), 0.9)
+
+
+def test_the_bound_of_what_is_known_gives_up_its_share() -> None:
+    samples = samples_at(1.0)
+    fitted = calibrate(samples, spec_of(), share=0.9)
+    assert fitted.energy_bound is not None and fitted.given_up is not None
+    of_right = energy(samples.logits[samples.is_right])
+    assert share_below(of_right, fitted.energy_bound) == pytest.approx(0.03, abs=1e-3)
+    assert fitted.given_up == pytest.approx(0.03, abs=0.01)
+    assert fitted.applied(spec_of(), {}).energy_bound == fitted.energy_bound
+    few = samples.of(np.arange(len(samples.right)) < 60)
+    assert calibrate(few, spec_of(), share=0.9).given_up is None
 
 
 def test_calibration_error_by_hand():
@@ -136,7 +149,7 @@ def test_the_command_writes_a_copy_or_the_bundle(
     (tmp_path / "data" / "bend").mkdir(parents=True)
     (tmp_path / "data" / "bend" / "clip.avi").touch()
     drawn = samples_at(2.0, classes=len(bundle.spec.labels))
-    collected = Collected(drawn, 2000, ("bend/short.avi",), {})
+    collected = Collected(drawn, drawn, 2000, ("bend/short.avi",), {})
     monkeypatch.setattr("ecolite_stream.bench.accuracy.samples.collect", lambda *args: collected)
     folder, out, file = tmp_path / "own", tmp_path / "out", tmp_path / "report.json"
     shutil.copytree(bundle.path, folder)
@@ -150,6 +163,8 @@ def test_the_command_writes_a_copy_or_the_bundle(
     report, written = json.loads(file.read_text()), read_bundle(out)
     assert written.spec.temperature == report["temperature"] == pytest.approx(2, rel=0.05)
     assert written.spec.thresholds == report["thresholds"]
+    assert written.spec.energy_bound == report["energy_bound"]
+    assert report["given_up_held_out"] == pytest.approx(0.03, abs=0.01)
     assert written.spec.scores["calibration"]["clips"] == 2000
     assert exit_code(*args, "--out", out) == 4
     assert exit_code(*args) == 0

@@ -1,0 +1,235 @@
+"""`ecolite-stream archive`: recognize recordings in bulk."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ecolite_stream.app.extras import missing_extra, require_extra
+from ecolite_stream.app.sinks import RunConfig
+from ecolite_stream.archive.folder import ArchiveFolder
+from ecolite_stream.archive.progress import Progress
+from ecolite_stream.archive.ray_workers import RayCrew
+from ecolite_stream.archive.recordings import find_recordings
+from ecolite_stream.archive.schedule import Limits, Schedule
+from ecolite_stream.archive.tasks import Model, Results, Task, task_of
+from ecolite_stream.archive.workers import Crew, ProcessCrew, usable_cores
+from ecolite_stream.config.choices import POLICIES, PRECISIONS
+from ecolite_stream.config.includes import load_stream_config
+from ecolite_stream.config.printable import printable
+from ecolite_stream.config.schema import ENGINES, StreamConfig
+from ecolite_stream.engines import choose_engine
+from ecolite_stream.errors import ConfigError, SourceError
+from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
+from ecolite_stream.recognition.recognizer import check_fits
+
+if TYPE_CHECKING:
+    from ecolite_stream.archive.store_events import EventStore
+
+_log = logging.getLogger(__name__)
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("archive"),
+    show_default=True,
+    help="Write results to FOLDER; start again with it to go on.",
+    metavar="FOLDER",
+)
+@click.option("--store", metavar="URL", help="Write events to this database, too.")
+@click.option(
+    "--address",
+    metavar="auto|ray://HOST:PORT",
+    help="Use the workers of a Ray cluster. [this machine's cores]",
+)
+@click.option(
+    "--workers", type=click.IntRange(1, 1000), help="Recordings at a time. [one for each core]"
+)
+@click.option(
+    "--tries", type=click.IntRange(1, 10), default=2, show_default=True, help="Of a recording."
+)
+@click.option(
+    "--silent",
+    "silent_s",
+    type=click.FloatRange(1),
+    default=120.0,
+    show_default=True,
+    help="Kill a worker that takes no frame for so many seconds.",
+)
+@click.option("--bundle", type=click.Path(path_type=Path), help="Model folder. [the embedded one]")
+@click.option("--engine", type=click.Choice(ENGINES), help="What computes. [auto: the best here]")
+@click.option("--device", help="Compute on cpu, ascend:0, gpu:0, cuda:0, ... [cpu]")
+@click.option("--precision", type=click.Choice(PRECISIONS), help="Precision. [engine default]")
+@click.option("--memory", type=click.Choice(POLICIES), help="Memory policy. [window]")
+@click.option("--span", type=float, help="Seconds the window spans. [the bundle's clip length]")
+@click.option("--every", type=float, help="Seconds between two labels. [0.5]")
+@click.option("--smoothing", type=float, help="Share of earlier answers in each, 0 to 1.")
+@click.option("--top", type=int, help="How many labels to list. [5]")
+@click.option(
+    "--config", type=click.Path(path_type=Path), help="YAML file; its sources and sinks are unused."
+)
+def archive(
+    paths: tuple[str, ...],
+    out: Path,
+    store: str | None,
+    address: str | None,
+    workers: int | None,
+    tries: int,
+    silent_s: float,
+    config: Path | None,
+    **options: Any,
+) -> None:
+    """Recognize all recordings in files, folders, globs and lists (.txt, a path a line).
+
+    Of each recording FOLDER/results gets the predictions and the events as JSON Lines, as
+    ecolite-stream --source FILE --json prints them, but with latency_ms null. Recordings that are
+    finished are skipped; those that failed are listed at the end, with exit code 3.
+    """
+    if address is not None:
+        require_extra("archive --address", "ray", "fleet")
+    recordings = find_recordings(paths)
+    model = _model(_settings(config, options))
+    settings = model.settings()
+    tasks = [_task(path, settings) for path in recordings]
+    with (
+        _crew(model, address, workers) as (crew, count),
+        ArchiveFolder(out, settings) as folder,
+        _store(store, model) as events,
+    ):
+        run = _Run(folder, events, tasks)
+        Schedule(run.left, crew, count, run, Limits(tries, silent_s)).run()
+        run.conclude()
+
+
+class _Run:
+    """What the schedule finds, written and reported; a `Listener`."""
+
+    def __init__(
+        self, folder: ArchiveFolder, events: EventStore | None, tasks: Sequence[Task]
+    ) -> None:
+        self._folder = folder
+        self._events = events
+        self._count = len(tasks)
+        self._failed: list[tuple[Task, str]] = []
+        self.left: list[Task] = []
+        for task in tasks:
+            if not folder.is_finished(task):
+                self.left.append(task)
+            elif events is not None:
+                events.write(folder.path(task, "events").read_bytes())
+        finished = len(tasks) - len(self.left)
+        if finished:
+            _say(f"{finished} of {len(tasks)} recordings are finished already")
+        left_bytes = sum(task.size_bytes for task in self.left)
+        self._progress = Progress(len(tasks), finished, left_bytes, _say)
+
+    def finished(self, task: Task, results: Results) -> None:
+        """Write the results; the recording counts as finished once events are stored, too."""
+        for line in results.warnings:
+            _log.warning("%s", line)
+        if self._events is not None:
+            self._events.write(results.events)
+        self._folder.write(task, results)
+        self._progress.ended(task)
+
+    def gave_up(self, task: Task, reason: str) -> None:
+        """Remember the failure for the end."""
+        self._failed.append((task, reason))
+        self._progress.ended(task)
+
+    def progress(self) -> None:
+        """Report now and then."""
+        self._progress.tick()
+
+    def conclude(self) -> None:
+        """Say what came of it.
+
+        Raises:
+            SourceError: recordings have failed.
+        """
+        for task, reason in sorted(self._failed, key=lambda failed: failed[0].path):
+            _say(f"failed: {reason if task.name in reason else f'{task.name}: {reason}'}")
+        if self._failed:
+            raise SourceError(
+                f"{len(self._failed)} of {self._count} recordings failed; the others are in "
+                f"{self._folder.folder}; run the same command to try these again"
+            )
+        _say(f"{self._count} recordings are finished, in {self._folder.folder}")
+
+
+_KEPT = (
+    *("bundle", "engine", "device", "precision", "memory", "events", "every_s"),
+    *("smoothing", "top", "views", "mask", "gate"),
+)
+"""Settings of a configuration file that an archive uses."""
+
+
+def _say(line: str) -> None:
+    click.echo(printable(line), err=True)
+
+
+def _settings(path: Path | None, options: dict[str, Any]) -> StreamConfig:
+    """The settings of streams, options laid over the file's; without sources and sinks."""
+    loaded = load_stream_config(path, RunConfig) if path else RunConfig()
+    given = {key: value for key, value in options.items() if value is not None}
+    names = {"memory": "policy", "span": "span_s"}
+    memory = {names[key]: given.pop(key) for key in tuple(given) if key in names}
+    if "every" in given:
+        given["every_s"] = given.pop("every")
+    config = StreamConfig(**{key: getattr(loaded, key) for key in _KEPT})
+    return dataclasses.replace(config, memory=dataclasses.replace(config.memory, **memory), **given)
+
+
+def _model(config: StreamConfig) -> Model:
+    bundle = read_bundle(config.bundle or demo_bundle_path())
+    check_fits(config, bundle.spec)
+    engine = choose_engine(config.engine, bundle, config.device, config.precision)
+    return Model(
+        bundle.path.absolute(), bundle.digest, engine, config.device, config.precision, config
+    )
+
+
+def _task(path: Path, settings: dict[str, Any]) -> Task:
+    try:
+        return task_of(path, settings)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}; check the path") from error
+
+
+@contextlib.contextmanager
+def _crew(model: Model, address: str | None, workers: int | None) -> Iterator[tuple[Crew, int]]:
+    """(crew, how many workers to hire)."""
+    if address is None:
+        count = workers or len(usable_cores())
+        yield ProcessCrew(model, count), count
+        return
+    crew = RayCrew(model, address, workers)
+    try:
+        yield crew, crew.workers
+    finally:
+        crew.close()
+
+
+@contextlib.contextmanager
+def _store(url: str | None, model: Model) -> Iterator[EventStore | None]:
+    if url is None:
+        yield None
+        return
+    try:
+        from ecolite_stream.archive.store_events import EventStore
+    except ModuleNotFoundError as error:
+        raise missing_extra("archive --store", error.name or "sqlalchemy", "store") from error
+    events = EventStore(url, model.bundle_digest)
+    try:
+        yield events
+    finally:
+        events.close()

@@ -1,0 +1,151 @@
+"""`ecolite-stream collect`: labelled clips from a camera or a recording, to teach with."""
+
+from __future__ import annotations
+
+import queue
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import click
+
+from ecolite_stream.config.printable import printable
+from ecolite_stream.config.source_names import named_source
+from ecolite_stream.config.views import check_box
+from ecolite_stream.datasets.collected import check_label, describe
+from ecolite_stream.datasets.collecting import (
+    LONGEST_S,
+    SHORTEST_S,
+    Cut,
+    LastSeconds,
+    collect_marked,
+    cut_segments,
+)
+from ecolite_stream.datasets.segments import Marked, read_segments
+from ecolite_stream.errors import ConfigError, SourceError, one_line
+from ecolite_stream.media.h264 import check_encoder
+from ecolite_stream.sources import open_source, redact_url
+from ecolite_stream.sources.base import Source
+from ecolite_stream.types import Box
+
+PATH = click.Path(path_type=Path)
+LENGTH = click.FloatRange(SHORTEST_S, LONGEST_S)
+LAST_S = 4.0
+FRAME_S = 0.1
+"""The last frame of a clip lasts, too."""
+LONGEST_LINE = 1000
+
+
+@click.command()
+@click.option("--list", "listed", type=PATH, metavar="DIR", help="Say what is in DIR and missing.")
+@click.option("--source", metavar="[NAME=]SOURCE", help="Watch a camera, a URL or a video file.")
+@click.option("--label", help="Name the action.")
+@click.option("--into", type=PATH, metavar="DIR", help="Write clips to DIR/<action>/.")
+@click.option("--last", type=LENGTH, help="Cut the last seconds at each Enter. [4.0]")
+@click.option("--seconds", type=LENGTH, help="Cut one clip of so many seconds, from now on.")
+@click.option("--track", type=PATH, help="Cut at the segments of a .csv, .eaf or .json file.")
+@click.option("--tier", help="Of an ELAN file take this tier alone.")
+@click.option("--box", metavar="X,Y,W,H", help="Keep this part, in shares of the picture.")
+def collect(
+    listed: Path | None,
+    source: str | None,
+    label: str | None,
+    into: Path | None,
+    last: float | None,
+    seconds: float | None,
+    track: Path | None,
+    tier: str | None,
+    box: str | None,
+) -> None:
+    """Collect labelled clips from a source, or list those of a folder.
+
+    Without --seconds and --track press Enter when the action has happened; type another label
+    before Enter to use it instead; end with Ctrl-D.
+    """
+    if listed is not None:
+        click.echo("\n".join(map(printable, describe(listed))))
+        return
+    if source is None or into is None or (label is None and track is None):
+        raise click.UsageError("give --source, --into and --label, or --list DIR")
+    if sum(option is not None for option in (last, seconds, track)) > 1:
+        raise click.UsageError("--last, --seconds and --track exclude each other; give one")
+    if label is not None:
+        check_label(label)
+    check_encoder("collect")
+    named = named_source(source)
+    shown = redact_url(named.url)
+    how = Cut(into, named.name or Path(shown).stem, shown, _box(box))
+    segments = None if track is None else read_segments(track, tier)
+    with closing(open_source(named.url, name=named.name)) as opened:
+        if segments is None and not opened.live:
+            if seconds is None:
+                raise ConfigError(
+                    f"{shown} is a recording: nobody can press a key in time; give --track or "
+                    "--seconds"
+                )
+            segments = [Marked(0.0, seconds, label or "")]
+        if segments is not None:
+            _cut(opened, _chosen(segments, label, track), how)
+        elif seconds is not None:
+            _say(_next_seconds(opened, LastSeconds(seconds, how), seconds, label or ""))
+        else:
+            _mark(opened, LastSeconds(last or LAST_S, how), label or "")
+
+
+def _chosen(segments: Sequence[Marked], label: str | None, track: Path | None) -> list[Marked]:
+    chosen = [one for one in segments if label is None or one.label == label]
+    if not chosen:
+        labels = ", ".join(sorted({one.label for one in segments}))
+        raise ConfigError(f"{track} marks no {label}; its labels: {labels}")
+    return chosen
+
+
+def _cut(source: Source, segments: Sequence[Marked], how: Cut) -> None:
+    """Cut all segments; those that cannot be clips are named, and end the run with code 2."""
+    made = [_say(one) for one in cut_segments(source, segments, how)]
+    if not all(made):
+        raise ConfigError(f"{made.count(False)} of {len(made)} segments became no clip")
+
+
+def _next_seconds(source: Source, last: LastSeconds, seconds: float, label: str) -> Path:
+    for frame in source:
+        last.add(frame)
+        if last.length_s >= seconds - FRAME_S:
+            return last.mark(label)
+    raise SourceError(f"the source ended after {last.length_s:.1f} of {seconds:g} s; no clip made")
+
+
+def _mark(source: Source, last: LastSeconds, label: str) -> None:
+    """Watch until stdin ends; each of its lines makes a clip."""
+    marks: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+
+    def read() -> None:
+        for line in sys.stdin:
+            marks.put(line[:LONGEST_LINE])
+        marks.put(None)
+
+    threading.Thread(target=read, name="marks", daemon=True).start()
+    click.echo(f"press Enter when {label} has happened; Ctrl-D ends", err=True)
+    collect_marked(source, last, marks, label, _say)
+
+
+def _say(made: Path | Exception) -> bool:
+    """Print the clip, or on stderr why there is none; whether there is one."""
+    if isinstance(made, Path):
+        click.echo(printable(str(made)))
+        return True
+    click.echo(f"warning: no clip: {printable(one_line(made))}", err=True)
+    return False
+
+
+def _box(text: str | None) -> Box | None:
+    if text is None:
+        return None
+    try:
+        values = [float(value) for value in text.split(",")]
+    except ValueError:
+        values = []
+    check_box("--box", values)
+    return Box(*values)

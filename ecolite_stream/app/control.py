@@ -1,0 +1,111 @@
+"""The streams of a run, changed by the API."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable, Collection
+from typing import Any
+
+from ecolite_stream.app.build import stream_inputs
+from ecolite_stream.config.schema import StreamConfig
+from ecolite_stream.config.source_names import NamedSource
+from ecolite_stream.config.strict import make_config
+from ecolite_stream.errors import ConfigError, SourceError
+from ecolite_stream.model.bundle import ModelSpec
+from ecolite_stream.pipeline.pipeline import Pipeline
+from ecolite_stream.pipeline.reader import StreamInput
+from ecolite_stream.recognition.recognizer import check_fits
+from ecolite_stream.sources import check_spec
+from ecolite_stream.sources.pipe import STDIN
+
+MOST_STREAMS = 256
+
+
+class PipelineControl:
+    """Changes the streams of a pipeline, which may be made later: the page is there before it.
+
+    Args:
+        config: of the run; streams that are added have its settings.
+        spec: the bundle's description.
+    """
+
+    def __init__(self, config: StreamConfig, spec: ModelSpec) -> None:
+        self._config = config
+        self._spec = spec
+        self._pipeline: Pipeline | None = None
+        self._connect: Callable[[StreamInput], StreamInput] = lambda stream: stream
+        self._lock = threading.Lock()  # one change at a time
+
+    def attach(self, pipeline: Pipeline, connect: Callable[[StreamInput], StreamInput]) -> None:
+        """Take the run, and what makes a stream ready for it."""
+        self._pipeline, self._connect = pipeline, connect
+
+    def names(self) -> Collection[str] | None:
+        """The streams that are watched or paused; None before the run begins."""
+        return None if self._pipeline is None else self._pipeline.streams
+
+    def add(self, source: dict[str, Any]) -> str:
+        """Watch another source; return the name of its stream.
+
+        Raises:
+            ConfigError: it cannot be a source, or there is a stream of that name.
+        """
+        named = make_config(NamedSource, source, "source")
+        if named.url == STDIN:
+            raise ConfigError("source: standard input can only be named at the start")
+        try:
+            check_spec(named.url)
+        except SourceError as error:
+            raise ConfigError(str(error)) from error
+        config = dataclasses.replace(self._config, source=(named,))
+        (stream,) = stream_inputs(config)
+        check_fits(stream.settings or config, self._spec)
+        with self._lock:
+            pipeline = self._running()
+            if len(pipeline.streams) >= MOST_STREAMS:
+                raise ConfigError(f"{MOST_STREAMS} streams are watched; remove one first")
+            if stream.name in pipeline.streams:
+                raise ConfigError(f"there is a stream {stream.name!r} already; remove it first")
+            pipeline.add(self._connect(stream))
+        return stream.name
+
+    def remove(self, name: str) -> None:
+        """End a stream.
+
+        Raises:
+            KeyError: there is none of that name.
+        """
+        with self._lock:
+            self._having(name).remove(name)
+
+    def pause(self, name: str) -> None:
+        """Close a stream's source until `resume`.
+
+        Raises:
+            KeyError: there is none of that name.
+            ConfigError: it is paused already.
+        """
+        with self._lock:
+            self._having(name).pause(name)
+
+    def resume(self, name: str) -> None:
+        """Open a paused stream's source again.
+
+        Raises:
+            KeyError: there is none of that name.
+            ConfigError: it is not paused.
+        """
+        with self._lock:
+            self._having(name).resume(name)
+
+    def _running(self) -> Pipeline:
+        if self._pipeline is None:
+            raise ConfigError("the run is still starting; try again")
+        return self._pipeline
+
+    def _having(self, name: str) -> Pipeline:
+        pipeline = self._running()
+        if name not in pipeline.streams:
+            raise KeyError(name)
+        return pipeline

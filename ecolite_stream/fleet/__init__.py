@@ -1,0 +1,1 @@
+"""Cameras on many machines: who watches what."""

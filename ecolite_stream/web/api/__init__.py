@@ -1,0 +1,1 @@
+"""The HTTP API under `/api`: operations, their types, and the OpenAPI document made from them."""

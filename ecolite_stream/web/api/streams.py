@@ -1,0 +1,265 @@
+"""Operations on streams, and their live updates."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from ecolite_stream.errors import ConfigError
+from ecolite_stream.observability.stream_health import Health
+from ecolite_stream.web.api.control import RunControl
+from ecolite_stream.web.api.operations import (
+    JPEG,
+    SERVER_SENT_EVENTS,
+    ApiError,
+    Call,
+    Operation,
+)
+from ecolite_stream.web.api.types import (
+    Added,
+    LiveQuery,
+    Newest,
+    Source,
+    Stream,
+    StreamList,
+    StreamSettings,
+)
+from ecolite_stream.web.latest_frames import SMALL_PX
+from ecolite_stream.web.viewer import SLOW_S, Show
+
+REMOVED = "removed"
+"""State of a stream that is not watched any more; its events are still there."""
+_TICK_S = 0.25
+_SILENT_S = 15.0
+"""A comment is sent after so long: proxies close connections that say nothing."""
+_CHANGE_S = 15.0
+
+
+class StreamOperations:
+    """Lists, adds, removes and pauses streams.
+
+    Args:
+        show: what is known of the streams.
+        settings: how a stream of that name is watched.
+        control: changes the run; None where it cannot be changed.
+        may_control: whether visitors may add and remove streams: only where a token is needed.
+        most_live: how many live updates may be open at once.
+        let_live: takes a request out of the limits of others, for it lasts.
+    """
+
+    def __init__(
+        self,
+        show: Show,
+        settings: Callable[[str], StreamSettings],
+        control: RunControl | None,
+        may_control: bool,
+        most_live: int,
+        let_live: Callable[[web.Request], None],
+    ) -> None:
+        self._show = show
+        self._settings = settings
+        self._control = control
+        self._may_control = may_control
+        self._most_live = most_live
+        self._let_live = let_live
+        self._live: set[asyncio.Task[Any]] = set()
+
+    def operations(self) -> Sequence[Operation]:
+        """All of them."""
+        one, changes = "/streams/{name}", (404, 409, 503)
+        return (
+            Operation("GET", "/streams", "List streams", self._list, StreamList),
+            Operation("GET", one, "Get a stream", self._one, Stream, errors=(404,)),
+            Operation(
+                "GET",
+                f"{one}/picture",
+                "Get a stream's newest picture",
+                self._picture,
+                JPEG,
+                errors=(404,),
+            ),
+            Operation(
+                *("POST", "/streams", "Watch another source", self._add, Added, 201),
+                body=Source,
+                role="write",
+                errors=(409, 503),
+            ),
+            Operation(
+                *("DELETE", one, "End a stream", self._remove, None, 204),
+                role="write",
+                errors=changes,
+            ),
+            Operation(
+                *("POST", f"{one}/pause", "Stop reading a stream", self._pause, None, 204),
+                role="write",
+                errors=changes,
+            ),
+            Operation(
+                *("POST", f"{one}/resume", "Read a paused stream", self._resume, None, 204),
+                role="write",
+                errors=changes,
+            ),
+            Operation(
+                "GET",
+                "/live",
+                "Get predictions, events and health as server-sent events",
+                self._updates,
+                SERVER_SENT_EVENTS,
+                query=LiveQuery,
+                errors=(503,),
+            ),
+        )
+
+    async def close(self) -> None:
+        """End all live updates."""
+        for task in self._live:
+            task.cancel()
+        if self._live:
+            await asyncio.wait(self._live, timeout=0.2)
+
+    async def _list(self, call: Call) -> StreamList:
+        newest = self._newest()
+        names = self._show.board.streams
+        found = (self._stream(number, newest) for number in range(len(names)))
+        there = tuple(stream for stream in found if stream.state != REMOVED)
+        return StreamList(there, tuple(self._show.about.get("labels", ())))
+
+    async def _one(self, call: Call) -> Stream:
+        return self._stream(self._number(call), self._newest())
+
+    def _newest(self) -> dict[int, list[Newest]]:
+        found: dict[int, list[Newest]] = {}
+        for facts in self._show.board.since(0).predictions:
+            one = Newest(
+                view=facts.get("view", ""),
+                label=facts["label"],
+                score=facts["score"],
+                time_s=facts["time_s"],
+                at=facts.get("at"),
+                box=facts.get("box"),
+            )
+            found.setdefault(facts["stream"], []).append(one)
+        return found
+
+    def _stream(self, number: int, newest: dict[int, list[Newest]]) -> Stream:
+        name = self._show.board.streams[number]
+        known = self._show.health
+        health = known[number] if number < len(known) else Health()
+        facts = health.as_dict()
+        del facts["frames"], facts["dropping"]
+        return Stream(
+            name=name,
+            newest=tuple(newest.get(number, ())),
+            settings=self._settings(name),
+            **facts,
+        )
+
+    def _number(self, call: Call) -> int:
+        name = call.path("name")
+        if name not in self._show.board.streams:
+            raise _no_stream(name)
+        return self._show.board.streams.index(name)
+
+    async def _picture(self, call: Call) -> web.Response:
+        name = self._show.board.streams[self._number(call)]
+        if self._show.gallery.newest(name) is None:
+            raise ApiError(404, "the stream has no picture yet")
+        return web.Response(body=await self._show.encode(name, SMALL_PX), content_type=JPEG)
+
+    async def _add(self, call: Call) -> Added:
+        source = {key: value for key, value in msgspec.structs.asdict(call.body).items() if value}
+        return Added(await self._change(lambda control: control.add(source)))
+
+    async def _remove(self, call: Call) -> None:
+        await self._change_one(call, lambda control: control.remove)
+
+    async def _pause(self, call: Call) -> None:
+        await self._change_one(call, lambda control: control.pause)
+
+    async def _resume(self, call: Call) -> None:
+        await self._change_one(call, lambda control: control.resume)
+
+    async def _change_one(
+        self, call: Call, method: Callable[[RunControl], Callable[[str], None]]
+    ) -> None:
+        try:
+            await self._change(lambda control: method(control)(call.path("name")))
+        except ConfigError as error:  # the request makes sense, but not now
+            raise ApiError(409, str(error)) from error
+
+    async def _change(self, change: Callable[[RunControl], Any]) -> Any:
+        """Change the run, in another thread.
+
+        Raises:
+            ApiError: it cannot be changed, or has no such stream.
+            ConfigError: it cannot be changed so.
+        """
+        if not self._may_control:
+            raise ApiError(409, "changing streams needs a token; set web.token")
+        if self._control is None:
+            raise ApiError(503, "the streams of this run cannot be changed")
+        try:
+            async with asyncio.timeout(_CHANGE_S):
+                return await asyncio.to_thread(change, self._control)
+        except KeyError as error:
+            raise _no_stream(str(error.args[0] if error.args else "")) from error
+        except TimeoutError as error:
+            raise ApiError(503, "the run does not answer; try again later") from error
+
+    async def _updates(self, call: Call) -> web.StreamResponse:
+        if len(self._live) >= self._most_live:
+            raise ApiError(503, "too many live updates are open; close one, or raise web.viewers")
+        task = asyncio.current_task()
+        assert task is not None
+        self._live.add(task)
+        response = web.StreamResponse(headers={"Content-Type": SERVER_SENT_EVENTS})
+        try:
+            await response.prepare(call.request)
+            self._let_live(call.request)
+            await self._send_updates(response, set(call.query.stream))
+        except (TimeoutError, ConnectionError):
+            if call.request.transport is not None:
+                call.request.transport.abort()
+        finally:
+            self._live.discard(task)
+        with contextlib.suppress(ConnectionError):
+            await response.write_eof()
+        return response
+
+    async def _send_updates(self, response: web.StreamResponse, wanted: set[str]) -> None:
+        show, version, readings = self._show, 0, -1
+        loop = asyncio.get_running_loop()
+        said_s = loop.time()
+        while True:
+            changes = show.board.since(version)
+            version = changes.version
+            news = [("prediction", facts) for facts in changes.predictions]
+            news += [("event", facts) for facts in changes.events]
+            if readings != show.readings:
+                readings = show.readings
+                news += [
+                    ("health", {"stream": number, **health.as_dict()})
+                    for number, health in enumerate(show.health)
+                ]
+            lines = [
+                f"event: {kind}\ndata: {json.dumps({**facts, 'stream': name})}\n\n"
+                for kind, facts in news
+                if (name := show.board.streams[facts["stream"]]) in wanted or not wanted
+            ]
+            if not lines and loop.time() - said_s > _SILENT_S:
+                lines = [": still here\n\n"]
+            if lines:
+                said_s = loop.time()
+                async with asyncio.timeout(SLOW_S):
+                    await response.write("".join(lines).encode("ascii"))
+            await asyncio.sleep(_TICK_S)
+
+
+def _no_stream(name: str) -> ApiError:
+    return ApiError(404, f"there is no stream {name[:100]!r}; GET /api/streams lists them")

@@ -1,0 +1,115 @@
+"""Teach new actions to a bundle in a minute: its features stay, its last layer is fitted.
+
+python -m trainer.teach DIR --bundle BUNDLE --out BUNDLE2
+
+DIR holds `<action>/<clip>`. Before the new bundle is written, each group of clips in turn is held
+out and judged. MindSpore is not needed; the package `onnx` is: pip install 'ecolite-stream[teach]'.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ecolite_stream.app.entry import run
+from ecolite_stream.bench.shared import ENGINE
+from ecolite_stream.config.printable import printable
+from ecolite_stream.errors import ConfigError
+from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
+from ecolite_stream.model.preprocess import FRAMINGS
+from trainer.exporting.folders import require_replaceable
+from trainer.teaching.bundle import SHARE, engines_for
+from trainer.teaching.clips import find_taught
+from trainer.teaching.held_out import PENALTY
+from trainer.teaching.run import Teaching, find_out, write
+from trainer.weights.files import write_whole
+
+PATH = click.Path(path_type=Path)
+ALONE = (
+    "warning: each clip is held out alone; clips of one person, place or recording make the score "
+    "too good: name them with --groups or --group-pattern"
+)
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=PATH)
+@click.option("--bundle", "bundle_folder", type=PATH, help="Teach this bundle. [the embedded one]")
+@click.option("--out", type=PATH, help="Write the taught bundle here. [only say how good it is]")
+@click.option("--against", type=PATH, help="Compare with this bundle, which runs now. [--bundle]")
+@click.option("--groups", type=PATH, help="Read groups from a CSV table: <action>/<clip>,group.")
+@click.option("--group-pattern", default="", help="Group by the first group of this pattern.")
+@click.option("--folds", type=click.IntRange(2), help="Hold out in so many turns. [a group each]")
+@click.option(
+    "--framing",
+    type=click.Choice(("auto", *FRAMINGS)),
+    help="What the network sees; auto compares all by held-out clips. [the bundle's own]",
+)
+@click.option(
+    "--share",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=SHARE,
+    show_default=True,
+    help="Set thresholds at which a label is right so often.",
+)
+@click.option(
+    "--penalty",
+    type=click.FloatRange(1e-6, 10),
+    default=PENALTY,
+    show_default=True,
+    help="Shrink the last layer's weights so strongly; more for fewer clips.",
+)
+@click.option("--json", "json_file", type=PATH, help="Write the report to a JSON file, too.")
+@ENGINE
+def main(
+    folder: Path,
+    bundle_folder: Path | None,
+    out: Path | None,
+    against: Path | None,
+    groups: Path | None,
+    group_pattern: str,
+    folds: int | None,
+    framing: str | None,
+    share: float,
+    penalty: float,
+    json_file: Path | None,
+    engine: str,
+) -> None:
+    """Teach the actions in DIR to a bundle, and say how good it is before it runs."""
+    if groups and group_pattern:
+        raise click.UsageError("--groups and --group-pattern both group the clips; give one")
+    how = Teaching(groups, group_pattern, folds, framing, share, penalty, engine)
+    bundle = read_bundle(bundle_folder or demo_bundle_path())
+    now = bundle if against is None else read_bundle(against)
+    if out is not None:
+        require_replaceable(out)
+    if not (groups or group_pattern):
+        click.echo(ALONE, err=True)
+    findings, spec = find_out(find_taught(folder), bundle, now, how)
+    click.echo("\n".join(map(printable, findings.lines())))
+    if json_file is not None:
+        _write_json(json_file, findings.to_json())
+    if out is not None:
+        written = write(findings, spec, bundle, how, out)
+        engines = ", ".join(engines_for(written))
+        click.echo(f"wrote {out}, digest {written.digest[:12]}, agrees on {engines}", err=True)
+    click.echo(f"{time.process_time():.0f} s of processor time", err=True)
+
+
+def _write_json(path: Path, facts: dict[str, Any]) -> None:
+    text = json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
+    try:
+        write_whole(path, lambda part: _write_text(part, text))
+    except OSError as error:
+        raise ConfigError(f"--json {path} cannot be written: {error.strerror}") from error
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,58 @@
+"""Which clips belong together: of one person, one place or one recording."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ecolite_stream.datasets.labelled_clips import ClipFile
+from ecolite_stream.errors import ConfigError
+from trainer.config.schema import DataConfig
+from trainer.data.splits import deal_folds, group_clips
+
+MOST_FOLDS = 10
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """How clips are grouped, and in which parts they are held out.
+
+    Attributes:
+        how: for people: "groups of subjects.csv".
+        groups: group -> names of its clips.
+        folds: names of the clips that are held out together, one list a turn.
+    """
+
+    how: str
+    groups: dict[str, list[str]]
+    folds: list[list[str]]
+
+    def group_of(self, name: str) -> str:
+        return next(group for group, names in self.groups.items() if name in names)
+
+
+def group_by(
+    clips: Sequence[ClipFile], table: Path | None, pattern: str, folds: int | None
+) -> Grouping:
+    """Group clips by a table `<class>/<file>,group`, by a pattern, or each by itself.
+
+    Args:
+        clips: those that can be used.
+        table: as `trainer.train --data.groups` reads it; None is none.
+        pattern: regular expression searched in `<class>/<file>`; its first group counts.
+        folds: how many turns; None is one a group, at most `MOST_FOLDS`.
+
+    Raises:
+        ConfigError: a clip is in no group, or there are fewer groups than turns.
+    """
+    config = DataConfig(groups=str(table) if table else None, split_pattern=pattern, split="none")
+    groups = group_clips(clips, config)
+    if len(groups) < 2:
+        raise ConfigError(
+            f"all clips are of one group, {next(iter(groups), '')!r}: nothing can be held out; "
+            "record at another place or of another person, or leave --groups away"
+        )
+    how = f"groups of {table.name}" if table else f"groups by {pattern}" if pattern else "each clip"
+    parts = deal_folds(groups, folds or min(len(groups), MOST_FOLDS))
+    return Grouping(how, groups, parts)

@@ -1,0 +1,178 @@
+"""How good a taught bundle will be: each part of the clips in turn is held out and judged."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ecolite_stream.bench.accuracy.samples import Doubles, Samples
+from ecolite_stream.types import FloatArray
+from trainer.teaching.clips import TaughtClip
+from trainer.teaching.features import VARIANTS, Windows
+from trainer.teaching.head_graph import Classifier
+from trainer.teaching.regression import fit, softmax
+
+PENALTY = 0.01
+"""Of the squared weights, for features of unit variance."""
+Z_95 = 1.959964
+"""Standard deviations of a normal distribution that 95 % of it lie within."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a held-out clip was taken for.
+
+    Attributes:
+        name: `<class>/<file>`.
+        label: its class.
+        taken_for: the label of highest mean probability over its windows.
+        score: that probability, 0 to 1.
+    """
+
+    name: str
+    label: str
+    taken_for: str
+    score: float
+
+    @property
+    def is_right(self) -> bool:
+        return self.taken_for == self.label
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """All clips, each judged by a classifier that was fitted without its part.
+
+    Attributes:
+        framing: of the windows.
+        labels: in the order of the logits.
+        verdicts: of the clips that could be judged.
+        unjudged: names of clips whose action no other part shows.
+        samples: logits of the judged clips' windows, for calibration.
+    """
+
+    framing: str
+    labels: tuple[str, ...]
+    verdicts: tuple[Verdict, ...]
+    unjudged: tuple[str, ...]
+    samples: Samples = field(repr=False)
+
+    @property
+    def right(self) -> int:
+        return sum(verdict.is_right for verdict in self.verdicts)
+
+    @property
+    def total(self) -> int:
+        return len(self.verdicts)
+
+    @property
+    def wrong(self) -> list[Verdict]:
+        """Those that were wrong, the surest first."""
+        found = [verdict for verdict in self.verdicts if not verdict.is_right]
+        return sorted(found, key=lambda verdict: (-verdict.score, verdict.name))
+
+    def confusion(self) -> Counter[tuple[str, str]]:
+        """(label, taken for) -> clips."""
+        return Counter((verdict.label, verdict.taken_for) for verdict in self.verdicts)
+
+
+def wilson(right: int, total: int, z: float = Z_95) -> tuple[float, float]:
+    """The interval in which the true share lies, 0 to 1, at 95 % where `z` is left as it is.
+
+    Source: Wilson, Probable Inference, the Law of Succession, and Statistical Inference (1927).
+    """
+    if total == 0:
+        return 0.0, 1.0
+    share, extra = right / total, z * z / total
+    middle = (share + extra / 2) / (1 + extra)
+    half = z / (1 + extra) * np.sqrt(share * (1 - share) / total + extra / (4 * total))
+    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
+
+
+def teach(
+    clips: Sequence[TaughtClip],
+    labels: Sequence[str],
+    framing: str,
+    penalty: float = PENALTY,
+    variants: Sequence[str] = VARIANTS,
+) -> Classifier:
+    """A classifier of clips: every action counts the same, and every clip of an action."""
+    pooled, numbers, weights = [], [], []
+    counts = Counter(clip.label for clip in clips)
+    for clip in clips:
+        for variant in variants:
+            windows_KD = clip.by_framing[framing][variant].pooled
+            pooled.append(windows_KD)
+            numbers += [labels.index(clip.label)] * len(windows_KD)
+            weights += [1 / (counts[clip.label] * len(windows_KD))] * len(windows_KD)
+    return fit(np.vstack(pooled), np.array(numbers), np.array(weights), len(labels), penalty)
+
+
+def judge(
+    clips: Sequence[TaughtClip],
+    folds: Sequence[Sequence[str]],
+    labels: Sequence[str],
+    framing: str,
+    penalty: float = PENALTY,
+) -> HeldOut:
+    """Hold out each part of the clips in turn; see `HeldOut`."""
+    by_name = {clip.name: clip for clip in clips}
+    verdicts: list[Verdict] = []
+    unjudged: list[str] = []
+    logits: list[Doubles] = []
+    owners: list[str] = []
+    for part in folds:
+        held = {name for name in part if name in by_name}
+        rest = [clip for clip in clips if clip.name not in held]
+        known = {clip.label for clip in rest}
+        unjudged += [name for name in held if by_name[name].label not in known]
+        held -= set(unjudged)
+        if not held or len(known) < 2:
+            unjudged += sorted(held)
+            continue
+        classifier = teach(rest, labels, framing, penalty)
+        for name in sorted(held):
+            own = classifier.logits(_plain(by_name[name], framing).judged)
+            verdicts.append(verdict_of(by_name[name], own, labels))
+            logits.append(np.asarray(own, np.float64))
+            owners += [name] * len(own)
+    order = {verdict.name: number for number, verdict in enumerate(verdicts)}
+    samples = Samples(
+        np.vstack(logits) if logits else np.zeros((0, len(labels))),
+        np.array([labels.index(by_name[name].label) for name in owners], np.int64),
+        np.array([order[name] for name in owners], np.int64),
+    )
+    sorted_verdicts = tuple(sorted(verdicts, key=lambda verdict: verdict.name))
+    return HeldOut(framing, tuple(labels), sorted_verdicts, tuple(sorted(unjudged)), samples)
+
+
+def verdict_of(
+    clip: TaughtClip,
+    logits_KC: FloatArray,
+    labels: Sequence[str],
+) -> Verdict:
+    """What a clip is taken for by the logits of its windows."""
+    mean_C = softmax(logits_KC).mean(axis=0)
+    best = int(mean_C.argmax())
+    return Verdict(clip.name, clip.label, labels[best], float(mean_C[best]))
+
+
+def judge_as_it_is(
+    clips: Sequence[TaughtClip], classifier: Classifier, labels: Sequence[str], framing: str
+) -> list[Verdict]:
+    """What the classifier of a bundle, as it is, takes clips for."""
+    return [
+        verdict_of(clip, classifier.logits(_plain(clip, framing).judged), labels) for clip in clips
+    ]
+
+
+def choose_framing(by_framing: Mapping[str, HeldOut], own: str) -> str:
+    """The framing with most held-out clips right; the bundle's own unless another has more."""
+    return max(by_framing, key=lambda framing: (by_framing[framing].right, framing == own))
+
+
+def _plain(clip: TaughtClip, framing: str) -> Windows:
+    return clip.by_framing[framing]["plain"]

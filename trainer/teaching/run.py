@@ -1,0 +1,137 @@
+"""One teaching: features, held-out clips, the last layer, the bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ecolite_stream.config.printable import printable
+from ecolite_stream.config.strict import check_above_zero, check_between
+from ecolite_stream.datasets.labelled_clips import ClipFile
+from ecolite_stream.model.bundle import Bundle, ModelSpec
+from ecolite_stream.model.preprocess import FRAMINGS
+from trainer.teaching.bundle import SHARE, calibrated, taught_spec, write_taught
+from trainer.teaching.clips import TaughtClip, load_features
+from trainer.teaching.groups import Grouping, group_by
+from trainer.teaching.head_graph import read_classifier
+from trainer.teaching.held_out import (
+    PENALTY,
+    HeldOut,
+    choose_framing,
+    judge,
+    judge_as_it_is,
+    teach,
+)
+from trainer.teaching.report import Comparison, Findings
+
+
+@dataclass(frozen=True)
+class Teaching:
+    """How to teach.
+
+    Attributes:
+        groups: CSV table of `<action>/<clip>` and group; None is none.
+        group_pattern: in place of it, a regular expression whose first group counts.
+        folds: turns in which clips are held out; None is one a group.
+        framing: one of `FRAMINGS`, `auto`, or None for the bundle's own.
+        share: how often a label is right at its threshold, above 0 to 1.
+        penalty: of the squared weights.
+        engine: what computes features: `auto` or the name of one.
+    """
+
+    groups: Path | None = None
+    group_pattern: str = ""
+    folds: int | None = None
+    framing: str | None = None
+    share: float = SHARE
+    penalty: float = PENALTY
+    engine: str = "auto"
+
+    def __post_init__(self) -> None:
+        check_between("share", self.share, 0, 1)
+        check_above_zero("share", self.share)
+        check_above_zero("penalty", self.penalty)
+
+    def framings(self, bundle: Bundle) -> tuple[str, ...]:
+        """Those to compare."""
+        if self.framing == "auto":
+            return FRAMINGS
+        return (self.framing or bundle.spec.preprocessing.framing,)
+
+
+def find_out(
+    files: dict[ClipFile, str], bundle: Bundle, now: Bundle, how: Teaching
+) -> tuple[Findings, ModelSpec]:
+    """Judge clips that are held out in turn.
+
+    Args:
+        files: clips with the hashes of their bytes.
+        bundle: to teach.
+        now: the bundle that runs now, to compare with.
+        how: the settings.
+
+    Returns:
+        What was found, and the calibrated description of the taught bundle.
+
+    Raises:
+        ConfigError: there are too few actions or groups.
+        BundleError: the bundle cannot be taught.
+        EngineError: the engine failed.
+    """
+    framings, own = how.framings(bundle), bundle.spec.preprocessing.framing
+    wanted = tuple(dict.fromkeys((*framings, own)) if now is bundle else framings)
+    clips = load_features(files, bundle, wanted, how.engine)
+    labels = sorted({clip.label for clip in clips})
+    grouping = _grouping(files, clips, how)
+    judged = {one: judge(clips, grouping.folds, labels, one, how.penalty) for one in framings}
+    chosen = choose_framing(judged, own)
+    facts = {"clips": len(clips), "penalty": how.penalty, "grouping": grouping.how}
+    draft = taught_spec(bundle, labels, chosen, facts)
+    spec, calibration = calibrated(draft, judged[chosen], how.share)
+    shown = clips
+    if now is not bundle:
+        shown = load_features(files, now, (now.spec.preprocessing.framing,), how.engine)
+    compared = compare(shown, judged[chosen], now)
+    return Findings(clips, grouping, judged, chosen, own, compared, calibration), spec
+
+
+def write(
+    findings: Findings, spec: ModelSpec, bundle: Bundle, how: Teaching, folder: Path
+) -> Bundle:
+    """Fit the last layer to all clips and write the bundle, its held-out scores with it.
+
+    Raises:
+        BundleError: the folder cannot be written.
+        EngineError: an engine disagrees.
+    """
+    classifier = teach(findings.clips, spec.labels, findings.chosen, how.penalty)
+    scored = replace(spec, scores={**spec.scores, "held_out": findings.to_json()})
+    return write_taught(bundle, scored, classifier, folder)
+
+
+def compare(clips: Sequence[TaughtClip], held_out: HeldOut, now: Bundle) -> Comparison | None:
+    """The judged clips by the bundle that runs now; None where no label is in both.
+
+    Args:
+        clips: with features of that bundle, in its own framing.
+        held_out: verdicts of the taught one.
+        now: the bundle that runs now.
+    """
+    shared = set(now.spec.labels) & set(held_out.labels)
+    names = {verdict.name for verdict in held_out.verdicts if verdict.label in shared}
+    both = [clip for clip in clips if clip.name in names]
+    if not both:
+        return None
+    framing = now.spec.preprocessing.framing
+    verdicts = judge_as_it_is(both, read_classifier(now), now.spec.labels, framing)
+    there = {clip.name for clip in both}
+    taught = [verdict for verdict in held_out.verdicts if verdict.name in there]
+    labels = tuple(sorted({clip.label for clip in both}))
+    return Comparison(printable(now.path.name), labels, taught, verdicts)
+
+
+def _grouping(files: dict[ClipFile, str], clips: Sequence[TaughtClip], how: Teaching) -> Grouping:
+    names = {clip.name for clip in clips}
+    used = [file for file in files if file.name in names]
+    return group_by(used, how.groups, how.group_pattern, how.folds)
