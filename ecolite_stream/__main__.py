@@ -8,10 +8,10 @@ from typing import NoReturn
 
 
 def main() -> NoReturn:
-    """Entry point of `ecolite-stream`; interrupted before it has begun it ends without a word."""
+    """Entry point of `ecolite-stream`; an interruption during its imports ends it silently."""
     interrupted = signal.getsignal(signal.SIGINT)
-    if callable(interrupted):  # not where a shell lets its background jobs ignore it
-        # Libraries that are interrupted while they are imported say so at length.
+    if callable(interrupted):  # a background job of a shell ignores SIGINT
+        # An interrupted import prints a long traceback.
         signal.signal(signal.SIGINT, lambda *what: os._exit(130))
     from ecolite_stream.app.cli import main as watch
 

@@ -1,4 +1,4 @@
-"""Every error a user can meet, and the exit code a command ends with.
+"""All errors for users, and their exit codes.
 
     EcoliteError
      ├── ConfigError   2   usage or configuration
@@ -6,8 +6,8 @@
      ├── BundleError   4   a bundle or checkpoint is missing, damaged or does not fit
      └── EngineError   5   an inference engine is missing or fails
 
-A message says what, where, expected and got, and what to do next. Errors of third-party
-libraries are translated into these once, at the boundary that calls the library.
+A message states the problem, the place, the expected and the actual value, and the next step.
+Third-party errors are translated once, where the library is called.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ class EcoliteError(Exception):
 
 
 class ConfigError(EcoliteError):
-    """A command line or a configuration file says something that cannot be done."""
+    """A command line or a configuration file is invalid."""
 
     exit_code = 2
 
 
 class SourceError(EcoliteError):
-    """A source cannot be opened, or holds nothing that can be shown.
+    """A source cannot be opened or read, or holds no usable video.
 
     Attributes:
-        permanent: it never will, however often somebody tries.
+        permanent: retrying cannot help.
     """
 
     exit_code = 3

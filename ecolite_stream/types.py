@@ -224,8 +224,8 @@ class Prediction:
         arrived_s: when the frame arrived, in seconds of the monotonic clock, if that is known.
         view: name of the view; empty where the stream has one.
         box: where the view looked at that moment; None for the middle or the whole picture.
-        known: whether it looks like what the bundle was trained on; None where the bundle cannot
-            say.
+        known: whether it looks like what the bundle was trained on; None where the bundle has
+            no bound, or the memory is less than half full.
         at: time of day of the frame, UTC, ISO 8601; None for recordings.
     """
 

@@ -23,7 +23,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 cap_cpu_isa()  # tests may import mindspore before trainer does it for them
 
 # Clips that passed a check are remembered: not in the folder of whoever runs the tests.
+# MindSpore cannot be imported after a library that loads the compiled protobuf, such as onnx.
+os.environ["PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"] = "python"
 os.environ["ECOLITE_CACHE"] = tempfile.mkdtemp(prefix="ecolite-tests-")
+os.environ["XDG_STATE_HOME"] = os.environ["ECOLITE_CACHE"]
 
 settings.register_profile("ecolite", deadline=None, max_examples=50)
 settings.load_profile("ecolite")

@@ -18,6 +18,7 @@ import click
 from ecolite_stream.app.entry import run
 from ecolite_stream.bench.shared import ENGINE
 from ecolite_stream.config.printable import printable
+from ecolite_stream.datasets.collected import read_collected
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
 from ecolite_stream.model.preprocess import FRAMINGS
@@ -81,12 +82,13 @@ def main(
     """Teach the actions in DIR to a bundle, and say how good it is before it runs."""
     if groups and group_pattern:
         raise click.UsageError("--groups and --group-pattern both group the clips; give one")
-    how = Teaching(groups, group_pattern, folds, framing, share, penalty, engine)
+    recorded = {name: row.group for name, row in read_collected(folder).items() if row.group}
+    how = Teaching(groups, group_pattern, recorded, folds, framing, share, penalty, engine)
     bundle = read_bundle(bundle_folder or demo_bundle_path())
     now = bundle if against is None else read_bundle(against)
     if out is not None:
         require_replaceable(out)
-    if not (groups or group_pattern):
+    if not (groups or group_pattern or recorded):
         click.echo(ALONE, err=True)
     findings, spec = find_out(find_taught(folder), bundle, now, how)
     click.echo("\n".join(map(printable, findings.lines())))

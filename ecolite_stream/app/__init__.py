@@ -1,1 +1,1 @@
-"""The command line `ecolite-stream`, and what puts a run together."""
+"""The command line `ecolite-stream`, and the assembly of a run."""

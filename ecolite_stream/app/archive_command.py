@@ -42,7 +42,7 @@ _log = logging.getLogger(__name__)
     type=click.Path(path_type=Path),
     default=Path("archive"),
     show_default=True,
-    help="Write results to FOLDER; start again with it to go on.",
+    help="Write results to FOLDER; run again with it to resume.",
     metavar="FOLDER",
 )
 @click.option("--store", metavar="URL", help="Write events to this database, too.")
@@ -52,10 +52,10 @@ _log = logging.getLogger(__name__)
     help="Use the workers of a Ray cluster. [this machine's cores]",
 )
 @click.option(
-    "--workers", type=click.IntRange(1, 1000), help="Recordings at a time. [one for each core]"
+    "--workers", type=click.IntRange(1, 1000), help="Recordings at a time. [one per core]"
 )
 @click.option(
-    "--tries", type=click.IntRange(1, 10), default=2, show_default=True, help="Of a recording."
+    "--tries", type=click.IntRange(1, 10), default=2, show_default=True, help="Tries per recording."
 )
 @click.option(
     "--silent",
@@ -63,17 +63,21 @@ _log = logging.getLogger(__name__)
     type=click.FloatRange(1),
     default=120.0,
     show_default=True,
-    help="Kill a worker that takes no frame for so many seconds.",
+    help="Kill a worker that reads no frame for this many seconds.",
 )
 @click.option("--bundle", type=click.Path(path_type=Path), help="Model folder. [the embedded one]")
-@click.option("--engine", type=click.Choice(ENGINES), help="What computes. [auto: the best here]")
+@click.option(
+    "--engine", type=click.Choice(ENGINES), help="Inference engine. [auto: the best here]"
+)
 @click.option("--device", help="Compute on cpu, ascend:0, gpu:0, cuda:0, ... [cpu]")
-@click.option("--precision", type=click.Choice(PRECISIONS), help="Precision. [engine default]")
+@click.option(
+    "--precision", type=click.Choice(PRECISIONS), help="Inference precision. [engine default]"
+)
 @click.option("--memory", type=click.Choice(POLICIES), help="Memory policy. [window]")
 @click.option("--span", type=float, help="Seconds the window spans. [the bundle's clip length]")
 @click.option("--every", type=float, help="Seconds between two labels. [0.5]")
-@click.option("--smoothing", type=float, help="Share of earlier answers in each, 0 to 1.")
-@click.option("--top", type=int, help="How many labels to list. [5]")
+@click.option("--smoothing", type=float, help="Weight of earlier predictions, 0 to 1.")
+@click.option("--top", type=int, help="Number of labels to list. [5]")
 @click.option(
     "--config", type=click.Path(path_type=Path), help="YAML file; its sources and sinks are unused."
 )
@@ -88,11 +92,11 @@ def archive(
     config: Path | None,
     **options: Any,
 ) -> None:
-    """Recognize all recordings in files, folders, globs and lists (.txt, a path a line).
+    """Recognize all recordings in files, folders, globs and lists (.txt, one path per line).
 
-    Of each recording FOLDER/results gets the predictions and the events as JSON Lines, as
-    ecolite-stream --source FILE --json prints them, but with latency_ms null. Recordings that are
-    finished are skipped; those that failed are listed at the end, with exit code 3.
+    FOLDER/results holds the predictions and events of each recording as JSON Lines. They equal the
+    output of ecolite-stream --source FILE --json, with latency_ms null. Finished recordings are
+    skipped. Failed ones are listed at the end, with exit code 3.
     """
     if address is not None:
         require_extra("archive --address", "ray", "fleet")
@@ -111,7 +115,7 @@ def archive(
 
 
 class _Run:
-    """What the schedule finds, written and reported; a `Listener`."""
+    """Writes results and reports progress; a `Listener` of the schedule."""
 
     def __init__(
         self, folder: ArchiveFolder, events: EventStore | None, tasks: Sequence[Task]
@@ -128,12 +132,12 @@ class _Run:
                 events.write(folder.path(task, "events").read_bytes())
         finished = len(tasks) - len(self.left)
         if finished:
-            _say(f"{finished} of {len(tasks)} recordings are finished already")
+            _report(f"{finished} of {len(tasks)} recordings are finished already")
         left_bytes = sum(task.size_bytes for task in self.left)
-        self._progress = Progress(len(tasks), finished, left_bytes, _say)
+        self._progress = Progress(len(tasks), finished, left_bytes, _report)
 
     def finished(self, task: Task, results: Results) -> None:
-        """Write the results; the recording counts as finished once events are stored, too."""
+        """Store the events, then write the results, which mark the recording as finished."""
         for line in results.warnings:
             _log.warning("%s", line)
         if self._events is not None:
@@ -147,23 +151,23 @@ class _Run:
         self._progress.ended(task)
 
     def progress(self) -> None:
-        """Report now and then."""
+        """Report progress from time to time."""
         self._progress.tick()
 
     def conclude(self) -> None:
-        """Say what came of it.
+        """Report the outcome.
 
         Raises:
-            SourceError: recordings have failed.
+            SourceError: a recording failed.
         """
         for task, reason in sorted(self._failed, key=lambda failed: failed[0].path):
-            _say(f"failed: {reason if task.name in reason else f'{task.name}: {reason}'}")
+            _report(f"failed: {reason if task.name in reason else f'{task.name}: {reason}'}")
         if self._failed:
             raise SourceError(
                 f"{len(self._failed)} of {self._count} recordings failed; the others are in "
-                f"{self._folder.folder}; run the same command to try these again"
+                f"{self._folder.folder}; run the same command again to retry"
             )
-        _say(f"{self._count} recordings are finished, in {self._folder.folder}")
+        _report(f"{self._count} recordings are finished, in {self._folder.folder}")
 
 
 _KEPT = (
@@ -173,12 +177,12 @@ _KEPT = (
 """Settings of a configuration file that an archive uses."""
 
 
-def _say(line: str) -> None:
+def _report(line: str) -> None:
     click.echo(printable(line), err=True)
 
 
 def _settings(path: Path | None, options: dict[str, Any]) -> StreamConfig:
-    """The settings of streams, options laid over the file's; without sources and sinks."""
+    """Stream settings of the file, overridden by options; without sources and sinks."""
     loaded = load_stream_config(path, RunConfig) if path else RunConfig()
     given = {key: value for key, value in options.items() if value is not None}
     names = {"memory": "policy", "span": "span_s"}
@@ -207,7 +211,7 @@ def _task(path: Path, settings: dict[str, Any]) -> Task:
 
 @contextlib.contextmanager
 def _crew(model: Model, address: str | None, workers: int | None) -> Iterator[tuple[Crew, int]]:
-    """(crew, how many workers to hire)."""
+    """(crew, number of workers)."""
     if address is None:
         count = workers or len(usable_cores())
         yield ProcessCrew(model, count), count

@@ -24,11 +24,11 @@ from ecolite_stream.web.page import with_page
 
 
 def watch(config: StreamConfig, load: Callable[[], StreamConfig] | None = None) -> None:
-    """Open what a configuration names and run it to its end.
+    """Run a configuration until all its streams end.
 
     Args:
         config: settings of the run.
-        load: reads them again, for SIGHUP; None where they come from the command line alone.
+        load: reads the configuration again, for SIGHUP; None without a configuration file.
 
     Raises:
         EcoliteError: a source, the bundle or the engine cannot be used.
@@ -49,7 +49,7 @@ def watch(config: StreamConfig, load: Callable[[], StreamConfig] | None = None) 
         else contextlib.nullcontext(),
         with_page(names, bundle.spec.labels, metrics, config, control) as (connect, page),
     ):
-        # Behind the ports: where one is taken, no file and no folder is left behind.
+        # Ports first: if one is taken, no file or folder has been made yet.
         sinks = build_sinks(SINKS, Run(config, names, bundle))
         pipeline = Pipeline(
             list(map(connect, streams)),
@@ -71,16 +71,15 @@ def stream_inputs(
     realtime: bool = False,
     reconnect: ReconnectConfig | None = None,
 ) -> list[StreamInput]:
-    """The streams that a configuration or a list of sources names, ready to be opened.
+    """The streams of a configuration or a list of sources, not yet opened.
 
     Args:
-        specs: a configuration, with all that it says of its streams; or sources as `open_source`
-            takes them, each with `NAME=` before it where it has a name.
-        realtime: show recordings at their own speed.
-        reconnect: how live sources that are lost are opened again; None if never.
+        specs: a configuration; or sources for `open_source`, each as SOURCE or NAME=SOURCE.
+        realtime: play recordings at their own speed.
+        reconnect: how to reopen lost live sources; None never reopens them.
 
     Raises:
-        ConfigError: a name cannot be one, or is there twice; so is standard input.
+        ConfigError: a name is invalid, or a name or standard input occurs twice.
     """
     config: StreamConfig | None = None
     if isinstance(specs, StreamConfig):
@@ -114,13 +113,13 @@ def stream_inputs(
 
 
 def stream_names(sources: Sequence[NamedSource]) -> list[str]:
-    """How streams are called, everywhere: by their names, or as the source without credentials.
+    """The name of each stream: as configured, or its source without credentials.
 
     Raises:
-        ConfigError: two have the same name, or standard input is there twice.
+        ConfigError: a name or standard input occurs twice.
     """
     if [source.url for source in sources].count(STDIN) > 1:
-        raise ConfigError("standard input, -, is named twice as a source; it can be read once")
+        raise ConfigError("standard input, -, is a source twice; name it once")
     unnamed = distinct_names(
         NAME if source.url == STDIN else redact_url(source.url)
         for source in sources
@@ -130,12 +129,12 @@ def stream_names(sources: Sequence[NamedSource]) -> list[str]:
     names = [next(others) if source.name is None else source.name for source in sources]
     for name in names:
         if names.count(name) > 1:
-            raise ConfigError(f"two streams are called {name!r}; give each a name of its own")
+            raise ConfigError(f"two streams are named {name!r}; give each its own name")
     return names
 
 
 def distinct_names(specs: Iterable[str]) -> list[str]:
-    """Stream names for sources as the user wrote them; repeated ones get a number."""
+    """A distinct stream name for each source; repeated sources get a number."""
     names: list[str] = []
     for spec in specs:
         name, number = spec, 1

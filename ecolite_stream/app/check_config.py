@@ -1,4 +1,4 @@
-"""`--check-config`: what a configuration would run, found out without running it."""
+"""`--check-config`: check a configuration and describe its run without running it."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from ecolite_stream.web.page import check_page
 
 
 def describe_run(config: StreamConfig) -> Iterator[str]:
-    """What would run, a line for each stream and one for what they share.
+    """One line for each stream and one for the settings they share.
 
-    Nothing is opened but the bundle: no source, no engine, no port, no file that is written.
+    Opens only the bundle: no source, no engine, no port, no output file.
 
     Raises:
-        ConfigError: the configuration cannot run, or contradicts the bundle; of sources that can
-            never be opened all are named.
+        ConfigError: the configuration cannot run or contradicts the bundle. The message names
+            every source that can never be opened.
         BundleError: the bundle is missing or damaged.
         EngineError: the engine is not installed, or cannot run the bundle.
     """
@@ -41,7 +41,7 @@ def describe_run(config: StreamConfig) -> Iterator[str]:
     check_fits(config, bundle.spec)
     shared = _shared(config, bundle, names)
     for name, source in zip(names, sources, strict=True):
-        shown = name if source.name is None else f"{name} ({redact_url(source.url)})"
+        title = name if source.name is None else f"{name} ({redact_url(source.url)})"
         settings = config.of_stream(source)
         check_fits(settings, bundle.spec)
         parts = [
@@ -50,12 +50,12 @@ def describe_run(config: StreamConfig) -> Iterator[str]:
             *_views(settings, bundle),
             *_overridden(source),
         ]
-        yield f"{shown}: {'; '.join(parts)}"
+        yield f"{title}: {'; '.join(parts)}"
     yield shared
 
 
 def _views(settings: StreamConfig, bundle: Bundle) -> Iterator[str]:
-    """The views of a stream, where the configuration names any."""
+    """The configured views of a stream."""
     if not settings.views:
         return
     names = [view_name(view) for view in settings.views]
@@ -67,7 +67,7 @@ def _views(settings: StreamConfig, bundle: Bundle) -> Iterator[str]:
 
 
 def _overridden(source: NamedSource) -> Iterator[str]:
-    """Settings that this stream alone has, of those not printed anyway."""
+    """The stream's own settings that are not printed elsewhere."""
     for section in ("events", "memory"):
         values = getattr(source, section) or {}
         if values:
@@ -99,7 +99,7 @@ def _kind(config: StreamConfig, spec: str) -> str:
 
 
 def _memory(config: StreamConfig, bundle: Bundle) -> str:
-    sampler = StreamSampler(bundle.spec, config)  # it knows what contradicts the memory
+    sampler = StreamSampler(bundle.spec, config)  # checks the memory settings
     segments, policy = bundle.spec.num_segments, config.memory.policy
     if policy != "window":
         return f"{segments} frames ({policy}), {sampler.samples_per_prediction} of them new"
@@ -108,7 +108,7 @@ def _memory(config: StreamConfig, bundle: Bundle) -> str:
 
 
 def _shared(config: StreamConfig, bundle: Bundle, names: Sequence[str]) -> str:
-    """The line about what all streams share; raises what is wrong with it."""
+    """The line about shared settings; raises like `describe_run`."""
     engine = choose_engine(config.engine, bundle, config.device, config.precision)
     parts = [
         f"bundle {bundle.path}, {len(bundle.spec.labels)} labels",
@@ -130,10 +130,10 @@ def _shared(config: StreamConfig, bundle: Bundle, names: Sequence[str]) -> str:
 
 
 def _advice(config: StreamConfig, bundle: Bundle) -> Iterator[str]:
-    """What would cost less."""
+    """Settings that would need less computing."""
     if config.memory.policy != "window":
         return
     segments, span_s = bundle.spec.num_segments, config.memory.span_s or bundle.spec.clip_seconds
-    if thrifty_s := cheaper_period_s(segments, span_s, config.every_s):
+    if period_s := cheaper_period_s(segments, span_s, config.every_s):
         encoded_per_s = segments / span_s
-        yield f"every_s {thrifty_s:.3g} would do with {encoded_per_s:.3g} frames/s encoded a stream"
+        yield f"every_s: {period_s:.3g} needs only {encoded_per_s:.3g} encoded frames/s per stream"

@@ -1,4 +1,4 @@
-"""`ecolite-stream check`: whether a source is usable, and what to change about it."""
+"""`ecolite-stream check`: check whether a source is usable and what to change."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CLOCK_OFF = 0.03
 _SILENCE_S = 2.0
 _MANY_CORES = 0.25
 _BLACK, _WHITE, _FLAT = 30, 225, 12
-"""Values of 0 to 255: all below, all above, and all within so many of each other."""
+"""Pixel values, 0 to 255: a black picture's maximum, a white one's minimum, a flat one's range."""
 
 
 @click.command()
@@ -36,11 +36,11 @@ _BLACK, _WHITE, _FLAT = 30, 225, 12
     required=True,
     help="camera, camera:1, a video file, a URL, or pattern.",
 )
-@click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 def check(source: str, as_json: bool) -> None:
-    """Tell within ten seconds whether a source is usable, and what to change about it.
+    """Check within ten seconds whether a source is usable, and list what to change.
 
-    Exit codes: 0 it is usable, 3 it is not.
+    Exit codes: 0 usable, 3 not usable.
     """
     named = named_source(source)
     name = named.name or redact_url(named.url)
@@ -58,16 +58,16 @@ def _open(url: str, name: str) -> ContainerSource:
     source = open_source(url, name=name, end_is_worth_a_warning=False)
     if not isinstance(source, ContainerSource):
         source.close()
-        raise SourceError(f"{name}: only sources that FFmpeg reads can be checked; run it instead")
+        raise SourceError(f"{name}: check needs a source that FFmpeg reads; run this one instead")
     return source
 
 
 def advice(measured: Measured) -> Iterator[str]:
-    """What to change about a source, each in one line."""
+    """Changes to make to a source, one line each."""
     yield from _advice_for_live(measured) if measured.live else _advice_for_recording(measured)
     yield from _advice_on_picture(measured)
     if measured.broke is not None:
-        yield f"it broke off: {measured.broke}"
+        yield f"the source failed: {measured.broke}"
 
 
 def _advice_for_recording(measured: Measured) -> Iterator[str]:
@@ -78,8 +78,8 @@ def _advice_for_recording(measured: Measured) -> Iterator[str]:
         )
     if measured.skipped_at_start:
         yield (
-            f"it begins between two keyframes, or is damaged there: {measured.skipped_at_start} "
-            "packets before the first picture cannot be decoded; cut recordings at keyframes"
+            f"{measured.skipped_at_start} packets before the first picture cannot be decoded: the "
+            "recording starts between keyframes or is damaged; cut recordings at keyframes"
         )
     if measured.damaged:
         yield f"{measured.damaged} packets are damaged; copy or record it again"
@@ -88,12 +88,12 @@ def _advice_for_recording(measured: Measured) -> Iterator[str]:
 def _advice_on_picture(measured: Measured) -> Iterator[str]:
     darkest, brightest = measured.darkest, measured.brightest
     if brightest < _BLACK:
-        yield "the picture is black; see the lens cap, the light and the exposure"
+        yield "the picture is black; check the lens cap, the light and the exposure"
     elif darkest > _WHITE:
-        yield "the picture is white; see the exposure"
+        yield "the picture is white; check the exposure"
     elif brightest - darkest < _FLAT:
         yield (
-            f"the picture is flat: values from {darkest:.0f} to {brightest:.0f} of 255; see the "
+            f"the picture is flat: values from {darkest:.0f} to {brightest:.0f} of 255; check the "
             "lens, the exposure, or the range of a thermal camera"
         )
 
@@ -102,31 +102,31 @@ def _advice_for_live(measured: Measured) -> Iterator[str]:
     keyframe_s, rate = measured.keyframe_s, measured.clock_rate
     good = f"set the camera to one every {_GOOD_KEYFRAME_S:g} s"
     if keyframe_s is not None and keyframe_s > _LONGEST_KEYFRAME_S:
-        yield f"a keyframe every {keyframe_s:.0f} s: a reconnect shows nothing for so long; {good}"
+        yield f"a keyframe every {keyframe_s:.0f} s: each reconnect takes as long; {good}"
     elif keyframe_s is None and measured.watched_s > _LONGEST_KEYFRAME_S:
         yield (
-            f"no second keyframe in {measured.watched_s:.0f} s: a reconnect shows nothing for "
-            f"longer than that; {good}"
+            f"no second keyframe in {measured.watched_s:.0f} s: each reconnect takes longer than "
+            f"that; {good}"
         )
     stated, fps = measured.fps_stated, measured.fps
     if stated and fps is not None and measured.has_times and abs(fps / stated - 1) > _FPS_OFF:
         yield (
-            f"it says {stated:.3g} frames a second and sends {fps:.3g}; see whether the network "
-            "loses some, or the camera's exposure is longer than a frame"
+            f"the stream states {stated:.3g} frames a second and sends {fps:.3g}; check whether "
+            "the network loses frames, or the camera's exposure is longer than a frame"
         )
     if not measured.has_times:
-        yield "it has no timestamps: times are those of arrival; use its RTSP stream if it has one"
+        yield "no timestamps: arrival times are used; use the camera's RTSP stream if it has one"
     if measured.jumps:
-        yield f"its timestamps jump ({measured.jumps} times); set the camera's clock, or update it"
+        yield f"timestamps jump ({measured.jumps} times); set the camera's clock, or update it"
     if rate is not None and abs(rate - 1) > _CLOCK_OFF:
         yield (
-            f"its timestamps run at {rate:.2f} of this machine's clock; see the camera's frame "
-            "rate, and whether the network keeps up"
+            f"timestamps run at {rate:.2f} of this machine's clock; check the camera's frame rate "
+            "and whether the network keeps up"
         )
     if measured.longest_silence_s > _SILENCE_S:
         yield (
-            f"nothing came for {measured.longest_silence_s:.1f} s; see the network, "
-            "or shorten the pieces of an HLS stream"
+            f"no data for {measured.longest_silence_s:.1f} s; check the network, "
+            "or shorten the segments of an HLS stream"
         )
     if fps is not None and fps < _LOWEST_FPS:
         yield (
@@ -140,15 +140,15 @@ def _advice_for_live(measured: Measured) -> Iterator[str]:
         )
     if measured.damaged:
         yield (
-            f"{measured.damaged} packets were damaged; see the cable and the network, and read "
+            f"{measured.damaged} packets were damaged; check the cable and the network, and read "
             "RTSP over TCP"
         )
     if measured.is_reordered:
-        yield "it has B-frames, which delay every picture; switch them off (profile baseline)"
+        yield "B-frames delay every picture; switch them off (profile baseline)"
 
 
 def as_dict(measured: Measured) -> dict[str, Any]:
-    """What is told of a usable source, as JSON."""
+    """The measurements and changes as a JSON object."""
     facts = {
         key: round(value, 4) if isinstance(value, float) else value
         for key, value in dataclasses.asdict(measured).items()
@@ -157,20 +157,20 @@ def as_dict(measured: Measured) -> dict[str, Any]:
 
 
 def as_lines(measured: Measured) -> Iterator[str]:
-    """The same for people."""
+    """The measurements and changes as text."""
     kind = "live" if measured.live else "a recording"
     yield f"{measured.source}: usable, {kind}"
     sends = "" if measured.fps is None else f", sends {measured.fps:.3g}"
-    says = "" if measured.fps_stated is None else f", says {measured.fps_stated:.3g} frames/s"
+    states = "" if measured.fps_stated is None else f", states {measured.fps_stated:.3g} frames/s"
     if not measured.live:
         sends = "" if measured.fps is None else f", has {measured.fps:.3g}"
-    yield f"  video      {measured.codec}, {measured.width}x{measured.height}{says}{sends}"
+    yield f"  video      {measured.codec}, {measured.width}x{measured.height}{states}{sends}"
     yield f"  picture    {_picture(measured)}"
     yield f"  begins     first picture after {measured.first_picture_s:.1f} s"
     key_s = measured.keyframe_s
-    shown = "fewer than two" if key_s is None else f"every {key_s:.2g} s at most"
+    interval = "fewer than two" if key_s is None else f"every {key_s:.2g} s at most"
     if measured.live or key_s is not None:
-        yield f"  keyframes  {shown}, in {measured.watched_s:.1f} s"
+        yield f"  keyframes  {interval}, in {measured.watched_s:.1f} s"
     yield f"  clock      {_clock(measured)}"
     if measured.decode_cores is not None:
         at_speed = "" if measured.live else ", at its own speed"
@@ -198,5 +198,5 @@ def _clock(measured: Measured) -> str:
         even = "runs evenly" if abs(measured.clock_rate - 1) <= _CLOCK_OFF else "runs off"
         return f"{even}, {measured.clock_rate:.3f} s a second"
     if measured.live:
-        return "comes in pieces; not compared with this machine's"
+        return "arrives in segments; not compared with this machine's"
     return "timestamps are in order"

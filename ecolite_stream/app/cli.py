@@ -14,6 +14,12 @@ from ecolite_stream.app.build import watch
 from ecolite_stream.app.check_config import describe_run
 from ecolite_stream.app.check_source import check
 from ecolite_stream.app.collect_command import collect
+from ecolite_stream.app.default_store import (
+    NO_DEFAULT,
+    no_store_option,
+    with_default_store,
+    without_default_store,
+)
 from ecolite_stream.app.entry import run_and_leave
 from ecolite_stream.app.events_command import events
 from ecolite_stream.app.replay_command import replay
@@ -22,6 +28,7 @@ from ecolite_stream.config.choices import POLICIES, PRECISIONS
 from ecolite_stream.config.includes import load_stream_config
 from ecolite_stream.config.printable import printable
 from ecolite_stream.config.schema import ENGINES, StreamConfig
+from ecolite_stream.config.views import parse_view
 from ecolite_stream.version import __version__
 
 
@@ -34,36 +41,45 @@ from ecolite_stream.version import __version__
     "--source",
     multiple=True,
     metavar="[NAME=]SOURCE",
-    help="camera, camera:1, a video file, a URL, - or pattern; again for more streams.",
+    help="camera, camera:1, a video file, a URL, - or pattern; repeat for more streams.",
 )
 @click.option("--bundle", type=click.Path(path_type=Path), help="Model folder. [the embedded one]")
 @click.option(
-    "--engine", type=click.Choice(ENGINES), help="What computes. [auto: the best installed]"
+    "--engine", type=click.Choice(ENGINES), help="Inference engine. [auto: the best installed]"
 )
 @click.option("--device", help="Compute on cpu, ascend:0, gpu:0, cuda:0, ... [cpu]")
-@click.option("--precision", type=click.Choice(PRECISIONS), help="Of the numbers. [the engine's]")
-@click.option("--memory", type=click.Choice(POLICIES), help="What is remembered. [window]")
+@click.option(
+    "--precision", type=click.Choice(PRECISIONS), help="Inference precision. [engine default]"
+)
+@click.option("--memory", type=click.Choice(POLICIES), help="Memory policy. [window]")
 @click.option("--span", type=float, help="Seconds the window spans. [the bundle's clip length]")
 @click.option("--every", type=float, help="Seconds between two labels. [0.5]")
-@click.option("--smoothing", type=float, help="Share of earlier answers in each, 0 to 1.")
-@click.option("--top", type=int, help="How many labels to list. [5]")
+@click.option("--smoothing", type=float, help="Weight of earlier predictions, 0 to 1.")
+@click.option("--top", type=int, help="Number of labels to list. [5]")
 @click.option("--realtime", is_flag=True, default=None, help="Play files at their own speed.")
+@click.option("--no-reconnect", is_flag=True, default=None, help="Do not reopen lost live sources.")
 @click.option(
-    "--no-reconnect", is_flag=True, default=None, help="Do not open lost live sources again."
+    "--view",
+    multiple=True,
+    metavar="VIEW",
+    help="Look at center, whole, follow, subjects:K or NAME=X,Y,WIDTH,HEIGHT; again for more.",
 )
-@click.option("--events", is_flag=True, default=None, help="Events instead of predictions.")
+@no_store_option
+@click.option("--events", is_flag=True, default=None, help="Print events instead of predictions.")
 @sink_options
 @click.option(
-    "--metrics", metavar="[HOST:]PORT", help="Serve metrics for Prometheus, to this machine only."
+    "--metrics", metavar="[HOST:]PORT", help="Serve Prometheus metrics; without HOST, locally only."
 )
 @click.option(
-    "--web", metavar="[HOST:]PORT", help="Serve a page to watch the run with, to this machine only."
+    "--web", metavar="[HOST:]PORT", help="Serve a page of the run; without HOST, locally only."
 )
 @click.option("--config", type=click.Path(path_type=Path), help="YAML file; options override it.")
 @click.option(
-    "--check-config", is_flag=True, help="Say what would run, or what is wrong, and run nothing."
+    "--check-config",
+    is_flag=True,
+    help="Check the configuration and describe the run; run nothing.",
 )
-@click.option("-v", "--verbose", is_flag=True, help="Log every change of a stream's state, too.")
+@click.option("-v", "--verbose", is_flag=True, help="Log every state change of a stream.")
 @click.version_option(__version__, package_name="ecolite-stream")
 @click.pass_context
 def stream(
@@ -74,7 +90,7 @@ def stream(
     verbose: bool,
     **options: Any,
 ) -> None:
-    """Watch a camera, a file or a stream and say, live, which action it shows.
+    """Recognize actions live in cameras, files and streams.
 
     Labels go to stdout, everything else to stderr. Exit codes: 0 done, 2 usage or configuration,
     3 source, 4 bundle, 5 engine, 130 interrupted.
@@ -82,13 +98,19 @@ def stream(
     if context.invoked_subcommand is not None:
         flags = (config, check_config, verbose)
         if any(flags) or any(value not in (None, ()) for value in options.values()):
-            raise click.UsageError(f"options go behind the word {context.invoked_subcommand}")
+            command = context.invoked_subcommand
+            raise click.UsageError(
+                f"put options after the subcommand: ecolite-stream {command} --source ..."
+                if command == check.name
+                else f"put options after the subcommand: ecolite-stream {command} ..."
+            )
         return
     if verbose:
         logging.getLogger("ecolite_stream").setLevel(logging.INFO)
 
     def load() -> StreamConfig:
-        return merge(load_stream_config(config, RunConfig) if config else RunConfig(), options)
+        read = load_stream_config(config, RunConfig) if config else RunConfig()
+        return with_default_store(merge(read, options))
 
     settings = load()
     if check_config:
@@ -105,10 +127,12 @@ stream.add_command(collect)
 
 
 def merge(config: StreamConfig, options: dict[str, Any]) -> StreamConfig:
-    """A configuration with the options laid over it that were given."""
+    """A configuration, overridden by the given options."""
     given = {key: value for key, value in options.items() if value not in (None, ())}
     if "every" in given:
         given["every_s"] = given.pop("every")
+    if "view" in given:
+        given["views"] = tuple(map(parse_view, given.pop("view")))
     if given.pop("no_reconnect", False):
         given["reconnect"] = False
     sections: dict[str, dict[str, Any]] = {}
@@ -117,7 +141,9 @@ def merge(config: StreamConfig, options: dict[str, Any]) -> StreamConfig:
             sections.setdefault(section, {})[key] = given.pop(option)
     for section, values in sections.items():
         given[section] = dataclasses.replace(getattr(config, section), **values)
-    return dataclasses.replace(config, **given)
+    alone = given.pop(NO_DEFAULT, False)
+    merged = dataclasses.replace(config, **given)
+    return without_default_store(merged) if alone else merged
 
 
 _SECTIONS = {
@@ -128,7 +154,7 @@ _SECTIONS = {
     "web": ("web", "address"),
     **SINK_KEYS,
 }
-"""Options that are a key of a section."""
+"""(section, key) of each option that sets a key of a section."""
 
 
 def main() -> NoReturn:

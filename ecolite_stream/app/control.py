@@ -1,4 +1,4 @@
-"""The streams of a run, changed by the API."""
+"""Add, remove, pause and resume the streams of a run, for the API."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ MOST_STREAMS = 256
 
 
 class PipelineControl:
-    """Changes the streams of a pipeline, which may be made later: the page is there before it.
+    """Changes the streams of a pipeline. The pipeline is attached later: the page starts first.
 
     Args:
-        config: of the run; streams that are added have its settings.
+        config: of the run; added streams use its settings.
         spec: the bundle's description.
     """
 
@@ -38,22 +38,24 @@ class PipelineControl:
         self._lock = threading.Lock()  # one change at a time
 
     def attach(self, pipeline: Pipeline, connect: Callable[[StreamInput], StreamInput]) -> None:
-        """Take the run, and what makes a stream ready for it."""
+        """Set the pipeline, and the function that connects new streams to the page."""
         self._pipeline, self._connect = pipeline, connect
 
     def names(self) -> Collection[str] | None:
-        """The streams that are watched or paused; None before the run begins."""
+        """Names of watched and paused streams; None before the run begins."""
         return None if self._pipeline is None else self._pipeline.streams
 
     def add(self, source: dict[str, Any]) -> str:
         """Watch another source; return the name of its stream.
 
         Raises:
-            ConfigError: it cannot be a source, or there is a stream of that name.
+            ConfigError: the source is invalid, or its name is taken.
         """
         named = make_config(NamedSource, source, "source")
         if named.url == STDIN:
-            raise ConfigError("source: standard input can only be named at the start")
+            raise ConfigError(
+                "source: standard input cannot be added to a run; name it at the start"
+            )
         try:
             check_spec(named.url)
         except SourceError as error:
@@ -74,7 +76,7 @@ class PipelineControl:
         """End a stream.
 
         Raises:
-            KeyError: there is none of that name.
+            KeyError: there is no such stream.
         """
         with self._lock:
             self._having(name).remove(name)
@@ -83,17 +85,17 @@ class PipelineControl:
         """Close a stream's source until `resume`.
 
         Raises:
-            KeyError: there is none of that name.
+            KeyError: there is no such stream.
             ConfigError: it is paused already.
         """
         with self._lock:
             self._having(name).pause(name)
 
     def resume(self, name: str) -> None:
-        """Open a paused stream's source again.
+        """Reopen a paused stream's source.
 
         Raises:
-            KeyError: there is none of that name.
+            KeyError: there is no such stream.
             ConfigError: it is not paused.
         """
         with self._lock:

@@ -33,14 +33,14 @@ AIPP, LITE_CONFIG = "aipp.cfg", "converter.cfg"
 
 @dataclass(frozen=True)
 class Conversion:
-    """What is converted, and how.
+    """Settings of a conversion.
 
     Attributes:
-        tool: one of `TOOLS`. `converter_lite` writes `.mindir`, which engine `mslite` runs; `atc`
-            writes `.om`, for programs of CANN's own.
-        soc: the chip, as npu-smi info shows it; `atc` asks for it.
-        aipp: subtract the mean and scale on the device: the encoder then takes pictures as they
-            come, (1, S, S, 3) uint8 BGR, which engine `mslite` does not give.
+        tool: one of `TOOLS`. `converter_lite` writes `.mindir` for engine `mslite`; `atc` writes
+            `.om` for CANN programs.
+        soc: the chip, as in npu-smi info; `atc` needs it.
+        aipp: subtract the mean and scale on the device. The encoder then takes (1, S, S, 3) uint8
+            BGR pictures, which engine `mslite` does not supply.
     """
 
     tool: str = "converter_lite"
@@ -48,11 +48,11 @@ class Conversion:
     aipp: bool = False
 
     def command(self, bundle: Bundle, part: str, folder: Path) -> list[str]:
-        """The words that convert one of `PARTS` into a folder, which has its settings already.
+        """The command line that converts one of `PARTS` into a folder with the `settings` files.
 
         Raises:
-            EngineError: the bundle has no 2D graph for it.
-            BundleError: that graph needs files that the bundle's hashes do not cover.
+            EngineError: the bundle has no 2D graph of this part.
+            BundleError: the graph needs files that the bundle's hashes do not cover.
         """
         graph = conv2d_only_graph(bundle, part)
         require_self_contained(bundle.file(graph.file), graph.format)
@@ -70,7 +70,7 @@ class Conversion:
         return [*words, f"--configFile={folder / f'{part}-{LITE_CONFIG}'}"]
 
     def settings(self, spec: ModelSpec, folder: Path) -> dict[str, str]:
-        """The files that the commands read, by name."""
+        """Text of the files that the commands read, by name."""
         files = {AIPP: aipp_settings(spec)} if self.aipp else {}
         if self.tool == "converter_lite":
             for part in PARTS:
@@ -82,7 +82,7 @@ class Conversion:
 
 
 def input_of(spec: ModelSpec, part: str) -> tuple[str, tuple[int, ...]]:
-    """Name and shape of what a 2D graph takes; the names are those that `trainer` exports."""
+    """Name and shape of a 2D graph's input, as `trainer` exports it."""
     if part == "encoder":
         return "images_KCHW", (1, 3, spec.preprocessing.image_size, spec.preprocessing.image_size)
     name = "features_BND" if len(spec.feature_shape) == 1 else "features_BNCHW"
@@ -94,7 +94,7 @@ def aipp_settings(spec: ModelSpec) -> str:
     how = spec.preprocessing
     lines = [
         "aipp_mode: static",
-        "input_format: RGB888_U8",  # three bytes a pixel; that they are B, G, R is nobody's matter
+        "input_format: RGB888_U8",  # three bytes a pixel; their order does not matter here
         f"src_image_size_w: {how.image_size}",
         f"src_image_size_h: {how.image_size}",
         "csc_switch: false",
@@ -106,20 +106,20 @@ def aipp_settings(spec: ModelSpec) -> str:
 
 
 def convert(bundle: Bundle, how: Conversion, folder: Path) -> None:
-    """Convert both graphs into a new folder, whole or not at all.
+    """Convert both graphs into a new folder; after an error there is no folder.
 
-    With `converter_lite` and no AIPP it is a bundle, which engine `mslite` runs as it is.
+    With `converter_lite` and no AIPP the folder is a bundle for engine `mslite`.
 
     Raises:
         BundleError: the folder exists, or cannot be written.
-        EngineError: the tool is not there, or fails.
+        EngineError: the tool is missing or fails.
     """
     if folder.exists():
         raise BundleError(f"{folder} exists already; name a new folder")
     if shutil.which(how.tool) is None:
         raise EngineError(
             f"{how.tool} is not on the path; install MindSpore Lite's or CANN's tools and source "
-            "set_env.sh, or see the commands with --print"
+            "set_env.sh, or print the commands with --print"
         )
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -147,7 +147,7 @@ def convert(bundle: Bundle, how: Conversion, folder: Path) -> None:
 
 
 def _describe(bundle: Bundle, folder: Path) -> None:
-    """Make a bundle of a folder with the converted graphs: these alone, for the device alone."""
+    """Make the folder a bundle that holds only the converted graphs."""
     for name in bundle.files:
         shutil.copyfile(bundle.file(name), folder / name)
     graphs = [Graph(part, "ms", f"{part}.mindir", "f16", (1,)) for part in PARTS]
@@ -158,15 +158,15 @@ def _describe(bundle: Bundle, folder: Path) -> None:
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="New folder.")
 @click.option("--tool", type=click.Choice(TOOLS), default=TOOLS[0], show_default=True)
-@click.option("--soc", help="Chip; atc asks for it. [Ascend310]")
-@click.option("--aipp", is_flag=True, help="Mean and scale on the device: pictures go in as uint8.")
-@click.option("--print", "only_print", is_flag=True, help="Show what would be run, and stop.")
+@click.option("--soc", help="Chip, for atc. [Ascend310]")
+@click.option("--aipp", is_flag=True, help="Apply mean and scale on the device; inputs are uint8.")
+@click.option("--print", "only_print", is_flag=True, help="Print the commands, run nothing.")
 def main(bundle: Path, out: Path, tool: str, soc: str | None, aipp: bool, only_print: bool) -> None:
     """Convert the 2D graphs of BUNDLE for an Ascend 310, into the folder --out."""
     if soc == "":
         raise ConfigError("--soc is empty; expected a chip such as Ascend310")
     if soc and tool != "atc":
-        raise ConfigError(f"--soc is for atc, {tool} takes none; add --tool atc or leave it out")
+        raise ConfigError(f"--soc is for atc, not {tool}; add --tool atc or remove --soc")
     read, how = read_bundle(bundle), Conversion(tool, soc or "Ascend310", aipp)
     if not only_print:
         convert(read, how, out)

@@ -1,4 +1,4 @@
-"""What every command line of the project shares: errors for people, exit codes, logging."""
+"""Run a command line: error messages, exit codes, logging."""
 
 from __future__ import annotations
 
@@ -25,14 +25,13 @@ INTERRUPTED = 130
 def run(command: click.Command, args: Sequence[str] | None = None) -> NoReturn:
     """Run a click command and leave the process with the right exit code.
 
-    An `EcoliteError` becomes one line on stderr and its own exit code, an interruption 130. Being
-    told to terminate is an interruption too, and MindSpore makes every interruption that: while
-    it computes it answers SIGINT by sending its own process SIGTERM.
+    An `EcoliteError` becomes one line on stderr and its own exit code, an interruption 130. SIGTERM
+    counts as an interruption: MindSpore, while it computes, turns SIGINT into SIGTERM.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(_Printable("%(levelname)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    if isinstance(sys.stdout, io.TextIOWrapper):  # labels and file names that it cannot encode
+    if isinstance(sys.stdout, io.TextIOWrapper):  # its encoding may lack a label's characters
         sys.stdout.reconfigure(errors="backslashreplace")
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -42,10 +41,10 @@ def run(command: click.Command, args: Sequence[str] | None = None) -> NoReturn:
 
 
 def run_and_leave(command: click.Command) -> NoReturn:
-    """`run`, for a program whose threads may be left behind.
+    """`run`, for a program whose threads may still be running at its end.
 
-    One that is in the middle of a library, MindSpore that is being imported above all, would
-    bring the process down while Python cleans up after itself: so it does not.
+    A thread inside a library, such as an import of MindSpore, could crash the process during
+    Python's cleanup, so this skips the cleanup.
     """
     try:
         run(command)
@@ -70,13 +69,13 @@ def _exit_code(command: click.Command, args: Sequence[str] | None) -> int:
         click.echo(f"error: {printable(one_line(error))}", err=True)
         return error.exit_code
     except click.ClickException as error:
-        shown = io.StringIO()
-        error.show(shown)
-        click.echo(_printable_lines(shown.getvalue()), err=True, nl=False)
+        text = io.StringIO()
+        error.show(text)
+        click.echo(_printable_lines(text.getvalue()), err=True, nl=False)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except BrokenPipeError:  # the reader of our output went away: `... | head`
+    except BrokenPipeError:  # the reader of stdout closed it: `... | head`
         _discard_output()
         return 0
     except OSError as error:  # a full disk
@@ -86,20 +85,20 @@ def _exit_code(command: click.Command, args: Sequence[str] | None) -> int:
 
 
 def _discard_output() -> None:
-    """Keep Python from flushing at its exit what cannot be written."""
-    with contextlib.suppress(OSError):  # where stdout is no file
+    """Redirect stdout to the null device, so that Python's flush at exit cannot fail."""
+    with contextlib.suppress(OSError):  # stdout may not be a file
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _invoke(command: click.Command, args: Sequence[str] | None) -> None:
-    """What `command.main` does, but for its own way with errors: a closed pipe is none here."""
+    """`command.main` without its error handling: it treats a closed pipe as an error."""
     words = list(sys.argv[1:] if args is None else args)
     with command.make_context(_program(), words) as context:
         command.invoke(context)
 
 
 def _program() -> str:
-    """As it was called: `ecolite-stream` or `python -m trainer.train`."""
+    """The program's name: `ecolite-stream` or `python -m trainer.train`."""
     module = getattr(sys.modules["__main__"], "__spec__", None)
     if module is None:
         return Path(sys.argv[0]).name
@@ -107,16 +106,16 @@ def _program() -> str:
 
 
 class _Printable(logging.Formatter):
-    """`warning: ...`, as the errors of command lines look; one line, without escape sequences.
+    """Formats a record as `warning: ...` in one line, without escape sequences.
 
-    What is logged names files, hosts and errors of libraries: others choose these words, and must
-    not be able to write lines of their own. The lines of a traceback are indented.
+    File names, hosts and library errors come from outside and must not forge log lines.
+    Lines of a traceback are indented.
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        record = copy.copy(record)  # other handlers get to see it too
+        record = copy.copy(record)  # other handlers get the same record
         record.levelname = record.levelname.lower()
-        record.exc_text = None  # as another formatter has it
+        record.exc_text = None  # cached by another formatter
         return super().format(record)
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ecolite_stream.app.default_store import FILE, state_folder
 from ecolite_stream.errors import ConfigError, EcoliteError
 from ecolite_stream.types import iso_utc
 
@@ -30,15 +31,17 @@ _PAGE = 500
 
 @click.group(invoke_without_command=True, subcommand_metavar="[COMMAND ...]")
 @click.option("--store", metavar="URL", help="Read this store.")
-@click.option("--config", type=click.Path(path_type=Path), help="Take the store of a YAML file.")
+@click.option(
+    "--config", type=click.Path(path_type=Path), help="Read the store that this YAML file names."
+)
 @click.option("--since", metavar="WHEN", help="Start at 2d, 90m ago or 2026-11-28T12:00.")
 @click.option("--until", metavar="WHEN", help="End before WHEN.")
-@click.option("--stream", "streams", multiple=True, help="List this stream; again for more.")
-@click.option("--label", "labels", multiple=True, help="List this label; again for more.")
+@click.option("--stream", "streams", multiple=True, help="List this stream; repeat for more.")
+@click.option("--label", "labels", multiple=True, help="List this label; repeat for more.")
 @click.option("--min-score", type=float, help="List events with at least this best score, 0 to 1.")
 @click.option("--review", help="List events reviewed as none, right, wrong or label.")
 @click.option(
-    "--limit", type=click.IntRange(min=1), help="List at most so many. [100; --follow: 0]"
+    "--limit", type=click.IntRange(min=1), help="List at most N events. [100; --follow: 0]"
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON Lines.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
@@ -93,7 +96,7 @@ def events(
 @click.option("--picture", type=click.Path(path_type=Path), help="Write its JPEG to FILE.")
 @click.pass_obj
 def show(database: Database, event_id: str, picture: Path | None) -> None:
-    """Print everything the store knows of one event, as JSON."""
+    """Print one event with all its fields, as JSON."""
     from ecolite_stream.store import queries
 
     with database.read() as connection:
@@ -130,13 +133,15 @@ def keep(database: Database, event_ids: tuple[str, ...], off: bool) -> None:
 @events.command()
 @click.argument("event_id", metavar="ID")
 @click.argument("verdict", metavar="right|wrong|none|LABEL")
-@click.option("--label", "is_label", is_flag=True, help="Take the word as a label in any case.")
-@click.option("--note", help="Write a note beside it.")
+@click.option(
+    "--label", "is_label", is_flag=True, help="Treat the verdict as a label, even right or none."
+)
+@click.option("--note", help="Add a note.")
 @click.pass_obj
 def review(
     database: Database, event_id: str, verdict: str, is_label: bool, note: str | None
 ) -> None:
-    """Say whether an event's label is right, or which label is."""
+    """Record whether an event's label is right, or the right label."""
     from ecolite_stream.store import queries
 
     is_verdict = verdict in ("right", "wrong", "none") and not is_label
@@ -162,10 +167,10 @@ def delete_events(database: Database, event_ids: tuple[str, ...]) -> None:
 
 
 def parse_when(text: str, now_ms: int) -> int:
-    """A time, in ms since 1970: 2d, 90m, 30s ago, a date, or ISO 8601.
+    """Parse a time (2d, 90m or 30s ago, a date, or ISO 8601) to ms since 1970.
 
     Raises:
-        ConfigError: it is none of these.
+        ConfigError: the text is none of these.
     """
     if ago := re.fullmatch(r"(\d{1,9})([smhdw])", text):
         return now_ms - 1000 * int(ago[1]) * _UNITS_S[ago[2]]
@@ -175,14 +180,19 @@ def parse_when(text: str, now_ms: int) -> int:
         return round((moment.astimezone() - epoch).total_seconds() * 1000)
     except (ValueError, OverflowError, OSError) as error:
         raise ConfigError(
-            f"{text[:40]!r} is no time; expected 2d, 90m, 2026-11-28 or 2026-11-28T12:00"
+            f"{text[:40]!r} is not a time; expected 2d, 90m, 2026-11-28 or 2026-11-28T12:00"
         ) from error
 
 
 @contextlib.contextmanager
 def _opened(url: str | None, path: Path | None) -> Iterator[Database]:
-    if (url is None) == (path is None):
-        raise ConfigError("which store? give --store URL or --config FILE")
+    if url is not None and path is not None:
+        raise ConfigError("which store? give --store URL or --config FILE, not both")
+    if url is None and path is None:
+        default = state_folder() / FILE
+        if not default.is_file():
+            raise ConfigError(f"no store at {default}; give --store URL or --config FILE")
+        url = f"sqlite:///{default}"
     if path is not None:
         url = _configured(path)
     try:
@@ -201,7 +211,7 @@ def _opened(url: str | None, path: Path | None) -> Iterator[Database]:
 
 
 def _configured(path: Path) -> str:
-    """The URL of the store that a configuration names."""
+    """The store's URL in a configuration file."""
     from ecolite_stream.app.sinks import RunConfig
     from ecolite_stream.config.includes import load_stream_config
     from ecolite_stream.store.config import StoreConfig
@@ -230,7 +240,7 @@ def _pages(database: Database, filters: Filters, limit: int) -> Iterator[StoredE
 
 
 def _followed(database: Database, filters: Filters, now_ms: int) -> Iterator[StoredEvent]:
-    """Each event once it is stored, and again when it ends."""
+    """Each event when it is stored, and again when it ends."""
     from ecolite_stream.store.database import StoreError
     from ecolite_stream.store.queries import changed_since
 
@@ -241,7 +251,7 @@ def _followed(database: Database, filters: Filters, now_ms: int) -> Iterator[Sto
             with database.read() as connection:
                 found = changed_since(connection, since_ms - _OVERLAP_MS, filters)
             complained = False
-            if is_first:  # what was there before is not news
+            if is_first:  # events stored before the start are not listed
                 seen = {(event.id, event.state): now_ms for event in found}
                 is_first = False
         except StoreError as error:
@@ -280,7 +290,7 @@ def _print_csv(found: Iterable[StoredEvent]) -> None:
 
 
 def _cell(value: Any) -> Any:
-    """A value for a spreadsheet: text that it would take for a formula gets an apostrophe."""
+    """A value for a spreadsheet; text that looks like a formula gets an apostrophe."""
     if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
         return "'" + value
     return json.dumps(value) if isinstance(value, tuple | list) else value

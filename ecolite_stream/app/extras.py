@@ -1,4 +1,4 @@
-"""Optional dependencies: a command that lacks one names the extra that brings it."""
+"""Optional dependencies: an error names the extra that installs a missing package."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ecolite_stream.errors import ConfigError
 
 
 def missing_extra(user: str, package: str, extra: str) -> ConfigError:
-    """The error of something that needs a package which an extra brings."""
+    """The error when `user` needs a package that is not installed."""
     return ConfigError(
         f"{user} needs {package}, which is not installed; run pip install 'ecolite-stream[{extra}]'"
     )
@@ -31,15 +31,15 @@ def require_extra(user: str, package: str, extra: str) -> None:
 
 @contextmanager
 def command_needs(package: str, extra: str, module: str) -> Iterator[None]:
-    """Import what a command needs at its top, where no error is reported yet.
+    """Guard the imports at the top of a command's module.
 
-    Without the package a program ends with one line and exit code 2; a module that is imported
-    raises Python's own ModuleNotFoundError.
+    Without the package a program prints one line and exits with code 2; an imported module raises
+    ModuleNotFoundError.
 
     Args:
-        package: that the extra brings.
-        extra: of `ecolite-stream`.
-        module: the importer's `__name__`.
+        package: the package that the imports need.
+        extra: the extra of `ecolite-stream` that installs it.
+        module: the importing module's `__name__`.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""SIGHUP: read the configuration again, and apply what changed about the streams."""
+"""SIGHUP: read the configuration again and apply changes of streams."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _POLL_S = 1.0
 class Reloader:
     """Applies a changed configuration to a run.
 
-    Streams that are new are added, those that are gone are removed, and those whose source or
-    settings changed are opened anew. All others go on: no frame of theirs is lost.
+    It adds new streams, removes missing ones and reopens those whose source or settings changed.
+    The others go on and lose no frame.
 
     Args:
-        config: of the run as it is.
+        config: current configuration of the run.
         load: reads the configuration again.
         pipeline: the run.
         spec: the bundle's description.
-        connect: makes a stream ready for the run, as the page needs it.
+        connect: connects a new stream to the page.
     """
 
     def __init__(
@@ -56,10 +56,10 @@ class Reloader:
         """Read and apply the configuration.
 
         Returns:
-            What changed, in one line.
+            The changes, in one line.
 
         Raises:
-            EcoliteError: the configuration is wrong; the run is as it was.
+            EcoliteError: the configuration is wrong; the run is unchanged.
         """
         config = self._load()
         wanted = {stream.name: stream for stream in stream_inputs(config)}
@@ -95,7 +95,7 @@ class Reloader:
 
 
 def differs(one: StreamInput, other: StreamInput) -> bool:
-    """Whether two streams of one name have another source or other settings."""
+    """Whether two streams differ in source or settings."""
     return (one.source, one.settings, one.reconnect) != (
         other.source,
         other.settings,
@@ -105,7 +105,7 @@ def differs(one: StreamInput, other: StreamInput) -> bool:
 
 @contextlib.contextmanager
 def reload_on_sighup(reloader: Reloader | None) -> Iterator[None]:
-    """Reload at each SIGHUP while the block runs; without a reloader, or a SIGHUP, do nothing."""
+    """Reload at each SIGHUP while the block runs; without a reloader do nothing."""
     if reloader is None or not hasattr(signal, "SIGHUP"):
         yield
         return
@@ -113,7 +113,7 @@ def reload_on_sighup(reloader: Reloader | None) -> Iterator[None]:
 
     def run() -> None:
         while not ended.is_set():
-            if not asked.wait(_POLL_S):
+            if not asked.wait(_POLL_S) or ended.is_set():
                 continue
             asked.clear()
             try:

@@ -1,4 +1,4 @@
-"""`ecolite-stream replay`: run a recording again and compare."""
+"""`ecolite-stream replay`: run a recording again and compare its output."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from ecolite_stream.recording.sink import SAID
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--bundle", type=click.Path(path_type=Path), help="Model folder. [the embedded one]")
-@click.option("--engine", type=click.Choice(ENGINES), help="Another engine than the one recorded.")
-@click.option("--device", help="Another device than the one recorded.")
+@click.option("--engine", type=click.Choice(ENGINES), help="Inference engine. [as recorded]")
+@click.option("--device", help="Device. [as recorded]")
 @click.option(
-    "--precision", type=click.Choice(PRECISIONS), help="Another precision than the one recorded."
+    "--precision", type=click.Choice(PRECISIONS), help="Inference precision. [as recorded]"
 )
 def replay(
     folder: Path,
@@ -32,9 +32,9 @@ def replay(
     device: str | None,
     precision: str | None,
 ) -> None:
-    """Do the run recorded in FOLDER again: its JSON Lines come out on stdout.
+    """Repeat the run recorded in FOLDER and print its JSON Lines.
 
-    They are held against what was said; exit code 1 where they differ.
+    The command compares them with the recorded lines; exit code 1 if they differ.
     """
     recording = read_recording(folder)
     model = _model(recording, bundle)
@@ -56,7 +56,7 @@ def _model(recording: Recording, path: Path | None) -> Bundle:
     if bundle.digest != recording.bundle:
         raise BundleError(
             f"{recording.folder} was recorded with another bundle, {recording.bundle[:12]}..., "
-            f"{bundle.path} is {bundle.digest[:12]}...; name the one with --bundle"
+            f"{bundle.path} is {bundle.digest[:12]}...; name the recorded one with --bundle"
         )
     return bundle
 
@@ -68,14 +68,18 @@ def _emitted(lines: Iterator[str]) -> Iterator[str]:
 
 
 def _compare(folder: Path, lines: Iterator[str]) -> None:
-    """Take all lines; then raise an EcoliteError, naming the first that is not as it was said."""
-    said = list(_whole_lines(folder / SAID))
+    """Compare all lines with the recorded ones.
+
+    Raises:
+        EcoliteError: they differ; the message names the first difference.
+    """
+    recorded = list(_whole_lines(folder / SAID))
     count, differs = 0, None
     for count, line in enumerate(lines, start=1):
-        if differs is None and count <= len(said) and said[count - 1] != line + "\n":
+        if differs is None and count <= len(recorded) and recorded[count - 1] != line + "\n":
             differs = count
     if differs is not None:
-        raise EcoliteError(f"line {differs} is not what {folder / SAID} has")
-    if count < len(said):
-        raise EcoliteError(f"{count} lines came out, {folder / SAID} has {len(said)}")
-    click.echo(f"{min(count, len(said))} lines, all as they were said", err=True)
+        raise EcoliteError(f"line {differs} differs from {folder / SAID}")
+    if count < len(recorded):
+        raise EcoliteError(f"replay gave {count} lines; {folder / SAID} has {len(recorded)}")
+    click.echo(f"{min(count, len(recorded))} lines, all as recorded", err=True)

@@ -1,4 +1,4 @@
-"""The list of sinks; options and sections of the configuration follow from it."""
+"""The list of sinks. Options and configuration sections follow from it."""
 
 from __future__ import annotations
 

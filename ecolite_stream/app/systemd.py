@@ -1,6 +1,6 @@
-"""What a service manager is told of a run: that it is ready, that it gets on, that it ends.
+"""Notify systemd when a run is ready, alive and stopping.
 
-The protocol is systemd's sd_notify: datagrams to a socket that it names in the environment.
+The protocol is sd_notify: datagrams to a socket named in the environment.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ _log = logging.getLogger(__name__)
 
 _READY_POLL_S = 0.2
 _BEATS_A_LIMIT = 4
-"""So many looks in the time after which systemd takes a silent service for dead."""
+"""Heartbeat checks per watchdog timeout."""
 
 
 @contextlib.contextmanager
 def notify_systemd(
     heartbeat: Callable[[], int | None], environ: Mapping[str, str] = os.environ
 ) -> Iterator[None]:
-    """Tell systemd how a run is while the block lasts, if it wants to know.
+    """Notify systemd of the run's state while the block lasts, if NOTIFY_SOCKET is set.
 
     Args:
-        heartbeat: a number that changes while the run gets on; None before it is ready. While it
-            stands still the watchdog is not fed, so that a run that hangs is ended.
-        environ: where systemd says what it wants: NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID.
+        heartbeat: a number that changes while the run is alive; None before it is ready. While it
+            does not change, no WATCHDOG=1 is sent and systemd kills the run.
+        environ: holds NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID.
     """
     address = environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
@@ -38,11 +38,11 @@ def notify_systemd(
     limit_s = _watchdog_limit_s(environ)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sending:
 
-        def tell(word: str) -> None:
+        def notify(word: str) -> None:
             _send(sending, address, word)
 
         thread = threading.Thread(
-            target=_watch, args=(heartbeat, tell, limit_s, ended), name="service", daemon=True
+            target=_watch, args=(heartbeat, notify, limit_s, ended), name="service", daemon=True
         )
         thread.start()
         try:
@@ -50,28 +50,28 @@ def notify_systemd(
         finally:
             ended.set()
             thread.join(1)
-            tell("STOPPING=1")
+            notify("STOPPING=1")
 
 
 def _watch(
     heartbeat: Callable[[], int | None],
-    tell: Callable[[str], None],
+    notify: Callable[[str], None],
     limit_s: float | None,
     ended: threading.Event,
 ) -> None:
     while (last := heartbeat()) is None:
         if ended.wait(_READY_POLL_S):
             return
-    tell("READY=1")
+    notify("READY=1")
     while limit_s is not None and not ended.wait(limit_s / _BEATS_A_LIMIT):
         now = heartbeat()
         if now != last:
-            tell("WATCHDOG=1")
+            notify("WATCHDOG=1")
         last = now
 
 
 def _watchdog_limit_s(environ: Mapping[str, str]) -> float | None:
-    """Seconds of silence after which this process is ended; None where nobody watches it."""
+    """The watchdog timeout of this process in seconds; None without a watchdog."""
     if environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None
     limit_us = environ.get("WATCHDOG_USEC", "")
@@ -83,4 +83,4 @@ def _send(sending: socket.socket, address: str, word: str) -> None:
     try:
         sending.sendto(word.encode("ascii"), where)
     except OSError as error:
-        _log.warning("the service manager cannot be told %s: %s", word, error.strerror)
+        _log.warning("cannot send %s to systemd: %s; check NOTIFY_SOCKET", word, error.strerror)

@@ -88,6 +88,24 @@ def check_mask(mask: Mask) -> None:
         raise ConfigError("mask covers the whole picture; nothing would ever move")
 
 
+def parse_view(text: str) -> str | ViewConfig:
+    """A view as the command line has it: a plain one, `subjects:K` or `NAME=X,Y,WIDTH,HEIGHT`.
+
+    Raises:
+        ConfigError: it is none of these, or out of range.
+    """
+    name, equals, numbers = text.partition("=")
+    kind, colon, count = text.partition(":")
+    try:
+        if equals:
+            return ViewConfig(region=name, box=tuple(float(n) for n in numbers.split(",")))
+        if kind == "subjects" and colon:
+            return ViewConfig(subjects=int(count))
+    except ValueError as error:
+        raise ConfigError(f"view {text!r}: expected numbers, as in subjects:3") from error
+    return text
+
+
 def view_name(view: str | ViewConfig) -> str:
     """The name of a view among several: `follow`, the region's, or `subjects`."""
     if isinstance(view, str):

@@ -34,7 +34,8 @@ class StoreConfig:
 
     Attributes:
         url: `sqlite:///FILE` or `postgresql+psycopg://USER:PASSWORD@HOST/DATABASE`; None stores
-            nothing.
+            nothing, unless `default` does.
+        default: with a page or clips, and without a URL, store events in the state folder.
         site: name of this place among those that share a database; None is the machine's name.
         days: how long events stay; None keeps them for ever.
         retain: exceptions to `days`; the first that fits an event counts.
@@ -44,6 +45,7 @@ class StoreConfig:
     """
 
     url: str | None = field(default=None, repr=False)
+    default: bool = True
     site: str | None = None
     days: float | None = 30.0
     retain: tuple[RetainConfig, ...] = ()

@@ -137,6 +137,7 @@ class Site:
         app.on_shutdown.append(self._close_sockets)
         app.cleanup_ctx.append(self._reads_health)
         app.router.add_get("/", self._page)
+        app.router.add_get("/history", self._history)
         app.router.add_get("/session", self._session)
         app.router.add_post("/session", self._log_in)
         app.router.add_get("/live", self._live)
@@ -180,6 +181,9 @@ class Site:
 
     async def _page(self, request: web.Request) -> web.Response:
         return self._file("index.html" if self._admits(request) else "login.html")
+
+    async def _history(self, request: web.Request) -> web.Response:
+        return self._file("history.html" if self._admits(request) else "login.html")
 
     async def _static(self, request: web.Request) -> web.Response:
         return self._file(request.match_info["name"])

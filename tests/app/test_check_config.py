@@ -11,6 +11,7 @@ from typing import cast
 import pytest
 
 from ecolite_stream.app import cli
+from ecolite_stream.app.default_store import default_path
 from ecolite_stream.app.entry import run
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.model.bundle import demo_bundle_path
@@ -67,7 +68,8 @@ def test_a_line_for_each_stream_and_one_for_all(check: Check, tmp_path: Path) ->
         f"gate (rtsp://door/live): live, opened again when lost; {every}",
         f"yard (camera:1): live, opened again when lost; {every}",
         f"all streams: bundle {demo_bundle_path()}, 11 labels; engine openvino; predictions to "
-        f"stdout; all to {log}; events to https://host/hook; metrics at 127.0.0.1:9464; "
+        f"stdout; all to {log}; events to https://host/hook; events to sqlite:///{default_path()}; "
+        "metrics at 127.0.0.1:9464; "
         "page at 0.0.0.0:8080",
     ]
     assert not log.exists()
@@ -76,7 +78,7 @@ def test_a_line_for_each_stream_and_one_for_all(check: Check, tmp_path: Path) ->
 def test_a_period_a_little_longer_that_costs_less_is_advised(check: Check, tmp_path: Path) -> None:
     code, out, _ = check("--config", write(tmp_path, {"c.yaml": "source: pattern\nevery_s: 0.25"}))
     assert code == 0
-    assert out[1].endswith("; every_s 0.2 would do with 5 frames/s encoded a stream")
+    assert out[1].endswith("; every_s: 0.2 needs only 5 encoded frames/s per stream")
 
 
 @pytest.mark.parametrize("more", ["every_s: 0.5", "every_s: 2", "memory: {policy: paper}"])
@@ -100,7 +102,8 @@ def test_every_sink_is_named_and_none_is_opened(check: Check, tmp_path: Path) ->
     assert (code, err) == (0, [])
     assert (
         f"predictions to stdout; events to mqtt://broker; clips to {tmp_path}/a/clips; "
-        f"videos to {tmp_path}/v.mp4; a record to {tmp_path}/record"
+        f"videos to {tmp_path}/v.mp4; events to sqlite:///{default_path()}; "
+        f"a record to {tmp_path}/record"
     ) in out[1]
     assert [entry.name for entry in tmp_path.iterdir()] == ["c.yaml"]
 
@@ -161,7 +164,7 @@ def test_options_count_too(check: Check) -> None:
     ("args", "code", "words"),
     [
         ([], 2, "no source"),
-        (["--source", "a=pattern", "--source", "a=camera"], 2, "two streams are called 'a'"),
+        (["--source", "a=pattern", "--source", "a=camera"], 2, "two streams are named 'a'"),
         (["--source", "a:hush=rtsp://b"], 2, "the name of a source has : in it"),
         (["--source", "gate=rtps://me:hush@door"], 2, "gate: rtps://door: unknown kind"),
         (["--source", "rtps://me:hush@door"], 2, "rtps://door: unknown kind of URL rtps://"),

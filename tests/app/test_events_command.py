@@ -96,7 +96,7 @@ def test_following_prints_what_is_new(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((), "error: which store? give --store URL or --config FILE"),
+        ((), "error: no store at "),
         (("--store", "mysql://u:secret@host/x"), "error: store is 'mysql://host/x'; expected"),
         (("--store", "sqlite:////none/such.db"), "error: store: there is no /none/such.db"),
         (("--store", "sqlite:///:memory:"), "error: store is 'sqlite:///:memory:'; expected"),
@@ -116,7 +116,7 @@ def test_stores_that_cannot_be_read_are_one_line(words: tuple[str, ...], message
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--since", "soon"), "'soon' is no time; expected 2d"),
+        (("--since", "soon"), "'soon' is not a time; expected 2d"),
         (("--min-score", "2"), "min_score is 2.0; expected 0 to 1"),
         (("--review", "maybe"), "review is 'maybe'; expected none"),
         (("--json", "--csv"), "choose --json or --csv"),
@@ -138,7 +138,7 @@ def test_times() -> None:
     local = datetime(2026, 11, 28).astimezone().timestamp()
     assert parse_when("2026-11-28", 0) == round(1000 * local)
     for wrong in ("", "2", "-1d", "tomorrow", "9999999999d", "2026-13-01"):
-        with pytest.raises(ConfigError, match="is no time"):
+        with pytest.raises(ConfigError, match="is not a time"):
             parse_when(wrong, 0)
 
 

@@ -61,7 +61,7 @@ def test_events(ecolite: Command, film: Path, tmp_path: Path) -> None:
     result = ecolite("--source", film, "--config", path, "--events")
     assert (result.exit_code, result.err) == (0, "")
     assert re.fullmatch(
-        r"    0\.5 s  (\w+) began\n    2\.5 s  \1 ended after 2\.0 s, peak \d+%\n", result.out
+        r"    0\.4 s  (\w+) began\n    2\.4 s  \1 ended after 2\.0 s, peak \d+%\n", result.out
     )
     lines = ecolite("--source", film, "--config", path, "--events", "--json").predictions
     assert [line["kind"] for line in lines] == ["start", "end"]

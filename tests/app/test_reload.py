@@ -73,7 +73,7 @@ def test_what_changed_is_applied(tmp_path: Path, text: str, said: str, streams: 
     [
         ("source: [", "cannot be read"),
         (BEFORE + "evry_s: 1\n", "did you mean 'every_s'"),
-        (BEFORE.replace("yard", "gate"), "two streams are called 'gate'"),
+        (BEFORE.replace("yard", "gate"), "two streams are named 'gate'"),
         (BEFORE + "memory: {num_segments: 99}\n", "segments"),
         (BEFORE.replace('=3"', '=3", events: {enter: 7}'), "source yard: events: enter"),
     ],

@@ -219,6 +219,8 @@ def test_streams(bundle: Bundle, tmp_path: Path, capfd) -> None:
         (("engines", "--report", "{bundle}/bundle.json"), 2),
         (("ucf101", "--data", ".", "--split", "1", "--checkpoint", "nowhere.ckpt"), 2),
         (("ucf101", "--data", ".", "--split", "1", "--checkpoint", "a", "--bundle", "b"), 2),
+        (("streams", "--idle", "--most", "1"), 2),
+        (("streams", "--idle", "--bundle", "{bundle}"), 2),  # it has no label idle
         (("nonsense",), 2),
     ],
 )

@@ -290,13 +290,13 @@ def test_the_command_records_and_replays(tmp_path: Path) -> None:
     assert again.returncode == 0, again.stderr
     assert again.stdout == (run / SAID).read_text()
     assert len(again.stdout.splitlines()) == len(first.stdout.splitlines()) > 10
-    assert again.stderr.endswith("lines, all as they were said\n")
+    assert again.stderr.endswith("lines, all as recorded\n")
 
     said = (run / SAID).read_text()
     (run / SAID).write_text(said.replace('"frame": ', '"frame": 1', 1))
     other = command("replay", run)
     assert other.returncode == 1
-    assert other.stderr.splitlines()[-1] == f"error: line 1 is not what {run / SAID} has"
+    assert other.stderr.splitlines()[-1] == f"error: line 1 differs from {run / SAID}"
     assert other.stdout == said
 
     (run / SAID).write_text(said)

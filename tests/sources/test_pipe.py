@@ -58,6 +58,6 @@ def test_what_is_no_video_is_said(tmp_path: Path) -> None:
 
 
 def test_it_can_be_read_once() -> None:
-    with pytest.raises(ConfigError, match="is named twice"):
+    with pytest.raises(ConfigError, match="is a source twice"):
         stream_inputs(["-", "a.avi", "-"])
     assert [stream.name for stream in stream_inputs(["-", "a.avi"])] == ["stdin", "a.avi"]

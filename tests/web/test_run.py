@@ -71,9 +71,10 @@ def test_a_live_run_is_seen_and_ends(bundle: Bundle, kind: signal.Signals) -> No
 def test_the_page_knows_which_streams_are_live() -> None:
     streams = [StreamInput("door", lambda: ListSource("door", [])), opened(ListSource("film", []))]
     config = StreamConfig(web=WebConfig("0"))
-    with with_page(streams, ["walk"], Metrics(), config) as (shown, (board,)):
+    names = [stream.name for stream in streams]
+    with with_page(names, ["walk"], Metrics(), config) as (connect, (board,)):
         assert isinstance(board, PageState)
-        for stream, live in zip(shown, (True, False), strict=True):
+        for stream, live in zip(map(connect, streams), (True, False), strict=True):
             stream.on_sampled(frame(1, 0.1, stream.name), live)
             board.send(Event(stream.name, stream.name, "walk", 0.0, None, 0.9, 0.8, "start"))
         assert [event["live"] for event in board.since(0).events] == [True, False]

@@ -9,13 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.data.splits import deal_folds
+from trainer.teaching.held_out import PENALTY
+from trainer.teaching.regression import fit, softmax
 
 Doubles = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.int64]
-
-DECAY = 1e-2
-"""Weight of the squared norm, features standardized."""
-STEPS = 400
 
 
 @dataclass(frozen=True)
@@ -50,10 +48,10 @@ def probe(
     chances = np.zeros((len(classes), num_classes))
     for fold in folds:
         held_out = np.isin(clips, fold)
-        own = features[~held_out]
-        mean, spread = own.mean(axis=0), own.std(axis=0) + 1e-6
-        weights = fit_logistic((own - mean) / spread, classes[clips[~held_out]], num_classes)
-        scored = softmax(with_one((features[held_out] - mean) / spread) @ weights)
+        own = clips[~held_out]
+        share = 1 / np.bincount(own, minlength=len(classes))[own]  # every clip counts the same
+        classifier = fit(features[~held_out], classes[own], share, num_classes, PENALTY)
+        scored = softmax(classifier.logits(features[held_out].astype(np.float32)))
         for clip in fold:
             chances[clip] = scored[clips[held_out] == clip].mean(axis=0)
     of_class = chances[np.arange(len(classes)), classes]
@@ -62,34 +60,7 @@ def probe(
     )
 
 
-def fit_logistic(features: Doubles, classes: Numbers, num_classes: int) -> Doubles:
-    """Multinomial logistic regression: weights (F + 1, classes), the last row the bias.
-
-    Nesterov's gradient descent; the step is that of the loss's largest curvature.
-    """
-    inputs = with_one(features)
-    targets = np.eye(num_classes)[classes]
-    curvature = 0.5 * np.linalg.norm(inputs, 2) ** 2 / len(inputs) + DECAY
-    weights = ahead = np.zeros((inputs.shape[1], num_classes))
-    for step in range(STEPS):
-        slope = inputs.T @ (softmax(inputs @ ahead) - targets) / len(inputs)
-        slope[:-1] += DECAY * ahead[:-1]
-        new = ahead - slope / curvature
-        ahead = new + step / (step + 3) * (new - weights)
-        weights = new
-    return weights
-
-
 def folds_of(names: Sequence[str], groups: dict[str, list[str]], most: int) -> list[Numbers]:
     """Clips by number in at most so many parts of whole groups."""
     parts = [set(part) for part in deal_folds(groups, min(most, len(groups)))]
     return [np.array([i for i, n in enumerate(names) if n in p], np.int64) for p in parts]
-
-
-def with_one(features: Doubles) -> Doubles:
-    return np.concatenate([features, np.ones((len(features), 1))], axis=1)
-
-
-def softmax(logits: Doubles) -> Doubles:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))

@@ -57,6 +57,7 @@ def taught_spec(
         labels=tuple(labels),
         preprocessing=dataclasses.replace(spec.preprocessing, framing=framing),
         temperature=1.0,
+        energy_bound=None,
         thresholds={},
         training={"taught": {"from_bundle": bundle.digest, **facts}},
         scores={},
@@ -74,7 +75,7 @@ def calibrated(
     if held_out is None or not held_out.total:
         return spec, None
     try:
-        fitted = calibrate(held_out.samples, spec, share)
+        fitted = calibrate(held_out.samples, spec, share, held_out.half_full)
     except ConfigError as error:
         _log.warning("scores are not calibrated: %s", error)
         return spec, None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,26 +34,40 @@ class Grouping:
 
 
 def group_by(
-    clips: Sequence[ClipFile], table: Path | None, pattern: str, folds: int | None
+    clips: Sequence[ClipFile],
+    table: Path | None,
+    pattern: str,
+    folds: int | None,
+    recorded: Mapping[str, str] | None = None,
 ) -> Grouping:
-    """Group clips by a table `<class>/<file>,group`, by a pattern, or each by itself.
+    """Group clips by a table `<class>/<file>,group`, by a pattern, or as they were recorded.
 
     Args:
         clips: those that can be used.
         table: as `trainer.train --data.groups` reads it; None is none.
         pattern: regular expression searched in `<class>/<file>`; its first group counts.
         folds: how many turns; None is one a group, at most `MOST_FOLDS`.
+        recorded: without table and pattern, clip -> source and day; other clips stand alone.
 
     Raises:
         ConfigError: a clip is in no group, or there are fewer groups than turns.
     """
     config = DataConfig(groups=str(table) if table else None, split_pattern=pattern, split="none")
     groups = group_clips(clips, config)
+    how = f"groups of {table.name}" if table else f"groups by {pattern}" if pattern else "each clip"
+    if recorded and not (table or pattern):
+        groups, how = _as_recorded(clips, recorded), "source and day of clips.csv"
     if len(groups) < 2:
         raise ConfigError(
             f"all clips are of one group, {next(iter(groups), '')!r}: nothing can be held out; "
             "record at another place or of another person, or leave --groups away"
         )
-    how = f"groups of {table.name}" if table else f"groups by {pattern}" if pattern else "each clip"
     parts = deal_folds(groups, folds or min(len(groups), MOST_FOLDS))
     return Grouping(how, groups, parts)
+
+
+def _as_recorded(clips: Sequence[ClipFile], recorded: Mapping[str, str]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = defaultdict(list)
+    for clip in clips:
+        groups[recorded.get(clip.name) or clip.name].append(clip.name)
+    return groups

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ecolite_stream.bench.accuracy.samples import Doubles, Samples
+from ecolite_stream.model.known import LEAST_FILL
 from ecolite_stream.types import FloatArray
 from trainer.teaching.clips import TaughtClip
 from trainer.teaching.features import VARIANTS, Windows
@@ -52,6 +53,7 @@ class HeldOut:
         verdicts: of the clips that could be judged.
         unjudged: names of clips whose action no other part shows.
         samples: logits of the judged clips' windows, for calibration.
+        half_full: the same of all windows with a memory filled to `LEAST_FILL` or more.
     """
 
     framing: str
@@ -59,6 +61,7 @@ class HeldOut:
     verdicts: tuple[Verdict, ...]
     unjudged: tuple[str, ...]
     samples: Samples = field(repr=False)
+    half_full: Samples | None = field(default=None, repr=False)
 
     @property
     def right(self) -> int:
@@ -122,8 +125,8 @@ def judge(
     by_name = {clip.name: clip for clip in clips}
     verdicts: list[Verdict] = []
     unjudged: list[str] = []
-    logits: list[Doubles] = []
-    owners: list[str] = []
+    judged: list[tuple[str, Doubles]] = []
+    half_full: list[tuple[str, Doubles]] = []
     for part in folds:
         held = {name for name in part if name in by_name}
         rest = [clip for clip in clips if clip.name not in held]
@@ -137,16 +140,34 @@ def judge(
         for name in sorted(held):
             own = classifier.logits(_plain(by_name[name], framing).judged)
             verdicts.append(verdict_of(by_name[name], own, labels))
-            logits.append(np.asarray(own, np.float64))
-            owners += [name] * len(own)
-    order = {verdict.name: number for number, verdict in enumerate(verdicts)}
-    samples = Samples(
-        np.vstack(logits) if logits else np.zeros((0, len(labels))),
-        np.array([labels.index(by_name[name].label) for name in owners], np.int64),
-        np.array([order[name] for name in owners], np.int64),
-    )
+            judged.append((name, np.asarray(own, np.float64)))
+            windows = _plain(by_name[name], framing)
+            seen = classifier.logits(windows.pooled[windows.fill >= LEAST_FILL])
+            half_full.append((name, np.asarray(seen, np.float64)))
     sorted_verdicts = tuple(sorted(verdicts, key=lambda verdict: verdict.name))
-    return HeldOut(framing, tuple(labels), sorted_verdicts, tuple(sorted(unjudged)), samples)
+    return HeldOut(
+        framing,
+        tuple(labels),
+        sorted_verdicts,
+        tuple(sorted(unjudged)),
+        _samples(judged, labels, by_name),
+        _samples(half_full, labels, by_name),
+    )
+
+
+def _samples(
+    judged: Sequence[tuple[str, Doubles]],
+    labels: Sequence[str],
+    by_name: Mapping[str, TaughtClip],
+) -> Samples:
+    """Logits of the windows of clips, numbered in this order."""
+    right = [labels.index(by_name[name].label) for name, _ in judged]
+    counts = [len(rows) for _, rows in judged]
+    return Samples(
+        np.vstack([rows for _, rows in judged]) if judged else np.zeros((0, len(labels))),
+        np.repeat(np.array(right, np.int64), counts),
+        np.repeat(np.arange(len(judged)), counts),
+    )
 
 
 def verdict_of(

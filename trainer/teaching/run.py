@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ecolite_stream.config.printable import printable
@@ -33,6 +33,7 @@ class Teaching:
     Attributes:
         groups: CSV table of `<action>/<clip>` and group; None is none.
         group_pattern: in place of it, a regular expression whose first group counts.
+        recorded: without both, clip -> source and day, as `ecolite-stream collect` notes them.
         folds: turns in which clips are held out; None is one a group.
         framing: one of `FRAMINGS`, `auto`, or None for the bundle's own.
         share: how often a label is right at its threshold, above 0 to 1.
@@ -42,6 +43,7 @@ class Teaching:
 
     groups: Path | None = None
     group_pattern: str = ""
+    recorded: Mapping[str, str] = field(default_factory=dict)
     folds: int | None = None
     framing: str | None = None
     share: float = SHARE
@@ -134,4 +136,4 @@ def compare(clips: Sequence[TaughtClip], held_out: HeldOut, now: Bundle) -> Comp
 def _grouping(files: dict[ClipFile, str], clips: Sequence[TaughtClip], how: Teaching) -> Grouping:
     names = {clip.name for clip in clips}
     used = [file for file in files if file.name in names]
-    return group_by(used, how.groups, how.group_pattern, how.folds)
+    return group_by(used, how.groups, how.group_pattern, how.folds, how.recorded)

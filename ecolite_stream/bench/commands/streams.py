@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,9 +15,16 @@ from ecolite_stream.bench.report.charts import Bar, BarChart
 from ecolite_stream.bench.report.report import Report, Scope, Table
 from ecolite_stream.bench.shared import BUNDLE, ENGINE, PRECISION, Output, publish, reported
 from ecolite_stream.bench.speed import streams as streams_bench
+from ecolite_stream.bench.speed.idle import (
+    CAMERAS,
+    IdleCost,
+    idle_table,
+    measure_idle,
+    write_idle_video,
+)
 from ecolite_stream.config.schema import SHORTEST_EVERY_S
 from ecolite_stream.engines import choose_engine
-from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
+from ecolite_stream.model.bundle import Bundle, demo_bundle_path, read_bundle
 
 
 def _tell(processes: str, cameras: int) -> None:
@@ -38,6 +47,12 @@ def _tell(processes: str, cameras: int) -> None:
     show_default=True,
     help="Seconds between the labels of a camera.",
 )
+@click.option(
+    "--idle",
+    is_flag=True,
+    help="Measure cameras that show nothing, with the gate on and off, in place of the search: 18 "
+    "of 20, or of --most where that is less.",
+)
 @reported
 def streams(
     folder: Path | None,
@@ -46,23 +61,69 @@ def streams(
     seconds: float,
     most: int,
     every_s: float,
+    idle: bool,
     output: Output,
 ) -> None:
     """Find how many cameras this machine sustains, in one process and in one process each."""
     bundle = read_bundle(folder or demo_bundle_path())
     choose_engine(engine, bundle, precision=precision)  # report it here, once
+    if idle and (most < 2 or bundle.spec.idle_label is None):
+        raise click.UsageError(
+            "--idle needs --most 2 or more, and a bundle with a label idle: without one the gate "
+            "never acts"
+        )
+    settings = {
+        "seconds": seconds,
+        "every_s": every_s,
+        "most": most,
+        "engine": engine,
+        "precision": precision,
+    }
     with tempfile.TemporaryDirectory() as scratch:
         video = Path(scratch) / "camera.mp4"
         streams_bench.write_camera_video(video, seconds)
         load = streams_bench.Load(bundle.path, engine, video, seconds, every_s, precision)
+        if idle:
+            idle_video = Path(scratch) / "idle.mp4"
+            write_idle_video(idle_video, seconds)
+            load = dataclasses.replace(load, idle_video=idle_video)
+            costs = measure_idle(load, min(most, CAMERAS), on_trial=_tell)
+            publish(_idle_report(bundle, costs, load, settings), output)
+            return
         found = streams_bench.compare(load, most, _tell)
+    publish(_report(bundle, found, load, settings), output)
+
+
+def _idle_report(
+    bundle: Bundle,
+    costs: Sequence[IdleCost],
+    load: streams_bench.Load,
+    settings: dict[str, Any],
+) -> Report:
+    return Report(
+        "streams",
+        [bundle],
+        Scope("no data set: drawn videos", len(costs), len(costs), "settings of the gate"),
+        {**settings, "idle": True},
+        [idle_table(costs, load)],
+        {"idle": [cost.to_json() for cost in costs]},
+        {},
+    )
+
+
+def _report(
+    bundle: Bundle,
+    found: dict[str, tuple[int, streams_bench.Outcome]],
+    load: streams_bench.Load,
+    settings: dict[str, Any],
+) -> Report:
     rows = [
         (
             name,
             count,
             f"{outcome.latency_ms:.0f}",
             f"{outcome.late_s:.2f}",
-            f"{1e3 * outcome.cpu_s / (seconds * len(outcome.labels)):.1f}",
+            f"{1e3 * outcome.cpu_s / (load.video_s * len(outcome.labels)):.1f}",
             "-" if outcome.peak_mb is None else f"{outcome.peak_mb:.0f}",
         )
         for name, (count, outcome) in found.items()
@@ -76,26 +137,19 @@ def streams(
         "peak resident MB, in all",
     )
     notes = (
-        streams_bench.what_counts(most),
+        streams_bench.what_counts(settings["most"]),
         "processor: time on all cores, of a process or all of them, for a second of one camera.",
     )
-    title = f"Cameras, 320x240, 25 frames and {1 / every_s:.3g} labels a second"
+    title = f"Cameras, 320x240, 25 frames and {1 / load.every_s:.3g} labels a second"
     table = Table(title, columns, rows, notes)
     results = {name: {"cameras": n, **dataclasses.asdict(o)} for name, (n, o) in found.items()}
     bars = [Bar(name, count, str(count)) for name, count, *_ in rows]
-    report = Report(
+    return Report(
         "streams",
         [bundle],
         Scope("no data set: a drawn video", len(rows), len(rows), "arrangements"),
-        {
-            "seconds": seconds,
-            "every_s": every_s,
-            "most": most,
-            "engine": engine,
-            "precision": precision,
-        },
+        settings,
         [table],
         results,
         {"cameras.png": BarChart("Cameras sustained, by number of processes", bars)},
     )
-    publish(report, output)

@@ -18,7 +18,7 @@ from pathlib import Path
 from ecolite_stream.archive.workers import usable_cores
 from ecolite_stream.bench.measuring.process_tree import children_cpu_s
 from ecolite_stream.bench.speed.streams import write_camera_video
-from ecolite_stream.errors import EcoliteError
+from ecolite_stream.errors import ConfigError, EcoliteError
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,13 @@ def compare(clips: Path, out: Path, rounds: int, *options: str) -> dict[int, Run
 
 
 def main(clips: int = 200, seconds: int = 4, rounds: int = 3) -> None:
-    """Print what came of it."""
+    """Print what came of it.
+
+    Raises:
+        ConfigError: there is one core, so that there is nothing to divide.
+    """
+    if len(usable_cores()) < 2:
+        raise ConfigError("this process may use one core only; run it where it may use two")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "clips"
         folder.mkdir()

@@ -52,7 +52,10 @@ class Load:
         video: of every camera.
         video_s: its length in seconds.
         every_s: seconds between two labels.
-        precision: of the engine; None is its default.
+        precision: what the engine computes in; None is its own default.
+        gate: whether pictures in which nothing moves are spared.
+        idle: how many cameras of a process see the idle video in place of the video.
+        idle_video: what these see, as long as the video.
     """
 
     bundle: Path
@@ -61,6 +64,9 @@ class Load:
     video_s: float
     every_s: float = 0.5
     precision: str | None = None
+    gate: bool = True
+    idle: int = 0
+    idle_video: Path | None = None
 
     def command(self, cameras: int) -> list[str]:
         """Command line of a process for that many cameras."""
@@ -71,7 +77,14 @@ class Load:
     def from_json(cls, words: str) -> Load:
         """Parse the load of a `command`."""
         facts = json.loads(words)
-        return cls(**{**facts, "bundle": Path(facts["bundle"]), "video": Path(facts["video"])})
+        paths = ("bundle", "video", "idle_video")
+        return cls(**{**facts, **{key: Path(facts[key]) for key in paths if facts[key]}})
+
+    def video_of(self, camera: int) -> Path:
+        """What the camera of this number sees; the first ones show nothing."""
+        if self.idle_video is not None and camera < self.idle:
+            return self.idle_video
+        return self.video
 
 
 @dataclass(frozen=True)
@@ -144,19 +157,18 @@ class _Collected(Sink):
 class _Start:
     """Starts all cameras when a line arrives; records the time."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self) -> None:
         self._asked = threading.Lock()
         self.started_s: float | None = None
         self.started_cpu_s = 0.0
 
-    def open(self, name: str) -> Source:
+    def open(self, path: Path, name: str) -> Source:
         with self._asked:
             if self.started_s is None:  # the engine is open
                 print("ready", flush=True)
                 sys.stdin.readline()
                 self.started_s, self.started_cpu_s = time.monotonic(), cpu_s()
-        return Camera(self._path, name)
+        return Camera(path, name)
 
 
 class Measured:
@@ -183,9 +195,12 @@ class Measured:
 def run_cameras(load: Load, cameras: int) -> Outcome:
     """Run that many cameras in this process."""
     bundle = read_bundle(load.bundle)
-    start = _Start(load.video)
+    start = _Start()
     names = [f"camera {number}" for number in range(cameras)]
-    streams = [StreamInput(name, functools.partial(start.open, name)) for name in names]
+    streams = [
+        StreamInput(name, functools.partial(start.open, load.video_of(number), name))
+        for number, name in enumerate(names)
+    ]
     sink = _Collected()
     opened: list[Measured] = []
 
@@ -193,7 +208,7 @@ def run_cameras(load: Load, cameras: int) -> Outcome:
         opened.append(Measured(open_engine(load.engine, bundle, precision=load.precision)))
         return opened[0]
 
-    config = StreamConfig(every_s=load.every_s)
+    config = StreamConfig(every_s=load.every_s, gate=load.gate)
     Pipeline(streams, open_measured, bundle.spec, [sink], config).run()
     taken_s = time.monotonic() - (start.started_s or 0.0)
     return Outcome(

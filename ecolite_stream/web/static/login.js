@@ -10,7 +10,7 @@ async function logIn(token) {
   try {
     const answer = await fetch("/session", { method: "POST", body: token });
     if (answer.ok) {
-      location.replace("/");
+      location.replace(location.pathname + location.search);
       return;
     }
     wrong.textContent = "That is not the token.";
@@ -23,7 +23,7 @@ async function logIn(token) {
 function takeFromAddress() {
   const token = new URLSearchParams(location.hash.slice(1)).get("token");
   if (!token) return;
-  history.replaceState(null, "", "/"); // out of sight, and out of the history
+  history.replaceState(null, "", location.pathname + location.search); // out of sight, and out of the history
   logIn(token);
 }
 

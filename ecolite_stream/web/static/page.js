@@ -38,7 +38,7 @@ function begin(message) {
   const same = about && JSON.stringify(about.streams) === JSON.stringify(message.streams);
   const short = shortNames(message.streams);
   setLabels(message.labels, message.idle);
-  if (!about || about.run !== message.run) timeline.reset(short);
+  if (!same || about.run !== message.run) timeline.reset(short);
   about = message;
   if (!same) {
     observer.disconnect();
@@ -57,7 +57,7 @@ function begin(message) {
 }
 
 function news(message) {
-  for (const prediction of message.predictions ?? []) tiles[prediction.stream]?.predict(prediction);
+  for (const prediction of message.predictions ?? []) tiles[prediction.stream]?.predict(prediction, about.every_s);
   if (message.events?.length) timeline.take(message.events, message.now_unix_s);
   else if (message.health) timeline.draw(message.now_unix_s);
   for (const tile of tiles) {
@@ -88,7 +88,8 @@ const LEVELS = [
 ];
 
 function summarise() {
-  const parts = LEVELS.map(([level, word]) => [tiles.filter((t) => t.level === level).length, level, word]);
+  const there = tiles.filter((tile) => !tile.isGone);
+  const parts = LEVELS.map(([level, word]) => [there.filter((t) => t.level === level).length, level, word]);
   const failing = sinks.at("bad") + sinks.at("warn");
   const word = failing === 1 ? "sink in trouble" : "sinks in trouble";
   $("summary").replaceChildren(
@@ -113,7 +114,7 @@ function sift() {
   }[filter];
   let shown = 0;
   for (const tile of tiles) {
-    tile.root.hidden = tile !== focused && !matters(tile);
+    tile.root.hidden = tile.isGone || (tile !== focused && !matters(tile));
     shown += !tile.root.hidden;
   }
   $("nothing").hidden = shown > 0;

@@ -1,5 +1,5 @@
 // One stream: its picture, its label with the best five, and how it is.
-import { count, duration, hue, percent, verdict } from "./words.js";
+import { count, duration, hue, onPicture, percent, verdict } from "./words.js";
 
 const BARS = 5;
 const VEILS = {
@@ -8,6 +8,7 @@ const VEILS = {
   waiting: "Lost. Trying again …",
   failed: "Failed",
   ended: "Ended",
+  paused: "Paused",
 };
 const template = document.getElementById("tile");
 
@@ -21,6 +22,7 @@ export class Tile {
     this.name = name;
     this.level = "off";
     this.words = "";
+    this.views = new Map(); // the newest prediction of each view
     this.root = template.content.cloneNode(true).firstElementChild;
     this.root.dataset.stream = name;
     const find = (selector) => this.root.querySelector(selector);
@@ -60,7 +62,18 @@ export class Tile {
     this.button.setAttribute("aria-label", `${this.name}: ${pressed ? "back to all" : "enlarge"}`);
   }
 
-  predict(prediction) {
+  // Of several views the tile words the one that is surest; the picture has the boxes of all.
+  predict(prediction, every_s = 0.5) {
+    this.views.set(prediction.view ?? "", prediction);
+    const since_s = prediction.time_s - Math.max(3 * every_s, 2);
+    for (const [view, one] of this.views) {
+      if (one.time_s < since_s || one.time_s > prediction.time_s + 60) this.views.delete(view);
+    }
+    const known = [...this.views.values()];
+    this.word_it(known.reduce((best, one) => (one.score > best.score ? one : best)));
+  }
+
+  word_it(prediction) {
     set(this.word, prediction.label);
     set(this.score, percent(prediction.score) + (prediction.known === false ? " · unknown" : ""));
     this.word.className = `word ${hue(prediction.label)}`;
@@ -91,6 +104,7 @@ export class Tile {
     this.words = words;
     this.root.dataset.level = level;
     this.root.dataset.state = health.state;
+    this.isGone = health.state === "removed";
     set(this.state, words);
     set(this.veil, VEILS[health.state] ?? "");
     const age = health.state === "live" ? health.label_age_s : null;
@@ -126,8 +140,32 @@ export class Tile {
       this.canvas.width = picture.width;
       this.canvas.height = picture.height;
     }
-    this.canvas.getContext("2d").drawImage(picture, 0, 0);
+    const context = this.canvas.getContext("2d");
+    context.drawImage(picture, 0, 0);
     picture.close();
+    for (const prediction of this.views.values()) {
+      if (prediction.box) frame(context, this.canvas, prediction);
+    }
     this.root.classList.add("seen");
   }
+}
+
+// The box of a view, with its label, on a picture.
+function frame(context, { width, height }, { box, label, score }) {
+  const [x, y, wide, high] = [box[0] * width, box[1] * height, box[2] * width, box[3] * height];
+  const line = Math.max(2, width / 200);
+  const text = `${label} ${percent(score)}`;
+  context.lineWidth = line;
+  context.strokeStyle = onPicture(label);
+  context.strokeRect(x + line / 2, y + line / 2, Math.max(wide - line, 1), Math.max(high - line, 1));
+  context.font = `600 ${Math.max(12, width / 30)}px system-ui, sans-serif`;
+  const size = Math.max(12, width / 30) * 1.4;
+  const room = Math.min(context.measureText(text).width + 0.6 * size, width);
+  const left = Math.min(x, width - room);
+  const top = y >= size ? y - size : y;
+  context.fillStyle = onPicture(label);
+  context.fillRect(left, top, room, size);
+  context.fillStyle = "#0b0e0d";
+  context.textBaseline = "middle";
+  context.fillText(text, left + 0.3 * size, top + size / 2);
 }

@@ -41,6 +41,24 @@ export function setLabels(labels, idle) {
 
 export const hue = (label) => `hue-${hues.get(label) ?? "none"}`;
 
+// The same colour for a canvas, as the element has it in its theme.
+export function shade(label, element) {
+  const name = hue(label);
+  const probe = element.ownerDocument.createElement("i");
+  probe.hidden = true;
+  probe.className = `probe ${name}`;
+  document.body.append(probe);
+  const found = getComputedStyle(probe).color;
+  probe.remove();
+  return found;
+}
+
+// And on a picture, which is dark or light whatever the theme is.
+const ON_PICTURES = [
+  "#4fc7cc", "#f0a35e", "#b3a2ff", "#ff8fc0", "#86d46f", "#7fb6ff", "#dfc94f", "#ff9b80", "#bcd24a", "#e08cf5",
+];
+export const onPicture = (label) => ON_PICTURES[hues.get(label)] ?? "#c8d2cd";
+
 // Names as short as they still differ: of paths the last part, of URLs all but the scheme.
 export function shortNames(names) {
   const short = names.map((name) =>
@@ -56,6 +74,8 @@ const STATES = {
   waiting: ["bad", "lost"],
   failed: ["bad", "failed"],
   ended: ["off", "ended"],
+  paused: ["off", "paused"],
+  removed: ["off", "removed"],
 };
 
 // What is the matter with a stream: a level (good, warn, bad, off) and a few words.

@@ -9,7 +9,7 @@ import pytest
 from ecolite_stream.bench.speed import archive
 from ecolite_stream.bench.speed.archive import Run, compare, run_archive
 from ecolite_stream.bench.speed.streams import write_camera_video
-from ecolite_stream.errors import EcoliteError
+from ecolite_stream.errors import ConfigError, EcoliteError
 from tests.conftest import installed
 
 pytestmark = pytest.mark.timeout(100)
@@ -38,3 +38,9 @@ def test_the_quickest_run_of_each_counts(monkeypatch: pytest.MonkeyPatch) -> Non
         archive, "run_archive", lambda clips, out, workers: Run(next(taken), 10.0 * workers)
     )
     assert compare(Path("c"), Path("o"), 2) == {1: Run(8.0, 10.0), 2: Run(5.0, 20.0)}
+
+
+def test_one_core_has_nothing_to_divide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "usable_cores", lambda: [0])
+    with pytest.raises(ConfigError, match="one core only"):
+        archive.main(1)

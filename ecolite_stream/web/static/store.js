@@ -1,0 +1,37 @@
+// What the API is asked: events, reviews, streams. Errors are Errors with the server's words.
+export class Gone extends Error {}
+
+async function ask(path, options = {}) {
+  let answer;
+  try {
+    answer = await fetch(`/api${path}`, options);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Error("The server does not answer. Is it running?");
+  }
+  if (answer.ok) return answer.status === 204 ? null : answer.json();
+  if (answer.status === 401) throw new Error("The server wants its token again: load the page anew.");
+  let words = answer.statusText;
+  try {
+    words = (await answer.json()).error;
+  } catch {
+    // it was no JSON
+  }
+  throw answer.status === 404 ? new Gone(words) : new Error(words);
+}
+
+function put(path, body) {
+  return ask(path, {
+    method: "PUT",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+  });
+}
+
+export const streams = () => ask("/streams");
+export const page = (query, signal) => ask(`/events?${query}`, { signal });
+export const one = (id) => ask(`/events/${encodeURIComponent(id)}`);
+export const review = (id, verdict, label) => put(`/events/${id}/review`, { review: verdict, label });
+export const keep = (id, kept) => put(`/events/${id}/keep`, { keep: kept });
+export const pictureUrl = (event) => `/api/events/${event.id}/picture`;
+export const clipUrl = (event) => `/api/events/${event.id}/clip`;
