@@ -147,7 +147,7 @@ def _with_options(
     )
     if changed == dataclasses.replace(spec, thresholds={}) and not options.new_head:
         return spec
-    return dataclasses.replace(  # they were of another model
+    return dataclasses.replace(  # these belong to another model
         changed, temperature=1.0, energy_bound=None, scores={}
     )
 

@@ -4,9 +4,9 @@ python -m trainer.export CHECKPOINT --bundle DIR
 python -m trainer.export CHECKPOINT --file_format MINDIR|ONNX|AIR --file_name NAME  one file
 python -m trainer.export --untrained --num-segments 16 --bundle DIR      to measure speed
 python -m trainer.export --add-2d --bundle DIR      give an older bundle ONNX without Conv3D
-With --mindspore-2d the bundle also has the head in the form that MindSpore runs fastest at full
-width. Where the training held clips out and they are there, a bound of what the model knows is
-fitted to them, as ecolite-bench calibrate does.
+--mindspore-2d adds the head in the form that MindSpore runs fastest at full width. If the
+training's held-out clips are present, a bound of known inputs is fitted, as in
+ecolite-bench calibrate.
 """
 
 from __future__ import annotations

@@ -148,11 +148,11 @@ class Metrics:
         self._dropped.labels(stream, cause).inc()
 
     def spared(self, sample: Sample) -> None:
-        """A due frame needed no encoding in a view."""
+        """Count a due frame that needed no encoding in a view."""
         self._spared.labels(sample.stream, view_label(sample.view)).inc()
 
     def predicted(self, prediction: Prediction) -> None:
-        """A prediction was made."""
+        """Count a prediction."""
         view, label = (prediction.stream, view_label(prediction.view)), prediction.label
         self._predictions.labels(*view, label).inc()
         if prediction.known is False:
@@ -168,7 +168,7 @@ class Metrics:
             age.set_function(lambda: self.clock() - arrived_s)
 
     def view_ended(self, key: ViewKey) -> None:
-        """A view has ended: with the last of its name, the age of its label does not grow on."""
+        """Forget an ended view; with the last of its name, its gauges are removed."""
         self._newest_label.pop(key, None)
         stream, view = key[0], view_label(key[1])
         if all((s, view_label(v)) != (stream, view) for s, v in self._newest_label):
@@ -176,12 +176,12 @@ class Metrics:
                 gauge.remove(stream, view)
 
     def abstained(self, prediction: Prediction) -> None:
-        """Its label scored too low for an event: nobody knows what is going on."""
+        """Count a prediction whose label scored too low for an event."""
         view = view_label(prediction.view)
         self._abstentions.labels(prediction.stream, view, prediction.label).inc()
 
     def began(self, event: Event) -> None:
-        """An event began."""
+        """Count an event that began."""
         self._events.labels(event.stream, view_label(event.view), event.label).inc()
 
     @contextlib.contextmanager

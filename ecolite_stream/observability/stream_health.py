@@ -53,8 +53,8 @@ class HealthReader:
     """Reads the health of streams; its rates are over the readings of the last seconds.
 
     Args:
-        registry: where a run counts, see `metrics.Metrics`.
-        streams: their names, or what gives them where they change.
+        registry: of the run's `Metrics`.
+        streams: their names, or a function that returns them.
         clock: seconds, monotonic.
     """
 

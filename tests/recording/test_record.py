@@ -203,7 +203,7 @@ def test_of_two_runs_that_start_at_once_one_is_recorded(
     monkeypatch.setattr("ecolite_stream.recording.sink.check_is_new", lambda folder: None)
     with sink_for(tmp_path) as first:
         first.send(EngineBatch(0, ()))
-        with pytest.raises(ConfigError, match="File exists; choose another folder"):
+        with pytest.raises(ConfigError, match="File exists; name another folder"):
             sink_for(tmp_path)
     assert (tmp_path / ROUNDS).read_text() == '{"round": 0, "samples": [], "ended": []}\n'
 

@@ -233,7 +233,7 @@ class TrainConfig:
         preprocessing: how a picture becomes an input.
         choose_framing: compare the framings on training clips first, and take the best; the framing
             `auto` sets it.
-        epochs, batch_size: how long, and how many clips a step.
+        epochs, batch_size: length of the training, and clips per step.
         iter_size: batches whose gradients are averaged for one move of the optimiser; for large
             batches on little memory. Batch norm still sees `batch_size` clips.
         lr: learning rate; the highest one of a schedule. Biases learn at twice this rate.

@@ -15,46 +15,46 @@ logger = logging.getLogger(__name__)
 
 
 def require_replaceable(folder: Path) -> None:
-    """Pass where a bundle can be written: a bundle, an empty folder, or nothing yet.
+    """Check that a bundle can be written: the folder is a bundle, empty or missing.
 
     Raises:
-        BundleError: something else is there, or no engine can open a path of that name.
+        BundleError: the folder holds something else, or engines cannot open its path.
     """
     try:
         str(folder.resolve()).encode()
     except UnicodeEncodeError as error:
         raise BundleError(
-            f"{printable(str(folder.resolve()))} has bytes in its path that are no UTF-8, and "
-            "MindSpore opens no file there; name another folder"
+            f"{printable(str(folder.resolve()))} has bytes in its path that are not UTF-8, "
+            "which MindSpore cannot open; name another folder"
         ) from error
     is_free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
     if not is_free and not (folder / DESCRIPTION).is_file():
-        raise BundleError(f"{folder} exists and is no bundle; name another folder")
+        raise BundleError(f"{folder} exists and is not a bundle; name another folder")
 
 
 def replace_folder(new: Path, folder: Path) -> None:
-    """Move a folder to where another may be; whatever happens, the old or the new one is there.
+    """Replace a folder by another; after any failure one of the two is there.
 
     Args:
         new: on the same disk as `folder`.
-        folder: what was there is gone afterwards; where it cannot be removed, a warning says so.
+        folder: is replaced; a warning is logged where the old one cannot be removed.
 
     Raises:
         OSError: the new one cannot be moved; the old one is back in its place.
     """
     folder = folder.resolve()
-    aside = folder.with_name(f".{folder.name}.old-{os.getpid()}")
+    old = folder.with_name(f".{folder.name}.old-{os.getpid()}")
     had_one = folder.exists()
     if had_one:
-        folder.rename(aside)
+        folder.rename(old)
     try:
         new.rename(folder)
     except OSError:
         if had_one:
-            aside.rename(folder)
+            old.rename(folder)
         raise
     if had_one:
         try:
-            shutil.rmtree(aside)
+            shutil.rmtree(old)
         except OSError as error:
-            logger.warning("the old bundle is left in %s, remove it: %s", aside, error)
+            logger.warning("the old bundle is left in %s, remove it: %s", old, error)

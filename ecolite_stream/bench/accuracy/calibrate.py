@@ -1,4 +1,4 @@
-"""Makes scores mean what they say: temperature, thresholds and the bound of what is known."""
+"""Calibrate scores: fit temperature, thresholds and the bound of known inputs to samples."""
 
 from __future__ import annotations
 
@@ -138,10 +138,10 @@ class Calibration:
         thresholds: by label.
         share: of right labels at the thresholds.
         before: calibration error at the bundle's own temperature.
-        after: at the new one, of the very predictions it was fitted to.
-        held_out: likewise, of clips it was not fitted to.
-        energy_bound: lowest energy of what is known; None where too few predictions are right.
-        given_up: share of right predictions that the other half's bound calls unknown; None where
+        after: at the new one, on the predictions that it was fitted to.
+        held_out: likewise, on clips that it was not fitted to.
+        energy_bound: lowest energy of known inputs; None if too few predictions are right.
+        given_up: share of right predictions that the other half's bound calls unknown; None if
             a half has too few.
     """
 
@@ -180,8 +180,8 @@ def calibrate(
 
     Args:
         samples: of clips that the model was not trained on.
-        spec: whose labels they have, and whose temperature is compared with.
-        share: how often a label is to be right at its threshold, above 0 to 1.
+        spec: of the model; its temperature is the reference.
+        share: of right labels at each threshold, above 0 to 1.
         half_full: those with a half-full memory too, for the bound; None is `samples`.
 
     Raises:

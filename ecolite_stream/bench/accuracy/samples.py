@@ -1,7 +1,7 @@
 """Logits of live predictions of labelled clips, to fit a calibration.
 
-Scores are fitted to predictions made with a full memory alone: a score at the start of a stream
-says as much about what has not been seen as about the model.
+Scores are fitted only to predictions with a full memory: earlier ones depend on how little was
+streamed.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ class Collected:
 
     Attributes:
         samples: with a full memory.
-        half_full: with a memory filled to `LEAST_FILL` or more; what a bound is fitted to.
-        clips: how many clips they are of.
+        half_full: with a memory filled to `LEAST_FILL` or more, to fit a bound.
+        clips: number of clips.
         too_short: names of clips that never filled the memory.
         unreadable: names and reasons.
     """

@@ -56,7 +56,7 @@ def test_an_export_without_held_out_clips_has_no_bound(
     clips: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for checkpoint, why in (
-        (trained_on(clips, split="none"), "nothing is kept aside"),
+        (trained_on(clips, split="none"), "no clips are held out"),
         (trained_on(tmp_path / "gone", split="random"), "does not exist"),
         (untrained(NetworkConfig("eco_lite", 4, 32, 2, width=0.125)), "does not say what it was"),
     ):

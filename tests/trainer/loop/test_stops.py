@@ -135,7 +135,7 @@ def test_a_clip_that_goes_missing_ends_it_with_the_checkpoint_intact(
 
 
 @pytest.mark.slow
-def test_evaluate_scores_what_the_training_kept_aside(clips: Path, tmp_path: Path) -> None:
+def test_evaluate_scores_the_held_out_clips(clips: Path, tmp_path: Path) -> None:
     output = tmp_path / "run"
     train(load_train_config(None, words(clips, output, "--epochs=1")))
     before = sorted(path.stat().st_mtime_ns for path in output.iterdir())
