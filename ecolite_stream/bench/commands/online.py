@@ -52,11 +52,14 @@ class Online:
     engine: str
     precision: str | None
     offline: bool
+    no_gate: bool
     output: Output
 
     def configs(self, labels: Sequence[str]) -> list[StreamConfig]:
         """One configuration for each policy; predictions list all labels."""
-        config = StreamConfig(top=len(labels), smoothing=self.smoothing)
+        # Without the gate each prediction is the network's own, as offline.
+        gate = not (self.no_gate or self.offline)
+        config = StreamConfig(top=len(labels), smoothing=self.smoothing, gate=gate)
         if self.every_s:
             config = dataclasses.replace(config, every_s=self.every_s)
         policies = dict.fromkeys(self.policies or POLICIES)
@@ -83,6 +86,7 @@ class Online:
 @click.option(
     "--offline", is_flag=True, help="Also classify the segments of each prediction offline."
 )
+@click.option("--no-gate", is_flag=True, help="Ask the network even where nothing moves.")
 @BUNDLE
 @ENGINE
 @PRECISION
@@ -121,6 +125,7 @@ def _report(
         "precision": asked.precision,
         "every_s": asked.every_s,
         "smoothing": asked.smoothing,
+        "gate": not (asked.no_gate or asked.offline),
     }
     content = {
         "memories": [{**policy_json(r), **live_json(r)} for r in results],
