@@ -11,6 +11,7 @@ const $ = (id) => document.getElementById(id);
 const PER_PAGE = 60;
 let cursor = ""; // of the next page; null at the end
 let loading = null;
+let loadFailed = false;
 
 function complain(error) {
   $("problem").hidden = !error;
@@ -18,6 +19,7 @@ function complain(error) {
 }
 
 function restart() {
+  complain(null);
   loading?.abort();
   loading = null;
   cursor = "";
@@ -35,7 +37,8 @@ async function more() {
     if (loading !== mine) return;
     loading = null;
     cursor = found.next;
-    complain(null);
+    if (loadFailed) complain(null); // what else was complained of stays
+    loadFailed = false;
     filters.offer("stream", found.events.map((event) => event.stream));
     filters.offer("label", found.events.map((event) => event.label));
     if (found.events.length) grid.add(found.events);
@@ -45,6 +48,7 @@ async function more() {
   } catch (error) {
     if (loading !== mine) return;
     loading = null;
+    loadFailed = true;
     complain(error);
   }
 }
