@@ -125,7 +125,7 @@ from ecolite_stream.app.cli import stream
 from ecolite_stream.app.entry import run
 run(stream, ["--help"])
 """
-    assert "Watch a camera" in python(code, *MODULES)
+    assert "Recognize actions live" in python(code, *MODULES)
 
 
 def test_the_public_surface_is_there_and_lazy() -> None:

@@ -150,7 +150,8 @@ def test_train_configurations_load(path: Path) -> None:
 
 
 def test_no_configuration_lies_elsewhere() -> None:
-    assert {path.parent.name for path in CONFIGS.rglob("*.yaml")} == {"stream", "train"}
+    folders = {path.parent.name for path in CONFIGS.rglob("*.yaml")}
+    assert folders == {"kubernetes", "stream", "train"}
 
 
 def test_the_default_file_shows_every_key_with_its_default() -> None:

@@ -80,7 +80,7 @@ def test_names_are_kept_and_the_others_are_as_before() -> None:
     "specs", [["gate=camera", "gate=camera:1"], ["camera=pattern", "camera"], ["a=-", "stdin", "-"]]
 )
 def test_two_streams_of_one_name(specs: list[str]) -> None:
-    with pytest.raises(ConfigError, match=r"two streams are called|standard input"):
+    with pytest.raises(ConfigError, match=r"two streams are named|standard input"):
         stream_inputs(specs)
 
 

@@ -117,7 +117,7 @@ def lost_and_back(tmp_path: Path) -> tuple[str, Recording]:
             yield dataclasses.replace(one, index=50 + one.index, time_s=10 + one.time_s)
 
     events = EventConfig(enter=0, leave=0, min_s=0, min_fill=0, ignore=())
-    config = StreamConfig(every_s=0.2, events=events, memory=MemoryConfig(gap_s=0.5))
+    config = StreamConfig(every_s=0.2, events=events, memory=MemoryConfig(gap_s=2.0))
     recording = Recording(tmp_path / "run", ("a",), "digest", "numbers", None, config)
     sink = RecordSink(recording.folder, recording.facts(), spec_of().preprocessing, LIMIT)
     source = opened(ListSource("a", shown(), live=True))
