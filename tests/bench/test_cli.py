@@ -220,7 +220,6 @@ def test_streams(bundle: Bundle, tmp_path: Path, capfd) -> None:
         (("ucf101", "--data", ".", "--split", "1", "--checkpoint", "nowhere.ckpt"), 2),
         (("ucf101", "--data", ".", "--split", "1", "--checkpoint", "a", "--bundle", "b"), 2),
         (("streams", "--idle", "--most", "1"), 2),
-        (("streams", "--idle", "--bundle", "{bundle}"), 2),  # it has no label idle
         (("nonsense",), 2),
     ],
 )

@@ -208,7 +208,7 @@ def test_a_folder_that_no_engine_can_open_is_refused_first(
 ) -> None:
     folder = tmp_path / os.fsdecode(b"T\xfcr") / "bundle"
     with pytest.raises(
-        BundleError, match=r"T\\xfcr/bundle has bytes in its path that are no UTF-8"
+        BundleError, match=r"T\\xfcr/bundle has bytes in its path that are not UTF-8"
     ):
         export_bundle(checkpoint, folder)
     assert not agreeing and not folder.parent.exists()

@@ -83,5 +83,7 @@ def live_windows(clip: Clip, seconds: float) -> list[Clip]:
     length = max(1, round(seconds * clip.fps))
     facts = (clip.name, clip.label, clip.fps)
     starts = sorted({-round((1 - LEAST_FILL) * length), -round((1 - LEAST_FILL) / 2 * length)})
-    early = [ClipWindow(*facts, clip, start, length) for start in starts if start < 0]
+    # Of a clip that is shorter than a window the early ones would end after it.
+    last = clip.num_frames - length
+    early = [ClipWindow(*facts, clip, start, length) for start in starts if start < min(0, last)]
     return [*early, *cut_windows(clip, seconds)]

@@ -177,7 +177,7 @@ def test_watching_counts_frames_and_time_with_the_real_pipeline():
     )
     assert watched == Watched(frames=50, stream_s=pytest.approx(2.0), wall_s=2.0)
     assert watched.realtime_factor == pytest.approx(1)
-    assert [p.time_s for p in predictions] == pytest.approx([0.5, 1.0, 1.5], abs=0.05)
+    assert [p.time_s for p in predictions] == pytest.approx([0.4, 1.0, 1.4], abs=0.05)
 
 
 def test_stream_table_shows_the_median_run():

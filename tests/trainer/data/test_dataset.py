@@ -79,7 +79,7 @@ def test_a_folder_that_is_not_at_its_default_place_names_the_variable(
 ) -> None:
     monkeypatch.delenv("ECOLITE_DATA", raising=False)
     with pytest.raises(
-        ConfigError, match=r"does not exist; .*--data\.clips .*set ECOLITE_DATA, which is \.\./"
+        ConfigError, match=r"does not exist; .*--data\.clips .*or ECOLITE_DATA, which is \.\./"
     ):
         labelled_files(["$ECOLITE_DATA/no such set"])
     with pytest.raises(ConfigError, match="does not exist") as raised:

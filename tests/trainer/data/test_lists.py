@@ -150,7 +150,7 @@ def test_a_training_reads_lists_of_folders_and_of_videos(
 @pytest.mark.parametrize(
     ("item", "more", "message"),
     [
-        (Item("YoYo/v_YoYo_g01_c01.avi", 8, 1), (), "is listed with 8 frames and has 9; write"),
+        (Item("YoYo/v_YoYo_g01_c01.avi", 8, 1), (), "is listed with 8 frames but has 9; write"),
         (Item("YoYo/none.avi", 8, 1), (), r"none\.avi does not exist; set data_path"),
         (Item("YoYo/v_YoYo_g01_c01.avi", 9, 0), (), "class index 0, which is 'ApplyEyeMakeup'"),
         (Item("ApplyEyeMakeup/a.avi", 9, 1), (), "a class folder has two class indices"),
@@ -196,7 +196,7 @@ def test_other_pictures_beside_the_frames_are_left_out(videos: Path, tmp_path: P
         rgb_prefix="img_",
     )
     assert sorted(clip.num_frames for [clip] in load_dataset(listed).filmed) == [5, 9]
-    with pytest.raises(ConfigError, match="is listed with 9 frames and has 10"):
+    with pytest.raises(ConfigError, match="is listed with 9 frames but has 10"):
         load_dataset(dataclasses.replace(listed, rgb_prefix=""))
     with pytest.raises(SourceError, match="no frame whose name begins with 'rgb_'; see rgb_prefix"):
         load_dataset(dataclasses.replace(listed, rgb_prefix="rgb_"))

@@ -87,7 +87,6 @@ def test_all_framings_are_compared(clips: Path) -> None:
         (lambda d: None, ("--group-pattern", "(.mp4)"), "nothing can be held out"),
         (lambda d: None, ("--group-pattern", "("), "no regular expression"),
         (lambda d: None, ("--groups", "x", "--group-pattern", "y"), "give one"),
-        (lambda d: (d / "up").rename(d / "u\np"), (), "rename the folder"),
     ],
 )
 def test_bad_input_is_one_line(
