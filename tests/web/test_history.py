@@ -201,20 +201,20 @@ def test_the_clip_plays_and_the_box_is_drawn(
 
 
 def test_thousands_of_events_are_few_elements(browser: Browser, tmp_path: Path) -> None:
-    url, ids = history(tmp_path, 3000, pictures=False)
+    url, ids = history(tmp_path, 1200, pictures=False)
     with served(store=url) as page:
         opened(browser, page)
 
         def at_the_end() -> bool:
             browser.run("scrollTo(0, document.body.scrollHeight)")
-            return browser.text("#count") == "3000 events"
+            return browser.text("#count") == "1200 events"
 
         wait_for(at_the_end)
         wait_for(lambda: shown(browser)[-1:] == ids[-1:])
         assert len(shown(browser)) < 600
         height = browser.run("return document.body.scrollHeight")
         browser.run("scrollTo(0, document.body.scrollHeight / 2)")
-        wait_for(lambda: ids[1500] in shown(browser))
+        wait_for(lambda: ids[600] in shown(browser))
         assert browser.run("return document.body.scrollHeight") == pytest.approx(height, rel=0.02)
         browser.run("scrollTo(0, 0)")
         wait_for(lambda: shown(browser)[:1] == ids[:1])
