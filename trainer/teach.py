@@ -1,4 +1,4 @@
-"""Teach new actions to a bundle in a minute: its features stay, its last layer is fitted.
+"""Teach new actions to a bundle: its features stay, its last layer is fitted.
 
 python -m trainer.teach DIR --bundle BUNDLE --out BUNDLE2
 
