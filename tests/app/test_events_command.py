@@ -106,7 +106,10 @@ def test_following_prints_what_is_new(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_stores_that_cannot_be_read_are_one_line(words: tuple[str, ...], message: str) -> None:
+def test_stores_that_cannot_be_read_are_one_line(
+    words: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))  # other tests may have left a store there
     done = events(*words)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(message) and done.stderr.count("\n") == 1

@@ -41,7 +41,8 @@ PROGRAM = """
 import builtins, io, json, sys
 hidden_modules, hidden_names, system, modules, words = json.loads(sys.argv[1])
 
-import asyncio, concurrent.futures, ctypes, multiprocessing, platform, subprocess, tempfile
+import asyncio, concurrent.futures.process, ctypes, multiprocessing.connection, platform
+import subprocess, tempfile
 import av, click, cv2, numpy, openvino, prometheus_client, psutil, yaml, lazy_loader
 import importlib
 for optional in ("aiohttp.web", "onnxruntime", "paho.mqtt.client"):

@@ -210,7 +210,7 @@ def test_thousands_of_events_are_few_elements(browser: Browser, tmp_path: Path) 
             return browser.text("#count") == "1200 events"
 
         wait_for(at_the_end)
-        wait_for(lambda: shown(browser)[-1:] == ids[-1:])
+        wait_for(lambda: at_the_end() and shown(browser)[-1:] == ids[-1:])
         assert len(shown(browser)) < 600
         height = browser.run("return document.body.scrollHeight")
         browser.run("scrollTo(0, document.body.scrollHeight / 2)")

@@ -137,7 +137,9 @@ const days = new Days($("days"), { open, choose: (day) => (filters.day = day) })
 const filters = new Filters($("filters"), restart);
 $("earlier").addEventListener("click", earlier);
 $("later").addEventListener("click", later);
-new IntersectionObserver(() => isNear($("end")) && more(), { rootMargin: "2000px" }).observe($("end"));
+const moreIfNear = () => isNear($("end")) && more();
+new IntersectionObserver(moreIfNear, { rootMargin: "2000px" }).observe($("end"));
+addEventListener("scroll", moreIfNear, { passive: true }); // the observer reports no change after a page that failed to load
 
 async function begin() {
   try {
