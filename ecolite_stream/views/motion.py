@@ -91,14 +91,9 @@ class Motion:
 
 
 class MotionDetector:
-    """Finds what moves in the frames of one stream.
+    """Finds what moves in the frames of one stream."""
 
-    Args:
-        ignore: (boxes) where motion does not count, such as a clock that is drawn in.
-    """
-
-    def __init__(self, ignore: tuple[Box, ...] = ()) -> None:
-        self._ignore = ignore
+    def __init__(self) -> None:
         self._past: deque[tuple[float, Luma]] = deque()
         self._recent = np.zeros((1, 1), np.float32)
         self._last: Motion | None = None
@@ -151,7 +146,7 @@ class MotionDetector:
         if before is None:
             return nothing, False
         shift, size = _difference(grey, before)
-        differs = self._above(size, LEAST_DIFFERENCE)
+        differs = _above(size, LEAST_DIFFERENCE)
         share = _share(differs)
         if share > SPREAD and _turned(grey, before, differs):
             return nothing, True
@@ -161,23 +156,18 @@ class MotionDetector:
         noise = _noise(size)
         # A picture of noise is noisy for long, one that moves only for a while.
         self._noise = noise if noise < self._noise else self._noise + 0.1 * (noise - self._noise)
-        moving = self._above(size, max(LEAST_DIFFERENCE, NOISE_FACTOR * self._noise))
+        moving = _above(size, max(LEAST_DIFFERENCE, NOISE_FACTOR * self._noise))
         if _share(moving) > EVERYWHERE:
             return nothing, True
         # Light leaves thin lines along edges, where it is not the same on both sides.
         opened = cv2.morphologyEx(moving, cv2.MORPH_OPEN, _BLOCKS[3 if sudden else 2])
         return np.asarray(opened, np.uint8), False
 
-    def _above(self, size: Luma, least: float) -> Mask:
-        """Pixels whose difference is above `least` levels, but for those that are ignored."""
-        _, above = cv2.threshold(size, min(math.floor(least), 255), 1, cv2.THRESH_BINARY)
-        moving = np.asarray(above, np.uint8)
-        for box in self._ignore:
-            height, width = moving.shape
-            rows = slice(math.floor(box.y * height), math.ceil((box.y + box.height) * height))
-            columns = slice(math.floor(box.x * width), math.ceil((box.x + box.width) * width))
-            moving[rows, columns] = 0
-        return moving
+
+def _above(size: Luma, least: float) -> Mask:
+    """Pixels whose difference is above `least` levels."""
+    _, above = cv2.threshold(size, min(math.floor(least), 255), 1, cv2.THRESH_BINARY)
+    return np.asarray(above, np.uint8)
 
 
 def _share(mask: Mask) -> float:

@@ -17,7 +17,7 @@ from ecolite_stream.pipeline.pipeline import Pipeline
 from ecolite_stream.pipeline.reader import StreamInput
 from ecolite_stream.sources import Source
 from ecolite_stream.types import Event, Frame
-from tests.fakes import ListSink, ListSource, NumberEngine, frame, spec_of
+from tests.fakes import ListSink, ListSource, NumberEngine, OutputSink, frame, spec_of
 from tests.pipeline.runs import ALWAYS
 
 pytestmark = pytest.mark.timeout(60)
@@ -42,14 +42,13 @@ class Running:
     """A pipeline that runs in a thread of its own."""
 
     def __init__(self, *names: str, config: StreamConfig | None = None) -> None:
-        self.sink = ListSink()
-        self.events: list[Event] = []
+        self.sink, self.outputs = ListSink(), OutputSink()
         self.metrics = Metrics()
         self.pipeline = Pipeline(
             [stream(name) for name in names],
             NumberEngine,
             spec_of(),
-            [self.sink],
+            [self.sink, self.outputs],
             config,
             self.metrics,
         )
@@ -153,9 +152,11 @@ def test_a_run_ends_when_its_last_stream_leaves() -> None:
         run.wait("the end of the run", lambda: not run._thread.is_alive())
 
 
-def test_events_keep_their_settings() -> None:
+def test_a_stream_that_joins_has_its_own_events() -> None:
     quiet = StreamConfig(events=EventConfig(ignore=("a", "b", "c")))
     with Running("a", config=ALWAYS) as run:
         run.pipeline.add(stream("b", quiet))
-        run.wait_for_more("b")
-        run.wait_for_more("a")
+        for name in ("a", "b"):
+            run.wait(f"labels of {name}", lambda name=name: run.count(name) > 5)
+    events = [output for output in run.outputs.outputs if isinstance(output, Event)]
+    assert {event.stream for event in events} == {"a"}

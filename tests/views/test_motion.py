@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from ecolite_stream.model.preprocess import shrink_luma
 from ecolite_stream.types import Box, Frame, Image, Luma
 from ecolite_stream.views.motion import LOOK_S, MotionDetector
+from ecolite_stream.views.views import StreamViews
 from tests.views.scenes import HEIGHT, WIDTH, film, looks, room, with_person
 
 
@@ -71,15 +73,16 @@ def test_two_who_walk_the_same_way_are_not_a_turning_camera():
     assert all(motion.moving.mean() > 0.02 for motion in found[3:])
 
 
-def test_where_motion_is_ignored_there_is_none():
-    detector = MotionDetector((Box(0, 0, 0.5, 1),))
-    found = []
+def test_motion_under_a_mask_does_not_count():
+    views = StreamViews("center", mask=((0, 0, 0.5, 1),))
+    still_s = {}
     for time_s, luma in film(3, lambda t: with_person(room(), 60 + 60 * t, t)):
-        motion = detector.observe(shrink_luma(luma, 160), time_s)
-        found.append((time_s, motion.within(Box(0, 0, 0.5, 1)), motion.within(None)))
-    assert max(ignored for _, ignored, _ in found) == 0
-    assert all(everywhere == 0 for time_s, _, everywhere in found if time_s < 1)
-    assert all(everywhere > 0.005 for time_s, _, everywhere in found if time_s > 2.3)
+        frame = Frame(
+            "s", 0, time_s, np.zeros((1, 1, 3), np.uint8), luma=partial(shrink_luma, luma)
+        )
+        still_s[time_s] = views.look(frame)[0].still_s
+    assert all(still == time_s for time_s, still in still_s.items() if time_s < 1)
+    assert all(still < 0.2 for time_s, still in still_s.items() if time_s > 2.3)
 
 
 def test_noise_without_any_correlation_is_no_turn(recwarn: pytest.WarningsRecorder):
