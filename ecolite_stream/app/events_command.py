@@ -68,7 +68,7 @@ def events(
     """
     if as_json and as_csv:
         raise click.UsageError("choose --json or --csv")
-    database = context.with_resource(_opened(store, config))
+    database = context.with_resource(opened_store(store, config))
     context.obj = database
     if context.invoked_subcommand is not None:
         return
@@ -185,7 +185,12 @@ def parse_when(text: str, now_ms: int) -> int:
 
 
 @contextlib.contextmanager
-def _opened(url: str | None, path: Path | None) -> Iterator[Database]:
+def opened_store(url: str | None, path: Path | None) -> Iterator[Database]:
+    """Open the store at a URL, or that of a configuration file, or the default one.
+
+    Raises:
+        ConfigError: there is none, or it cannot be opened.
+    """
     if url is not None and path is not None:
         raise ConfigError("which store? give --store URL or --config FILE, not both")
     if url is None and path is None:
