@@ -10,6 +10,7 @@ from ecolite_stream.app.sinks import SINKS
 from ecolite_stream.app.systemd import notify_systemd
 from ecolite_stream.config.schema import ReconnectConfig, StreamConfig
 from ecolite_stream.config.source_names import NamedSource, named_source
+from ecolite_stream.datasets.collect_sink import CollectSink
 from ecolite_stream.engines import open_engine
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
@@ -17,6 +18,7 @@ from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.observability.metrics_server import serve
 from ecolite_stream.pipeline.pipeline import Pipeline
 from ecolite_stream.pipeline.reader import StreamInput
+from ecolite_stream.sinks.base import Sink
 from ecolite_stream.sinks.kind import Run, build_sinks
 from ecolite_stream.sources import may_be_live, open_source, redact_url
 from ecolite_stream.sources.pipe import NAME, STDIN
@@ -43,14 +45,22 @@ def watch(config: StreamConfig, load: Callable[[], StreamConfig] | None = None) 
     streams = stream_inputs(config)
     names = [one.name for one in streams]
     control = PipelineControl(config, bundle.spec)
+    sinks: list[Sink] = []
+
+    def collecting() -> CollectSink | None:
+        return next((sink for sink in sinks if isinstance(sink, CollectSink)), None)
+
     with (
         serve(metrics, config.metrics, config.web.hosts)
         if config.metrics
         else contextlib.nullcontext(),
-        with_page(names, bundle.spec.labels, metrics, config, control) as (connect, page),
+        with_page(names, bundle.spec.labels, metrics, config, control, collecting) as (
+            connect,
+            page,
+        ),
     ):
         # Ports first: if one is taken, no file or folder has been made yet.
-        sinks = build_sinks(SINKS, Run(config, names, bundle))
+        sinks += build_sinks(SINKS, Run(config, names, bundle))
         pipeline = Pipeline(
             list(map(connect, streams)),
             lambda: open_engine(config.engine, bundle, config.device, config.precision),

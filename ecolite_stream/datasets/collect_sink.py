@@ -129,7 +129,7 @@ class CollectSink(FrameSink):
         with self._lock:
             stream = self._streams[mark.stream]
         with self._writing:
-            self._check_room()
+            self.check_room()
             found = stream.cut(mark.seconds, mark.view)
             length_s = found[-1][0] - found[0][0] if found else 0.0
             start = iso_utc(round(self._now_ms() - 1000 * length_s))
@@ -138,11 +138,12 @@ class CollectSink(FrameSink):
             how = Cut(self.folder, mark.stream, mark.source or mark.stream, view=mark.view)
             return how.write(mark.label, found, start)
 
-    def _newest(self, stream: str) -> _Newest:
-        with self._lock:
-            return self._streams.setdefault(stream, _Newest())
+    def check_room(self) -> None:
+        """Pass where there is room for another clip.
 
-    def _check_room(self) -> None:
+        Raises:
+            ConfigError: the folder is full.
+        """
         clips = clips_in(self.folder, ClipKind.VIDEO)
         if len(clips) >= self._config.max_clips:
             raise ConfigError(
@@ -154,6 +155,10 @@ class CollectSink(FrameSink):
                 f"the clips in {self.folder} take {size / 1e6:.0f} MB; drop some, or raise "
                 "collect.max_bytes"
             )
+
+    def _newest(self, stream: str) -> _Newest:
+        with self._lock:
+            return self._streams.setdefault(stream, _Newest())
 
 
 @dataclass

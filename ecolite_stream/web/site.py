@@ -12,11 +12,13 @@ from importlib import resources
 from aiohttp import HttpVersion11, WSCloseCode, hdrs, web
 
 from ecolite_stream.config.schema import WebConfig
+from ecolite_stream.datasets.collect_sink import CollectSink
 from ecolite_stream.observability.serving import Connections, client_address
 from ecolite_stream.observability.sink_health import SinkHealthReader
 from ecolite_stream.observability.stream_health import Health, HealthReader
 from ecolite_stream.web.access import SESSION_S, Access, Visitors, is_forwarded
 from ecolite_stream.web.api.api import Api, http_problem, is_of_api
+from ecolite_stream.web.api.clips import ClipOperations
 from ecolite_stream.web.api.control import RunControl
 from ecolite_stream.web.api.events import EventOperations
 from ecolite_stream.web.api.operations import problem
@@ -70,11 +72,15 @@ class Run:
         store: URL of the store of events; None where it has none.
         settings: how a stream of that name is watched.
         control: changes its streams; None where they cannot be changed.
+        collecting: makes clips to teach with; gives None where the run collects none.
+        source: what a stream of that name watches, without credentials.
     """
 
     store: str | None
     settings: Callable[[str], StreamSettings]
     control: RunControl | None = None
+    collecting: Callable[[], CollectSink | None] = lambda: None
+    source: Callable[[str], str] = lambda name: name
 
 
 class Site:
@@ -127,6 +133,13 @@ class Site:
         operations = [
             *self._stream_operations.operations(),
             *EventOperations(self._store, self._clips).operations(),
+            *ClipOperations(
+                run.collecting,
+                lambda name: run.settings(name).views,
+                run.source,
+                self._store,
+                config.clips,
+            ).operations(),
         ]
         self._api = Api(operations, self._visitors, _cookie, config.api_per_s, BODY_S)
 
@@ -138,6 +151,7 @@ class Site:
         app.cleanup_ctx.append(self._reads_health)
         app.router.add_get("/", self._page)
         app.router.add_get("/history", self._history)
+        app.router.add_get("/teach", self._teach)
         app.router.add_get("/session", self._session)
         app.router.add_post("/session", self._log_in)
         app.router.add_get("/live", self._live)
@@ -184,6 +198,9 @@ class Site:
 
     async def _history(self, request: web.Request) -> web.Response:
         return self._file("history.html" if self._admits(request) else "login.html")
+
+    async def _teach(self, request: web.Request) -> web.Response:
+        return self._file("teach.html" if self._admits(request) else "login.html")
 
     async def _static(self, request: web.Request) -> web.Response:
         return self._file(request.match_info["name"])

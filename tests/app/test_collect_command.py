@@ -11,11 +11,8 @@ import pytest
 
 from ecolite_stream.datasets.collected import read_collected
 from ecolite_stream.media.h264 import INDEX_FIRST, Mp4Writer
-from ecolite_stream.store import queries
-from ecolite_stream.store.database import Database
 from tests.conftest import ROOT
 from tests.videos import write_numbered_video
-from tests.web.history import history
 
 
 def collect(*words: object, typed: str = "") -> subprocess.CompletedProcess[str]:
@@ -96,6 +93,10 @@ def test_a_source_without_an_end_is_left_when_the_clip_is_there(tmp_path: Path) 
 
 def test_corrected_events_are_collected_once_and_removed(tmp_path: Path) -> None:
     pytest.importorskip("sqlalchemy", reason="the extra `store` is not installed")
+    from ecolite_stream.store import queries
+    from ecolite_stream.store.database import Database
+    from tests.web.history import history
+
     url, ids = history(tmp_path, 3)
     database = Database(url)
     with database.begin() as connection:

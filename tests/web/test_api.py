@@ -18,10 +18,11 @@ pytest.importorskip("aiohttp", reason="the extra `web` is not installed")
 
 import aiohttp
 
+from ecolite_stream.datasets.collect_sink import CollectConfig, CollectSink
 from ecolite_stream.errors import ConfigError
-from ecolite_stream.types import Box, Prediction
+from ecolite_stream.types import Box, Frame, Prediction
 from ecolite_stream.web.api.limits import RateLimit
-from tests.videos import write_numbered_video
+from tests.videos import numbered_image, write_numbered_video
 from tests.waiting import eventually
 from tests.web.asking import ask
 from tests.web.conftest import Page, served
@@ -430,7 +431,11 @@ def test_a_fuzzer_finds_no_fault(tmp_path: Path) -> None:
     """Schemathesis reads the document and sends what fits it, and what does not."""
     pytest.importorskip("schemathesis", reason="schemathesis is not installed")
     url, _ = history(tmp_path, 25)
-    with served(store=url, token=TOKEN, control=Streams(), api_per_s=100_000) as page:
+    sink = CollectSink(CollectConfig(tmp_path / "mine"))
+    for number in range(20):
+        sink.show(Frame("door", number, number / 10, numbered_image(number)), True)
+    run = {"control": Streams(), "collecting": sink, "clips": tmp_path}
+    with served(store=url, token=TOKEN, api_per_s=100_000, **run) as page:  # type: ignore[arg-type]
         page.show("door", 1)
         base = f"http://127.0.0.1:{page.port}"
         command = [
