@@ -39,7 +39,7 @@ class PipelineControl:
         self._bundle = bundle
         self._pipeline: Pipeline | None = None
         self._connect: Callable[[StreamInput], StreamInput] = lambda stream: stream
-        self._on_bundle: Callable[[Bundle], object] = lambda bundle: None
+        self._on_bundle: list[Callable[[Bundle], object]] = []
         self._swapping = threading.Lock()  # one bundle at a time; opening it takes long
         self._lock = threading.Lock()  # one change at a time
 
@@ -47,16 +47,18 @@ class PipelineControl:
         self,
         pipeline: Pipeline,
         connect: Callable[[StreamInput], StreamInput] = lambda stream: stream,
-        on_bundle: Callable[[Bundle], object] = lambda bundle: None,
     ) -> None:
         """Set the pipeline.
 
         Args:
             pipeline: the run.
             connect: connects new streams to the page.
-            on_bundle: called with each bundle that all streams were changed to.
         """
-        self._pipeline, self._connect, self._on_bundle = pipeline, connect, on_bundle
+        self._pipeline, self._connect = pipeline, connect
+
+    def on_bundle(self, call: Callable[[Bundle], object]) -> None:
+        """Call a function with each later bundle of all streams."""
+        self._on_bundle.append(call)
 
     @property
     def bundle(self) -> Bundle:
@@ -109,7 +111,8 @@ class PipelineControl:
             model = model_of(bundle, config.engine, config.device, config.precision)
             pipeline.set_bundle(model, lambda: open_checked(*place))
             self._bundle = bundle
-            self._on_bundle(bundle)
+            for call in self._on_bundle:
+                call(bundle)
         return True
 
     def names(self) -> Collection[str] | None:

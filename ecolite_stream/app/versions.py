@@ -55,6 +55,17 @@ class Version:
     scores: dict[str, Any]
     is_current: bool
 
+    @property
+    def held_out(self) -> tuple[int, int] | None:
+        """(right, all) held-out clips, from the scores of `trainer.teach`; None without them."""
+        found = self.scores.get("held_out")
+        if not isinstance(found, dict):
+            return None
+        right, clips = found.get("clips_right"), found.get("clips")
+        if not (type(right) is int and type(clips) is int and 0 <= right <= clips < 2**53):
+            return None  # of another program
+        return right, clips
+
 
 def versions_folder(folder: Path | None = None) -> Path:
     """The folder of versions: the given one, or `models` in the folder for state."""

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
+from ecolite_stream.config.schema import StreamConfig
+from ecolite_stream.errors import ConfigError
 from ecolite_stream.recognition.models import Model
+from ecolite_stream.recognition.recognizer import check_fits
+from ecolite_stream.recognition.sampler import StreamSampler
+from ecolite_stream.sinks import Sink
+from ecolite_stream.types import EngineBatch
 
 
 class ModelsInUse:
@@ -44,3 +50,33 @@ class ModelsInUse:
         for number in unused:
             del self.by_number[number]
         return unused
+
+
+def check_change(
+    model: Model,
+    names: Collection[str] | None,
+    settings: Mapping[str, StreamConfig],
+    sinks: Iterable[Sink],
+) -> None:
+    """Check that streams of a run can change to a model.
+
+    Args:
+        model: the new one.
+        names: of the streams; None is all.
+        settings: of all streams, by name.
+        sinks: of the run.
+
+    Raises:
+        ConfigError: there is no such stream, its settings contradict the bundle, or the run is
+            recorded.
+    """
+    if any(issubclass(EngineBatch, sink.takes) for sink in sinks):
+        raise ConfigError(
+            "this run is recorded, and a recording has one bundle; restart the run to change it"
+        )
+    for name in settings if names is None else names:
+        if name not in settings:
+            known = ", ".join(sorted(settings)) or "none"
+            raise ConfigError(f"there is no stream {name!r}; streams: {known}")
+        check_fits(settings[name], model.spec)
+        StreamSampler(model.spec, settings[name])  # checks the memory settings

@@ -24,8 +24,8 @@ from ecolite_stream.model.bundle import ModelSpec
 from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.pipeline.delivery import SinkWorker
 from ecolite_stream.pipeline.engine_thread import EngineThread
-from ecolite_stream.pipeline.models_in_use import ModelsInUse
-from ecolite_stream.pipeline.reader import Reader, StreamInput
+from ecolite_stream.pipeline.models_in_use import ModelsInUse, check_change
+from ecolite_stream.pipeline.reader import Reader, StreamInput, raise_source_errors
 from ecolite_stream.pipeline.sample_queue import SampleQueue
 from ecolite_stream.pipeline.wall_clock import WallClock
 from ecolite_stream.recognition.events import silence_s
@@ -268,18 +268,7 @@ class Pipeline:
         return {**dict.fromkeys(watched, "watched"), **dict.fromkeys(self._paused, "paused")}
 
     def _check_model(self, model: Model, names: Sequence[str] | None) -> None:
-        if any(issubclass(EngineBatch, sink.takes) for sink in self._sinks):
-            raise ConfigError(
-                "this run is recorded, and a recording has one bundle; restart the run to change it"
-            )
-        there = self._names()
-        for name in there if names is None else names:
-            if name not in there:
-                known = ", ".join(sorted(there)) or "none"
-                raise ConfigError(f"there is no stream {name!r}; streams: {known}")
-            settings = self._settings(name)
-            check_fits(settings, model.spec)
-            StreamSampler(model.spec, settings)  # checks the memory settings
+        check_change(model, names, {n: self._settings(n) for n in self._names()}, self._sinks)
 
     def _change_model(self, model: Model, engine: Engine, names: Sequence[str] | None) -> None:
         number = self._models.add(model, names)
@@ -414,11 +403,4 @@ class Pipeline:
         for error in errors:
             if error is not None:
                 raise error
-        if len(self._readers) == 1 and self._broken:
-            raise self._broken[0][1]
-        if self._broken:
-            names = ", ".join(name for name, _ in self._broken)
-            raise SourceError(
-                f"{len(self._broken)} of {len(self._readers)} sources failed before their end: "
-                f"{names}; see the errors above"
-            )
+        raise_source_errors(self._broken, len(self._readers))

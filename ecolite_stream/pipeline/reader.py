@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ecolite_stream.config.schema import ReconnectConfig, StreamConfig
@@ -50,6 +50,18 @@ class StreamInput:
 def opened(source: Source) -> StreamInput:
     """A stream of an open source."""
     return StreamInput(source.name, lambda: source)
+
+
+def raise_source_errors(broken: Sequence[tuple[str, SourceError]], count: int) -> None:
+    """Raise a SourceError for the streams that failed, by name, of `count` streams."""
+    if count == 1 and broken:
+        raise broken[0][1]
+    if broken:
+        names = ", ".join(name for name, _ in broken)
+        raise SourceError(
+            f"{len(broken)} of {count} sources failed before their end: "
+            f"{names}; see the errors above"
+        )
 
 
 class Reader:

@@ -17,6 +17,7 @@ from ecolite_stream.observability.sink_health import SinkHealthReader
 from ecolite_stream.observability.stream_health import Health, HealthReader
 from ecolite_stream.web.access import SESSION_S, Access, Visitors, is_forwarded
 from ecolite_stream.web.api.api import Api, http_problem, is_of_api
+from ecolite_stream.web.api.bundle import BundleOperations
 from ecolite_stream.web.api.control import RunControl
 from ecolite_stream.web.api.events import EventOperations
 from ecolite_stream.web.api.operations import problem
@@ -69,7 +70,7 @@ class Run:
     Attributes:
         store: URL of the store of events; None where it has none.
         settings: how a stream of that name is watched.
-        control: changes its streams; None where they cannot be changed.
+        control: changes its streams and its bundle; None where they cannot be changed.
     """
 
     store: str | None
@@ -126,6 +127,7 @@ class Site:
         )
         operations = [
             *self._stream_operations.operations(),
+            *BundleOperations(run.control, access.token is not None).operations(),
             *EventOperations(self._store, self._clips).operations(),
         ]
         self._api = Api(operations, self._visitors, _cookie, config.api_per_s, BODY_S)
