@@ -23,6 +23,7 @@ from ecolite_stream.app.default_store import (
 )
 from ecolite_stream.app.entry import run_and_leave
 from ecolite_stream.app.events_command import events
+from ecolite_stream.app.models_command import models
 from ecolite_stream.app.replay_command import replay
 from ecolite_stream.app.sinks import SINK_KEYS, RunConfig, sink_options
 from ecolite_stream.config.choices import POLICIES, PRECISIONS
@@ -44,7 +45,7 @@ from ecolite_stream.version import __version__
     metavar="[NAME=]SOURCE",
     help="camera, camera:1, a video file, a URL, - or pattern; repeat for more streams.",
 )
-@click.option("--bundle", type=click.Path(path_type=Path), help="Model folder. [the embedded one]")
+@click.option("--bundle", type=click.Path(path_type=Path), help="Model folder. [current version]")
 @click.option(
     "--engine", type=click.Choice(ENGINES), help="Inference engine. [auto: the best installed]"
 )
@@ -126,6 +127,7 @@ stream.add_command(replay)
 stream.add_command(events)
 stream.add_command(collect)
 stream.add_command(alerts)
+stream.add_command(models)
 
 
 def merge(config: StreamConfig, options: dict[str, Any]) -> StreamConfig:

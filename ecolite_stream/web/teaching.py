@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -94,15 +94,18 @@ class TeachingProcess:
 
     Args:
         command: what to run, before the arguments.
+        why_not: why nothing can be taught here; None where it can.
         longest_s: after so long it is stopped.
     """
 
     def __init__(
         self,
         command: Sequence[str] = (sys.executable, "-m", "trainer.teach"),
+        why_not: Callable[[], str | None] = why_not_teach,
         longest_s: float = LONGEST_S,
     ) -> None:
         self._command = tuple(command)
+        self.why_not = why_not
         self._longest_s = longest_s
         self._now = Teaching()
         self._job: _Job | None = None
@@ -148,9 +151,11 @@ class TeachingProcess:
                     job.process.terminate()
 
     def close(self) -> None:
-        """Stop, and delete what was written."""
+        """Stop at once, and delete what was written."""
         self.stop()
         with self._lock:
+            if self._job is not None:
+                self._job.process.kill()
             self._forget()
 
     def _started(self, clips: Path, bundle: Path, folder: Path, name: str) -> _Job:

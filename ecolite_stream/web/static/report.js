@@ -6,8 +6,9 @@ const $ = (id) => document.getElementById(id);
 const MOST_WRONG = 12;
 let shown = "";
 
-export function showReport(report) {
-  const facts = JSON.stringify(report);
+// versions: that the run can change to; one of them may be the one that it is compared with
+export function showReport(report, versions = []) {
+  const facts = JSON.stringify([report, versions.length]);
   if (facts === shown) return;
   shown = facts;
   $("score").textContent = report.clips
@@ -16,7 +17,7 @@ export function showReport(report) {
   $("interval").textContent = report.clips
     ? `held out by ${report.grouping}; so few clips can show ${report.interval_95.map(percent).join(" to ")} (95% interval)`
     : "";
-  compare(report.compared);
+  compare(report.compared, versions);
   $("unjudged").textContent = report.unjudged.length
     ? `${report.unjudged.length} clips are not judged: no other recording shows their action. Record ${labelsOf(report.unjudged)} at another place or on another day.`
     : "";
@@ -28,13 +29,16 @@ export function showReport(report) {
 
 const labelsOf = (names) => [...new Set(names.map((name) => name.split("/")[0]))].join(", ");
 
-function compare(compared) {
+function compare(compared, versions) {
   $("compared").hidden = compared === null;
   if (!compared) return;
   const { taught, now, clips, bundle, labels } = compared;
   const word = taught > now ? "Better than" : taught < now ? "Worse than" : "As good as";
   $("compared").dataset.level = taught < now ? "bad" : "good";
-  $("compared").textContent = `${word} ${bundle}, which runs now and has ${now} of ${clips} clips of ${labels.join(", ")} right; this one ${taught}.`;
+  const version = versions.find((one) => one.path.split(/[\\/]/).at(-1) === bundle);
+  const easy = version?.held_out ? ` But ${version.name} was taught with clips of this folder, which makes them easy for it.` : "";
+  $("compared").textContent =
+    `${word} ${version?.name ?? bundle}: that one has ${now} of ${clips} clips of ${labels.join(", ")} right, this one ${taught}.${easy}`;
 }
 
 function confuse(confusion) {

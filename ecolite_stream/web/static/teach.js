@@ -9,6 +9,7 @@ const $ = (id) => document.getElementById(id);
 const POLL_MS = 700;
 let previous = null; // digest and name of the version before the last change
 let polling = false;
+let known = []; // versions
 
 function complain(error) {
   $("problem").hidden = !error;
@@ -130,12 +131,13 @@ function teaching(now) {
   $("log").hidden = now.lines.length === 0;
   $("lines").textContent = now.lines.join("\n");
   $("report").hidden = now.report === null;
-  if (now.report) showReport(now.report);
+  if (now.report) showReport(now.report, known);
 }
 
 async function versions() {
   try {
     const found = await store.bundle();
+    known = found.versions;
     $("versions-part").hidden = false;
     $("versions").replaceChildren(...found.versions.map((version) => versionRow(version, found)));
     return found;
@@ -193,5 +195,4 @@ $("stop").addEventListener("click", () => store.stopTeaching().catch((error) => 
 $("use").addEventListener("click", () => change(store.useTaught, $("use-said")));
 $("back").addEventListener("click", () => change(() => store.useBundle(previous.digest), $("use-said")));
 look();
-poll();
-versions();
+versions().then(poll);
