@@ -15,7 +15,14 @@ from ecolite_stream.datasets.collected import (
     check_label,
     read_collected,
 )
-from ecolite_stream.datasets.labelled_clips import ClipFile, ClipKind, clips_in, find_clips
+from ecolite_stream.datasets.labelled_clips import (
+    ClipFile,
+    ClipKind,
+    clip_kind,
+    clips_in,
+    find_clips,
+    label_of,
+)
 from ecolite_stream.datasets.text_files import printable
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.media.new_files import create_numbered
@@ -172,7 +179,14 @@ def find_clip(folder: Path, name: str) -> ClipFile:
     Raises:
         KeyError: there is none.
     """
-    for clip in clips_in(folder, ClipKind.VIDEO):
+    label, _, file = name.partition("/")
+    path = folder / label / file
+    is_plain = [*path.relative_to(folder).parts] == [label, file] and ".." not in (label, file)
+    if is_plain and not label.startswith(".") and clip_kind(path) is ClipKind.VIDEO:
+        clip = ClipFile(path, label_of(path))
+        if clip.name == name:
+            return clip
+    for clip in clips_in(folder, ClipKind.VIDEO):  # its name on disk is not printable
         if clip.name == name:
             return clip
     raise KeyError(name)

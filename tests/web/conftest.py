@@ -21,6 +21,7 @@ from ecolite_stream.types import Event, Frame, Prediction
 from ecolite_stream.web.api.control import RunControl
 from ecolite_stream.web.latest_frames import LatestFrames
 from ecolite_stream.web.page_state import PageState
+from ecolite_stream.web.teaching import TeachingProcess
 from tests.app.runs import Started
 from tests.conftest import ROOT
 from tests.videos import numbered_image
@@ -73,6 +74,7 @@ def served(
     control: RunControl | None = None,
     collecting: CollectSink | None = None,
     views: tuple[str, ...] = (),
+    teaching: TeachingProcess | None = None,
     **web: object,
 ) -> Iterator[Page]:
     """Serve a page."""
@@ -95,7 +97,14 @@ def served(
         "idle": ["idle"],
     }
     about["collects"] = collecting is not None
-    run = Run(store, settings, control, lambda: collecting, lambda name: f"rtsp://{name}")
+    run = Run(
+        store,
+        settings,
+        control,
+        lambda: collecting,
+        lambda name: f"rtsp://{name}",
+        teaching or TeachingProcess(),
+    )
     with serve_page(page.board, page.gallery, page.metrics, config, about, run) as page.url:
         yield page
 

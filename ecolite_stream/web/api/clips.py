@@ -37,6 +37,7 @@ _MOST_AT_ONCE = 4
 _EVENTS_S = 8.0
 """After so long the rest of the events waits for the next request."""
 _MOST_PROBLEMS = 20
+_GONE = "there is no such clip any more"
 
 Result = TypeVar("Result")
 
@@ -66,6 +67,7 @@ class ClipOperations:
         self._store = store
         self._event_clips = event_clips
         self._working = 0
+        self._reading = asyncio.Semaphore(_MOST_AT_ONCE)
 
     def operations(self) -> Sequence[Operation]:
         """All of them."""
@@ -121,11 +123,11 @@ class ClipOperations:
 
     async def _list(self, call: Call) -> ClipList:
         folder, query = self._collecting.folder, call.query
-        return await self._work(lambda: _listed(folder, query))
+        return await self._read(lambda: _listed(folder, query))
 
     async def _clip(self, call: Call) -> web.StreamResponse:
         folder = self._collecting.folder
-        clip = await self._work(lambda: find_clip(folder, _name_of(call)))
+        clip = await self._read(lambda: find_clip(folder, _name_of(call)))
         return web.FileResponse(clip.path, headers={"Content-Type": MP4})
 
     async def _move(self, call: Call) -> CollectedClip:
@@ -143,9 +145,15 @@ class ClipOperations:
         events = await self._store.read(corrected_events)
         return await self._work(lambda: _made_of(events, clips, sink))
 
-    async def _work(
-        self, work: Callable[[], Result], missing: str = "there is no such clip any more"
-    ) -> Result:
+    async def _read(self, read: Callable[[], Result]) -> Result:
+        """What something gives that reads files, done in another thread, a few at a time."""
+        async with self._reading:
+            try:
+                return await asyncio.to_thread(read)
+            except KeyError as error:
+                raise ApiError(404, _GONE) from error
+
+    async def _work(self, work: Callable[[], Result], missing: str = _GONE) -> Result:
         """What something gives that takes long, done in another thread.
 
         Raises:

@@ -15,7 +15,7 @@ export function showReport(report, versions = []) {
     ? `${report.clips_right} of ${report.clips} clips right, ${percent(report.clips_right / report.clips)}`
     : "No clip could be held out";
   $("interval").textContent = report.clips
-    ? `held out by ${report.grouping}; so few clips can show ${report.interval_95.map(percent).join(" to ")} (95% interval)`
+    ? `held out by ${report.grouping}. So few clips can show ${report.interval_95.map(percent).join(" to ")} (95% interval)`
     : "";
   compare(report.compared, versions);
   $("unjudged").textContent = report.unjudged.length

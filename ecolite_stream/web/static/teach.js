@@ -50,7 +50,7 @@ function dress(found) {
       const row = document.createElement("tr");
       const name = cell("td", "");
       name.append(cell("b", action.label, `hue ${hue(action.label)}`));
-      const days = Object.entries(action.days).map(([day, count]) => `${day}: ${count}`);
+      const days = Object.entries(action.days).map(([day, count]) => `${day === "unknown" ? "no date" : day}: ${count}`);
       row.append(name, cell("td", action.clips), cell("td", Object.keys(action.groups).length), cell("td", days.join(", ")));
       return row;
     }),
@@ -194,5 +194,4 @@ $("start").addEventListener("click", start);
 $("stop").addEventListener("click", () => store.stopTeaching().catch((error) => ($("teach-said").textContent = error.message)));
 $("use").addEventListener("click", () => change(store.useTaught, $("use-said")));
 $("back").addEventListener("click", () => change(() => store.useBundle(previous.digest), $("use-said")));
-look();
-versions().then(poll);
+Promise.all([look(), versions()]).then(poll);
