@@ -24,6 +24,9 @@ from ecolite_stream.types import (
     ViewKey,
 )
 
+MOST_AT_ONCE = 8
+"""Most pictures or clips in one call of the engine: a CPU gains nothing by more, and its memory
+grows with them."""
 MOST_PER_STEP = 4
 """Most outputs of a view per batch: a prediction, the end of an event, the start of another and, at
 the end of a run, its end."""
@@ -135,7 +138,7 @@ class BatchStep:
         images = [sample.image for sample in samples if sample.image is not None]
         if images:
             with self._metrics.timed("encode"):
-                encoded = iter(engine.encode(np.stack(images)))
+                encoded = iter(_in_parts(engine.encode, images))
         features: list[FloatArray | None] = []
         for sample in samples:
             if sample.image is None:
@@ -151,4 +154,10 @@ class BatchStep:
         if not clips:
             return ()
         with self._metrics.timed("classify"):
-            return engine.classify(np.stack(clips))
+            return _in_parts(engine.classify, clips)
+
+
+def _in_parts(run: Callable[[FloatArray], FloatArray], items: list[FloatArray]) -> list[FloatArray]:
+    """The results of `run` on batches of at most `MOST_AT_ONCE` items."""
+    parts = (items[i : i + MOST_AT_ONCE] for i in range(0, len(items), MOST_AT_ONCE))
+    return [result for part in parts for result in run(np.stack(part))]
