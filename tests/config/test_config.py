@@ -16,7 +16,7 @@ from ecolite_stream.config.schema import MemoryConfig, StreamConfig
 from ecolite_stream.config.strict import load_config, make_config, read_yaml
 from ecolite_stream.errors import ConfigError
 from tests.conftest import ROOT
-from trainer.config.schema import load_train_config
+from trainer.config.load import load_train_config
 
 CONFIGS = ROOT / "configs"
 
