@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from ecolite_stream.config.schema import StreamConfig
+from ecolite_stream.config.views import several_view_names
 from ecolite_stream.engines.base import Engine
 from ecolite_stream.errors import ConfigError, SourceError, one_line
 from ecolite_stream.model.bundle import ModelSpec
@@ -168,8 +169,9 @@ class Pipeline:
             raise ConfigError(f"stream {stream.name!r} is still being removed; try again")
         with self._lock:
             reader = self._prepare(stream)
+            views = several_view_names((stream.settings or self._config).views)
             for sink in self._sinks:
-                sink.add_stream(stream.name)
+                sink.add_stream(stream.name, views)
             for worker in self._workers:
                 worker.make_room(self._most_per_batch())
             if self._running:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -27,11 +27,13 @@ class Run:
         config: its configuration.
         streams: names of its streams.
         bundle: its model.
+        views: names of the views of each stream that has several; () for the others.
     """
 
     config: StreamConfig
     streams: Sequence[str]
     bundle: Bundle
+    views: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def engine(self) -> str:
