@@ -14,24 +14,26 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.config.views import several_view_names
 from ecolite_stream.engines.base import Engine
+from ecolite_stream.engines.own_thread import OwnThreadEngine
 from ecolite_stream.errors import ConfigError, SourceError, one_line
 from ecolite_stream.model.bundle import ModelSpec
 from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.pipeline.delivery import SinkWorker
 from ecolite_stream.pipeline.engine_thread import EngineThread
+from ecolite_stream.pipeline.models_in_use import ModelsInUse
 from ecolite_stream.pipeline.reader import Reader, StreamInput
 from ecolite_stream.pipeline.sample_queue import SampleQueue
 from ecolite_stream.pipeline.wall_clock import WallClock
-from ecolite_stream.recognition.events import decision_for, silence_s
+from ecolite_stream.recognition.events import silence_s
+from ecolite_stream.recognition.models import Model
 from ecolite_stream.recognition.recognizer import check_fits
 from ecolite_stream.recognition.sampler import StreamSampler
 from ecolite_stream.recognition.step import MOST_PER_STEP, BatchStep
-from ecolite_stream.recognition.view_state import ViewState
 from ecolite_stream.sinks import FrameSink, Sink
 from ecolite_stream.types import EngineBatch, Frame, Sent
 
@@ -60,6 +62,7 @@ class Pipeline:
         config: memory policy, period and smoothing.
         metrics: counters of the run.
         clock: time of day for live streams.
+        model: the same bundle with its digest, which events carry; None knows only `spec`.
 
     Raises:
         ConfigError: the configuration contradicts the bundle.
@@ -74,34 +77,33 @@ class Pipeline:
         config: StreamConfig | None = None,
         metrics: Metrics | None = None,
         clock: WallClock | None = None,
+        model: Model | None = None,
     ) -> None:
         config = config or StreamConfig()
         check_fits(config, spec)
         self._sinks = sinks
         self._metrics = metrics or Metrics()
-        self._spec = spec
         self._config = config
+        self._models = ModelsInUse(model or Model(spec))
         self._queue = SampleQueue(clock)
         self._workers: list[SinkWorker] = []
-        self._lock = threading.Lock()  # of the four below
+        self._swapping = threading.Lock()  # one change of the bundle at a time
+        self._lock = threading.Lock()  # of the five below, and of changes of the models in use
         self._inputs: dict[str, StreamInput] = {}
         self._readers: dict[str, Reader] = {}
         self._per_batch: dict[str, int] = {}
         self._paused: dict[str, StreamInput] = {}
+        self._running = False
         for stream in streams:
             self._prepare(stream)
         self._engine_thread = EngineThread(
             open_engine,
-            BatchStep(
-                lambda key: ViewState(spec, self._settings(key[0])),
-                lambda key: decision_for(key[0], self._settings(key[0]), spec.thresholds, key[1]),
-                self._metrics,
-            ),
+            BatchStep(self._models.by_number, self._settings, self._metrics),
             self._queue,
             self._publish,
             self._has_room,
+            self._drop_unused,
         )
-        self._running = False
         self._stopping = threading.Event()
         self._broken: list[tuple[str, SourceError]] = []
         self._fatal: BaseException | None = None
@@ -219,17 +221,88 @@ class Pipeline:
             if not self._paused:
                 self._queue.forget(_PAUSED)
 
+    def set_bundle(
+        self, model: Model, open_engine: Callable[[], Engine], streams: Iterable[str] | None = None
+    ) -> None:
+        """Change the bundle of streams while they run; call it from any thread.
+
+        The engine is opened first, in a thread of its own; the run goes on. Then each stream makes
+        samples for the new bundle from its next frame on. Samples that wait go through the old
+        engine, so no frame is lost. The memory of a view is kept if the features are the same.
+        Events whose label the new bundle lacks end. The old engine is closed when nothing needs it.
+
+        Args:
+            model: the new bundle.
+            open_engine: makes a warm, checked engine; an error leaves the run as it is.
+            streams: names; None changes all streams, and those that are added later.
+
+        Raises:
+            ConfigError: there is no such stream, settings contradict the bundle, or the run ends.
+            EngineError: the engine cannot be opened.
+        """
+        with self._swapping:
+            names = None if streams is None else tuple(streams)
+            with self._lock:
+                self._check_model(model, names)
+            engine = OwnThreadEngine(open_engine)
+            try:
+                with self._lock:
+                    self._check_model(model, names)  # streams may have come meanwhile
+                    self._change_model(model, engine, names)
+            except BaseException:
+                engine.close()
+                raise
+
+    @property
+    def bundles(self) -> dict[str, str]:
+        """Digest of the bundle of each stream by name."""
+        with self._lock:
+            return {name: self._models.of(name)[1].digest for name in self._names()}
+
     @property
     def streams(self) -> dict[str, str]:
         """State of each stream by name: `watched` or `paused`."""
         with self._lock:
-            watched = [name for name, reader in self._readers.items() if not reader.is_removed]
-            return {**dict.fromkeys(watched, "watched"), **dict.fromkeys(self._paused, "paused")}
+            return self._names()
+
+    def _names(self) -> dict[str, str]:
+        watched = [name for name, reader in self._readers.items() if not reader.is_removed]
+        return {**dict.fromkeys(watched, "watched"), **dict.fromkeys(self._paused, "paused")}
+
+    def _check_model(self, model: Model, names: Sequence[str] | None) -> None:
+        if any(issubclass(EngineBatch, sink.takes) for sink in self._sinks):
+            raise ConfigError(
+                "this run is recorded, and a recording has one bundle; restart the run to change it"
+            )
+        there = self._names()
+        for name in there if names is None else names:
+            if name not in there:
+                known = ", ".join(sorted(there)) or "none"
+                raise ConfigError(f"there is no stream {name!r}; streams: {known}")
+            settings = self._settings(name)
+            check_fits(settings, model.spec)
+            StreamSampler(model.spec, settings)  # checks the memory settings
+
+    def _change_model(self, model: Model, engine: Engine, names: Sequence[str] | None) -> None:
+        number = self._models.add(model, names)
+        if not self._engine_thread.add_engine(number, engine):
+            raise ConfigError("the run is ending; start it with the new bundle")
+        for name, state in self._names().items():
+            if state == "watched" and (names is None or name in names):
+                self._readers[name].change_model(number, model)
+
+    def _drop_unused(self, numbers: Collection[int]) -> Collection[int]:
+        """Forget the models that no later sample can be for; return their numbers."""
+        with self._lock:
+            coming = {number for r in self._readers.values() for number in r.models}
+            needed = coming | self._queue.models()  # in this order: readers put, then change
+            return self._models.drop_unused(numbers, needed)
 
     def _prepare(self, stream: StreamInput) -> Reader:
         settings = stream.settings or self._config
-        check_fits(settings, self._spec)
-        sampler = StreamSampler(self._spec, settings)
+        number, model = self._models.of(stream.name)
+        check_fits(settings, model.spec)
+        sampler = StreamSampler(model.spec, settings)
         reader = Reader(
             stream,
             sampler,
@@ -238,6 +311,7 @@ class Pipeline:
             self._show,
             self._reader_failed,
             silence_s(settings),
+            (number, model),
         )
         self._inputs[stream.name] = stream
         self._readers[stream.name] = reader
@@ -254,7 +328,7 @@ class Pipeline:
         reader.remove()
 
     def _settings(self, name: str) -> StreamConfig:
-        stream = self._inputs.get(name)
+        stream = self._inputs.get(name) or self._paused.get(name)
         return (stream and stream.settings) or self._config
 
     def _most_per_batch(self) -> int:
