@@ -11,6 +11,7 @@ from ecolite_stream.app.systemd import notify_systemd
 from ecolite_stream.app.versions import bundle_path
 from ecolite_stream.config.schema import ReconnectConfig, StreamConfig
 from ecolite_stream.config.source_names import NamedSource, named_source
+from ecolite_stream.config.views import several_view_names
 from ecolite_stream.engines import open_engine
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.model.bundle import read_bundle
@@ -52,7 +53,8 @@ def watch(config: StreamConfig, load: Callable[[], StreamConfig] | None = None) 
         with_page(names, bundle.spec.labels, metrics, config, control) as (connect, page),
     ):
         # Ports first: if one is taken, no file or folder has been made yet.
-        sinks = build_sinks(SINKS, Run(config, names, bundle))
+        views = {one.name: several_view_names((one.settings or config).views) for one in streams}
+        sinks = build_sinks(SINKS, Run(config, names, bundle, views))
         pipeline = Pipeline(
             list(map(connect, streams)),
             lambda: open_engine(config.engine, bundle, config.device, config.precision),

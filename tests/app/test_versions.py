@@ -98,7 +98,9 @@ def test_a_folder_may_be_elsewhere(tmp_path: Path) -> None:
     assert bundle_path(StreamConfig(models=own)) == own / bundle.digest
 
 
-@pytest.mark.parametrize("name", ["0" * 64, "0000", "", "../one", "/etc", ".", "ab\0cd"])
+@pytest.mark.parametrize(
+    "name", ["0" * 64, "0000", "", "../one", "/etc", ".", "ab\0cd", "/\0", "é" * 9]
+)
 def test_unknown_versions_are_refused(folder: Path, tmp_path: Path, name: str) -> None:
     renamed(tmp_path / "one")
     add_version(tmp_path / "one")

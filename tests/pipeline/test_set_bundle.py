@@ -175,6 +175,9 @@ def test_some_streams_change_and_the_others_do_not() -> None:
         run.pipeline.add(stream("c"))
         run.wait_for_more("c")
         assert run.pipeline.bundles == {"a": "old", "b": "new", "c": "old"}
+        run.pipeline.remove("b")
+        run.pipeline.add(stream("b"))
+        assert run.pipeline.bundles["b"] == "old"
     of = {n: {p.label for p in run.sink.predictions if p.stream == n} for n in "abc"}
     assert of["a"] <= set("abc")
     assert of["c"] <= set("abc")
