@@ -236,8 +236,7 @@ class Pipeline:
             streams: names; None changes all streams, and those that are added later.
 
         Raises:
-            ConfigError: there is no such stream, or it cannot change; see `check_change`.
-            EngineError: the engine cannot be opened.
+            EcoliteError: the engine cannot be opened, or a stream cannot change.
         """
         with self._swapping:
             with self._lock:
@@ -279,10 +278,9 @@ class Pipeline:
                 self._readers[name].change_model(number, model)
 
     def _drop_unused(self, numbers: Collection[int]) -> Collection[int]:
-        """Forget the models that no later sample can be for; return their numbers."""
+        """Forget unneeded models; return their numbers. Readers queue samples, then change."""
         with self._lock:
             coming = {number for r in self._readers.values() for number in r.models}
-            # In this order: a reader queues its samples, then changes.
             return self._models.drop_unused(numbers, coming | self._queue.models())
 
     def _prepare(self, stream: StreamInput) -> Reader:
