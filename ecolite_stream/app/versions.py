@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ecolite_stream.app.default_store import state_folder
+from ecolite_stream.config.printable import printable
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.errors import BundleError, ConfigError
 from ecolite_stream.model import limits
@@ -194,10 +195,10 @@ def find_version(digest_or_path: str, folder: Path | None = None) -> Version:
         return embedded
     digest = digest_or_path
     if os.sep in digest_or_path:
-        path = Path(digest_or_path).resolve()
-        if path.parent != place.resolve():
+        path = _resolved(digest_or_path)
+        if path is None or path.parent != _resolved(str(place)):
             raise ConfigError(
-                f"{digest_or_path[:200]!r} is not in the folder of models; "
+                f"{printable(digest_or_path[:200])} is not in the folder of models; "
                 "add it with ecolite-stream models add PATH"
             )
         digest = path.name
@@ -236,6 +237,13 @@ def _version(place: Path, digest: str, current: str) -> Version:
         scores if isinstance(scores, dict) else {},
         digest == current,
     )
+
+
+def _resolved(path: str) -> Path | None:
+    try:
+        return Path(path).resolve()
+    except (OSError, ValueError, RuntimeError):  # a zero byte, a loop of links
+        return None
 
 
 def _verify(version: Version) -> None:

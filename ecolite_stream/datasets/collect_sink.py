@@ -5,22 +5,21 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from ecolite_stream.config.strict import check_at_least
+from ecolite_stream.datasets.collect_kind import CollectConfig
 from ecolite_stream.datasets.collected import check_label
 from ecolite_stream.datasets.collecting import LONGEST_S, SHORTEST_S, Cut, shrink
 from ecolite_stream.datasets.labelled_clips import ClipKind, clips_in
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.media.h264 import check_encoder
 from ecolite_stream.media.jpeg import to_jpeg
-from ecolite_stream.sinks.base import FrameSink, Sink
-from ecolite_stream.sinks.kind import Run, SinkKind, check_writable
+from ecolite_stream.sinks.base import FrameSink
 from ecolite_stream.types import Box, Frame, Image, Prediction, iso_utc
 from ecolite_stream.views.squares import cut
 
@@ -32,25 +31,6 @@ KEPT_BYTES = 32_000_000
 """Of a stream's pictures, at most."""
 _KEPT_BOXES = 600
 _MOST_SECONDS_OFF = 2.0
-
-
-@dataclass(frozen=True)
-class CollectConfig:
-    """Clips of actions that people mark on the page, to teach with (docs/your-own-actions.md).
-
-    Attributes:
-        folder: folder of `<action>/<clip>`; None collects none.
-        max_clips: clips in the folder, at most.
-        max_bytes: size of all of them, at most.
-    """
-
-    folder: Path | None = None
-    max_clips: int = 5000
-    max_bytes: int = 2_000_000_000
-
-    def __post_init__(self) -> None:
-        check_at_least("max_clips", self.max_clips, 1)
-        check_at_least("max_bytes", self.max_bytes, 1)
 
 
 @dataclass(frozen=True)
@@ -161,6 +141,11 @@ class CollectSink(FrameSink):
             return self._streams.setdefault(stream, _Newest())
 
 
+def collector_among(sinks: Iterable[object]) -> CollectSink | None:
+    """The sink that collects clips, if a run has one."""
+    return next((sink for sink in sinks if isinstance(sink, CollectSink)), None)
+
+
 @dataclass
 class _Newest:
     """The newest pictures of a stream, and the boxes of its views."""
@@ -236,25 +221,3 @@ def _box_at(boxes: Sequence[tuple[float, Box]], time_s: float) -> Box | None:
 def _decoded(jpeg: bytes) -> Image:
     image: Image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
     return image
-
-
-def _check(config: CollectConfig, run: Run) -> str:
-    assert config.folder is not None
-    if run.config.web.address is None:
-        raise ConfigError("clips are collected on the page; add --web PORT")
-    return f"clips that people mark to {check_writable(config.folder)}"
-
-
-def _build(config: CollectConfig, run: Run) -> Sink:
-    return CollectSink(config)
-
-
-SINK = SinkKind(
-    "collect",
-    CollectConfig,
-    key="folder",
-    metavar="DIR",
-    help="Let people mark actions on the page; write clips to DIR/<action>/.",
-    check=_check,
-    build=_build,
-)

@@ -43,6 +43,10 @@ class ModelsInUse:
             self._assigned.update(dict.fromkeys(streams, self._newest))
         return self._newest
 
+    def forget(self, stream: str) -> None:
+        """A stream is gone; another one of its name uses the model of all."""
+        self._assigned.pop(stream, None)
+
     def drop_unused(self, numbers: Iterable[int], needed: Collection[int]) -> list[int]:
         """Forget those of the numbers that are neither assigned nor needed; return them."""
         used = {self._default, *self._assigned.values(), *needed}

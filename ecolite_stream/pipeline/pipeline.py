@@ -14,9 +14,10 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from ecolite_stream.config.schema import StreamConfig
+from ecolite_stream.config.views import several_view_names
 from ecolite_stream.engines.base import Engine
 from ecolite_stream.engines.own_thread import OwnThreadEngine
 from ecolite_stream.errors import ConfigError, SourceError, one_line
@@ -61,7 +62,7 @@ class Pipeline:
         config: memory policy, period and smoothing.
         metrics: counters of the run.
         clock: time of day for live streams.
-        model: the same bundle with its digest, which events carry; None knows only `spec`.
+        model: the bundle with its digest, which events carry; None knows only `spec`.
 
     Raises:
         ConfigError: the configuration contradicts the bundle.
@@ -170,8 +171,9 @@ class Pipeline:
             raise ConfigError(f"stream {stream.name!r} is still being removed; try again")
         with self._lock:
             reader = self._prepare(stream)
+            views = several_view_names((stream.settings or self._config).views)
             for sink in self._sinks:
-                sink.add_stream(stream.name)
+                sink.add_stream(stream.name, views)
             for worker in self._workers:
                 worker.make_room(self._most_per_batch())
             if self._running:
@@ -184,9 +186,9 @@ class Pipeline:
             ConfigError: there is no such stream.
         """
         with self._lock:
-            if self._paused.pop(name, None) is not None:
-                return
-            self._stop_reader(name)
+            if self._paused.pop(name, None) is None:
+                self._stop_reader(name)
+            self._models.forget(name)
 
     def pause(self, name: str) -> None:
         """Close the source of a stream until `resume` and end its events.
@@ -220,14 +222,13 @@ class Pipeline:
                 self._queue.forget(_PAUSED)
 
     def set_bundle(
-        self, model: Model, open_engine: Callable[[], Engine], streams: Iterable[str] | None = None
+        self, model: Model, open_engine: Callable[[], Engine], streams: Sequence[str] | None = None
     ) -> None:
         """Change the bundle of streams while they run; call it from any thread.
 
-        The engine is opened first, in a thread of its own; the run goes on. Then each stream makes
-        samples for the new bundle from its next frame on. Samples that wait go through the old
-        engine, so no frame is lost. The memory of a view is kept if the features are the same.
-        Events whose label the new bundle lacks end. The old engine is closed when nothing needs it.
+        The engine is opened while the run goes on. Then each stream makes samples for the new
+        bundle from its next frame on. Samples that wait go through the old engine: no frame is
+        lost. A view keeps its memory if the features are the same. Events without a label end.
 
         Args:
             model: the new bundle.
@@ -235,18 +236,16 @@ class Pipeline:
             streams: names; None changes all streams, and those that are added later.
 
         Raises:
-            ConfigError: there is no such stream, settings contradict the bundle, or the run ends.
-            EngineError: the engine cannot be opened.
+            EcoliteError: the engine cannot be opened, or a stream cannot change.
         """
         with self._swapping:
-            names = None if streams is None else tuple(streams)
             with self._lock:
-                self._check_model(model, names)
+                self._check_model(model, streams)
             engine = OwnThreadEngine(open_engine)
             try:
                 with self._lock:
-                    self._check_model(model, names)  # streams may have come meanwhile
-                    self._change_model(model, engine, names)
+                    self._check_model(model, streams)  # some may have come meanwhile
+                    self._change_model(model, engine, streams)
             except BaseException:
                 engine.close()
                 raise
@@ -279,11 +278,10 @@ class Pipeline:
                 self._readers[name].change_model(number, model)
 
     def _drop_unused(self, numbers: Collection[int]) -> Collection[int]:
-        """Forget the models that no later sample can be for; return their numbers."""
+        """Forget unneeded models; return their numbers. Readers queue samples, then change."""
         with self._lock:
             coming = {number for r in self._readers.values() for number in r.models}
-            needed = coming | self._queue.models()  # in this order: readers put, then change
-            return self._models.drop_unused(numbers, needed)
+            return self._models.drop_unused(numbers, coming | self._queue.models())
 
     def _prepare(self, stream: StreamInput) -> Reader:
         settings = stream.settings or self._config
@@ -391,12 +389,7 @@ class Pipeline:
         for name, count in self._frames_failed.items():
             logger.warning("%s: failed on %d frames", name, count)
         for reader in self._all_readers():
-            if not reader.join(left_s()):
-                logger.warning("%s: still blocked in a read; left behind", reader.name)
-            if reader.frames_dropped:
-                logger.warning(
-                    "%s: %d due frames were dropped to keep up", reader.name, reader.frames_dropped
-                )
+            reader.join(left_s())
 
     def _raise_what_failed(self) -> None:
         errors = [self._fatal, self._engine_thread.error, *(o.error for o in self._workers[:1])]

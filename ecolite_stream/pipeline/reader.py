@@ -151,11 +151,16 @@ class Reader:
         self._report("ended")
         self._queue.end(self.name)
 
-    def join(self, timeout_s: float) -> bool:
-        """Wait for the thread; return whether it ended: a read may block for ever."""
+    def join(self, timeout_s: float) -> None:
+        """Wait for the thread, and log what was dropped: a read may block for ever."""
         if self._thread.ident is not None:  # it was started
             self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        if self._thread.is_alive():
+            _log.warning("%s: still blocked in a read; left behind", self.name)
+        if self.frames_dropped:
+            _log.warning(
+                "%s: %d due frames were dropped to keep up", self.name, self.frames_dropped
+            )
 
     def _open(self) -> Source:
         stream, metrics = self._stream, self._metrics

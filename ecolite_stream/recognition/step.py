@@ -27,6 +27,9 @@ from ecolite_stream.types import (
     ViewKey,
 )
 
+MOST_AT_ONCE = 8
+"""Most pictures or clips in one call of the engine: a CPU gains nothing by more, and its memory
+grows with them."""
 MOST_PER_STEP = 4
 """Most outputs of a view per batch: a prediction, the end of an event, the start of another and, at
 the end of a run, its end."""
@@ -190,7 +193,7 @@ class BatchStep:
                 self._metrics.spared(sample)
         for model, of_model in images.items():
             with self._metrics.timed("encode"):
-                encoded = engines[model].encode(np.stack(list(of_model.values())))
+                encoded = _in_parts(engines[model].encode, list(of_model.values()))
             for place, feature in zip(of_model, encoded, strict=True):
                 features[place] = feature
         return features
@@ -206,6 +209,12 @@ class BatchStep:
         logits: dict[int, FloatArray] = {}
         for model, of_model in clips.items():
             with self._metrics.timed("classify"):
-                found = engines[model].classify(np.stack(list(of_model.values())))
+                found = _in_parts(engines[model].classify, list(of_model.values()))
             logits.update(zip(of_model, found, strict=True))
         return logits
+
+
+def _in_parts(run: Callable[[FloatArray], FloatArray], items: list[FloatArray]) -> list[FloatArray]:
+    """The results of `run` on batches of at most `MOST_AT_ONCE` items."""
+    parts = (items[i : i + MOST_AT_ONCE] for i in range(0, len(items), MOST_AT_ONCE))
+    return [result for part in parts for result in run(np.stack(part))]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ecolite_stream.config.schema import StreamConfig, WebConfig
 from ecolite_stream.config.views import view_name
-from ecolite_stream.datasets.collect_sink import CollectConfig, CollectSink
+from ecolite_stream.datasets.collect_kind import CollectConfig
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.pipeline.reader import StreamInput
@@ -25,6 +25,9 @@ from ecolite_stream.web.access import given_token, read_tokens
 from ecolite_stream.web.api.control import RunControl
 from ecolite_stream.web.latest_frames import LatestFrames
 from ecolite_stream.web.page_state import PageState
+
+if TYPE_CHECKING:
+    from ecolite_stream.datasets.collect_sink import CollectSink
 
 
 @contextlib.contextmanager

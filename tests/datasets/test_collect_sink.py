@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from ecolite_stream.datasets import collect_sink
-from ecolite_stream.datasets.collect_sink import CollectConfig, CollectSink, Mark
+from ecolite_stream.datasets.collect_kind import CollectConfig
+from ecolite_stream.datasets.collect_sink import CollectSink, Mark
 from ecolite_stream.datasets.collected import read_collected
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.sources import open_source

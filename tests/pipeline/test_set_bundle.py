@@ -19,6 +19,7 @@ from ecolite_stream.sinks import Sink
 from ecolite_stream.types import EngineBatch, Event, FloatArray, Frame, Prediction
 from tests.fakes import ListSink, ListSource, NumberEngine, OutputSink, frame, spec_of
 from tests.pipeline.runs import ALWAYS, Running, stream
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -26,9 +27,7 @@ SAME = "the same features"
 
 
 class Engine(NumberEngine):
-    """Knows its model; its features are frame numbers plus `offset`."""
-
-    opened: list[Engine]
+    """Always predicts its last label; its features are frame numbers plus `offset`."""
 
     def __init__(self, labels: int = 3, offset: int = 0) -> None:
         super().__init__()
@@ -176,6 +175,9 @@ def test_some_streams_change_and_the_others_do_not() -> None:
         run.pipeline.add(stream("c"))
         run.wait_for_more("c")
         assert run.pipeline.bundles == {"a": "old", "b": "new", "c": "old"}
+        run.pipeline.remove("b")
+        run.pipeline.add(stream("b"))
+        assert run.pipeline.bundles["b"] == "old"
     of = {n: {p.label for p in run.sink.predictions if p.stream == n} for n in "abc"}
     assert of["a"] <= set("abc")
     assert of["c"] <= set("abc")
@@ -309,10 +311,9 @@ def test_a_still_view_is_encoded_anew_for_another_encoder() -> None:
     thread = threading.Thread(target=run.run)
     thread.start()
     try:
-        wait = Running.wait
-        wait(None, "idle", lambda: any(p.label == "idle" for p in sink.predictions))  # type: ignore[arg-type]
+        eventually(lambda: any(p.label == "idle" for p in sink.predictions))
         run.set_bundle(model("new", ("walk", "nothing")), lambda: new)
-        wait(None, "nothing", lambda: any(p.label == "nothing" for p in sink.predictions))  # type: ignore[arg-type]
+        eventually(lambda: any(p.label == "nothing" for p in sink.predictions))
     finally:
         run.stop()
         thread.join(20)

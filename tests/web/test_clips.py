@@ -13,7 +13,8 @@ import pytest
 
 pytest.importorskip("aiohttp", reason="the extra `web` is not installed")
 
-from ecolite_stream.datasets.collect_sink import CollectConfig, CollectSink
+from ecolite_stream.datasets.collect_kind import CollectConfig
+from ecolite_stream.datasets.collect_sink import CollectSink
 from ecolite_stream.datasets.collected import ClipRow, add_row, read_collected
 from ecolite_stream.types import Box, Frame, Prediction
 from tests.videos import write_numbered_video

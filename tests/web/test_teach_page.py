@@ -12,7 +12,8 @@ import pytest
 
 pytest.importorskip("aiohttp", reason="the extra `web` is not installed")
 
-from ecolite_stream.datasets.collect_sink import CollectConfig, CollectSink
+from ecolite_stream.datasets.collect_kind import CollectConfig
+from ecolite_stream.datasets.collect_sink import CollectSink
 from ecolite_stream.datasets.collected import read_collected
 from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
 from ecolite_stream.types import Frame

@@ -12,7 +12,8 @@ import pytest
 
 pytest.importorskip("aiohttp", reason="the extra `web` is not installed")
 
-from ecolite_stream.datasets.collect_sink import CollectConfig, CollectSink
+from ecolite_stream.datasets.collect_kind import CollectConfig
+from ecolite_stream.datasets.collect_sink import CollectSink
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.web.teaching import Teaching, TeachingProcess
 from tests.waiting import eventually
