@@ -78,7 +78,7 @@ class EventConfig:
     min_s: float = 1.0
     cooldown_s: float = 1.0
     update_every_s: float | None = 5.0
-    ignore: tuple[str, ...] = ("idle",)
+    ignore: tuple[str, ...] = ("idle", "nothing")
     min_fill: float = 0.5
 
     def __post_init__(self) -> None:
