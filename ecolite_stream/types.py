@@ -6,17 +6,18 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:  # importing NumPy would double the time of --help
+    import numpy as np
+    import numpy.typing as npt
 
-Image = npt.NDArray[np.uint8]
+Image: TypeAlias = "npt.NDArray[np.uint8]"
 """(H, W, 3) uint8, BGR."""
 
-FloatArray = npt.NDArray[np.float32]
+FloatArray: TypeAlias = "npt.NDArray[np.float32]"
 
-Luma = npt.NDArray[np.uint8]
+Luma: TypeAlias = "npt.NDArray[np.uint8]"
 """(h, w) uint8, brightness alone."""
 
 ViewKey = tuple[str, str]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import ssl
 import sys
 import threading
 import time
@@ -216,6 +215,8 @@ class MqttSink(Sink):
         return f"{self._prefix}/{quoted}/{name}"
 
     def _make_client(self, config: MqttConfig) -> tuple[Client, tuple[str, int]]:
+        import ssl
+
         from paho.mqtt.client import Client
         from paho.mqtt.enums import CallbackAPIVersion
 
