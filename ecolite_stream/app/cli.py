@@ -23,6 +23,7 @@ from ecolite_stream.app.default_store import (
 )
 from ecolite_stream.app.entry import run_and_leave
 from ecolite_stream.app.events_command import events
+from ecolite_stream.app.fleet_command import fleet
 from ecolite_stream.app.replay_command import replay
 from ecolite_stream.app.sinks import SINK_KEYS, RunConfig, sink_options
 from ecolite_stream.config.choices import POLICIES, PRECISIONS
@@ -126,6 +127,7 @@ stream.add_command(replay)
 stream.add_command(events)
 stream.add_command(collect)
 stream.add_command(alerts)
+stream.add_command(fleet)
 
 
 def merge(config: StreamConfig, options: dict[str, Any]) -> StreamConfig:

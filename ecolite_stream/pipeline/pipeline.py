@@ -14,7 +14,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.engines.base import Engine
@@ -40,6 +40,8 @@ _POLL_S = 0.2
 _REMOVE_S = 5.0
 _PAUSED = ""
 """Stands for paused streams in the queue: no stream has this name."""
+_STAYS = "\0"
+"""Stands for streams that may be added to a run without any, likewise."""
 SHUTDOWN_S = 1.2
 """Seconds in which all threads together must end after a stop."""
 
@@ -59,6 +61,8 @@ class Pipeline:
         config: memory policy, period and smoothing.
         metrics: counters of the run.
         clock: time of day for live streams.
+        admit: called in the engine's thread with each output; returns those that go to the sinks.
+        stays: go on without streams until `stop`.
 
     Raises:
         ConfigError: the configuration contradicts the bundle.
@@ -73,6 +77,8 @@ class Pipeline:
         config: StreamConfig | None = None,
         metrics: Metrics | None = None,
         clock: WallClock | None = None,
+        admit: Callable[[Sent], Iterable[Sent]] = lambda output: (output,),
+        stays: bool = False,
     ) -> None:
         config = config or StreamConfig()
         check_fits(config, spec)
@@ -81,6 +87,9 @@ class Pipeline:
         self._spec = spec
         self._config = config
         self._queue = SampleQueue(clock)
+        self._admit = admit
+        if stays:
+            self._queue.expect(_STAYS)
         self._workers: list[SinkWorker] = []
         self._lock = threading.Lock()  # of the four below
         self._inputs: dict[str, StreamInput] = {}
@@ -281,8 +290,9 @@ class Pipeline:
 
     def _publish(self, output: Sent) -> None:
         live = not isinstance(output, EngineBatch) and self._queue.is_live(output.stream)
-        for worker in self._workers:
-            worker.send(output, live)
+        for admitted in self._admit(output):
+            for worker in self._workers:
+                worker.send(admitted, live)
 
     def _show(self, frame: Frame, live: bool) -> None:
         """Pass a frame to the frame sinks; their errors end no stream."""

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.engines import choose_engine
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.model.bundle import Bundle
 from ecolite_stream.sinks.base import Sink
+from ecolite_stream.types import LeaseMark
 
 Config = TypeVar("Config")
+
+
+class Fence(Protocol):
+    """Refuses events in the transaction that would write them."""
+
+    def refused(self, connection: Any, marks: Mapping[str, LeaseMark], /) -> set[str]:
+        """The ids of events that must not be written, given the marks of all by id."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +34,13 @@ class Run:
         config: its configuration.
         streams: names of its streams.
         bundle: its model.
+        fence: refuses events of leases that have ended; None outside of a fleet.
     """
 
     config: StreamConfig
     streams: Sequence[str]
     bundle: Bundle
+    fence: Fence | None = None
 
     @property
     def engine(self) -> str:
