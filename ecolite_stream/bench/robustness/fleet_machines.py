@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import os
 import signal
@@ -11,7 +12,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -95,7 +96,7 @@ class MachineProcess:
     def start(self, *options: str) -> None:
         """Start it."""
         self.starts += 1
-        place = self.folder / f"{self.name}-{self.starts}"
+        place = self.folder / self.current
         place.mkdir(parents=True)
         words = [sys.executable, "-m", "ecolite_stream", "fleet", "--config", str(self.fleet)]
         root = Path(ecolite_stream.__file__).parents[1]
@@ -125,6 +126,11 @@ class MachineProcess:
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
             self._process.wait()
+
+    @property
+    def current(self) -> str:
+        """Name of the newest process, which is that of its folder."""
+        return f"{self.name}-{self.starts}"
 
     @property
     def is_running(self) -> bool:
@@ -181,57 +187,59 @@ class Span:
     end_ms: int
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What the processes of a fleet saw.
+class Observer:
+    """Reads what the processes of a fleet saw while they write it.
 
-    Attributes:
-        spans: by camera, in order of their begin.
-        events: process by id of each event that it reported.
+    Args:
+        folder: has a folder for each process.
     """
 
-    spans: Mapping[str, Sequence[Span]]
-    events: Mapping[str, str]
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._offsets: dict[Path, int] = {}
+        self._times_ms: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+        self.events: dict[str, str] = {}
+        """Process by id of each event that was reported."""
+
+    def read(self) -> None:
+        """Read what has been written since the last call."""
+        for path in sorted(self._folder.glob("*/seen.jsonl")):
+            with path.open("rb") as file:
+                file.seek(self._offsets.get(path, 0))
+                lines = file.read()
+            lines = lines[: lines.rfind(b"\n") + 1]
+            self._offsets[path] = self._offsets.get(path, 0) + len(lines)
+            for line in lines.splitlines():
+                self._note(json.loads(line), path.parent.name)
+
+    def watchers(self, camera: str, since_ms: int) -> set[str]:
+        """Processes that had a prediction of a camera since then."""
+        by = self._times_ms[camera]
+        return {process for process, times in by.items() if times and times[-1] >= since_ms}
 
     def overlaps(self) -> list[tuple[Span, Span]]:
         """Spans of one camera and two processes that have a moment in common."""
         return [
             (before, after)
-            for spans in self.spans.values()
-            for number, before in enumerate(spans)
-            for after in spans[number + 1 :]
+            for camera in self._times_ms
+            for before, after in itertools.combinations(self.spans(camera), 2)
             if after.process != before.process and after.begin_ms <= before.end_ms
         ]
 
-    def longest_gap_s(self, since_ms: int, until_ms: int) -> float:
-        """The longest time for which a camera had no prediction, of all cameras."""
-        gaps = [0]
-        for spans in self.spans.values():
-            ends = [since_ms, *(min(until_ms, max(since_ms, span.end_ms)) for span in spans)]
-            begins = [*(min(until_ms, max(since_ms, span.begin_ms)) for span in spans), until_ms]
-            gaps += [begin - end for end, begin in zip(ends, begins, strict=True)]
-        return max(gaps) / 1000
-
-
-def read_seen(folder: Path) -> Seen:
-    """Read what all processes wrote below a folder."""
-    times: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-    events: dict[str, str] = {}
-    for path in sorted(folder.glob("*/seen.jsonl")):
-        process = path.parent.name
-        for facts in _lines(path):
-            if "event" in facts:
-                events[facts["event"]] = process
-            elif "at" in facts:
-                times[facts["stream"]][process].append(unix_ms_of(facts["at"]))
-    spans = {
-        camera: sorted(
-            (span for process, at in by.items() for span in _spans(process, camera, at)),
-            key=lambda span: span.begin_ms,
+    def spans(self, camera: str) -> list[Span]:
+        """When which process watched a camera, in order of the begin."""
+        spans = (
+            span
+            for process, times in self._times_ms[camera].items()
+            for span in _spans(process, camera, times)
         )
-        for camera, by in times.items()
-    }
-    return Seen(spans, events)
+        return sorted(spans, key=lambda span: span.begin_ms)
+
+    def _note(self, facts: dict[str, Any], process: str) -> None:
+        if "event" in facts:
+            self.events[facts["event"]] = process
+        elif "at" in facts:
+            self._times_ms[facts["stream"]][process].append(unix_ms_of(facts["at"]))
 
 
 def _spans(process: str, camera: str, times_ms: list[int]) -> Iterator[Span]:
@@ -244,14 +252,6 @@ def _spans(process: str, camera: str, times_ms: list[int]) -> Iterator[Span]:
         last = at
     if begin is not None and last is not None:
         yield Span(process, camera, begin, last)
-
-
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            yield json.loads(line)
-        except json.JSONDecodeError:  # the last line of a killed process
-            continue
 
 
 def wait_until(check: Callable[[], bool], limit_s: float) -> bool:
