@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ecolite_stream.app.build import stream_inputs, stream_names
 from ecolite_stream.app.extras import missing_extra
 from ecolite_stream.app.sinks import SINKS, RunConfig
+from ecolite_stream.app.systemd import notify_systemd
 from ecolite_stream.config.includes import load_stream_config
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.config.source_names import NamedSource, named_source
@@ -25,6 +26,7 @@ from ecolite_stream.observability.metrics_server import serve
 from ecolite_stream.pipeline.pipeline import Pipeline
 from ecolite_stream.pipeline.reader import StreamInput
 from ecolite_stream.recognition.recognizer import check_fits
+from ecolite_stream.recording.recording import RecordConfig
 from ecolite_stream.sinks.kind import Run, build_sinks
 from ecolite_stream.sources import may_be_live, redact_url
 from ecolite_stream.store.config import StoreConfig
@@ -56,6 +58,8 @@ def read_fleet(path: Path) -> tuple[Fleet, StreamConfig]:
             raise ConfigError(
                 f"{where}: {source.name} is a recording; use ecolite-stream archive for those"
             )
+    if config.section(RecordConfig).folder is not None:
+        raise ConfigError(f"{where}: record is not for fleets; their streams come and go by leases")
     names = stream_names(sources)
     urls = {name: redact_url(one.url) for name, one in zip(names, sources, strict=True)}
     return make_fleet(fleet_config, urls), config
@@ -91,7 +95,13 @@ class PipelineStreams:
             self._pipeline.remove(name)
 
 
-def run_machine(fleet: Fleet, config: StreamConfig, machine: str, supervises: bool = True) -> None:
+def run_machine(
+    fleet: Fleet,
+    config: StreamConfig,
+    machine: str,
+    supervises: bool = True,
+    on_start: Callable[[Pipeline], object] = lambda pipeline: None,
+) -> None:
     """Watch the cameras that this machine is given, until the run is stopped.
 
     Args:
@@ -99,6 +109,7 @@ def run_machine(fleet: Fleet, config: StreamConfig, machine: str, supervises: bo
         config: of the streams.
         machine: name of this machine.
         supervises: whether to be a candidate for the supervisor.
+        on_start: called with the pipeline before it runs.
 
     Raises:
         EcoliteError: the fleet, the bundle, the engine or the store cannot be used.
@@ -135,7 +146,11 @@ def run_machine(fleet: Fleet, config: StreamConfig, machine: str, supervises: bo
         streams.attach(pipeline, connect)
         candidate = Holder(machine, f"{member.holder.process}/supervisor")
         supervisor = Supervisor(fleet, ledger, candidate) if supervises else None
-        with kept_in_step(member, supervisor, fleet.config.tick_s):
+        on_start(pipeline)
+        with (
+            kept_in_step(member, supervisor, fleet.config.tick_s),
+            notify_systemd(pipeline.heartbeat),
+        ):
             pipeline.run()
 
 

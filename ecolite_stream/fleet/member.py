@@ -72,7 +72,7 @@ class Member:
         tries = 2 + round(times.lease_s / times.tick_s)
         for _ in range(tries):
             with self._ledger.begin() as table:
-                self._define(table)
+                define(table, self._fleet)
                 if self._machine_lease(table):
                     return
                 (other,) = table.current(MACHINE, self.holder.machine)
@@ -144,18 +144,24 @@ class Member:
         name = self.holder.machine
         return table.acquire(MACHINE, name, self.holder, self._lease_ms) is not None
 
-    def _define(self, table: Transaction) -> None:
-        found = table.digest()
-        if found == self._fleet.digest:
-            return
-        there = [one.name for one in table.current(MACHINE) if not one.is_over(table.now_ms)]
-        if found is not None and there:
-            raise ConfigError(
-                f"fleet {self._fleet.config.name!r} runs in this store with other machines, "
-                f"cameras or times (on {', '.join(sorted(there))}); give this fleet another "
-                "name, or stop the other one first"
-            )
-        table.define(self._fleet.digest, [camera.name for camera in self._fleet.cameras])
+
+def define(table: Transaction, fleet: Fleet) -> None:
+    """Make the store's fleet of this name this one.
+
+    Raises:
+        ConfigError: another fleet has the name, and runs.
+    """
+    found = table.digest()
+    if found == fleet.digest:
+        return
+    there = [one.name for one in table.current(MACHINE) if not one.is_over(table.now_ms)]
+    if found is not None and there:
+        raise ConfigError(
+            f"fleet {fleet.config.name!r} runs in this store with other machines, "
+            f"cameras or times (on {', '.join(sorted(there))}); give this fleet another "
+            "name, or stop the other one first"
+        )
+    table.define(fleet.digest, [camera.name for camera in fleet.cameras])
 
 
 @contextlib.contextmanager
