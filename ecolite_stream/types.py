@@ -273,6 +273,23 @@ EventKind = Literal["start", "update", "end"]
 
 
 @dataclass(frozen=True)
+class LeaseMark:
+    """The lease under which a machine of a fleet saw an event.
+
+    Attributes:
+        machine: name of the machine.
+        number: of the lease; the next lease of the same camera has a larger one.
+        run: 32 hexadecimal digits; no other lease has them.
+        seen_ms: when the machine last saw the event, on the database's clock, ms since 1970.
+    """
+
+    machine: str
+    number: int
+    run: str
+    seen_ms: int
+
+
+@dataclass(frozen=True)
 class Event:
     """An action in a view, from its start to its end; reported at both.
 
@@ -292,6 +309,7 @@ class Event:
         ended_at: time of day of its end, likewise; None while it lasts.
         lost: whether it ended because its live stream fell silent.
         bundle: digest of the bundle that it began with; empty if unknown. JSON Lines omit it.
+        lease: the lease under which it was seen; None outside of a fleet.
     """
 
     id: str
@@ -308,6 +326,7 @@ class Event:
     ended_at: str | None = None
     lost: bool = False
     bundle: str = field(default="", compare=False)
+    lease: LeaseMark | None = field(default=None, repr=False, compare=False)
 
     @property
     def key(self) -> ViewKey:
@@ -322,6 +341,8 @@ class Event:
             "started_at": self.started_at,
             "ended_at": self.ended_at,
             "lost": self.lost or None,
+            "machine": self.lease and self.lease.machine,
+            "lease": self.lease and self.lease.number,
         }
         return {
             "event": self.id,

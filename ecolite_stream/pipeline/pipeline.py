@@ -14,7 +14,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.config.views import several_view_names
@@ -43,6 +43,8 @@ _POLL_S = 0.2
 _REMOVE_S = 5.0
 _PAUSED = ""
 """Stands for paused streams in the queue: no stream has this name."""
+_STAYS = "\0"
+"""Stands for streams that may be added to a run without any, likewise."""
 SHUTDOWN_S = 1.2
 """Seconds in which all threads together must end after a stop."""
 
@@ -63,6 +65,8 @@ class Pipeline:
         metrics: counters of the run.
         clock: time of day for live streams.
         model: the bundle with its digest, which events carry; None knows only `spec`.
+        admit: called in the engine's thread with each output; returns those that go to the sinks.
+        stays: go on without streams until `stop`.
 
     Raises:
         ConfigError: the configuration contradicts the bundle.
@@ -78,6 +82,8 @@ class Pipeline:
         metrics: Metrics | None = None,
         clock: WallClock | None = None,
         model: Model | None = None,
+        admit: Callable[[Sent], Iterable[Sent]] = lambda output: (output,),
+        stays: bool = False,
     ) -> None:
         config = config or StreamConfig()
         check_fits(config, spec)
@@ -86,6 +92,9 @@ class Pipeline:
         self._config = config
         self._models = ModelsInUse(model or Model(spec))
         self._queue = SampleQueue(clock)
+        self._admit = admit
+        if stays:
+            self._queue.expect(_STAYS)
         self._workers: list[SinkWorker] = []
         self._swapping = threading.Lock()  # one change of the bundle at a time
         self._lock = threading.Lock()  # of the five below, and of changes of the models in use
@@ -342,8 +351,9 @@ class Pipeline:
 
     def _publish(self, output: Sent) -> None:
         live = not isinstance(output, EngineBatch) and self._queue.is_live(output.stream)
-        for worker in self._workers:
-            worker.send(output, live)
+        for admitted in self._admit(output):
+            for worker in self._workers:
+                worker.send(admitted, live)
 
     def _show(self, frame: Frame, live: bool) -> None:
         """Pass a frame to the frame sinks; their errors end no stream."""
