@@ -23,6 +23,7 @@ from ecolite_stream.app.default_store import (
 )
 from ecolite_stream.app.entry import run_and_leave
 from ecolite_stream.app.events_command import events
+from ecolite_stream.app.page_files import with_page_files
 from ecolite_stream.app.replay_command import replay
 from ecolite_stream.app.sinks import SINK_KEYS, RunConfig, sink_options
 from ecolite_stream.config.choices import POLICIES, PRECISIONS
@@ -111,7 +112,7 @@ def stream(
 
     def load() -> StreamConfig:
         read = load_stream_config(config, RunConfig) if config else RunConfig()
-        return with_default_store(merge(read, options))
+        return with_page_files(with_default_store(merge(read, options)), config)
 
     settings = load()
     if check_config:

@@ -60,7 +60,17 @@ class BatchStep:
             EngineError: the engine failed.
         """
         self._anchors.update((anchor.stream, anchor) for anchor in current.anchors)
-        for prediction in self._predict(engine, current.samples):
+        for samples in _until_views_end(current.samples):
+            yield from self._run_samples(engine, samples)
+        for stream in current.quiet:
+            for key in self._keys_of(stream):
+                yield from self._decision(key).finish(lost=True)
+        yield from self.finish(current.ended)
+
+    def _run_samples(
+        self, engine: Engine, samples: tuple[Sample, ...]
+    ) -> Iterator[Prediction | Event]:
+        for prediction in self._predict(engine, samples):
             anchor = self._anchors.get(prediction.stream)
             if anchor is not None and anchor.live:
                 prediction = dataclasses.replace(prediction, at=anchor.at(prediction.time_s))
@@ -72,14 +82,10 @@ class BatchStep:
                 if event.kind == "start":
                     self._metrics.began(event)
                 yield event
-        for sample in current.samples:
+        for sample in samples:
             if sample.ends_view:
                 self._metrics.view_ended(sample.key)
                 yield from self._end([sample.key])
-        for stream in current.quiet:
-            for key in self._keys_of(stream):
-                yield from self._decision(key).finish(lost=True)
-        yield from self.finish(current.ended)
 
     def finish(self, streams: Iterable[str] | None = None) -> Iterator[Event]:
         """Yield the last events of these streams, or of all, and drop their states."""
@@ -152,3 +158,16 @@ class BatchStep:
             return ()
         with self._metrics.timed("classify"):
             return engine.classify(np.stack(clips))
+
+
+def _until_views_end(samples: tuple[Sample, ...]) -> Iterator[tuple[Sample, ...]]:
+    """Samples in parts, so that a view that ended and one that takes its name are in two."""
+    ended: set[ViewKey] = set()
+    first = 0
+    for place, sample in enumerate(samples):
+        if sample.key in ended:
+            yield samples[first:place]
+            first, ended = place, set()
+        if sample.ends_view:
+            ended.add(sample.key)
+    yield samples[first:]

@@ -85,7 +85,8 @@ def with_page(
     }
     clips = config.web.clips or config.section(ClipsConfig).folder
     web = dataclasses.replace(config.web, clips=clips)
-    run = Run(config.section(StoreConfig).url, settings, control)
+    url = config.section(StoreConfig).url
+    run = Run(url, settings, control, lambda: control.alerts if control else None)
     with serve_page(board, gallery, metrics, web, about, run) as url:
         click.echo(f"page: {url}", err=True)
         yield connect, [board]

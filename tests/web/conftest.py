@@ -84,7 +84,7 @@ def served(
     page = Page(streams=streams)
     config = WebConfig(address, clips=clips, **web)  # type: ignore[arg-type]
     about = {"version": "1", "every_s": 0.5, "labels": ["idle", "walk", "run"], "idle": ["idle"]}
-    run = Run(store, settings, control)
+    run = Run(store, settings, control, lambda: control.alerts if control else None)
     with serve_page(page.board, page.gallery, page.metrics, config, about, run) as page.url:
         yield page
 

@@ -18,9 +18,12 @@ pytest.importorskip("aiohttp", reason="the extra `web` is not installed")
 
 import aiohttp
 
+from ecolite_stream.config.drawn_views import DrawnViews
 from ecolite_stream.errors import ConfigError
+from ecolite_stream.sinks.alert_book import AlertBook
 from ecolite_stream.types import Box, Prediction
 from ecolite_stream.web.api.limits import RateLimit
+from tests.sinks.test_alert_book import book_at
 from tests.videos import write_numbered_video
 from tests.waiting import eventually
 from tests.web.asking import ask
@@ -36,9 +39,12 @@ NO_EVENT = "01a223ea-2b97-7dd0-98cb-eebeef58b95d"
 class Streams:
     """A run that notes what it is asked to do."""
 
-    def __init__(self) -> None:
+    def __init__(self, alerts: AlertBook | None = None) -> None:
         self.there = ["door", "yard", "<i>gate"]
         self.done: list[tuple[str, object]] = []
+        self.drawn: dict[str, DrawnViews] = {}
+        self.is_full = False
+        self.alerts = alerts
 
     def names(self) -> list[str]:
         return self.there
@@ -60,6 +66,19 @@ class Streams:
 
     def resume(self, name: str) -> None:
         self._do("resume", name)
+
+    def views(self, name: str) -> tuple[DrawnViews, bool]:
+        if name not in self.there:
+            raise KeyError(name)
+        return self.drawn.get(name, DrawnViews(("center",))), name in self.drawn
+
+    def set_views(self, name: str, drawn: DrawnViews | None) -> None:
+        if self.is_full:
+            raise OSError("no space left on device")
+        self.views(name)
+        self.drawn.pop(name, None)
+        if drawn is not None:
+            self.drawn[name] = drawn
 
     def _do(self, what: str, name: str) -> None:
         if name not in self.there:
@@ -430,12 +449,13 @@ def test_a_fuzzer_finds_no_fault(tmp_path: Path) -> None:
     """Schemathesis reads the document and sends what fits it, and what does not."""
     pytest.importorskip("schemathesis", reason="schemathesis is not installed")
     url, _ = history(tmp_path, 25)
-    with served(store=url, token=TOKEN, control=Streams(), api_per_s=100_000) as page:
+    run = Streams(book_at(tmp_path / "alerts.yaml"))
+    with served(store=url, token=TOKEN, control=run, api_per_s=100_000) as page:
         page.show("door", 1)
         base = f"http://127.0.0.1:{page.port}"
         command = [
             *(sys.executable, "-m", "schemathesis.cli", "run", f"{base}/api/openapi.json"),
-            *("--header", f"Authorization: Bearer {TOKEN}", "--no-color", "--seed", "7"),
+            *("--header", f"Authorization: Bearer {TOKEN}", "--no-color", "--seed", "8"),
             *("--max-examples", str(FUZZED), "--exclude-path", "/api/live"),
             *("--checks", "not_a_server_error,status_code_conformance,content_type_conformance"),
             *("--checks", "response_schema_conformance,unsupported_method"),

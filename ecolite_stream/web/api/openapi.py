@@ -32,6 +32,7 @@ _MORE = {
 _PATH = {
     "id": "Id of an event: a UUID of version 7.",
     "name": "Name of a stream, percent-encoded.",
+    "rule": "Name of an alert rule, percent-encoded.",
 }
 
 

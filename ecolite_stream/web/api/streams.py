@@ -202,6 +202,10 @@ class StreamOperations:
         """
         if not self._may_control:
             raise ApiError(409, "changing streams needs a token; set web.token")
+        return await self.ask(change)
+
+    async def ask(self, change: Callable[[RunControl], Any]) -> Any:
+        """Ask the run, or change what is harmless; raises as `_change` does."""
         if self._control is None:
             raise ApiError(503, "the streams of this run cannot be changed")
         try:
@@ -211,6 +215,8 @@ class StreamOperations:
             raise _no_stream(str(error.args[0] if error.args else "")) from error
         except TimeoutError as error:
             raise ApiError(503, "the run does not answer; try again later") from error
+        except OSError as error:
+            raise ApiError(503, f"this cannot be kept: {error}") from error
 
     async def _updates(self, call: Call) -> web.StreamResponse:
         if len(self._live) >= self._most_live:
