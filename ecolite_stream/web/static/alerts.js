@@ -8,7 +8,6 @@ const $ = (id) => document.getElementById(id);
 const EVERY_MS = 5000;
 let known = { streams: [], labels: [], views: [], targets: [] };
 let rules = [];
-let drawn = ""; // what the list shows
 
 function complain(error) {
   $("problem").hidden = !error;
@@ -20,18 +19,18 @@ function hoursWords({ days, start, end, zone }) {
   return `${days.join(" ") || "every day"} ${when} ${zone ?? "the server's time"}`;
 }
 
+const span = (seconds) => duration(seconds).replace(/(min|h) 0 (s|min)$/, "$1").replace(/\.0 s$/, " s");
+
 function what(rule) {
-  return [
-    rule.labels.join(" or ") || "Any label",
-    `in ${rule.streams.join(", ") || "any stream"}`,
+  const parts = [
+    rule.streams.join(" or ") || "any stream",
     rule.views.length && `view ${rule.views.join(", ")}`,
     rule.min_score && `from ${percent(rule.min_score)}`,
-    rule.min_s && `lasting ${duration(rule.min_s)}`,
-    rule.hours.length && `(${rule.hours.map(hoursWords).join(" or ")})`,
-    rule.cooldown_s && `at most every ${duration(rule.cooldown_s)} of a stream`,
-  ]
-    .filter(Boolean)
-    .join(" ");
+    rule.min_s && `lasting ${span(rule.min_s)}`,
+    rule.hours.length && rule.hours.map(hoursWords).join(" or "),
+    rule.cooldown_s && `once in ${span(rule.cooldown_s)} of a stream`,
+  ];
+  return `${rule.labels.join(" or ") || "Any label"} in ${parts.filter(Boolean).join(", ")}`;
 }
 
 function state(rule) {
@@ -62,13 +61,21 @@ function item(rule) {
   find(".unmute").hidden = !isMuted;
   find(".edit").hidden = find(".remove").hidden = !rule.own;
   find(".mute").setAttribute("aria-label", `Mute ${rule.name} for`);
-  find(".mute").addEventListener("change", (event) => act(rule, () => store.mute(rule.name, Number(event.target.value))));
+  find(".mute").addEventListener("change", (event) => {
+    if (event.target.value) act(rule, () => store.mute(rule.name, Number(event.target.value)));
+  });
   find(".unmute").addEventListener("click", () => act(rule, () => store.unmute(rule.name)));
   find(".edit").addEventListener("click", () => form.open(rule, known));
   find(".remove").addEventListener("click", () => {
     if (confirm(`Remove the rule ${rule.name}?`)) act(rule, () => store.removeRule(rule.name));
   });
   return row;
+}
+
+function focus(name) {
+  const row = [...$("rules").children].find((one) => one.dataset.rule === name);
+  const first = [...(row?.querySelectorAll("select, button") ?? [])].find((one) => one.checkVisibility());
+  (first ?? $("rules")).focus();
 }
 
 async function act(rule, ask) {
@@ -78,9 +85,8 @@ async function act(rule, ask) {
   } catch (error) {
     complain(error);
   }
-  await refresh();
-  const there = [...$("rules").children].find((row) => row.dataset.rule === rule.name);
-  (there?.querySelector("button:not([hidden]), select") ?? $("rules")).focus();
+  await look();
+  focus(rule.name);
 }
 
 function draw(found) {
@@ -88,23 +94,24 @@ function draw(found) {
   known.targets = found.targets;
   const muted = rules.filter((rule) => state(rule)[0] !== "good").length;
   $("count").textContent = `${rules.length} ${rules.length === 1 ? "rule" : "rules"}${muted ? `, ${muted} muted` : ""}`;
-  const now = JSON.stringify([found, muted]);
-  // A list that somebody is choosing in is not replaced under the hand.
-  if (now === drawn || document.activeElement?.matches("#rules select")) return;
-  drawn = now;
+  const list = $("rules");
   const focused = document.activeElement?.closest(".rule")?.dataset.rule;
-  $("rules").replaceChildren(...rules.map(item));
-  if (focused) [...$("rules").children].find((row) => row.dataset.rule === focused)?.querySelector("button:not([hidden])")?.focus();
+  rules.forEach((rule, place) => {
+    const facts = JSON.stringify([rule, state(rule)]);
+    const before = list.children[place];
+    if (before?.dataset.facts === facts) return; // a list that somebody has open stays
+    const row = item(rule);
+    row.dataset.facts = facts;
+    if (before?.dataset.rule === rule.name) before.replaceWith(row);
+    else list.insertBefore(row, before ?? null);
+  });
+  while (list.children.length > rules.length) list.lastElementChild.remove();
+  if (focused && !list.contains(document.activeElement)) focus(focused);
   $("add").disabled = !known.targets.length;
   $("nothing").hidden = rules.length > 0 && known.targets.length > 0;
   $("nothing").textContent = known.targets.length
     ? "No rules yet."
     : "This run has no target to send to. Name one under alerts.targets in the configuration file.";
-}
-
-async function refresh() {
-  document.activeElement?.matches("#rules select") && document.activeElement.blur();
-  await look();
 }
 
 let failing = false;
@@ -139,7 +146,7 @@ const form = new RuleForm(async (name, rule) => {
     throw new Error(`There is a rule ${name} already. Choose another name.`);
   }
   await store.setRule(name, rule);
-  await refresh();
+  await look();
 });
 $("add").addEventListener("click", () => form.open(null, known));
 begin();

@@ -166,12 +166,16 @@ export class Drawing {
     );
     make("polygon", { class: "area", points: points.map(pixels).join(" ") }, group);
     const text = shape.kind === "region" ? shape.name : "mask";
-    const x = Math.min(...points.map((p) => p.x)) * width;
-    const y = Math.min(...points.map((p) => p.y)) * height;
+    const top = points.reduce((best, point) => (point.y < best.y ? point : best));
+    const [x, y] = [top.x * width, Math.min(top.y * height, height - 20)];
     const plate = make("rect", { class: "plate", x, y, height: 20 }, group);
     const label = make("text", { x: x + 6, y: y + 15 }, group);
     label.textContent = text;
-    plate.setAttribute("width", label.getComputedTextLength() + 12);
+    const room = label.getComputedTextLength() + 12;
+    const left = Math.max(0, Math.min(x, width - room)); // all of the name is in the picture
+    label.setAttribute("x", left + 6);
+    plate.setAttribute("x", left);
+    plate.setAttribute("width", room);
     points.forEach((point, corner) => {
       const [cx, cy] = [point.x * width, point.y * height];
       make("circle", { class: "handle", cx, cy, r: 5 }, group);
