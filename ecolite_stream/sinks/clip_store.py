@@ -10,9 +10,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import av
-from av.error import FFmpegError
-
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.media.clip_names import clip_name
 from ecolite_stream.media.new_files import PART, create_part
@@ -96,6 +93,9 @@ class ClipStore:
         return clips
 
     def _is_ours(self, name: str) -> bool:
+        import av
+        from av.error import FFmpegError
+
         with contextlib.suppress(FFmpegError, OSError), av.open(self._folder / name) as container:
             if container.metadata.get("comment") == MARK:
                 return True

@@ -9,20 +9,19 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-
-import cv2
-import numpy as np
+from typing import TYPE_CHECKING
 
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.config.strict import check_at_least, check_between
 from ecolite_stream.errors import ConfigError
-from ecolite_stream.media.h264 import INDEX_FIRST, Mp4Writer, check_encoder
-from ecolite_stream.media.jpeg import to_jpeg
 from ecolite_stream.model.sampling import Ticker
 from ecolite_stream.sinks.base import FrameSink, Sink
 from ecolite_stream.sinks.clip_store import MARK, ClipStore
 from ecolite_stream.sinks.kind import Run, SinkKind, check_writable
 from ecolite_stream.types import Event, Frame, Image, Output, Prediction
+
+if TYPE_CHECKING:
+    from ecolite_stream.media.h264 import Mp4Writer
 
 _log = logging.getLogger(__name__)
 
@@ -82,6 +81,8 @@ class ClipSink(FrameSink):
 
     def __init__(self, config: StreamConfig) -> None:
         clips = config.section(ClipsConfig)
+        from ecolite_stream.media.h264 import check_encoder
+
         assert clips.folder is not None
         check_encoder("clips")
         self._config = clips
@@ -175,6 +176,8 @@ class _FrameRing:
             self._restart()
         if not self._ticker.due(frame.time_s):
             return
+        from ecolite_stream.media.jpeg import to_jpeg
+
         jpeg = to_jpeg(frame.image, self._config.width_px)
         with self._changed:
             if not live:
@@ -237,6 +240,8 @@ class _Clip:
         if self._zero_s is None:
             self._zero_s = time_s
         if self._writer is None:
+            from ecolite_stream.media.h264 import INDEX_FIRST, Mp4Writer
+
             self._part = self._store.new_part(self.id)
             self._writer = Mp4Writer(self._part, INDEX_FIRST, self._tags)
         self._writer.add(_from_jpeg(jpeg), time_s - self._zero_s)
@@ -255,6 +260,9 @@ class _Clip:
 
 
 def _from_jpeg(jpeg: bytes) -> Image:
+    import cv2
+    import numpy as np
+
     image: Image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
     return image
 

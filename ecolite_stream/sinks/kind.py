@@ -7,13 +7,14 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ecolite_stream.config.schema import StreamConfig
-from ecolite_stream.engines import choose_engine
 from ecolite_stream.errors import ConfigError
-from ecolite_stream.model.bundle import Bundle
 from ecolite_stream.sinks.base import Sink
+
+if TYPE_CHECKING:
+    from ecolite_stream.model.bundle import Bundle
 
 Config = TypeVar("Config")
 
@@ -41,6 +42,8 @@ class Run:
         Raises:
             EngineError: no installed engine can run the bundle.
         """
+        from ecolite_stream.engines import choose_engine
+
         config = self.config
         return choose_engine(config.engine, self.bundle, config.device, config.precision)
 
@@ -59,7 +62,10 @@ class SinkKind(Generic[Config]):
             `--check-config`; raises a ConfigError.
         build: makes the sink; raises a ConfigError.
         metavar: placeholder of the option's value in `--help`.
-        extra: the extra that installs its library, if any. Import the library inside functions.
+        extra: the extra that installs its library, if any.
+
+    `--help` imports every kind: import this library, NumPy, OpenCV, PyAV and the network inside
+    functions.
     """
 
     section: str | None

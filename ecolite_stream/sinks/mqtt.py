@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import ssl
 import sys
 import threading
 import time
@@ -237,6 +236,8 @@ class MqttSink(Sink):
                     state.sent(self._client.publish(topic, state.value, 0, retain=True))
 
     def _make_client(self, config: MqttConfig) -> tuple[Client, tuple[str, int]]:
+        import ssl
+
         from paho.mqtt.client import Client
         from paho.mqtt.enums import CallbackAPIVersion
 

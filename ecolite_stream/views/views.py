@@ -63,8 +63,8 @@ class StreamViews:
         mask: Mask = (),
         gate: bool = True,
     ) -> None:
-        within = "whole" if framing == "whole" else "center"
-        self._within, self._framing, self._gate = within, framing, gate
+        self._configured: Sequence[str | ViewConfig] = views
+        self._framing, self._gate = framing, gate
         self._made: dict[tuple[str | ViewConfig, bool], _View | _SubjectsView] = {}
         self._detector = MotionDetector()
         self.change(views, mask)
@@ -75,10 +75,10 @@ class StreamViews:
         Returns:
             Names of the views, subjects included, that are gone.
         """
-        single, before = len(views) < 2, self._made
+        single, before, within = len(views) < 2, self._made, _within(self._framing)
+        self._configured = views
         self._made = {
-            (view, single): before.get((view, single))
-            or _make(view, single, self._within, self._framing)
+            (view, single): before.get((view, single)) or _make(view, single, within, self._framing)
             for view in views or [self._framing]
         }
         self._views = list(self._made.values())
@@ -88,6 +88,16 @@ class StreamViews:
         self._mask = mask
         self._keep: Pixels | None = None
         return {name for view in before.values() if view not in self._views for name in view.names}
+
+    def change_bundle(self, framing: str, gate: bool) -> None:
+        """Use the framing of another bundle from now on; subjects keep their views."""
+        self._framing, self._gate = framing, gate
+        self._made = {
+            key: view.framed(_within(framing))
+            for key, view in self._made.items()
+            if isinstance(view, _SubjectsView)
+        }
+        self.change(self._configured, self._mask)
 
     def look(self, frame: Frame) -> list[Look]:
         """What each view looks at now; frames come in order."""
@@ -153,6 +163,11 @@ class _SubjectsView:
         """Names of the subjects that are there."""
         return [_subject_name(number) for number in self._boxes]
 
+    def framed(self, framing: str) -> _SubjectsView:
+        """The same view with another framing."""
+        self._framing = framing
+        return self
+
     def look(self, motion: Motion | None, time_s: float) -> Iterator[Look]:
         """One look a subject, and a last one of each that has ended."""
         assert motion is not None  # `follows`
@@ -169,6 +184,11 @@ class _SubjectsView:
 
     def _look(self, number: int, box: Box, still_s: float, ended: bool = False) -> Look:
         return Look(_subject_name(number), box, self._framing, still_s, ended)
+
+
+def _within(framing: str) -> str:
+    """How a square is taken from a region, with a bundle of that framing."""
+    return "whole" if framing == "whole" else "center"
 
 
 def _subject_name(number: int) -> str:

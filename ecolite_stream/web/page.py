@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import click
 
@@ -77,12 +78,14 @@ def with_page(
         board.note_live(frame.stream, live)
         gallery.show(frame)
 
-    about = {
+    about: dict[str, Any] = {
         "version": __version__,
         "every_s": config.every_s,
         "labels": labels,
         "idle": config.events.ignore,
     }
+    if control is not None:
+        control.on_bundle(lambda bundle: about.update(labels=bundle.spec.labels))
     clips = config.web.clips or config.section(ClipsConfig).folder
     web = dataclasses.replace(config.web, clips=clips)
     url = config.section(StoreConfig).url

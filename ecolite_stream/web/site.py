@@ -20,6 +20,7 @@ from ecolite_stream.sinks.alert_book import AlertBook
 from ecolite_stream.web.access import SESSION_S, Access, Visitors, is_forwarded
 from ecolite_stream.web.api.alerts import AlertOperations
 from ecolite_stream.web.api.api import Api, http_problem, is_of_api
+from ecolite_stream.web.api.bundle import BundleOperations
 from ecolite_stream.web.api.control import RunControl
 from ecolite_stream.web.api.events import EventOperations
 from ecolite_stream.web.api.operations import problem
@@ -79,7 +80,7 @@ class Run:
     Attributes:
         store: URL of the store of events; None where it has none.
         settings: how a stream of that name is watched.
-        control: changes its streams; None where they cannot be changed.
+        control: changes its streams and its bundle; None where they cannot be changed.
         alerts: gives its alert rules; None where it sends no alerts.
     """
 
@@ -140,6 +141,7 @@ class Site:
             *self._stream_operations.operations(),
             *ViewOperations(self._stream_operations.ask).operations(),
             *AlertOperations(run.alerts).operations(),
+            *BundleOperations(run.control, access.token is not None).operations(),
             *EventOperations(self._store, self._clips).operations(),
         ]
         self._api = Api(operations, self._visitors, _cookie, config.api_per_s, BODY_S)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -18,8 +19,7 @@ from ecolite_stream.pipeline.sample_queue import StreamQueue
 from ecolite_stream.recognition.step import _until_views_end
 from ecolite_stream.types import Box, Event, Prediction, Sample
 from tests.fakes import ListSource, spec_of
-from tests.pipeline.runs import ALWAYS
-from tests.pipeline.test_changes import Running, live
+from tests.pipeline.runs import ALWAYS, Running, live
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -108,7 +108,7 @@ def test_a_slow_engine_keeps_the_end_before_the_view_that_took_its_name() -> Non
 
 def control_of(run: Running, path: Path | None) -> PipelineControl:
     config = StreamConfig(web=WebConfig("0", views_file=path))
-    control = PipelineControl(config, spec_of())
+    control = PipelineControl(config, SimpleNamespace(spec=spec_of()))  # type: ignore[arg-type]
     control.attach(run.pipeline, lambda stream: stream)
     return control
 

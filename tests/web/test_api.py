@@ -18,8 +18,10 @@ pytest.importorskip("aiohttp", reason="the extra `web` is not installed")
 
 import aiohttp
 
+from ecolite_stream.app.versions import Version, find_version, list_versions
 from ecolite_stream.config.drawn_views import DrawnViews
 from ecolite_stream.errors import ConfigError
+from ecolite_stream.model.bundle import Bundle, demo_bundle_path, read_bundle
 from ecolite_stream.sinks.alert_book import AlertBook
 from ecolite_stream.types import Box, Prediction
 from ecolite_stream.web.api.limits import RateLimit
@@ -34,6 +36,9 @@ pytestmark = pytest.mark.timeout(60)
 
 TOKEN, READER = "t" * 20, "r" * 20
 NO_EVENT = "01a223ea-2b97-7dd0-98cb-eebeef58b95d"
+
+
+NOWHERE = Path("no/such/folder")
 
 
 class Streams:
@@ -79,6 +84,19 @@ class Streams:
         self.drawn.pop(name, None)
         if drawn is not None:
             self.drawn[name] = drawn
+
+    @property
+    def bundle(self) -> Bundle:
+        return read_bundle(demo_bundle_path())
+
+    def versions(self) -> list[Version]:
+        return list_versions(NOWHERE)
+
+    def set_bundle(self, digest_or_path: str) -> None:
+        self.done.append(("set_bundle", find_version(digest_or_path, NOWHERE).digest))
+
+    def on_bundle(self, call: object) -> None:
+        pass
 
     def _do(self, what: str, name: str) -> None:
         if name not in self.there:
@@ -324,6 +342,37 @@ def test_streams_are_changed_with_a_token_only() -> None:
         eventually(lambda: len(got(page, "/streams", **who)["streams"]) == 2)
     name = "<i>gate"
     assert run.done == [("add", body), ("pause", name), ("resume", name), ("remove", name)]
+
+
+def test_the_bundle_is_shown_and_changed_with_a_token_only(page: Page) -> None:
+    run, embedded = Streams(), read_bundle(demo_bundle_path())
+    with served(control=run) as page_without_token:
+        found = got(page_without_token, "/bundle")
+        assert found["digest"] == embedded.digest
+        assert found["labels"] == list(embedded.spec.labels)
+        (version,) = found["versions"]
+        assert (version["name"], version["created"], version["is_current"]) == (
+            "embedded",
+            None,
+            True,
+        )
+        body = {"bundle": embedded.digest}
+        status, error = refused(page_without_token, "/bundle", "PUT", json=body)
+        assert (status, "web.token" in error) == (409, True)
+    assert run.done == []
+    with served(control=run, token=TOKEN, read_tokens=READER) as other:
+        who, reader = {"headers": bearer(TOKEN)}, {"headers": bearer(READER)}
+        assert ask(other, "/api/bundle", "PUT", json=body, **who)[0] == 204
+        assert refused(other, "/bundle", "PUT", json=body, **reader)[0] == 403
+        assert got(other, "/bundle", **reader)["digest"] == embedded.digest
+        for path in (str(embedded.path), "/etc", "../..", "/\0", "\ud800", "0" * 64):
+            status, error = refused(other, "/bundle", "PUT", json={"bundle": path}, **who)
+            assert status in (400, 409), error
+            assert "\n" not in error
+        for wrong in ({"bundle": ""}, {"path": "x"}, {"bundle": "x" * 1001}):
+            assert refused(other, "/bundle", "PUT", json=wrong, **who)[0] == 400
+    assert run.done == [("set_bundle", embedded.digest)]
+    assert refused(page, "/bundle")[0] == 503
 
 
 def test_live_updates(page: Page) -> None:
