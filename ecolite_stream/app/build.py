@@ -10,6 +10,7 @@ from typing import Any
 from ecolite_stream.app.sinks import SINKS
 from ecolite_stream.app.systemd import notify_systemd
 from ecolite_stream.app.versions import bundle_path
+from ecolite_stream.config.drawn_views import DrawnViews, read_drawn
 from ecolite_stream.config.schema import ReconnectConfig, StreamConfig
 from ecolite_stream.config.source_names import NamedSource, named_source
 from ecolite_stream.config.views import several_view_names
@@ -71,7 +72,7 @@ def watch(config: StreamConfig, load: Callable[[], StreamConfig] | None = None) 
             metrics,
             model=model_of(bundle, config.engine, config.device, config.precision),
         )
-        control.attach(pipeline, connect)
+        control.attach(pipeline, connect, sinks)
         reloader = Reloader(config, load, pipeline, control, connect) if load else None
         with notify_systemd(pipeline.heartbeat), reload_on_sighup(reloader):
             pipeline.run()
@@ -94,15 +95,21 @@ def stream_inputs(
         ConfigError: a name is invalid, or a name or standard input occurs twice.
     """
     config: StreamConfig | None = None
+    drawn: dict[str, DrawnViews] = {}
     if isinstance(specs, StreamConfig):
         config, realtime, reconnect = specs, specs.realtime, specs.reconnect
         specs = config.source
+        drawn = read_drawn(config.web.views_file)
     waits = reconnect or ReconnectConfig()
     if not waits.enabled:
         reconnect = None
 
     def stream_input(source: NamedSource, name: str) -> StreamInput:
         again = reconnect if may_be_live(source.url) else None
+        configured = None if config is None else config.of_stream(source)
+        settings = configured
+        if configured is not None and name in drawn:
+            settings = drawn[name].over(configured)
         return StreamInput(
             name,
             functools.partial(
@@ -115,7 +122,8 @@ def stream_inputs(
                 read_timeout_s=waits.silent_s,
             ),
             again,
-            None if config is None else config.of_stream(source),
+            settings,
+            configured,
             source.url,
         )
 

@@ -230,6 +230,45 @@ class Pipeline:
             if not self._paused:
                 self._queue.forget(_PAUSED)
 
+    def change_views(self, stream: StreamInput) -> None:
+        """Give a stream other views and another mask at once; its source stays open.
+
+        Args:
+            stream: as returned by `stream_input`, with settings that differ in these alone.
+
+        Raises:
+            ConfigError: there is no such stream, or the settings contradict the bundle.
+        """
+        settings = stream.settings or self._config
+        with self._lock:
+            spec = self._models.of(stream.name)[1].spec
+            check_fits(settings, spec)
+            most_views = StreamSampler(spec, settings).most_views
+            if stream.name in self._paused:
+                self._paused[stream.name] = stream
+                return
+            reader = self._reader(stream.name)
+            self._inputs[stream.name] = stream
+            per_batch = max(self._per_batch[stream.name], MOST_PER_STEP * most_views)
+            self._per_batch[stream.name] = per_batch
+            for worker in self._workers:
+                worker.make_room(self._most_per_batch())
+            for sink in self._sinks:
+                sink.change_views(stream.name, several_view_names(settings.views))
+            reader.change_views(settings)
+
+    def stream_input(self, name: str) -> StreamInput:
+        """A watched or paused stream as it was added or last changed.
+
+        Raises:
+            ConfigError: there is no such stream.
+        """
+        with self._lock:
+            if name in self._paused:
+                return self._paused[name]
+            self._reader(name)
+            return self._inputs[name]
+
     def set_bundle(
         self, model: Model, open_engine: Callable[[], Engine], streams: Sequence[str] | None = None
     ) -> None:
@@ -314,12 +353,16 @@ class Pipeline:
         return reader
 
     def _stop_reader(self, name: str) -> None:
+        reader = self._reader(name)
+        del self._inputs[name]
+        reader.remove()
+
+    def _reader(self, name: str) -> Reader:
         reader = self._readers.get(name)
         if reader is None or reader.is_removed:
             known = ", ".join(sorted(self._inputs)) or "none"
             raise ConfigError(f"there is no stream {name!r}; streams: {known}")
-        del self._inputs[name]
-        reader.remove()
+        return reader
 
     def _settings(self, name: str) -> StreamConfig:
         stream = self._inputs.get(name) or self._paused.get(name)
