@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Sequence
 
+import click
+
 from ecolite_stream.app.sinks import SINKS
 from ecolite_stream.app.systemd import notify_systemd
+from ecolite_stream.config.printable import printable
 from ecolite_stream.config.schema import ReconnectConfig, StreamConfig
 from ecolite_stream.config.source_names import NamedSource, named_source
 from ecolite_stream.engines import open_engine
+from ecolite_stream.engines.auto_precision import choose_precision
 from ecolite_stream.errors import ConfigError
-from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
+from ecolite_stream.model.bundle import Bundle, demo_bundle_path, read_bundle
 from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.observability.metrics_server import serve
 from ecolite_stream.pipeline.pipeline import Pipeline
@@ -39,6 +44,7 @@ def watch(config: StreamConfig, load: Callable[[], StreamConfig] | None = None) 
     if not config.source:
         raise ConfigError("no source; try --source camera, --source FILE or --source pattern")
     bundle = read_bundle(config.bundle or demo_bundle_path())
+    loaded, config = config, with_precision(config, bundle)
     metrics = Metrics()
     streams = stream_inputs(config)
     names = [one.name for one in streams]
@@ -60,9 +66,22 @@ def watch(config: StreamConfig, load: Callable[[], StreamConfig] | None = None) 
             metrics,
         )
         control.attach(pipeline, connect)
-        reloader = Reloader(config, load, pipeline, bundle.spec, connect) if load else None
+        reloader = Reloader(loaded, load, pipeline, bundle.spec, connect) if load else None
         with notify_systemd(pipeline.heartbeat), reload_on_sighup(reloader):
             pipeline.run()
+
+
+def with_precision(config: StreamConfig, bundle: Bundle) -> StreamConfig:
+    """The configuration with a precision in place of `auto`, which is reported on stderr.
+
+    Raises:
+        EngineError: no engine can run the bundle.
+    """
+    chosen = choose_precision(config.engine, bundle, config.device, config.precision)
+    if chosen is None:
+        return config
+    click.echo(printable(f"precision {chosen.why}"), err=True)
+    return dataclasses.replace(config, precision=chosen.precision)
 
 
 def stream_inputs(
