@@ -100,6 +100,7 @@ class Sample:
         box: where the view looked; None for the middle or the whole picture.
         still_s: seconds of stream time for which nothing has moved in the view.
         ends_view: whether the view ends here, with its events. Such a sample has no image.
+        model: number of the model that its image was made for; 0 is the model at the start.
     """
 
     stream: str
@@ -114,6 +115,7 @@ class Sample:
     box: Box | None = None
     still_s: float = 0.0
     ends_view: bool = False
+    model: int = 0
 
     @property
     def key(self) -> ViewKey:
@@ -271,6 +273,23 @@ EventKind = Literal["start", "update", "end"]
 
 
 @dataclass(frozen=True)
+class LeaseMark:
+    """The lease under which a machine of a fleet saw an event.
+
+    Attributes:
+        machine: name of the machine.
+        number: of the lease; the next lease of the same camera has a larger one.
+        run: 32 hexadecimal digits; no other lease has them.
+        seen_ms: when the machine last saw the event, on the database's clock, ms since 1970.
+    """
+
+    machine: str
+    number: int
+    run: str
+    seen_ms: int
+
+
+@dataclass(frozen=True)
 class Event:
     """An action in a view, from its start to its end; reported at both.
 
@@ -289,6 +308,8 @@ class Event:
         started_at: time of day of its start, UTC, ISO 8601; None for recordings.
         ended_at: time of day of its end, likewise; None while it lasts.
         lost: whether it ended because its live stream fell silent.
+        bundle: digest of the bundle that it began with; empty if unknown. JSON Lines omit it.
+        lease: the lease under which it was seen; None outside of a fleet.
     """
 
     id: str
@@ -304,6 +325,8 @@ class Event:
     started_at: str | None = None
     ended_at: str | None = None
     lost: bool = False
+    bundle: str = field(default="", compare=False)
+    lease: LeaseMark | None = field(default=None, repr=False, compare=False)
 
     @property
     def key(self) -> ViewKey:
@@ -318,6 +341,8 @@ class Event:
             "started_at": self.started_at,
             "ended_at": self.ended_at,
             "lost": self.lost or None,
+            "machine": self.lease and self.lease.machine,
+            "lease": self.lease and self.lease.number,
         }
         return {
             "event": self.id,

@@ -38,7 +38,7 @@ from ecolite_stream.version import __version__
     metavar="[NAME=]SOURCE",
     help="camera, camera:1, a video file, a URL, - or pattern; repeat for more streams.",
 )
-@click.option("--bundle", type=click.Path(path_type=Path), help="Model folder. [the embedded one]")
+@click.option("--bundle", type=click.Path(path_type=Path), help="Model folder. [current version]")
 @click.option(
     "--engine", type=click.Choice(ENGINES), help="Inference engine. [auto: the best installed]"
 )

@@ -31,9 +31,15 @@ SUBCOMMANDS = {
     "collect": Subcommand(
         "collect_command",
         "collect",
-        "Collect labelled clips from a source, or list those of a folder.",
+        "Collect labelled clips from a source or from events, or list those of a folder.",
     ),
     "events": Subcommand("events_command", "events", "List stored events, the newest first."),
+    "fleet": Subcommand(
+        "fleet_command", "fleet", "Watch cameras on many machines; run this on each of them."
+    ),
+    "models": Subcommand(
+        "models_command", "models", "List versions of the model; the current one has a star."
+    ),
     "replay": Subcommand(
         "replay_command", "replay", "Repeat the run recorded in FOLDER and print its JSON Lines."
     ),

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from ecolite_stream.config.schema import StreamConfig
+from ecolite_stream.datasets import collect_kind as collect
 from ecolite_stream.recording import kind as record
 from ecolite_stream.sinks import alerts, clips, json_file, mqtt, stdout, video, webhook
 from ecolite_stream.sinks.kind import SinkKind
@@ -26,6 +27,7 @@ SINKS: Sequence[SinkKind[Any]] = (
     video.SINK,
     store.SINK,
     alerts.SINK,
+    collect.SINK,
     record.SINK,
 )
 

@@ -45,7 +45,7 @@ class RayCrew:
 
     def __init__(self, model: Model, address: str, workers: int | None) -> None:
         self._model = model
-        self._ray = _connected(address)
+        self._ray = connected(address)
         cores = int(self._ray.cluster_resources().get("CPU", 0))
         self.workers = workers or max(1, cores)
         self._cores_each = cores // self.workers if cores >= self.workers else 0
@@ -162,18 +162,10 @@ def check_address(address: str) -> None:
     Raises:
         ConfigError: it is no address, or nothing answers there.
     """
-    match = _CLIENT.fullmatch(address)
-    if address == "auto":  # Ray itself would wait for minutes where nothing answers
-        named = os.environ.get("RAY_ADDRESS", "")
-        match = _CLIENT.fullmatch(named) or _GCS.fullmatch(named)
-        if match is None:
-            return
-    if not match or not 0 < int(match[3]) < 65536:
-        raise ConfigError(
-            "--address is no address of a cluster; expected auto or ray://HOST:PORT, such as "
-            "ray://10.0.0.5:10001"
-        )
-    host, port = match[1] or match[2], int(match[3])
+    parts = address_parts(address)
+    if parts is None:
+        return
+    host, port = parts
     try:
         socket.create_connection((host, port), timeout=_CONNECT_S).close()
     except OSError as error:
@@ -183,7 +175,32 @@ def check_address(address: str) -> None:
         ) from error
 
 
-def _connected(address: str) -> Any:
+def address_parts(address: str) -> tuple[str, int] | None:
+    """(host, port) of an address; None for `auto` without `RAY_ADDRESS`, this machine's cluster.
+
+    Raises:
+        ConfigError: it is no address.
+    """
+    match = _CLIENT.fullmatch(address)
+    if address == "auto":  # Ray itself would wait for minutes where nothing answers
+        named = os.environ.get("RAY_ADDRESS", "")
+        match = _CLIENT.fullmatch(named) or _GCS.fullmatch(named)
+        if match is None:
+            return None
+    if not match or not 0 < int(match[3]) < 65536:
+        raise ConfigError(
+            "--address is no address of a cluster; expected auto or ray://HOST:PORT, such as "
+            "ray://10.0.0.5:10001"
+        )
+    return match[1] or match[2], int(match[3])
+
+
+def connected(address: str) -> Any:
+    """The module `ray`, connected to a cluster that runs.
+
+    Raises:
+        ConfigError: no cluster answers there, or it has other versions.
+    """
     check_address(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")

@@ -156,6 +156,20 @@ class SampleQueue:
         with self._changed:
             self._queues[stream] = stream_queue
 
+    def resize(self, stream: str, capacity: int) -> None:
+        """Set the capacity of a queue, but never to less than it holds."""
+        with self._changed:
+            stream_queue = self._queues[stream]
+            waiting = len({sample.frame for sample in stream_queue.samples})
+            stream_queue.capacity = max(capacity, waiting)
+            self._changed.notify_all()
+
+    def models(self) -> set[int]:
+        """Numbers of the models that queued samples are for."""
+        with self._changed:
+            queues = self._queues.values()
+            return {sample.model for one in queues for sample in one.samples}
+
     def is_live(self, stream: str) -> bool:
         """Whether a stream is live; False before `open`."""
         stream_queue = self._queues.get(stream)

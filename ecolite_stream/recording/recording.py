@@ -25,9 +25,8 @@ from ecolite_stream.errors import EcoliteError, SourceError, one_line
 from ecolite_stream.model.bundle import ModelSpec
 from ecolite_stream.model.preprocess import Preprocessing, normalize
 from ecolite_stream.observability.metrics import Metrics
-from ecolite_stream.recognition.events import decision_for
+from ecolite_stream.recognition.models import Model
 from ecolite_stream.recognition.step import BatchStep
-from ecolite_stream.recognition.view_state import ViewState
 from ecolite_stream.recording.sink import (
     FRAMES,
     ROUNDS,
@@ -177,11 +176,7 @@ def read_recording(folder: Path) -> Recording:
 
 def replayed(recording: Recording, engine: Engine, spec: ModelSpec) -> Iterator[str]:
     """The lines of a replayed run, in the form of `said.jsonl`."""
-    rounds = BatchStep(
-        lambda key: ViewState(spec, recording.settings(key[0])),
-        lambda key: decision_for(key[0], recording.settings(key[0]), spec.thresholds, key[1]),
-        Metrics(),
-    )
+    rounds = BatchStep({0: Model(spec)}, recording.settings, Metrics())
     latencies_ms = _latencies_ms(recording.folder / SAID)
 
     def line(output: Prediction | Event) -> str:
@@ -190,7 +185,7 @@ def replayed(recording: Recording, engine: Engine, spec: ModelSpec) -> Iterator[
         return json.dumps(output.as_dict())
 
     for current in recording.rounds(spec.preprocessing):
-        yield from map(line, rounds.run_batch(engine, current))
+        yield from map(line, rounds.run_batch({0: engine}, current))
     yield from map(line, rounds.finish())
 
 

@@ -16,7 +16,7 @@ from ecolite_stream.config.strict import check_at_least, check_between
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.model.sampling import Ticker
 from ecolite_stream.sinks.base import FrameSink, Sink
-from ecolite_stream.sinks.clip_store import MARK, ClipStore
+from ecolite_stream.sinks.clip_store import BEGINS, MARK, ClipStore
 from ecolite_stream.sinks.kind import Run, SinkKind, check_writable
 from ecolite_stream.types import Event, Frame, Image, Output, Prediction
 
@@ -229,6 +229,7 @@ class _Clip:
         self._zero_s: float | None = None
         self._store = store
         self._tags = {"comment": MARK, "title": event.label}
+        self._start_s = event.start_s
         self._part: Path | None = None
         self._writer: Mp4Writer | None = None
 
@@ -243,7 +244,8 @@ class _Clip:
             from ecolite_stream.media.h264 import INDEX_FIRST, Mp4Writer
 
             self._part = self._store.new_part(self.id)
-            self._writer = Mp4Writer(self._part, INDEX_FIRST, self._tags)
+            begins = {BEGINS: f"{max(0.0, self._start_s - self._zero_s):.3f}"}
+            self._writer = Mp4Writer(self._part, INDEX_FIRST, {**self._tags, **begins})
         self._writer.add(_from_jpeg(jpeg), time_s - self._zero_s)
         self.next_s = math.nextafter(time_s, math.inf)
 

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.sinks.base import Sink
+from ecolite_stream.types import LeaseMark
 
 if TYPE_CHECKING:
     from ecolite_stream.model.bundle import Bundle
 
 Config = TypeVar("Config")
+
+
+class Fence(Protocol):
+    """Refuses events in the transaction that would write them."""
+
+    def refused(self, connection: Any, marks: Mapping[str, LeaseMark], /) -> set[str]:
+        """The ids of events that must not be written, given the marks of all by id."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +35,15 @@ class Run:
         config: its configuration.
         streams: names of its streams.
         bundle: its model.
+        views: names of the views of each stream that has several; () for the others.
+        fence: refuses events of leases that have ended; None outside of a fleet.
     """
 
     config: StreamConfig
     streams: Sequence[str]
     bundle: Bundle
+    views: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    fence: Fence | None = None
 
     @property
     def engine(self) -> str:

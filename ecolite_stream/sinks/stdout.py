@@ -19,7 +19,7 @@ def _build(config: StreamConfig, run: Run) -> Sink:
     if config.json:
         return JsonLinesSink(sys.stdout, config.events.show)
     label_width = max(map(len, run.bundle.spec.labels))
-    return ConsoleSink(sys.stdout, label_width, len(run.streams) > 1, config.events.show)
+    return ConsoleSink(sys.stdout, label_width, len(run.streams) != 1, config.events.show)
 
 
 SINK = SinkKind(

@@ -80,7 +80,7 @@ class VideoSink(FrameSink):
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="video", daemon=True)
 
-    def add_stream(self, name: str) -> None:
+    def add_stream(self, name: str, views: Sequence[str] = ()) -> None:
         if name in self._videos or self._is_file:  # one file is one stream's
             return
         [(_, place, new_file)] = _files(self._path, [name])

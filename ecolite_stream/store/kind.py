@@ -19,7 +19,7 @@ def _build(config: StoreConfig, run: Run) -> Sink:
     from ecolite_stream.store.sink import StoreSink
 
     clips = run.config.section(ClipsConfig).folder
-    return StoreSink(config, run.streams, run.bundle.digest, clips)
+    return StoreSink(config, run.streams, run.bundle.digest, clips, fence=run.fence)
 
 
 SINK = SinkKind(

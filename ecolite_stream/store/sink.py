@@ -13,11 +13,12 @@ from typing import Any
 from ecolite_stream.media.clip_names import clip_name
 from ecolite_stream.media.jpeg import to_jpeg
 from ecolite_stream.sinks.base import FrameSink, Sink
+from ecolite_stream.sinks.kind import Fence
 from ecolite_stream.store.config import StoreConfig
 from ecolite_stream.store.database import Database, StoreError
 from ecolite_stream.store.retention import Retention
 from ecolite_stream.store.rows import Origin, close_interrupted, note_run, row_of, write
-from ecolite_stream.types import Event, Frame
+from ecolite_stream.types import Event, Frame, LeaseMark
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ class StoreSink(FrameSink):
         clips: folder of this run's clips, if any.
         clock: time of day, in seconds since 1970.
         retain_every_s: seconds between two looks for what may go.
+        fence: refuses events of leases that have ended; None outside of a fleet.
 
     Raises:
         StoreError: the store can never be used. One that is away is tried again by the thread.
@@ -60,6 +62,7 @@ class StoreSink(FrameSink):
         clips: Path | None = None,
         clock: Callable[[], float] = time.time,
         retain_every_s: float = _RETAIN_EVERY_S,
+        fence: Fence | None = None,
     ) -> None:
         assert config.url is not None
         self._config = config
@@ -72,6 +75,8 @@ class StoreSink(FrameSink):
         self._newest: dict[str, Frame] = {}
         self._rows: dict[str, dict[str, Any]] = {}
         self._jpegs: dict[str, bytes] = {}
+        self._fence = fence
+        self._marks: dict[str, LeaseMark] = {}
         self._has_begun = self._complained = False
         self._ending = self._has_ended = False
         self._seen_s = self._retained_s = -float("inf")
@@ -105,6 +110,8 @@ class StoreSink(FrameSink):
         jpeg = self._picture(event)
         clip = None if self._clips is None else clip_name(event.id)
         row = row_of(event, self._origin, clip, len(jpeg or b""))
+        if event.lease is not None:
+            row["run"] = event.lease.run
         with self._changed:
             before = self._rows.get(event.id)
             if before is None and len(self._rows) >= self._config.queue:
@@ -112,6 +119,8 @@ class StoreSink(FrameSink):
             if before is not None:
                 row["size_bytes"] = max(row["size_bytes"], before["size_bytes"])
             self._rows[event.id] = row
+            if event.lease is not None:
+                self._marks[event.id] = event.lease
             if jpeg is not None:
                 self._jpegs[event.id] = jpeg
             self._changed.notify_all()
@@ -219,11 +228,22 @@ class StoreSink(FrameSink):
                 self._jpegs.pop(key, None)
                 if self._rows.get(key) is row:  # or a newer state came meanwhile
                     del self._rows[key]
+                    self._marks.pop(key, None)
         self._recovered()
 
     def _write(self, rows: dict[str, dict[str, Any]], jpegs: dict[str, bytes]) -> None:
+        refused: set[str] = set()
+        with self._changed:
+            marks = {key: self._marks[key] for key in rows if key in self._marks}
         with self._database.begin() as connection:
-            write(connection, list(rows.values()), jpegs, self._now_ms())
+            if self._fence is not None:
+                refused = self._fence.refused(connection, marks)
+            admitted = [row for key, row in rows.items() if key not in refused]
+            jpegs = {key: jpeg for key, jpeg in jpegs.items() if key not in refused}
+            if admitted:
+                write(connection, admitted, jpegs, self._now_ms())
+        for key in sorted(refused):
+            _log.warning("event %s is refused: its lease had ended before it was seen", key)
 
     def _write_singly(self, rows: dict[str, dict[str, Any]], jpegs: dict[str, bytes]) -> None:
         """One event that the database refuses holds up no other."""

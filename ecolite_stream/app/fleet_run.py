@@ -1,0 +1,188 @@
+"""Run a machine of a fleet: its pipeline, its leases and a candidate for the supervisor."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ecolite_stream.app.build import stream_inputs, stream_names
+from ecolite_stream.app.extras import missing_extra
+from ecolite_stream.app.sinks import SINKS, RunConfig
+from ecolite_stream.app.systemd import notify_systemd
+from ecolite_stream.config.includes import load_stream_config
+from ecolite_stream.config.schema import StreamConfig
+from ecolite_stream.config.source_names import NamedSource, named_source
+from ecolite_stream.engines import open_engine
+from ecolite_stream.errors import ConfigError
+from ecolite_stream.fleet.config import Fleet, load_fleet, make_fleet
+from ecolite_stream.fleet.gate import LeaseGate
+from ecolite_stream.fleet.leases import LeaseKeeper
+from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
+from ecolite_stream.observability.metrics import Metrics
+from ecolite_stream.observability.metrics_server import serve
+from ecolite_stream.pipeline.pipeline import Pipeline
+from ecolite_stream.pipeline.reader import StreamInput
+from ecolite_stream.recognition.models import model_of
+from ecolite_stream.recognition.recognizer import check_fits
+from ecolite_stream.recording.kind import RecordConfig
+from ecolite_stream.sinks.kind import Run, build_sinks
+from ecolite_stream.sources import may_be_live, redact_url
+from ecolite_stream.store.config import StoreConfig
+from ecolite_stream.web.page import with_page
+
+if TYPE_CHECKING:
+    from ecolite_stream.store.database import Database
+
+
+def read_fleet(path: Path) -> tuple[Fleet, StreamConfig]:
+    """Read and check a fleet's file and the configuration that it names.
+
+    Raises:
+        EcoliteError: they cannot run.
+    """
+    fleet_config = load_fleet(path)
+    config = load_stream_config(fleet_config.config, RunConfig)
+    where = fleet_config.config
+    if config.section(StoreConfig).url is None:
+        raise ConfigError(f"{where}: set store.url; the fleet keeps its leases there")
+    sources = [named_source(source) for source in config.source]
+    if not sources:
+        raise ConfigError(f"{where}: no source; name the cameras under source")
+    for source in sources:
+        if source.name is None:
+            shown = redact_url(source.url)
+            raise ConfigError(f"{where}: source {shown} has no name; give each camera one")
+        if not may_be_live(source.url) and source.url.partition(":")[0] != "pattern":
+            raise ConfigError(
+                f"{where}: {source.name} is a recording; use ecolite-stream archive for those"
+            )
+    if config.section(RecordConfig).folder is not None:
+        raise ConfigError(f"{where}: record is not for fleets; their streams come and go by leases")
+    names = stream_names(sources)
+    urls = {name: redact_url(one.url) for name, one in zip(names, sources, strict=True)}
+    return make_fleet(fleet_config, urls), config
+
+
+class PipelineStreams:
+    """Cameras of a fleet as streams of a pipeline; see `fleet.member.Streams`."""
+
+    def __init__(self, config: StreamConfig) -> None:
+        self._config = config
+        self._sources = {source.name: source for source in map(named_source, config.source)}
+
+    def attach(self, pipeline: Pipeline, connect: Callable[[StreamInput], StreamInput]) -> None:
+        """Set the pipeline, and the function that connects new streams to the page."""
+        self._pipeline, self._connect = pipeline, connect
+
+    def names(self) -> Collection[str]:
+        """Those that are watched or paused."""
+        return self._pipeline.streams
+
+    def add(self, name: str, share: float) -> None:
+        """Watch a camera; a share below 1 makes the time between two predictions longer."""
+        source: NamedSource = self._sources[name]
+        if share < 1:
+            every_s = self._config.of_stream(source).every_s / share
+            source = dataclasses.replace(source, every_s=every_s)
+        (stream,) = stream_inputs(dataclasses.replace(self._config, source=(source,)))
+        self._pipeline.add(self._connect(stream))
+
+    def remove(self, name: str) -> None:
+        """Watch a camera no longer."""
+        if name in self._pipeline.streams:
+            self._pipeline.remove(name)
+
+
+def run_machine(
+    fleet: Fleet,
+    config: StreamConfig,
+    machine: str,
+    supervises: bool = True,
+    on_start: Callable[[Pipeline], object] = lambda pipeline: None,
+) -> None:
+    """Watch the cameras that this machine is given, until the run is stopped.
+
+    Args:
+        fleet: the fleet.
+        config: of the streams.
+        machine: name of this machine.
+        supervises: whether to be a candidate for the supervisor.
+        on_start: called with the pipeline before it runs.
+
+    Raises:
+        EcoliteError: the fleet, the bundle, the engine or the store cannot be used.
+    """
+    from ecolite_stream.fleet.ledger import Holder, LeaseFence, Ledger
+    from ecolite_stream.fleet.member import Member, kept_in_step
+    from ecolite_stream.fleet.supervisor import Supervisor
+
+    check_machine(fleet, machine)
+    bundle = read_bundle(config.bundle or demo_bundle_path())
+    check_fits(config, bundle.spec)
+    metrics, keeper = Metrics(), LeaseKeeper(fleet.config.times)
+    with (
+        open_store(config, create=True) as database,
+        serve(metrics, config.metrics, config.web.hosts)
+        if config.metrics
+        else contextlib.nullcontext(),
+        with_page([], bundle.spec.labels, metrics, config) as (connect, page),
+    ):
+        ledger, streams = Ledger(database, fleet.config.name), PipelineStreams(config)
+        member = Member(fleet, machine, ledger, keeper, streams)
+        member.join()  # before anything is made: it may refuse
+        sinks = build_sinks(SINKS, Run(config, [], bundle, fence=LeaseFence()))
+        pipeline = Pipeline(
+            [],
+            lambda: open_engine(config.engine, bundle, config.device, config.precision),
+            bundle.spec,
+            [*sinks, *page],
+            config,
+            metrics,
+            model=model_of(bundle, config.engine, config.device, config.precision),
+            admit=LeaseGate(keeper.mark).admit,
+            stays=True,
+        )
+        streams.attach(pipeline, connect)
+        candidate = Holder(machine, f"{member.holder.process}/supervisor")
+        supervisor = Supervisor(fleet, ledger, candidate) if supervises else None
+        on_start(pipeline)
+        with (
+            kept_in_step(member, supervisor, fleet.config.tick_s),
+            notify_systemd(pipeline.heartbeat),
+        ):
+            pipeline.run()
+
+
+@contextlib.contextmanager
+def open_store(config: StreamConfig, *, create: bool) -> Iterator[Database]:
+    """The store of a configuration, opened.
+
+    Raises:
+        ConfigError: it cannot be, or the extra is not installed.
+    """
+    try:
+        from ecolite_stream.store.database import Database
+    except ModuleNotFoundError as error:
+        raise missing_extra("fleet", error.name or "sqlalchemy", "store") from error
+    database = Database(config.section(StoreConfig).url or "", create=create)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def check_machine(fleet: Fleet, machine: str) -> None:
+    """Check that a machine belongs to a fleet.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    if machine not in fleet.config.machines:
+        known = ", ".join(fleet.config.machines)
+        raise ConfigError(
+            f"fleet {fleet.config.name!r} has no machine {machine!r}; "
+            f"use --machine with one of {known}, or name it under machines"
+        )

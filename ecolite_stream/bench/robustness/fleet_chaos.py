@@ -1,0 +1,282 @@
+"""Faults of a fleet at random moments: the proof of docs/fleet.md.
+
+    python -m ecolite_stream.bench.robustness.fleet_chaos --store postgresql+psycopg://... [ROUNDS]
+
+Real processes on this machine, real HTTP cameras, a real PostgreSQL with an empty database. Each
+machine reaches the database through a proxy of its own, which can be cut.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import signal
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ecolite_stream.app.entry import run
+from ecolite_stream.app.fleet_run import open_store, read_fleet
+from ecolite_stream.bench.robustness.cut_proxy import CutProxy
+from ecolite_stream.bench.robustness.fleet_machines import (
+    CameraServer,
+    MachineProcess,
+    Observer,
+    wait_until,
+    write_fleet,
+)
+from ecolite_stream.errors import EcoliteError
+
+if TYPE_CHECKING:
+    from ecolite_stream.fleet.status import MachineStatus
+
+FAULTS = ("kill", "freeze", "supervisor", "cut", "store")
+TIMES = {"lease_s": 8, "margin_s": 1, "tick_s": 1, "settle_s": 10}
+_FRESH_MS = 2000
+_LIMIT_S = 120.0
+
+
+class Proof:
+    """A fleet that runs, and what goes wrong with it. Close it in the end.
+
+    Args:
+        folder: an empty folder.
+        store: URL of an empty PostgreSQL database.
+        cameras, machines: how many.
+        times: of the leases.
+        chance: random numbers.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        store: str,
+        cameras: int,
+        machines: int,
+        times: Mapping[str, float],
+        chance: random.Random,
+    ) -> None:
+        from sqlalchemy import make_url
+
+        self._chance = chance
+        self._lease_s = times["lease_s"]
+        self._store = store
+        self._server = CameraServer().__enter__()
+        self.names = [f"camera-{n}" for n in range(cameras)]
+        urls = {name: self._server.url(name) for name in self.names}
+        boxes = {f"box-{n}": {"capacity": cameras} for n in range(machines)}
+        parts = make_url(store)
+        self._proxies: dict[str, CutProxy] = {}
+        self._machines: dict[str, MachineProcess] = {}
+        for name in boxes:
+            proxy = CutProxy(parts.host or "", parts.port or 5432)
+            url = parts.set(host="127.0.0.1", port=proxy.port)
+            (folder / name).mkdir()
+            path = write_fleet(
+                folder / name, url.render_as_string(hide_password=False), urls, boxes, **times
+            )
+            self._proxies[name] = proxy
+            self._machines[name] = MachineProcess(name, path, folder / "seen")
+        self._status_file = write_fleet(folder, store, urls, boxes, **times)
+        self._folder = folder / "seen"
+        self._observer = Observer(self._folder)
+        self._killed: list[str] = []
+
+    def start(self) -> None:
+        """Start all machines; wait until every camera is watched."""
+        for machine in self._machines.values():
+            machine.start()
+        self._wait_for_all(set())
+
+    def close(self) -> None:
+        """End all processes."""
+        for proxy in self._proxies.values():
+            proxy.close()
+        for machine in self._machines.values():
+            machine.end()
+        self._server.__exit__()
+
+    def fault(self, kind: str) -> float:
+        """Cause a fault and repair it; return seconds until every camera was watched again.
+
+        Counted from the fault; for the store from when it is back.
+        """
+        time.sleep(self._chance.uniform(0, 2))
+        faults: dict[str, Callable[[], float]] = {
+            "kill": lambda: self._kill(self._busy()),
+            "supervisor": lambda: self._kill(self._supervisor()),
+            "freeze": self._freeze,
+            "cut": self._cut,
+            "store": self._cut_store,
+        }
+        return faults[kind]()
+
+    def stop(self) -> None:
+        """Stop all machines as a service is stopped."""
+        for machine in self._machines.values():
+            machine.signal(signal.SIGTERM)
+        for machine in self._machines.values():
+            machine.wait()
+
+    def violations(self) -> list[str]:
+        """What must not have happened; call it after `stop`."""
+        self._observer.read()
+        rows = self._stored()
+        found = [f"watched by two: {pair}" for pair in self._observer.overlaps()]
+        lost = {key: process for key, process in self._observer.events.items() if key not in rows}
+        found += [
+            f"lost: {key} of {process}"
+            for key, process in lost.items()
+            if process not in self._killed
+        ]
+        by_camera: dict[str, list[Any]] = {}
+        for row in rows.values():
+            by_camera.setdefault(row[1], []).append(row)
+        for events in by_camera.values():
+            events.sort(key=lambda row: row[2])
+            found += [
+                f"twice: {before[:4]} {after[:4]}"
+                for before, after in itertools.pairwise(events)
+                if before[4] != after[4] and (before[3] or before[2]) > after[2]
+            ]
+        return found
+
+    @property
+    def count(self) -> tuple[int, int]:
+        """(events that were reported, of them lost with the memory of a killed process)."""
+        rows = self._stored()
+        return len(self._observer.events), len(self._observer.events.keys() - rows.keys())
+
+    def _kill(self, name: str) -> float:
+        victim = self._machines[name]
+        victim.signal(signal.SIGKILL)
+        self._killed.append(victim.current)
+        passed_s = self._wait_for_all({victim.current})
+        victim.start()
+        self._wait_for_machine(name)
+        return passed_s
+
+    def _freeze(self) -> float:
+        victim = self._machines[self._busy()]
+        victim.signal(signal.SIGSTOP)
+        passed_s = self._wait_for_all({victim.current})
+        time.sleep(self._chance.uniform(0, self._lease_s))
+        victim.signal(signal.SIGCONT)
+        self._wait_for_machine(victim.name)
+        return passed_s
+
+    def _cut(self) -> float:
+        name = self._busy()
+        self._proxies[name].cut()
+        passed_s = self._wait_for_all({self._machines[name].current})
+        time.sleep(self._chance.uniform(0, self._lease_s))
+        self._proxies[name].heal()
+        self._wait_for_machine(name)
+        return passed_s
+
+    def _cut_store(self) -> float:
+        for proxy in self._proxies.values():
+            proxy.cut()
+        time.sleep(self._chance.uniform(0.2, 2) * self._lease_s)
+        for proxy in self._proxies.values():
+            proxy.heal()
+        passed_s = self._wait_for_all(set())
+        for name in self._machines:
+            self._wait_for_machine(name)
+        return passed_s
+
+    def _wait_for_all(self, without: set[str]) -> float:
+        """Seconds until processes other than these have fresh predictions of every camera."""
+        began_s = time.monotonic()
+
+        def all_watched() -> bool:
+            self._observer.read()
+            since_ms = round(1000 * time.time()) - _FRESH_MS
+            return all(self._observer.watchers(name, since_ms) - without for name in self.names)
+
+        if not wait_until(all_watched, _LIMIT_S):
+            raise EcoliteError(f"a camera is not watched after {_LIMIT_S:g} s; {self._logs()}")
+        return time.monotonic() - began_s
+
+    def _wait_for_machine(self, name: str) -> None:
+        def is_up() -> bool:
+            return any(one.machine == name and one.state == "up" for one in self._status())
+
+        if not wait_until(is_up, _LIMIT_S):
+            raise EcoliteError(f"{name} is not up after {_LIMIT_S:g} s; {self._logs()}")
+        self._wait_for_all(set())
+
+    def _busy(self) -> str:
+        """A machine that watches cameras: a fault of another would prove little."""
+        return self._chance.choice([one.machine for one in self._status() if one.cameras])
+
+    def _supervisor(self) -> str:
+        names = [one.machine for one in self._status() if one.supervisor]
+        return names[0] if names else "box-0"
+
+    def _status(self) -> list[MachineStatus]:
+        from ecolite_stream.fleet.ledger import Ledger
+        from ecolite_stream.fleet.status import read_status
+
+        fleet, config = read_fleet(self._status_file)
+        with open_store(config, create=False) as database:
+            return read_status(fleet, Ledger(database, fleet.config.name))[0]
+
+    def _stored(self) -> dict[str, Any]:
+        """(id, stream, start, end, run) of each event in the store, by id."""
+        from sqlalchemy import create_engine, text
+
+        words = "SELECT id, stream, start_ms, end_ms, run FROM ecolite_events"
+        engine = create_engine(self._store)
+        with engine.connect() as connection:
+            rows = {row[0]: tuple(row) for row in connection.execute(text(words))}
+        engine.dispose()
+        return rows
+
+    def _logs(self) -> str:
+        return " | ".join(
+            f"{path.parent.name}: {path.read_text(encoding='utf-8')[-500:]}"
+            for path in sorted(self._folder.glob("*/log"))
+        )
+
+
+@click.command()
+@click.argument("rounds", type=click.IntRange(1), default=20)
+@click.option("--store", required=True, help="URL of an empty PostgreSQL database.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the moments.")
+@click.option("--cameras", type=click.IntRange(1), default=6, show_default=True)
+@click.option("--machines", type=click.IntRange(2), default=3, show_default=True)
+@click.option("--fault", "faults", multiple=True, type=click.Choice(FAULTS), help="[all]")
+def main(
+    rounds: int, store: str, seed: int, cameras: int, machines: int, faults: Sequence[str]
+) -> None:
+    """Cause each fault ROUNDS times at random moments; print times, exit 1 after a violation."""
+    times: dict[str, list[float]] = {fault: [] for fault in faults or FAULTS}
+    chance = random.Random(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        proof = Proof(Path(folder), store, cameras, machines, TIMES, chance)
+        try:
+            proof.start()
+            for number in range(rounds):
+                for fault in chance.sample(sorted(times), len(times)):
+                    times[fault].append(proof.fault(fault))
+                    click.echo(f"{number + 1}: {fault}: {times[fault][-1]:.1f} s", err=True)
+            proof.stop()
+            found, (events, lost) = proof.violations(), proof.count
+        finally:
+            proof.close()
+    for fault, seconds in times.items():
+        median = statistics.median(seconds)
+        click.echo(f"{fault:10}  {len(seconds):3} times  {median:5.1f} s  {max(seconds):5.1f} s")
+    click.echo(f"{events} events; {lost} lost with killed processes; {len(found)} violations")
+    if found:
+        raise EcoliteError("; ".join(found[:10]))
+
+
+if __name__ == "__main__":
+    run(main)

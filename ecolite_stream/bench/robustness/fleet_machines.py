@@ -1,0 +1,264 @@
+"""A fleet on this machine: cameras, processes that can be killed and frozen, and what they saw."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+import ecolite_stream
+from ecolite_stream.types import unix_ms_of
+
+FPS = 8
+_CYCLE_S = 4  # half of it moves, half of it rests: events begin and end
+_SIZE = 64
+_GAP_MS = 2500  # without a prediction for so long, a camera is not watched
+
+
+class CameraServer:
+    """Cameras that send MJPEG over HTTP, as web cameras do; any path is a camera."""
+
+    def __enter__(self) -> CameraServer:
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Camera)
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def url(self, name: str) -> str:
+        """The URL of a camera."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}/{name}"
+
+
+class _Camera(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=next")
+        self.end_headers()
+        number = 0
+        try:
+            while True:
+                jpeg = _picture(number % (_CYCLE_S * FPS))
+                head = f"--next\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+                self.wfile.write(head.encode() + jpeg + b"\r\n")
+                number += 1
+                time.sleep(1 / FPS)
+        except OSError:  # the reader has gone
+            return
+
+    def log_message(self, *_: object) -> None:
+        """Log nothing."""
+
+
+@functools.cache
+def _picture(number: int) -> bytes:
+    """A JPEG: a square that goes round in the first half of a cycle, and rests in the second."""
+    place = min(number, _CYCLE_S * FPS // 2) * 3 % (_SIZE - 16)
+    picture = np.full((_SIZE, _SIZE, 3), 40, np.uint8)
+    picture[20:40, place : place + 16] = 220
+    return bytes(cv2.imencode(".jpg", picture)[1])
+
+
+@dataclass
+class MachineProcess:
+    """A machine of the fleet: a process that is started again and again.
+
+    Attributes:
+        name: of the machine.
+        fleet: the fleet's file.
+        folder: gets a folder for each start, with what the process saw and logged.
+    """
+
+    name: str
+    fleet: Path
+    folder: Path
+    starts: int = 0
+    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    def start(self, *options: str) -> None:
+        """Start it."""
+        self.starts += 1
+        place = self.folder / self.current
+        place.mkdir(parents=True)
+        words = [sys.executable, "-m", "ecolite_stream", "fleet", "--config", str(self.fleet)]
+        root = Path(ecolite_stream.__file__).parents[1]
+        with (place / "log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [*words, "--machine", self.name, *options],
+                cwd=place,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                env={**os.environ, "PYTHONPATH": str(root)},
+            )
+
+    def signal(self, kind: signal.Signals) -> None:
+        """Send a signal: SIGKILL, SIGSTOP, SIGCONT or SIGTERM."""
+        assert self._process is not None
+        self._process.send_signal(kind)
+        if kind == signal.SIGKILL:
+            self._process.wait()
+
+    def wait(self, timeout_s: float = 30) -> int:
+        """Wait for its end; return the exit code."""
+        assert self._process is not None
+        return self._process.wait(timeout_s)
+
+    def end(self) -> None:
+        """End it, whatever state it is in."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    @property
+    def current(self) -> str:
+        """Name of the newest process, which is that of its folder."""
+        return f"{self.name}-{self.starts}"
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has been started and has not ended; a frozen process runs."""
+        return self._process is not None and self._process.poll() is None
+
+
+def write_fleet(
+    folder: Path,
+    store: str,
+    cameras: Mapping[str, str],
+    machines: Mapping[str, Mapping[str, Any]],
+    **settings: Any,
+) -> Path:
+    """Write `fleet.yaml` and `stream.yaml`; return the path of the former.
+
+    Args:
+        folder: for both files.
+        store: URL of the store.
+        cameras: URL by name.
+        machines: settings by name.
+        settings: further keys of `fleet.yaml`.
+    """
+    stream = {
+        "source": [{"name": name, "url": url} for name, url in cameras.items()],
+        "store": {"url": store, "picture_px": 0},
+        "json_file": {"path": "seen.jsonl"},
+        "engine": "openvino",
+        "every_s": 0.4,
+        "smoothing": 0,
+        "events": {"enter": 0.28, "leave": 0.2, "min_s": 0, "cooldown_s": 0, "min_fill": 0},
+        "reconnect": {"first_wait_s": 0.2, "longest_wait_s": 1},
+    }
+    fleet = {"name": "proof", "config": "stream.yaml", "machines": machines, **settings}
+    (folder / "stream.yaml").write_text(json.dumps(stream))  # JSON is YAML
+    path = folder / "fleet.yaml"
+    path.write_text(json.dumps(fleet))
+    return path
+
+
+@dataclass(frozen=True)
+class Span:
+    """A time for which a process watched a camera without a pause.
+
+    Attributes:
+        process: folder of the process.
+        camera: name of the camera.
+        begin_ms, end_ms: of its first and its last prediction, ms since 1970.
+    """
+
+    process: str
+    camera: str
+    begin_ms: int
+    end_ms: int
+
+
+class Observer:
+    """Reads what the processes of a fleet saw while they write it.
+
+    Args:
+        folder: has a folder for each process.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._offsets: dict[Path, int] = {}
+        self._times_ms: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+        self.events: dict[str, str] = {}
+        """Process by id of each event that was reported."""
+
+    def read(self) -> None:
+        """Read what has been written since the last call."""
+        for path in sorted(self._folder.glob("*/seen.jsonl")):
+            with path.open("rb") as file:
+                file.seek(self._offsets.get(path, 0))
+                lines = file.read()
+            lines = lines[: lines.rfind(b"\n") + 1]
+            self._offsets[path] = self._offsets.get(path, 0) + len(lines)
+            for line in lines.splitlines():
+                self._note(json.loads(line), path.parent.name)
+
+    def watchers(self, camera: str, since_ms: int) -> set[str]:
+        """Processes that had a prediction of a camera since then."""
+        by = self._times_ms[camera]
+        return {process for process, times in by.items() if times and times[-1] >= since_ms}
+
+    def overlaps(self) -> list[tuple[Span, Span]]:
+        """Spans of one camera and two processes that have a moment in common."""
+        return [
+            (before, after)
+            for camera in self._times_ms
+            for before, after in itertools.combinations(self.spans(camera), 2)
+            if after.process != before.process and after.begin_ms <= before.end_ms
+        ]
+
+    def spans(self, camera: str) -> list[Span]:
+        """When which process watched a camera, in order of the begin."""
+        spans = (
+            span
+            for process, times in self._times_ms[camera].items()
+            for span in _spans(process, camera, times)
+        )
+        return sorted(spans, key=lambda span: span.begin_ms)
+
+    def _note(self, facts: dict[str, Any], process: str) -> None:
+        if "event" in facts:
+            self.events[facts["event"]] = process
+        elif "at" in facts:
+            self._times_ms[facts["stream"]][process].append(unix_ms_of(facts["at"]))
+
+
+def _spans(process: str, camera: str, times_ms: list[int]) -> Iterator[Span]:
+    begin = last = None
+    for at in sorted(times_ms):
+        if begin is None or last is None or at - last > _GAP_MS:
+            if begin is not None and last is not None:
+                yield Span(process, camera, begin, last)
+            begin = at
+        last = at
+    if begin is not None and last is not None:
+        yield Span(process, camera, begin, last)
+
+
+def wait_until(check: Callable[[], bool], limit_s: float) -> bool:
+    """Wait until something is so; return whether it was within the limit."""
+    until_s = time.monotonic() + limit_s
+    while not check():
+        if time.monotonic() > until_s:
+            return False
+        time.sleep(0.1)
+    return True

@@ -1,0 +1,211 @@
+"""One machine's process in a fleet: holds leases, and watches the cameras that it holds."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import platform
+import secrets
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from typing import Protocol
+
+from ecolite_stream.errors import ConfigError, EcoliteError, one_line
+from ecolite_stream.fleet.config import Fleet
+from ecolite_stream.fleet.leases import CAMERA, MACHINE, Lease, LeaseKeeper
+from ecolite_stream.fleet.ledger import Holder, Ledger, Transaction
+from ecolite_stream.fleet.supervisor import Supervisor
+
+_log = logging.getLogger(__name__)
+
+_ENFORCE_S = 0.1
+_END_S = 5.0
+
+
+class Streams(Protocol):
+    """The streams of a pipeline."""
+
+    def names(self) -> Collection[str]:
+        """Those that are watched."""
+
+    def add(self, name: str, share: float) -> None:
+        """Watch a camera, at a share of its full rate."""
+
+    def remove(self, name: str) -> None:
+        """Watch it no longer; its events end."""
+
+
+class Member:
+    """Keeps a machine's leases and the streams of its pipeline in step with the assignments.
+
+    Args:
+        fleet: the fleet.
+        machine: name of this machine.
+        ledger: tables of the fleet.
+        keeper: what this process holds.
+        streams: of its pipeline.
+    """
+
+    def __init__(
+        self, fleet: Fleet, machine: str, ledger: Ledger, keeper: LeaseKeeper, streams: Streams
+    ) -> None:
+        self._fleet = fleet
+        self._ledger = ledger
+        self._keeper = keeper
+        self._streams = streams
+        self._lease_ms = fleet.config.times.lease_ms
+        self._shares: dict[str, float] = {}
+        self._watched_at: dict[str, float] = {}
+        self._lock = threading.Lock()  # of changes to the streams
+        self._is_doubled = False
+        self.holder = Holder(machine, f"{platform.node()}/{secrets.token_hex(8)}")
+
+    def join(self, wait: Callable[[float], object] = time.sleep) -> None:
+        """Take the machine's place; wait for the lease of a process that was killed.
+
+        Raises:
+            ConfigError: another fleet has the name, or the machine runs already.
+            StoreError: the store cannot be used.
+        """
+        times = self._fleet.config.times
+        tries = 2 + round(times.lease_s / times.tick_s)
+        for _ in range(tries):
+            with self._ledger.begin() as table:
+                define(table, self._fleet)
+                if self._machine_lease(table):
+                    return
+                (other,) = table.current(MACHINE, self.holder.machine)
+            wait(times.tick_s)
+        raise ConfigError(
+            f"machine {self.holder.machine!r} runs already on {other.process.partition('/')[0]}; "
+            "stop it there, or choose another --machine"
+        )
+
+    def tick(self) -> None:
+        """Renew, release and acquire leases; add and remove streams.
+
+        Raises:
+            StoreError: the store cannot be used.
+        """
+        asked_s = self._keeper.clock()
+        watched = set(self._streams.names())
+        with self._ledger.begin() as table:
+            leases = table.renew(self.holder, self._lease_ms)
+            held = {one.name: one for one in leases if one.kind == CAMERA}
+            wanted = self._wanted(table, leases)
+            gone = held.keys() - wanted.keys() - watched
+            self._keeper.drop(gone)  # first: what it sees from now on is not its own
+            table.release([held.pop(camera) for camera in gone])
+            for camera in sorted(wanted.keys() - held.keys() - watched):
+                lease = table.acquire(CAMERA, camera, self.holder, self._lease_ms)
+                if lease is not None:
+                    held[camera] = lease
+        self._keeper.confirm(held.values(), table.now_ms, asked_s)
+        self._shares = wanted
+        self.enforce()
+
+    def enforce(self) -> None:
+        """Watch the cameras whose leases hold, and no others. It asks no store."""
+        with self._lock:
+            shares, watched = self._shares, set(self._streams.names())
+            holds = self._keeper.cameras() & shares.keys()
+            for name in sorted(watched):
+                if name not in holds or self._watched_at.get(name) != shares[name]:
+                    self._streams.remove(name)
+            for name in sorted(holds - watched):
+                with contextlib.suppress(ConfigError):  # it is still being removed
+                    self._streams.add(name, shares[name])
+                    self._watched_at[name] = shares[name]
+
+    def leave(self) -> None:
+        """Release all leases, so that others take over at once.
+
+        Raises:
+            StoreError: the store cannot be used.
+        """
+        self._keeper.drop(self._keeper.cameras())
+        with self._ledger.begin() as table:
+            table.release(table.renew(self.holder, self._lease_ms))
+
+    def _wanted(self, table: Transaction, held: list[Lease]) -> dict[str, float]:
+        """The share of each camera to watch; none while another process is this machine's."""
+        is_mine = any(one.kind == MACHINE for one in held) or self._machine_lease(table)
+        if not is_mine and not self._is_doubled:
+            _log.warning(
+                "machine %s: another process runs as this machine; this one watches nothing",
+                self.holder.machine,
+            )
+        self._is_doubled = not is_mine
+        wanted = table.assignments(self.holder.machine) if is_mine else {}
+        return {camera: one.share for camera, one in wanted.items()}
+
+    def _machine_lease(self, table: Transaction) -> bool:
+        name = self.holder.machine
+        return table.acquire(MACHINE, name, self.holder, self._lease_ms) is not None
+
+
+def define(table: Transaction, fleet: Fleet) -> None:
+    """Make the store's fleet of this name this one.
+
+    Raises:
+        ConfigError: another fleet has the name, and runs.
+    """
+    found = table.digest()
+    if found == fleet.digest:
+        return
+    there = [one.name for one in table.current(MACHINE) if not one.is_over(table.now_ms)]
+    if found is not None and there:
+        raise ConfigError(
+            f"fleet {fleet.config.name!r} runs in this store with other machines, "
+            f"cameras or times (on {', '.join(sorted(there))}); give this fleet another "
+            "name, or stop the other one first"
+        )
+    table.define(fleet.digest, [camera.name for camera in fleet.cameras])
+
+
+@contextlib.contextmanager
+def kept_in_step(member: Member, supervisor: Supervisor | None, tick_s: float) -> Iterator[None]:
+    """Run a member, and a candidate for the supervisor, in threads while the block runs."""
+    ended = threading.Event()
+    jobs: list[tuple[Callable[[], object], float]] = [(member.tick, tick_s)]
+    jobs.append((member.enforce, _ENFORCE_S))  # a thread of its own: a tick may hang
+    if supervisor is not None:
+        jobs.append((supervisor.tick, tick_s))
+    threads = [
+        threading.Thread(target=repeat, args=(job, every_s, ended), name="fleet", daemon=True)
+        for job, every_s in jobs
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        until_s = time.monotonic() + _END_S
+        for thread in threads:
+            thread.join(max(0.0, until_s - time.monotonic()))
+        with contextlib.suppress(EcoliteError):  # they end by themselves
+            if supervisor is not None:
+                supervisor.resign()
+            member.leave()
+
+
+def repeat(job: Callable[[], object], every_s: float, ended: threading.Event) -> None:
+    """Call a job again and again; log the first of the errors that it raises in a row."""
+    has_failed = False
+    while not ended.is_set():
+        try:
+            job()
+            if has_failed:
+                _log.warning("fleet: works again")
+            has_failed = False
+        except EcoliteError as error:
+            if not has_failed:
+                _log.warning("fleet: %s; trying again until it works", one_line(error))
+            has_failed = True
+        except Exception:
+            if not has_failed:
+                _log.exception("fleet: unexpected error; report it")
+            has_failed = True
+        ended.wait(every_s)

@@ -1,0 +1,185 @@
+"""`ecolite-stream fleet`: what it refuses, in one line, before anything begins."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ecolite_stream.app.fleet_run import PipelineStreams, read_fleet
+from ecolite_stream.fleet.ledger import Holder, Ledger
+from ecolite_stream.store.database import Database
+from tests.app.runs import Command, unused_port
+
+pytestmark = pytest.mark.timeout(60)
+
+SOURCES = [
+    {"name": "gate", "url": "rtsp://me:hush@10.0.0.7/live"},
+    {"name": "yard", "url": "rtsp://10.0.0.8/live", "every_s": 1.0},
+]
+BOXES: dict[str, Any] = {
+    "box-1": {"capacity": 2, "site": "north"},
+    "box-2": {"capacity": 1, "devices": ["cpu", "ascend"]},
+}
+
+
+def write(folder: Path, stream: dict[str, Any] | None = None, **fleet: Any) -> Path:
+    store = {"url": f"sqlite:///{folder}/events.db"}
+    (folder / "stream.yaml").write_text(
+        json.dumps({"source": SOURCES, "store": store, "engine": "openvino", **(stream or {})})
+    )
+    path = folder / "fleet.yaml"
+    path.write_text(
+        json.dumps({"name": "shop", "config": "stream.yaml", "machines": BOXES, **fleet})
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    ("stream", "fleet", "message"),
+    [
+        ({}, {"machines": {}}, "machines: none is named"),
+        ({}, {"machines": {"box-1": {"capacity": 0}}}, "capacity is 0"),
+        ({}, {"name": "a/b"}, "name"),
+        ({}, {"lease_s": 3}, "lease_s is 3; expected at least margin_s"),
+        ({}, {"cameras": {"gate": {"on": ["box-3"]}}}, "'gate': there is no machine 'box-3'"),
+        ({}, {"cameras": {"gate": {"sites": ["south"]}}}, "no machine has site 'south'"),
+        ({}, {"cameras": {"gate": {"device": "gpu"}}}, "'gate': no machine may watch it"),
+        (
+            {},
+            {"cameras": {"gate": {"on": ["box-2"], "sites": ["north"]}}},
+            "'gate': no machine may watch it; change on, sites",
+        ),
+        ({}, {"cameras": {"door": {}}}, "no source named 'door'"),
+        ({}, {"cameras": {"gate": {"load": -1}}}, "load is -1"),
+        ({}, {"mashines": {}}, "unknown key 'mashines'; did you mean 'machines'"),
+        ({}, {"config": "other.yaml"}, "other.yaml does not exist"),
+        ({"store": {}}, {}, "set store.url; the fleet keeps its leases there"),
+        ({"source": []}, {}, "no source; name the cameras"),
+        ({"source": ["rtsp://me:hush@10.0.0.7/live"]}, {}, "rtsp://10.0.0.7/live has no name"),
+        ({"source": [{"name": "film", "url": "film.mp4"}]}, {}, "film is a recording"),
+        ({"record": {"folder": "run"}}, {}, "record"),
+    ],
+)
+def test_what_is_refused(
+    ecolite: Command,
+    tmp_path: Path,
+    stream: dict[str, Any],
+    fleet: dict[str, Any],
+    message: str,
+) -> None:
+    path = write(tmp_path, stream, **fleet)
+    before = sorted(tmp_path.iterdir())
+    for options in (["--check-config"], ["--machine", "box-1"]):
+        run = ecolite("fleet", "--config", path, *options)
+        assert run.exit_code == 2
+        assert re.search(message, run.error), run.error
+        assert "hush" not in run.err
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_machine_that_is_not_in_the_fleet(ecolite: Command, tmp_path: Path) -> None:
+    run = ecolite("fleet", "--config", write(tmp_path), "--machine", "box-7")
+    assert (run.exit_code, run.error) == (
+        2,
+        "fleet 'shop' has no machine 'box-7'; use --machine with one of box-1, box-2, or name it "
+        "under machines",
+    )
+    assert not (tmp_path / "events.db").exists()
+
+
+def test_a_store_that_does_not_answer(ecolite: Command, tmp_path: Path) -> None:
+    pytest.importorskip("psycopg")
+    url = f"postgresql+psycopg://me:hush@127.0.0.1:{unused_port()}/none"
+    path = write(tmp_path, {"store": {"url": url}, "json_file": {"path": str(tmp_path / "lines")}})
+    run = ecolite("fleet", "--config", path, "--machine", "box-1")
+    assert run.exit_code == 2 and "127.0.0.1" in run.error and "hush" not in run.error
+    assert not (tmp_path / "lines").exists()
+
+
+def test_an_address_without_the_extra_and_one_that_does_not_answer(
+    ecolite: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ecolite_stream.app import extras
+
+    path = write(tmp_path)
+    address = f"ray://127.0.0.1:{unused_port()}"
+    with monkeypatch.context() as patch:
+        patch.setattr(extras, "find_spec", lambda name: None)
+        run = ecolite("fleet", "--config", path, "--address", address)
+        assert (run.exit_code, run.error) == (
+            2,
+            "fleet --address needs ray, which is not installed; "
+            "run pip install 'ecolite-stream[fleet]'",
+        )
+        monkeypatch.setattr(extras, "find_spec", lambda name: True)
+        run = ecolite("fleet", "--config", path, "--address", address)
+        assert run.exit_code == 2 and "does not answer" in run.error
+        run = ecolite("fleet", "--config", path, "--address", "ray://8.8.8.8:10001")
+        assert run.exit_code == 2 and "not on a private network" in run.error
+    assert not (tmp_path / "events.db").exists()
+
+
+def test_a_configuration_is_described(ecolite: Command, tmp_path: Path) -> None:
+    cameras = {"gate": {"on": ["box-1"], "load": 5}, "yard": {"device": "ascend"}}
+    run = ecolite("fleet", "--config", write(tmp_path, cameras=cameras), "--check-config")
+    assert run.exit_code == 0, run.err
+    lines = run.out.splitlines()
+    assert lines[:3] == [
+        "fleet shop: 2 machines with room for 3; 2 cameras with a load of 6; leases of 8 s; "
+        "too little room: rates fall to 50% or less",
+        "gate: only on box-1",
+        "yard: only with ascend",
+    ]
+    assert "hush" not in run.out
+    assert not (tmp_path / "events.db").exists()
+
+
+def test_the_status_of_a_fleet(ecolite: Command, tmp_path: Path) -> None:
+    path = write(tmp_path)
+    run = ecolite("fleet", "status", "--config", path)
+    assert run.exit_code == 2 and "there is no" in run.error
+    fleet, _ = read_fleet(path)
+    database = Database(f"sqlite:///{tmp_path}/events.db", create=True)
+    with Ledger(database, "shop").begin() as table:
+        for kind, name in (("machine", "box-1"), ("camera", "gate")):
+            assert table.acquire(kind, name, Holder("box-1", "p"), 60_000)
+    database.close()
+    run = ecolite("fleet", "status", "--config", path)
+    assert run.exit_code == 0
+    _, first, second, last = run.out.splitlines()
+    assert first.split()[:5] == ["box-1", "up", "1", "2", "100%"]
+    assert second.split()[:3] == ["box-2", "never", "seen"]
+    assert last == "not watched: yard"
+    facts = json.loads(ecolite("fleet", "status", "--config", path, "--json").out)
+    assert facts["not_watched"] == ["yard"]
+    assert [one["cameras"] for one in facts["machines"]] == [1, 0]
+    assert len(fleet.cameras) == 2
+
+
+def test_the_digest_is_that_of_the_definition_without_passwords(tmp_path: Path) -> None:
+    first = read_fleet(write(tmp_path))[0].digest
+    other = [{**SOURCES[0], "url": "rtsp://me:changed@10.0.0.7/live"}, SOURCES[1]]
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    assert read_fleet(write(elsewhere, {"source": other}))[0].digest == first
+    assert read_fleet(write(tmp_path, lease_s=9))[0].digest != first
+    assert read_fleet(write(tmp_path, {"source": SOURCES[:1]}))[0].digest != first
+
+
+def test_a_share_of_the_rate_makes_the_period_longer(tmp_path: Path) -> None:
+    class Pipeline:
+        streams: dict[str, Any] = {}  # noqa: RUF012
+
+        def add(self, stream: Any) -> None:
+            self.streams[stream.name] = stream.settings.every_s
+
+    _, config = read_fleet(write(tmp_path))
+    pipeline, streams = Pipeline(), PipelineStreams(config)
+    streams.attach(pipeline, lambda stream: stream)  # type: ignore[arg-type]
+    streams.add("gate", 0.5)
+    streams.add("yard", 0.8)
+    assert streams.names() == {"gate": 1.0, "yard": 1.25}

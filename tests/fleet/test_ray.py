@@ -1,0 +1,155 @@
+"""A fleet on Ray: real nodes on this machine, where Ray is installed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ecolite_stream.app import fleet_ray
+from ecolite_stream.app.fleet_ray import check_private, start_on_ray, stop_on_ray
+from ecolite_stream.app.fleet_run import open_store, read_fleet
+from ecolite_stream.bench.robustness.fleet_machines import CameraServer, write_fleet
+from ecolite_stream.errors import ConfigError
+from ecolite_stream.fleet.ledger import Ledger
+from ecolite_stream.fleet.status import MachineStatus, read_status
+from tests.conftest import ROOT, installed
+from tests.store.postgres import Postgres
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.timeout(280)
+BOXES: dict[str, dict[str, Any]] = {"box-1": {"capacity": 4}, "box-2": {"capacity": 4}}
+
+
+def test_an_address_that_is_not_private_needs_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match=r"8\.8\.8\.8 is not on a private network.*--i-know"):
+        check_private("ray://8.8.8.8:10001", False)
+    check_private("ray://8.8.8.8:10001", True)
+    for address in ("ray://10.0.0.5:10001", "ray://127.0.0.1:1", "ray://[fd00::1]:10001"):
+        check_private(address, False)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    check_private("auto", False)
+    monkeypatch.setenv("RAY_ADDRESS", "8.8.8.8:6379")
+    with pytest.raises(ConfigError, match="not on a private network"):
+        check_private("auto", False)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A head without machines, and a node for each machine."""
+    if find_spec("ray") is None:
+        pytest.skip("ray is not installed")
+    installed("openvino")
+    from ray.cluster_utils import Cluster
+
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = str(ROOT)
+    small = {"num_cpus": 1, "object_store_memory": 80_000_000, "include_dashboard": False}
+    nodes = Cluster(initialize_head=True, head_node_args={**small, "node_name": "head"})
+    os.environ["RAY_ADDRESS"] = nodes.address
+    del small["include_dashboard"]
+    for name in BOXES:
+        nodes.add_node(node_name=name, **small)
+    yield nodes
+    del os.environ["RAY_ADDRESS"]
+    if before is None:
+        del os.environ["PYTHONPATH"]
+    else:
+        os.environ["PYTHONPATH"] = before
+    with contextlib.suppress(Exception):
+        nodes.shutdown()
+
+
+@pytest.fixture
+def cameras() -> Iterator[CameraServer]:
+    with CameraServer() as server:
+        yield server
+
+
+def machines_of(path: Path) -> list[MachineStatus]:
+    fleet, config = read_fleet(path)
+    with open_store(config, create=False) as database:
+        return read_status(fleet, Ledger(database, fleet.config.name))[0]
+
+
+def watched(path: Path) -> int:
+    return sum(one.cameras for one in machines_of(path) if one.state == "up")
+
+
+def actor_pid(name: str) -> int:
+    """The process of an actor of the fleet."""
+    import ray
+
+    ray.init(address="auto", log_to_driver=False, logging_level="ERROR")
+    try:
+        actor = fleet_ray._actor(ray, name)
+        return int(ray.get(actor.ready.remote(), timeout=30)) if actor is not None else 0
+    finally:
+        ray.shutdown()
+
+
+def test_ray_restarts_a_machine_and_the_supervisor(
+    cluster: Any, cameras: CameraServer, postgres: Postgres, tmp_path: Path
+) -> None:
+    urls = {name: cameras.url(name) for name in ("gate", "yard")}
+    store = postgres.new_database("rayfleet")
+    times = {"lease_s": 4, "margin_s": 0.5, "tick_s": 0.5, "settle_s": 3}
+    path = write_fleet(tmp_path, store, urls, BOXES, **times)
+    stream = path.with_name("stream.yaml")  # both actors would write one file
+    facts = json.loads(stream.read_text())
+    del facts["json_file"]
+    stream.write_text(json.dumps(facts))
+    fleet, _ = read_fleet(path)
+    start_on_ray(path, "auto")
+    try:
+        eventually(lambda: watched(path) == 2, 120)
+        with pytest.raises(ConfigError, match="'proof' runs in this cluster already"):
+            start_on_ray(path, "auto")
+        for name in ("fleet proof on box-1", "fleet proof"):
+            pid = actor_pid(name)
+            os.kill(pid, signal.SIGKILL)
+            eventually(lambda name=name, pid=pid: actor_pid(name) not in (0, pid), 120)
+            eventually(
+                lambda: all(one.state == "up" for one in machines_of(path)) and watched(path) == 2,
+                120,
+            )
+    finally:
+        stop_on_ray(fleet, "auto")
+    assert watched(path) == 0
+    with pytest.raises(ConfigError, match="does not run in this cluster"):
+        stop_on_ray(fleet, "auto")
+
+
+def test_nodes_that_do_not_fit_are_refused(
+    cluster: Any,
+    cameras: CameraServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = f"sqlite:///{tmp_path}/events.db"
+    boxes = {**BOXES, "box-9": {"capacity": 1}}
+    path = write_fleet(tmp_path, store, {"gate": cameras.url("gate")}, boxes)
+    with pytest.raises(ConfigError, match=r"'box-9': no Ray node .*box-1, box-2.*--node-name"):
+        start_on_ray(path, "auto")
+    path = write_fleet(tmp_path, store, {"gate": cameras.url("gate")}, BOXES)
+    facts = fleet_ray._facts(str(path))
+    monkeypatch.setattr(fleet_ray, "_facts", _other_facts)
+    monkeypatch.setenv("ECOLITE_TEST_HERE", "1")
+    with pytest.raises(ConfigError, match=f"node box-1 has Ray {facts['Ray']}, this machine 1.0"):
+        start_on_ray(path, "auto")
+    assert not (tmp_path / "events.db").exists()
+
+
+def _other_facts(path: str) -> dict[str, str]:
+    """An older Ray here; the nodes, where the variable is not set, have that which is installed."""
+    import ray
+
+    return {"Ray": "1.0" if "ECOLITE_TEST_HERE" in os.environ else str(ray.__version__)}
