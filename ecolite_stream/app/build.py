@@ -13,6 +13,7 @@ import click
 from ecolite_stream.app.sinks import SINKS
 from ecolite_stream.app.systemd import notify_systemd
 from ecolite_stream.app.versions import bundle_path
+from ecolite_stream.config.drawn_views import DrawnViews, read_drawn
 from ecolite_stream.config.printable import printable
 from ecolite_stream.config.schema import ReconnectConfig, StreamConfig
 from ecolite_stream.config.source_names import NamedSource, named_source
@@ -77,7 +78,7 @@ def watch(config: StreamConfig, load: Callable[[], StreamConfig] | None = None) 
             metrics,
             model=model_of(bundle, config.engine, config.device, config.precision),
         )
-        control.attach(pipeline, connect)
+        control.attach(pipeline, connect, sinks)
         reloader = Reloader(loaded, load, pipeline, control, connect) if load else None
         with notify_systemd(pipeline.heartbeat), reload_on_sighup(reloader):
             pipeline.run()
@@ -113,15 +114,21 @@ def stream_inputs(
         ConfigError: a name is invalid, or a name or standard input occurs twice.
     """
     config: StreamConfig | None = None
+    drawn: dict[str, DrawnViews] = {}
     if isinstance(specs, StreamConfig):
         config, realtime, reconnect = specs, specs.realtime, specs.reconnect
         specs = config.source
+        drawn = read_drawn(config.web.views_file)
     waits = reconnect or ReconnectConfig()
     if not waits.enabled:
         reconnect = None
 
     def stream_input(source: NamedSource, name: str) -> StreamInput:
         again = reconnect if may_be_live(source.url) else None
+        configured = None if config is None else config.of_stream(source)
+        settings = configured
+        if configured is not None and name in drawn:
+            settings = drawn[name].over(configured)
         return StreamInput(
             name,
             functools.partial(
@@ -134,7 +141,8 @@ def stream_inputs(
                 read_timeout_s=waits.silent_s,
             ),
             again,
-            None if config is None else config.of_stream(source),
+            settings,
+            configured,
             source.url,
         )
 

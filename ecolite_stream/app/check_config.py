@@ -9,6 +9,7 @@ from ecolite_stream.app.sinks import SINKS
 from ecolite_stream.app.versions import bundle_path
 from ecolite_stream.config.address import parse_address
 from ecolite_stream.config.choices import AUTO
+from ecolite_stream.config.drawn_views import read_drawn
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.config.source_names import NamedSource, named_source
 from ecolite_stream.config.views import PLAIN_VIEWS, view_name
@@ -42,14 +43,18 @@ def describe_run(config: StreamConfig) -> Iterator[str]:
     bundle = read_bundle(bundle_path(config))
     check_fits(config, bundle.spec)
     shared = _shared(config, bundle, names)
+    drawn = read_drawn(config.web.views_file)
     for name, source in zip(names, sources, strict=True):
         title = name if source.name is None else f"{name} ({redact_url(source.url)})"
         settings = config.of_stream(source)
+        if name in drawn:
+            settings = drawn[name].over(settings)
         check_fits(settings, bundle.spec)
         parts = [
             _kind(config, source.url),
             f"a label every {settings.every_s:g} s from {_memory(settings, bundle)}",
             *_views(settings, bundle),
+            *([f"views as drawn in {config.web.views_file}"] if name in drawn else []),
             *_overridden(source),
         ]
         yield f"{title}: {'; '.join(parts)}"

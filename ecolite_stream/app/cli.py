@@ -17,6 +17,7 @@ from ecolite_stream.app.default_store import (
     without_default_store,
 )
 from ecolite_stream.app.entry import run_and_leave
+from ecolite_stream.app.page_files import with_page_files
 from ecolite_stream.app.sinks import SINK_KEYS, RunConfig, sink_options
 from ecolite_stream.config.choices import AUTO, POLICIES, PRECISIONS
 from ecolite_stream.config.includes import load_stream_config
@@ -107,7 +108,7 @@ def stream(
 
     def load() -> StreamConfig:
         read = load_stream_config(config, RunConfig) if config else RunConfig()
-        return with_default_store(merge(read, options))
+        return with_page_files(with_default_store(merge(read, options)), config)
 
     settings = load()
     if check_config:

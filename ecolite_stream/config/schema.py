@@ -78,7 +78,7 @@ class EventConfig:
     min_s: float = 1.0
     cooldown_s: float = 1.0
     update_every_s: float | None = 5.0
-    ignore: tuple[str, ...] = ("idle",)
+    ignore: tuple[str, ...] = ("idle", "nothing")
     min_fill: float = 0.5
 
     def __post_init__(self) -> None:
@@ -161,6 +161,9 @@ class WebConfig:
         pictures_per_s: most pictures per second of each stream.
         viewers: most open pages, and as many live updates of the API.
         api_per_s: most requests per second of each address to `/api`, on average.
+        views_file: file of the views and masks that are drawn on the page; None takes
+            NAME.views.yaml beside the configuration NAME.yaml, see `app.page_files`.
+        alerts_file: file of the alert rules that are made on the page; None takes NAME.alerts.yaml.
     """
 
     address: str | None = None
@@ -171,6 +174,8 @@ class WebConfig:
     pictures_per_s: float = 5.0
     viewers: int = 8
     api_per_s: float = 100.0
+    views_file: Path | None = None
+    alerts_file: Path | None = None
 
     def __post_init__(self) -> None:
         check_between("api_per_s", self.api_per_s, 0.1, 100_000)

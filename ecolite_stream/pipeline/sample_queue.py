@@ -68,7 +68,8 @@ class StreamQueue:
             waiting = left + newest
             for sample in dropped:
                 if not _hand_on(sample, waiting):
-                    newest.insert(0, dataclasses.replace(sample, frame=newest[0].frame))
+                    later = left or newest  # before samples of a view that took its name
+                    later.insert(0, dataclasses.replace(sample, frame=later[0].frame))
                     waiting = left + newest
                 else:
                     self.on_drop("engine busy")
