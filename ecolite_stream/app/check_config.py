@@ -8,6 +8,7 @@ from ecolite_stream.app.build import stream_names
 from ecolite_stream.app.sinks import SINKS
 from ecolite_stream.app.versions import bundle_path
 from ecolite_stream.config.address import parse_address
+from ecolite_stream.config.choices import AUTO
 from ecolite_stream.config.drawn_views import read_drawn
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.config.source_names import NamedSource, named_source
@@ -113,6 +114,10 @@ def _memory(config: StreamConfig, bundle: Bundle) -> str:
     return f"{segments} frames over {span_s:.3g} s, {sampler.samples_per_s:.3g} frames/s encoded"
 
 
+def _precision(name: str) -> str:
+    return "bf16 if the golden numbers agree" if name == AUTO else name
+
+
 def _shared(config: StreamConfig, bundle: Bundle, names: Sequence[str]) -> str:
     """The line about shared settings; raises like `describe_run`."""
     engine = choose_engine(config.engine, bundle, config.device, config.precision)
@@ -121,7 +126,7 @@ def _shared(config: StreamConfig, bundle: Bundle, names: Sequence[str]) -> str:
         " ".join(
             [f"engine {engine}"]
             + ([f"on {config.device}"] if config.device else [])
-            + ([f"in {config.precision}"] if config.precision else [])
+            + ([f"in {_precision(config.precision)}"] if config.precision else [])
         ),
     ]
     run = Run(config, names, bundle)

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ecolite_stream.config.choices import ENGINE_NAMES, POLICIES, PRECISIONS
+from ecolite_stream.config.choices import AUTO, ENGINE_NAMES, POLICIES, PRECISIONS
 from ecolite_stream.config.source_names import NamedSource
 from ecolite_stream.config.strict import (
     check_above_zero,
@@ -202,8 +202,9 @@ class StreamConfig:
         engine: `auto` or one of `ENGINE_NAMES`.
         device: device of the engine: `cpu`, `ascend`, `ascend:0`, `gpu:0`; None takes the engine's
             default, a CPU.
-        precision: inference precision, one of `PRECISIONS`; None takes the engine's default on
-            the device.
+        precision: inference precision, one of `PRECISIONS`, or `auto`: bf16 where the processor
+            has it and the bundle's golden numbers agree, else the engine's default. None takes the
+            engine's default on the device.
         memory: working memory of each stream.
         events: when events begin and end.
         reconnect: how to reopen a lost live source.
@@ -247,7 +248,7 @@ class StreamConfig:
     def __post_init__(self) -> None:
         check_one_of("engine", self.engine, ENGINES)
         if self.precision is not None:
-            check_one_of("precision", self.precision, PRECISIONS)
+            check_one_of("precision", self.precision, (AUTO, *PRECISIONS))
         check_at_least("every_s", self.every_s, SHORTEST_EVERY_S)
         if self.smoothing is not None and not 0 <= self.smoothing < 1:
             raise ConfigError(f"smoothing is {self.smoothing}; expected 0 to below 1")
