@@ -6,17 +6,18 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:  # importing NumPy would double the time of --help
+    import numpy as np
+    import numpy.typing as npt
 
-Image = npt.NDArray[np.uint8]
+Image: TypeAlias = "npt.NDArray[np.uint8]"
 """(H, W, 3) uint8, BGR."""
 
-FloatArray = npt.NDArray[np.float32]
+FloatArray: TypeAlias = "npt.NDArray[np.float32]"
 
-Luma = npt.NDArray[np.uint8]
+Luma: TypeAlias = "npt.NDArray[np.uint8]"
 """(h, w) uint8, brightness alone."""
 
 ViewKey = tuple[str, str]
@@ -99,6 +100,7 @@ class Sample:
         box: where the view looked; None for the middle or the whole picture.
         still_s: seconds of stream time for which nothing has moved in the view.
         ends_view: whether the view ends here, with its events. Such a sample has no image.
+        model: number of the model that its image was made for; 0 is the model at the start.
     """
 
     stream: str
@@ -113,6 +115,7 @@ class Sample:
     box: Box | None = None
     still_s: float = 0.0
     ends_view: bool = False
+    model: int = 0
 
     @property
     def key(self) -> ViewKey:
@@ -305,6 +308,7 @@ class Event:
         started_at: time of day of its start, UTC, ISO 8601; None for recordings.
         ended_at: time of day of its end, likewise; None while it lasts.
         lost: whether it ended because its live stream fell silent.
+        bundle: digest of the bundle that it began with; empty if unknown. JSON Lines omit it.
         lease: the lease under which it was seen; None outside of a fleet.
     """
 
@@ -321,6 +325,7 @@ class Event:
     started_at: str | None = None
     ended_at: str | None = None
     lost: bool = False
+    bundle: str = field(default="", compare=False)
     lease: LeaseMark | None = field(default=None, repr=False, compare=False)
 
     @property

@@ -107,6 +107,26 @@ def test_importing_the_runtime_imports_no_framework() -> None:
     assert not loaded & (FRAMEWORKS | {"trainer"})
 
 
+HELP = """
+import contextlib, io, sys
+from ecolite_stream.app.cli import stream
+from ecolite_stream.app.entry import run
+shown = io.StringIO()
+with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
+    run(stream, sys.argv[1:])
+assert "Usage: " in shown.getvalue()
+print(*sys.modules)
+"""
+
+
+def test_help_imports_no_library_that_is_slow_to_import() -> None:
+    loaded = set(python(HELP, "--help").split())
+    slow = {"cv2", "av", "numpy", "sqlalchemy", "aiohttp", "prometheus_client", "paho", "ray"}
+    assert not loaded & (slow | FRAMEWORKS)
+    assert not loaded & {"asyncio", "http.client", "ssl", "email.message"}
+    assert "numpy" in python(HELP, "replay", "--help").split()  # else this looks at nothing
+
+
 def test_the_runtime_runs_where_there_is_no_mindspore() -> None:
     """Nothing but its own dependencies: a finder that refuses every framework comes first."""
     code = f"""

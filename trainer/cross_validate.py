@@ -23,7 +23,8 @@ import click
 from ecolite_stream.app.entry import run
 from ecolite_stream.app.extras import command_needs
 from ecolite_stream.errors import ConfigError, EcoliteError, one_line
-from trainer.config.schema import TrainConfig, load_train_config
+from trainer.config.load import load_train_config
+from trainer.config.schema import TrainConfig
 from trainer.data.dataset import labelled_files
 from trainer.data.splits import split_clips
 

@@ -24,7 +24,7 @@ from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
 from ecolite_stream.model.preprocess import FRAMINGS
 from trainer.exporting.folders import require_replaceable
 from trainer.teaching.bundle import SHARE, engines_for
-from trainer.teaching.clips import find_taught
+from trainer.teaching.clips import find_taught, no_progress
 from trainer.teaching.held_out import PENALTY
 from trainer.teaching.run import Teaching, find_out, write
 from trainer.weights.files import write_whole
@@ -63,6 +63,7 @@ ALONE = (
     show_default=True,
     help="Shrink the last layer's weights so strongly; more for fewer clips.",
 )
+@click.option("--progress", is_flag=True, help="Print a line for each clip on stderr.")
 @click.option("--json", "json_file", type=PATH, help="Write the report to a JSON file, too.")
 @ENGINE
 def main(
@@ -76,6 +77,7 @@ def main(
     framing: str | None,
     share: float,
     penalty: float,
+    progress: bool,
     json_file: Path | None,
     engine: str,
 ) -> None:
@@ -90,7 +92,8 @@ def main(
         require_replaceable(out)
     if not (groups or group_pattern or recorded):
         click.echo(ALONE, err=True)
-    findings, spec = find_out(find_taught(folder), bundle, now, how)
+    on_clip = _print_progress if progress else no_progress
+    findings, spec = find_out(find_taught(folder), bundle, now, how, on_clip)
     click.echo("\n".join(map(printable, findings.lines())))
     if json_file is not None:
         _write_json(json_file, findings.to_json())
@@ -99,6 +102,10 @@ def main(
         engines = ", ".join(engines_for(written))
         click.echo(f"wrote {out}, digest {written.digest[:12]}, agrees on {engines}", err=True)
     click.echo(f"{time.process_time():.0f} s of processor time", err=True)
+
+
+def _print_progress(done: int, total: int) -> None:
+    click.echo(f"progress: {done}/{total}", err=True)
 
 
 def _write_json(path: Path, facts: dict[str, Any]) -> None:

@@ -21,7 +21,8 @@ with command_needs("mindspore", "train", __name__):
 
 from ecolite_stream.app.entry import run
 from ecolite_stream.errors import ConfigError
-from trainer.config.schema import TrainConfig, load_train_config
+from trainer.config.load import load_train_config
+from trainer.config.schema import TrainConfig
 from trainer.data.dataset import load_dataset
 from trainer.evaluate import print_scores, score_held_out
 from trainer.loop.device import use_device

@@ -5,18 +5,23 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from ecolite_stream.app.sinks import SINKS
 from ecolite_stream.app.systemd import notify_systemd
+from ecolite_stream.app.versions import bundle_path
 from ecolite_stream.config.schema import ReconnectConfig, StreamConfig
 from ecolite_stream.config.source_names import NamedSource, named_source
+from ecolite_stream.config.views import several_view_names
+from ecolite_stream.datasets.collect_sink import collector_among
 from ecolite_stream.engines import open_engine
 from ecolite_stream.errors import ConfigError
-from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
+from ecolite_stream.model.bundle import read_bundle
 from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.observability.metrics_server import serve
 from ecolite_stream.pipeline.pipeline import Pipeline
 from ecolite_stream.pipeline.reader import StreamInput
+from ecolite_stream.recognition.models import model_of
 from ecolite_stream.sinks.kind import Run, build_sinks
 from ecolite_stream.sources import may_be_live, open_source, redact_url
 from ecolite_stream.sources.pipe import NAME, STDIN
@@ -38,19 +43,25 @@ def watch(config: StreamConfig, load: Callable[[], StreamConfig] | None = None) 
 
     if not config.source:
         raise ConfigError("no source; try --source camera, --source FILE or --source pattern")
-    bundle = read_bundle(config.bundle or demo_bundle_path())
+    bundle = read_bundle(bundle_path(config))
     metrics = Metrics()
     streams = stream_inputs(config)
     names = [one.name for one in streams]
-    control = PipelineControl(config, bundle.spec)
+    control = PipelineControl(config, bundle)
+    sinks: list[Any] = []
+    collecting = functools.partial(collector_among, sinks)
     with (
         serve(metrics, config.metrics, config.web.hosts)
         if config.metrics
         else contextlib.nullcontext(),
-        with_page(names, bundle.spec.labels, metrics, config, control) as (connect, page),
+        with_page(names, bundle.spec.labels, metrics, config, control, collecting) as (
+            connect,
+            page,
+        ),
     ):
         # Ports first: if one is taken, no file or folder has been made yet.
-        sinks = build_sinks(SINKS, Run(config, names, bundle))
+        views = {one.name: several_view_names((one.settings or config).views) for one in streams}
+        sinks += build_sinks(SINKS, Run(config, names, bundle, views))
         pipeline = Pipeline(
             list(map(connect, streams)),
             lambda: open_engine(config.engine, bundle, config.device, config.precision),
@@ -58,9 +69,10 @@ def watch(config: StreamConfig, load: Callable[[], StreamConfig] | None = None) 
             [*sinks, *page],
             config,
             metrics,
+            model=model_of(bundle, config.engine, config.device, config.precision),
         )
         control.attach(pipeline, connect)
-        reloader = Reloader(config, load, pipeline, bundle.spec, connect) if load else None
+        reloader = Reloader(config, load, pipeline, control, connect) if load else None
         with notify_systemd(pipeline.heartbeat), reload_on_sighup(reloader):
             pipeline.run()
 

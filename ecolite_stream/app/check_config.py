@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 
 from ecolite_stream.app.build import stream_names
 from ecolite_stream.app.sinks import SINKS
+from ecolite_stream.app.versions import bundle_path
 from ecolite_stream.config.address import parse_address
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.config.source_names import NamedSource, named_source
 from ecolite_stream.config.views import PLAIN_VIEWS, view_name
 from ecolite_stream.engines import choose_engine
 from ecolite_stream.errors import ConfigError, SourceError
-from ecolite_stream.model.bundle import Bundle, demo_bundle_path, read_bundle
+from ecolite_stream.model.bundle import Bundle, read_bundle
 from ecolite_stream.recognition.memory import cheaper_period_s
 from ecolite_stream.recognition.recognizer import check_fits
 from ecolite_stream.recognition.sampler import StreamSampler
@@ -37,7 +38,7 @@ def describe_run(config: StreamConfig) -> Iterator[str]:
     sources = [named_source(source) for source in config.source]
     names = stream_names(sources)
     _check_sources(sources)
-    bundle = read_bundle(config.bundle or demo_bundle_path())
+    bundle = read_bundle(bundle_path(config))
     check_fits(config, bundle.spec)
     shared = _shared(config, bundle, names)
     for name, source in zip(names, sources, strict=True):

@@ -9,12 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
-from ecolite_stream.app.alerts_command import alerts
-from ecolite_stream.app.archive_command import archive
-from ecolite_stream.app.build import watch
-from ecolite_stream.app.check_config import describe_run
-from ecolite_stream.app.check_source import check
-from ecolite_stream.app.collect_command import collect
+from ecolite_stream.app.commands import LazyGroup
 from ecolite_stream.app.default_store import (
     NO_DEFAULT,
     no_store_option,
@@ -22,9 +17,6 @@ from ecolite_stream.app.default_store import (
     without_default_store,
 )
 from ecolite_stream.app.entry import run_and_leave
-from ecolite_stream.app.events_command import events
-from ecolite_stream.app.fleet_command import fleet
-from ecolite_stream.app.replay_command import replay
 from ecolite_stream.app.sinks import SINK_KEYS, RunConfig, sink_options
 from ecolite_stream.config.choices import POLICIES, PRECISIONS
 from ecolite_stream.config.includes import load_stream_config
@@ -35,6 +27,7 @@ from ecolite_stream.version import __version__
 
 
 @click.group(
+    cls=LazyGroup,
     invoke_without_command=True,
     subcommand_metavar="[COMMAND ...]",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -45,7 +38,7 @@ from ecolite_stream.version import __version__
     metavar="[NAME=]SOURCE",
     help="camera, camera:1, a video file, a URL, - or pattern; repeat for more streams.",
 )
-@click.option("--bundle", type=click.Path(path_type=Path), help="Model folder. [the embedded one]")
+@click.option("--bundle", type=click.Path(path_type=Path), help="Model folder. [current version]")
 @click.option(
     "--engine", type=click.Choice(ENGINES), help="Inference engine. [auto: the best installed]"
 )
@@ -103,7 +96,7 @@ def stream(
             command = context.invoked_subcommand
             raise click.UsageError(
                 f"put options after the subcommand: ecolite-stream {command} --source ..."
-                if command == check.name
+                if command == "check"
                 else f"put options after the subcommand: ecolite-stream {command} ..."
             )
         return
@@ -116,18 +109,13 @@ def stream(
 
     settings = load()
     if check_config:
+        from ecolite_stream.app.check_config import describe_run
+
         click.echo("\n".join(map(printable, describe_run(settings))))
     else:
+        from ecolite_stream.app.build import watch
+
         watch(settings, load if config else None)
-
-
-stream.add_command(archive)
-stream.add_command(check)
-stream.add_command(replay)
-stream.add_command(events)
-stream.add_command(collect)
-stream.add_command(alerts)
-stream.add_command(fleet)
 
 
 def merge(config: StreamConfig, options: dict[str, Any]) -> StreamConfig:

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import click
 
+from ecolite_stream.app.events_command import opened_store
+from ecolite_stream.app.sinks import RunConfig
+from ecolite_stream.config.includes import load_stream_config
 from ecolite_stream.config.printable import printable
 from ecolite_stream.config.source_names import named_source
 from ecolite_stream.config.views import check_box
-from ecolite_stream.datasets.collected import check_label, describe
+from ecolite_stream.datasets.collected import check_label
 from ecolite_stream.datasets.collecting import (
     LONGEST_S,
     SHORTEST_S,
@@ -23,9 +26,11 @@ from ecolite_stream.datasets.collecting import (
     collect_marked,
     cut_segments,
 )
+from ecolite_stream.datasets.collection import describe, remove_collected
 from ecolite_stream.datasets.segments import Marked, read_segments
 from ecolite_stream.errors import ConfigError, SourceError, one_line
 from ecolite_stream.media.h264 import check_encoder
+from ecolite_stream.sinks.clips import ClipsConfig
 from ecolite_stream.sources import open_source, redact_url
 from ecolite_stream.sources.base import Source
 from ecolite_stream.types import Box
@@ -48,6 +53,13 @@ LONGEST_LINE = 1000
 @click.option("--track", type=PATH, help="Cut at the segments of a .csv, .eaf or .json file.")
 @click.option("--tier", help="Of an ELAN file take this tier alone.")
 @click.option("--box", metavar="X,Y,W,H", help="Keep this part, in shares of the picture.")
+@click.option(
+    "--from-events", is_flag=True, help="Cut stored events that are marked wrong or renamed."
+)
+@click.option("--store", metavar="URL", help="Read events of this store. [the default one]")
+@click.option("--config", type=PATH, help="Take store and clips from this YAML file.")
+@click.option("--clips", type=PATH, metavar="FOLDER", help="Find clips of events here.")
+@click.option("--remove", type=PATH, metavar="DIR", help="Delete all clips collected into DIR.")
 def collect(
     listed: Path | None,
     source: str | None,
@@ -58,8 +70,13 @@ def collect(
     track: Path | None,
     tier: str | None,
     box: str | None,
+    from_events: bool,
+    store: str | None,
+    config: Path | None,
+    clips: Path | None,
+    remove: Path | None,
 ) -> None:
-    """Collect labelled clips from a source, or list those of a folder.
+    """Collect labelled clips from a source or from events, or list those of a folder.
 
     Without --seconds and --track press Enter when the action has happened; type another label
     before Enter to use it instead; end with Ctrl-D.
@@ -67,8 +84,18 @@ def collect(
     if listed is not None:
         click.echo("\n".join(map(printable, describe(listed))))
         return
+    if remove is not None:
+        _remove(remove)
+        return
+    if from_events:
+        if into is None:
+            raise click.UsageError("give --from-events and --into DIR")
+        _collect_events(into, store, config, clips)
+        return
     if source is None or into is None or (label is None and track is None):
-        raise click.UsageError("give --source, --into and --label, or --list DIR")
+        raise click.UsageError(
+            "give --source, --into and --label, or --from-events, --list or --remove"
+        )
     if sum(option is not None for option in (last, seconds, track)) > 1:
         raise click.UsageError("--last, --seconds and --track exclude each other; give one")
     if label is not None:
@@ -92,6 +119,49 @@ def collect(
             _say(_next_seconds(opened, LastSeconds(seconds, how), seconds, label or ""))
         else:
             _mark(opened, LastSeconds(last or LAST_S, how), label or "")
+
+
+def _remove(folder: Path) -> None:
+    try:
+        deleted, left = remove_collected(folder)
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be deleted: {error.strerror}") from error
+    others = f"; {left} others, which no row of clips.csv names, stay" if left else ""
+    click.echo(f"deleted {deleted} clips of {printable(str(folder))}{others}")
+
+
+def _collect_events(into: Path, store: str | None, config: Path | None, clips: Path | None) -> None:
+    """Cut all corrected events; those that cannot be clips are named, and end with code 2."""
+    from ecolite_stream.datasets.corrected import (
+        collect_corrected,
+        corrected_events,
+        not_collected,
+    )
+
+    folder = clips or _clips_of(config)
+    check_encoder("collect")
+    with opened_store(store, config) as database, database.read() as connection:
+        found = corrected_events(connection)
+    new = not_collected(found, into)
+    failed = 0
+    for one in collect_corrected(new, folder, into):
+        if one.clip is None:
+            failed += 1
+            click.echo(f"warning: event {one.event}: {printable(one.problem)}", err=True)
+        else:
+            click.echo(printable(str(into / one.clip)))
+    there = len(found) - len(new)
+    click.echo(f"{len(new) - failed} events collected, {there} were there already", err=True)
+    if failed:
+        raise ConfigError(f"{failed} of {len(new)} events became no clip")
+
+
+def _clips_of(config: Path | None) -> Path:
+    if config is not None:
+        folder = load_stream_config(config, RunConfig).section(ClipsConfig).folder
+        if folder is not None:
+            return folder
+    raise ConfigError("events are cut out of their clips; give --clips FOLDER of those")
 
 
 def _chosen(segments: Sequence[Marked], label: str | None, track: Path | None) -> list[Marked]:

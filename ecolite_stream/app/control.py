@@ -1,20 +1,30 @@
-"""Add, remove, pause and resume the streams of a run, for the API."""
+"""Change the streams and the bundle of a run, for the API."""
 
 from __future__ import annotations
 
 import dataclasses
 import threading
 from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import Any
 
 from ecolite_stream.app.build import stream_inputs
+from ecolite_stream.app.versions import (
+    Version,
+    add_version,
+    find_version,
+    list_versions,
+    use_version,
+)
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.config.source_names import NamedSource
 from ecolite_stream.config.strict import make_config
-from ecolite_stream.errors import ConfigError, SourceError
-from ecolite_stream.model.bundle import ModelSpec
+from ecolite_stream.engines.check import open_checked
+from ecolite_stream.errors import BundleError, ConfigError, SourceError
+from ecolite_stream.model.bundle import Bundle, read_bundle
 from ecolite_stream.pipeline.pipeline import Pipeline
 from ecolite_stream.pipeline.reader import StreamInput
+from ecolite_stream.recognition.models import model_of
 from ecolite_stream.recognition.recognizer import check_fits
 from ecolite_stream.sources import check_spec
 from ecolite_stream.sources.pipe import STDIN
@@ -27,19 +37,97 @@ class PipelineControl:
 
     Args:
         config: of the run; added streams use its settings.
-        spec: the bundle's description.
+        bundle: the model at the start.
     """
 
-    def __init__(self, config: StreamConfig, spec: ModelSpec) -> None:
+    def __init__(self, config: StreamConfig, bundle: Bundle) -> None:
         self._config = config
-        self._spec = spec
+        self._bundle = bundle
         self._pipeline: Pipeline | None = None
         self._connect: Callable[[StreamInput], StreamInput] = lambda stream: stream
+        self._on_bundle: list[Callable[[Bundle], object]] = []
+        self._swapping = threading.Lock()  # one bundle at a time; opening it takes long
         self._lock = threading.Lock()  # one change at a time
 
-    def attach(self, pipeline: Pipeline, connect: Callable[[StreamInput], StreamInput]) -> None:
-        """Set the pipeline, and the function that connects new streams to the page."""
+    def attach(
+        self,
+        pipeline: Pipeline,
+        connect: Callable[[StreamInput], StreamInput] = lambda stream: stream,
+    ) -> None:
+        """Set the pipeline.
+
+        Args:
+            pipeline: the run.
+            connect: connects new streams to the page.
+        """
         self._pipeline, self._connect = pipeline, connect
+
+    def on_bundle(self, call: Callable[[Bundle], object]) -> None:
+        """Call a function with each later bundle of all streams."""
+        self._on_bundle.append(call)
+
+    @property
+    def bundle(self) -> Bundle:
+        """The bundle of the run."""
+        return self._bundle
+
+    def versions(self) -> list[Version]:
+        """The versions that `set_bundle` takes.
+
+        Raises:
+            ConfigError: their folder cannot be read.
+        """
+        return list_versions(self._config.models)
+
+    def add_version(self, path: Path) -> str:
+        """Copy a bundle to the versions; return its digest.
+
+        Raises:
+            EcoliteError: it is no bundle, or the folder of versions cannot be written.
+        """
+        return add_version(path, self._config.models)
+
+    def set_bundle(self, digest_or_path: str) -> None:
+        """Change all streams to a version and make it the current one; no frame is lost.
+
+        Args:
+            digest_or_path: of a version: its digest, the first characters of it, or its folder.
+
+        Raises:
+            EcoliteError: there is no such version, or it cannot be used; the run is unchanged.
+        """
+        version = find_version(digest_or_path, self._config.models)
+        self.change_bundle(version.path, version.digest)
+        use_version(version.digest, self._config.models)
+
+    def change_bundle(self, path: Path, digest: str | None = None) -> bool:
+        """Change all streams to the bundle in any folder.
+
+        Args:
+            path: the bundle.
+            digest: expected; None takes any.
+
+        Returns:
+            Whether it is another bundle than before.
+
+        Raises:
+            EcoliteError: it cannot be used; the run is unchanged.
+        """
+        config = self._config
+        with self._swapping:
+            pipeline = self._running()
+            bundle = read_bundle(path)
+            if digest not in (None, bundle.digest):
+                raise BundleError(f"{path} holds another bundle; remove it and add it again")
+            if bundle.digest == self._bundle.digest:
+                return False
+            place = config.engine, bundle, config.device, config.precision
+            model = model_of(bundle, config.engine, config.device, config.precision)
+            pipeline.set_bundle(model, lambda: open_checked(*place))
+            self._bundle = bundle
+            for call in self._on_bundle:
+                call(bundle)
+        return True
 
     def names(self) -> Collection[str] | None:
         """Names of watched and paused streams; None before the run begins."""
@@ -62,7 +150,7 @@ class PipelineControl:
             raise ConfigError(str(error)) from error
         config = dataclasses.replace(self._config, source=(named,))
         (stream,) = stream_inputs(config)
-        check_fits(stream.settings or config, self._spec)
+        check_fits(stream.settings or config, self._bundle.spec)
         with self._lock:
             pipeline = self._running()
             if len(pipeline.streams) >= MOST_STREAMS:

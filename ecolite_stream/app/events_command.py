@@ -17,6 +17,7 @@ import click
 
 from ecolite_stream.app.default_store import FILE, state_folder
 from ecolite_stream.errors import ConfigError, EcoliteError
+from ecolite_stream.media.clip_names import clip_name
 from ecolite_stream.types import iso_utc
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def events(
     """
     if as_json and as_csv:
         raise click.UsageError("choose --json or --csv")
-    database = context.with_resource(_opened(store, config))
+    database = context.with_resource(opened_store(store, config))
     context.obj = database
     if context.invoked_subcommand is not None:
         return
@@ -155,15 +156,39 @@ def review(
 
 @events.command(name="delete")
 @click.argument("event_ids", metavar="ID...", nargs=-1, required=True)
-@click.pass_obj
-def delete_events(database: Database, event_ids: tuple[str, ...]) -> None:
-    """Delete events and their pictures; the running service deletes their clips."""
+@click.option(
+    "--clips",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Delete their clips in FOLDER. [clips.folder of --config]",
+)
+@click.pass_context
+def delete_events(context: click.Context, event_ids: tuple[str, ...], clips: Path | None) -> None:
+    """Delete events with their pictures and clips.
+
+    Without a folder of clips the service that made them deletes them, within a minute or when it
+    runs again.
+    """
     from ecolite_stream.store import queries
 
+    database: Database = context.obj
+    path: Path | None = context.parent.params["config"] if context.parent else None
+    folder = _configured_clips(path) if clips is None and path is not None else clips
+    have_clips = 0
     with database.begin() as connection:
         for event_id in event_ids:
-            if not queries.remove(connection, event_id):
+            found = queries.one(connection, event_id)
+            if found is None or not queries.remove(connection, event_id):
                 raise _missing(event_id)
+            have_clips += found.clip is not None
+    if folder is not None:
+        _delete_clips(folder, event_ids)
+    elif have_clips:
+        click.echo(
+            f"{have_clips} clips are left to the service that made them; "
+            "to delete them now, add --clips FOLDER",
+            err=True,
+        )
 
 
 def parse_when(text: str, now_ms: int) -> int:
@@ -185,7 +210,12 @@ def parse_when(text: str, now_ms: int) -> int:
 
 
 @contextlib.contextmanager
-def _opened(url: str | None, path: Path | None) -> Iterator[Database]:
+def opened_store(url: str | None, path: Path | None) -> Iterator[Database]:
+    """Open the store at a URL, or that of a configuration file, or the default one.
+
+    Raises:
+        ConfigError: there is none, or it cannot be opened.
+    """
     if url is not None and path is not None:
         raise ConfigError("which store? give --store URL or --config FILE, not both")
     if url is None and path is None:
@@ -220,6 +250,35 @@ def _configured(path: Path) -> str:
     if url is None:
         raise ConfigError(f"{path} names no store; add store: {{url: ...}}")
     return url
+
+
+def _configured_clips(path: Path) -> Path | None:
+    """The folder of clips in a configuration file."""
+    from ecolite_stream.app.sinks import RunConfig
+    from ecolite_stream.config.includes import load_stream_config
+    from ecolite_stream.sinks.clips import ClipsConfig
+
+    return load_stream_config(path, RunConfig).section(ClipsConfig).folder
+
+
+def _delete_clips(folder: Path, event_ids: Iterable[str]) -> None:
+    """Delete the clips of deleted events; those that are gone are no error.
+
+    Raises:
+        EcoliteError: a clip cannot be deleted; the others are.
+    """
+    failed = []
+    for event_id in event_ids:
+        path = folder / clip_name(event_id)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            failed.append(f"{path}: {error.strerror}")
+    if failed:
+        raise EcoliteError(
+            f"the events are deleted, {len(failed)} clips are not ({failed[0]}); "
+            "the service that made them will try again"
+        )
 
 
 def _missing(event_id: str) -> EcoliteError:

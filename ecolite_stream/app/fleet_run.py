@@ -25,8 +25,9 @@ from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.observability.metrics_server import serve
 from ecolite_stream.pipeline.pipeline import Pipeline
 from ecolite_stream.pipeline.reader import StreamInput
+from ecolite_stream.recognition.models import model_of
 from ecolite_stream.recognition.recognizer import check_fits
-from ecolite_stream.recording.recording import RecordConfig
+from ecolite_stream.recording.kind import RecordConfig
 from ecolite_stream.sinks.kind import Run, build_sinks
 from ecolite_stream.sources import may_be_live, redact_url
 from ecolite_stream.store.config import StoreConfig
@@ -132,7 +133,7 @@ def run_machine(
         ledger, streams = Ledger(database, fleet.config.name), PipelineStreams(config)
         member = Member(fleet, machine, ledger, keeper, streams)
         member.join()  # before anything is made: it may refuse
-        sinks = build_sinks(SINKS, Run(config, [], bundle, LeaseFence()))
+        sinks = build_sinks(SINKS, Run(config, [], bundle, fence=LeaseFence()))
         pipeline = Pipeline(
             [],
             lambda: open_engine(config.engine, bundle, config.device, config.precision),
@@ -140,6 +141,7 @@ def run_machine(
             [*sinks, *page],
             config,
             metrics,
+            model=model_of(bundle, config.engine, config.device, config.precision),
             admit=LeaseGate(keeper.mark).admit,
             stays=True,
         )

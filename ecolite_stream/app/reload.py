@@ -1,4 +1,4 @@
-"""SIGHUP: read the configuration again and apply changes of streams."""
+"""SIGHUP: read the configuration again and apply changes of streams and of the bundle."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import threading
 from collections.abc import Callable, Iterator
 
 from ecolite_stream.app.build import stream_inputs
+from ecolite_stream.app.control import PipelineControl
+from ecolite_stream.app.versions import bundle_path
 from ecolite_stream.config.schema import STREAM_SETTINGS, StreamConfig
 from ecolite_stream.errors import EcoliteError, one_line
-from ecolite_stream.model.bundle import ModelSpec
+from ecolite_stream.model.bundle import read_bundle
 from ecolite_stream.pipeline.pipeline import Pipeline
 from ecolite_stream.pipeline.reader import StreamInput
 from ecolite_stream.recognition.recognizer import check_fits
@@ -20,6 +22,7 @@ from ecolite_stream.recognition.recognizer import check_fits
 _log = logging.getLogger(__name__)
 
 OF_STREAMS = frozenset({"source", "include", "reconnect", "realtime", *STREAM_SETTINGS})
+_OF_BUNDLE = frozenset({"bundle"})
 """Settings that a reload applies; the others need a restart."""
 _POLL_S = 1.0
 
@@ -28,13 +31,14 @@ class Reloader:
     """Applies a changed configuration to a run.
 
     It adds new streams, removes missing ones and reopens those whose source or settings changed.
-    The others go on and lose no frame.
+    The others go on and lose no frame. If the configured bundle is another one than at the last
+    look, by path, content or current version, all streams change to it first.
 
     Args:
         config: current configuration of the run.
         load: reads the configuration again.
         pipeline: the run.
-        spec: the bundle's description.
+        control: changes the bundle.
         connect: connects a new stream to the page.
     """
 
@@ -43,13 +47,14 @@ class Reloader:
         config: StreamConfig,
         load: Callable[[], StreamConfig],
         pipeline: Pipeline,
-        spec: ModelSpec,
+        control: PipelineControl,
         connect: Callable[[StreamInput], StreamInput] = lambda stream: stream,
     ) -> None:
         self._config = config
         self._load = load
         self._pipeline = pipeline
-        self._spec = spec
+        self._control = control
+        self._digest = control.bundle.digest  # as configured; the API may have changed it since
         self._connect = connect
 
     def reload(self) -> str:
@@ -62,9 +67,12 @@ class Reloader:
             EcoliteError: the configuration is wrong; the run is unchanged.
         """
         config = self._load()
+        bundle = read_bundle(bundle_path(config))
+        is_new = bundle.digest != self._digest
+        spec = bundle.spec if is_new else self._control.bundle.spec
         wanted = {stream.name: stream for stream in stream_inputs(config)}
         for stream in wanted.values():
-            check_fits(stream.settings or config, self._spec)
+            check_fits(stream.settings or config, spec)
         there = {stream.name: stream for stream in stream_inputs(self._config)}
         gone = [name for name in there if name not in wanted]
         new = [name for name in wanted if name not in there]
@@ -72,9 +80,11 @@ class Reloader:
         restart = [
             field.name
             for field in dataclasses.fields(config)
-            if field.name not in OF_STREAMS
+            if field.name not in OF_STREAMS | _OF_BUNDLE
             and getattr(config, field.name) != getattr(self._config, field.name)
         ]
+        swapped = is_new and self._control.change_bundle(bundle.path, bundle.digest)
+        self._digest = bundle.digest
         self._config = config
         for name in gone + changed:
             if name in self._pipeline.streams:
@@ -84,6 +94,7 @@ class Reloader:
         parts = [
             f"{what} {', '.join(names)}"
             for what, names in (
+                ("changed to bundle", [bundle.digest[:12]] if swapped else []),
                 ("added", new),
                 ("removed", gone),
                 ("opened anew", changed),

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 import click
 
 from ecolite_stream.config.schema import StreamConfig
-from ecolite_stream.recording import recording
+from ecolite_stream.datasets import collect_kind as collect
+from ecolite_stream.recording import kind as record
 from ecolite_stream.sinks import alerts, clips, json_file, mqtt, stdout, video, webhook
 from ecolite_stream.sinks.kind import SinkKind
 from ecolite_stream.store import kind as store
@@ -26,7 +27,8 @@ SINKS: Sequence[SinkKind[Any]] = (
     video.SINK,
     store.SINK,
     alerts.SINK,
-    recording.SINK,
+    collect.SINK,
+    record.SINK,
 )
 
 RunConfig: type[StreamConfig] = dataclasses.make_dataclass(

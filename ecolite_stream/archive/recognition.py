@@ -8,10 +8,10 @@ import hashlib
 import io
 import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 from ecolite_stream.archive.tasks import Model, Results, Task
-from ecolite_stream.engines import Engine, open_engine
+from ecolite_stream.engines import open_engine
+from ecolite_stream.engines.own_thread import OwnThreadEngine
 from ecolite_stream.errors import BundleError
 from ecolite_stream.model.bundle import read_bundle
 from ecolite_stream.pipeline.pipeline import Pipeline
@@ -19,7 +19,7 @@ from ecolite_stream.pipeline.reader import StreamInput
 from ecolite_stream.pipeline.wall_clock import WallClock
 from ecolite_stream.sinks.json_lines import JsonLinesSink
 from ecolite_stream.sources import open_source
-from ecolite_stream.types import FloatArray, Output, Prediction, Sample, StreamAnchor
+from ecolite_stream.types import Output, Prediction, Sample, StreamAnchor
 
 _MOST_WARNINGS = 20
 _NS_PER_MS = 1_000_000
@@ -99,33 +99,15 @@ class RecordingClock(WallClock):
         return StreamAnchor(sample.stream, zero_unix_ms, live, seed)
 
 
-class _HeldEngine:
-    """An engine that outlives pipelines; one thread opens, calls and closes it."""
-
-    def __init__(self, open_it: Callable[[], Engine]) -> None:
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="held engine")
-        try:
-            self._engine = self._thread.submit(open_it).result()
-        except BaseException:
-            self._thread.shutdown()
-            raise
-        self.name = self._engine.name
-
-    def encode(self, images: FloatArray) -> FloatArray:
-        """See `Engine`."""
-        return self._thread.submit(self._engine.encode, images).result()
-
-    def classify(self, features: FloatArray) -> FloatArray:
-        """See `Engine`."""
-        return self._thread.submit(self._engine.classify, features).result()
+class _HeldEngine(OwnThreadEngine):
+    """An engine that outlives pipelines."""
 
     def close(self) -> None:
         """A pipeline has ended; the engine stays open."""
 
     def end(self) -> None:
         """Close the engine."""
-        self._thread.submit(self._engine.close).result()
-        self._thread.shutdown()
+        super().close()
 
 
 class _Unmeasured(JsonLinesSink):

@@ -192,7 +192,8 @@ class StreamConfig:
         source: streams to watch: `camera`, `camera:1`, a path, a URL or `pattern`, each as SOURCE,
             NAME=SOURCE or a `NamedSource`.
         include: files with more sources, see `includes`.
-        bundle: model folder; None takes the embedded one.
+        bundle: model folder; None takes the current version in `models`, or the embedded one.
+        models: folder of versions of the model; None takes `models` in the folder for state.
         engine: `auto` or one of `ENGINE_NAMES`.
         device: device of the engine: `cpu`, `ascend`, `ascend:0`, `gpu:0`; None takes the engine's
             default, a CPU.
@@ -220,6 +221,7 @@ class StreamConfig:
     source: tuple[str | NamedSource, ...] = ()
     include: tuple[str, ...] = ()
     bundle: Path | None = None
+    models: Path | None = None
     engine: str = "auto"
     device: str | None = None
     precision: str | None = None

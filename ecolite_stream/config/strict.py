@@ -9,7 +9,10 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import os
 import re
+import stat
+import time
 import types
 import typing
 from collections.abc import Collection, Mapping
@@ -22,6 +25,9 @@ from ecolite_stream.config.bounded_yaml import MAX_BYTES, parse_yaml
 from ecolite_stream.errors import ConfigError
 
 Config = TypeVar("Config")
+
+PIPE_WAIT_S = 5.0
+"""Seconds to wait for a configuration that another program writes into a pipe."""
 
 
 def load_config(path: Path, kind: type[Config]) -> Config:
@@ -37,8 +43,7 @@ def load_config(path: Path, kind: type[Config]) -> Config:
 def read_yaml(path: Path) -> Mapping[str, Any]:
     """Read the mapping in a YAML file; an empty file is an empty mapping."""
     try:
-        with path.open("rb") as file:
-            content = parse_yaml(file.read(MAX_BYTES + 1).decode())
+        content = parse_yaml(_read_in_time(path).decode())
     except FileNotFoundError as error:
         raise ConfigError(f"configuration file {path} does not exist") from error
     except yaml.MarkedYAMLError as error:  # its full text repeats the line with its passwords
@@ -54,6 +59,36 @@ def read_yaml(path: Path) -> Mapping[str, Any]:
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected keys and values, got {type(content).__name__}")
     return content
+
+
+def _read_in_time(path: Path) -> bytes:
+    """Up to `MAX_BYTES` + 1 bytes of a file; of a pipe, what is written within `PIPE_WAIT_S`.
+
+    Raises:
+        OSError: it cannot be read, or is a pipe that stays open or empty.
+    """
+    if not stat.S_ISFIFO(path.stat().st_mode):
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    received, deadline_s = b"", time.monotonic() + PIPE_WAIT_S
+    # Without O_NONBLOCK, opening a pipe that nobody writes to never returns.
+    pipe = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    try:
+        while len(received) <= MAX_BYTES:
+            try:
+                piece = os.read(pipe, MAX_BYTES + 1 - len(received))
+            except BlockingIOError:
+                piece = b""
+            else:
+                if not piece and received:
+                    return received
+            if not piece and time.monotonic() > deadline_s:
+                raise OSError(f"the pipe sent no whole text within {PIPE_WAIT_S:g} s; name a file")
+            received += piece
+            time.sleep(0 if piece else 0.01)
+        return received
+    finally:
+        os.close(pipe)
 
 
 def make_config(kind: type[Config], values: Mapping[str, Any], where: str) -> Config:

@@ -11,6 +11,7 @@ from ecolite_stream.errors import ConfigError
 PLAIN_VIEWS = ("center", "whole", "follow")
 MOST_SUBJECTS = 16
 MOST_VIEWS = 32
+SUBJECTS = "subjects"
 
 Mask = tuple[tuple[float, ...], ...]
 """Areas in which motion is ignored, in shares of the picture: boxes (x, y, width, height), or
@@ -110,9 +111,14 @@ def view_name(view: str | ViewConfig) -> str:
     """The name of a view among several: `follow`, the region's, or `subjects`."""
     if isinstance(view, str):
         return view
-    return view.region or "subjects"
+    return view.region or SUBJECTS
+
+
+def several_view_names(views: Sequence[str | ViewConfig]) -> tuple[str, ...]:
+    """The names of a stream's views where it has several; with one view a stream needs none."""
+    return tuple(map(view_name, views)) if len(views) > 1 else ()
 
 
 def view_label(view: str) -> str:
     """The view's name in metrics; all subjects share `subjects`, to bound the number of series."""
-    return "subjects" if view.startswith("subject") else view
+    return SUBJECTS if view.startswith("subject") else view

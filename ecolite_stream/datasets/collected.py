@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
-import hashlib
 import io
 import os
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
-from ecolite_stream.datasets.labelled_clips import ClipFile, find_clips
 from ecolite_stream.datasets.text_files import printable, read_table
 from ecolite_stream.errors import ConfigError
+from ecolite_stream.media.new_files import create_part
 from ecolite_stream.model.limits import is_printable
 
 TABLE = "clips.csv"
 LONGEST_LABEL = 100
-FEW_CLIPS = 10
-"""Of an action, fewer are said to be few."""
-UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
@@ -31,7 +27,8 @@ class ClipRow:
         file: `<action>/<clip>`.
         label: the action.
         stream: the name of the stream.
-        view: the part of the picture that was kept, `x,y,width,height`; empty is all of it.
+        view: the part of the picture that was kept, `x,y,width,height`, or the name of the view
+            whose box moves; empty is all of it.
         start: when it begins: a time of day in UTC, or seconds of a recording.
         source: what was watched, without credentials.
     """
@@ -74,19 +71,71 @@ def check_label(label: str) -> None:
 def add_row(folder: Path, row: ClipRow) -> None:
     """Append a row to clips.csv, in one write: other programs may append, too.
 
+    A row that does not fit on the disk leaves no half behind, which would spoil the next one.
+
     Raises:
         OSError: it cannot be written.
     """
-    path = folder / TABLE
-    text = "" if path.exists() and path.stat().st_size else _line(COLUMNS)
-    text += _line(astuple(row))
+    with _locked(folder):
+        _append(folder / TABLE, row)
+
+
+def _append(path: Path, row: ClipRow) -> None:
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
-        data = text.encode("utf-8", "backslashreplace")
+        before = os.fstat(handle).st_size
+        data = _encoded(([] if before else [COLUMNS]) + [astuple(row)])
         if os.write(handle, data) < len(data):
+            os.ftruncate(handle, before)
             raise OSError(f"{path}: the disk is full")
     finally:
         os.close(handle)
+
+
+def change_rows(folder: Path, renamed: dict[str, ClipRow | None]) -> None:
+    """Replace rows of clips.csv by others, or by none; the old table stays until the new is whole.
+
+    Args:
+        folder: of the clips.
+        renamed: `<action>/<clip>` -> its new row; None removes it.
+
+    Raises:
+        ConfigError: the table cannot be read.
+        OSError: it cannot be written.
+    """
+    with _locked(folder):
+        rows = read_collected(folder)
+        if not any(name in rows for name in renamed):
+            return
+        kept = [renamed.get(name, row) for name, row in rows.items()]
+        data = _encoded([COLUMNS, *(astuple(row) for row in kept if row is not None)])
+        part = create_part(folder, TABLE)
+        try:
+            part.write_bytes(data)
+            part.replace(folder / TABLE)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Let one thread of one program at a time change the table."""
+    try:
+        import fcntl
+    except ModuleNotFoundError:  # Windows
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _encoded(rows: Sequence[Sequence[str]]) -> bytes:
+    return "".join(map(_line, rows)).encode("utf-8", "backslashreplace")
 
 
 def _line(cells: Sequence[str]) -> str:
@@ -106,68 +155,3 @@ def read_collected(folder: Path) -> dict[str, ClipRow]:
         return {}
     rows = [ClipRow(*row.cells) for row in read_table(path, "table of clips", COLUMNS)]
     return {row.file: row for row in rows}
-
-
-def describe(folder: Path) -> Iterator[str]:
-    """What there is in a folder of clips, and what is missing, line by line.
-
-    Raises:
-        ConfigError: it has no clips, or its table cannot be read.
-    """
-    clips, rows = find_clips([folder]), read_collected(folder)
-    by_label: dict[str, list[ClipFile]] = defaultdict(list)
-    for clip in clips:
-        by_label[clip.label].append(clip)
-    yield f"{len(clips)} clips of {len(by_label)} actions in {printable(str(folder))}"
-    for label, own in by_label.items():
-        known = [rows[clip.name] for clip in own if clip.name in rows]
-        days = Counter(row.day or UNKNOWN for row in known)
-        days[UNKNOWN] += len(own) - len(known)
-        groups = Counter(row.group or UNKNOWN for row in known)
-        dated = ", ".join(f"{day} {count}" for day, count in sorted(days.items()) if count)
-        yield f"  {label:<20} {len(own):4} clips, {len(groups):3} groups; days: {dated}"
-    yield from _missing(by_label, rows)
-    yield from _doubles(clips)
-    there = {clip.name for clip in clips}
-    if gone := [name for name in rows if name not in there]:
-        yield f"{len(gone)} rows of {TABLE} name clips that are gone, such as {gone[0]}"
-
-
-def _missing(
-    by_label: Mapping[str, Sequence[ClipFile]], rows: Mapping[str, ClipRow]
-) -> Iterator[str]:
-    """What would help most, a line for each action."""
-    for label, own in by_label.items():
-        groups = {rows[clip.name].group for clip in own if clip.name in rows}
-        is_one = len(groups) == 1 and all(clip.name in rows for clip in own)
-        if len(own) < FEW_CLIPS:
-            where = f", all from {groups.pop() or 'one recording'}" if is_one else ""
-            yield f"{label} has {len(own)} clips{where}: ten more of other days or places help most"
-        elif is_one:
-            yield f"all clips of {label} are from {groups.pop()}: add some of other days or places"
-    if not {"nothing", "idle"} & set(by_label):
-        yield "there is no action nothing: add clips in which none of the others happens"
-
-
-def _doubles(clips: Sequence[ClipFile]) -> Iterator[str]:
-    """A line for each clip whose bytes another one has."""
-    sizes = Counter(_size(clip) for clip in clips)
-    first: dict[str, str] = {}
-    for clip in clips:
-        if sizes[_size(clip)] > 1:
-            try:
-                with clip.path.open("rb") as file:
-                    digest = hashlib.file_digest(file, "blake2b").hexdigest()
-            except OSError as error:
-                yield f"{clip.name} cannot be read: {error.strerror}"
-                continue
-            other = first.setdefault(digest, clip.name)
-            if other != clip.name:
-                yield f"{clip.name} is the same file as {other}: remove one"
-
-
-def _size(clip: ClipFile) -> int:
-    try:
-        return clip.path.stat().st_size
-    except OSError:
-        return -1

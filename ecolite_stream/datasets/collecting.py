@@ -40,17 +40,22 @@ class Cut:
         stream: name of the stream.
         source: what is watched, without credentials.
         box: part of the picture that is kept; None is all of it.
+        view: name of the view whose box moves, for the table; None where the box stays.
+        start: when the clips begin, where their pictures have other times; empty is theirs.
+        name: of the files, without suffix; empty is stream and start.
     """
 
     folder: Path
     stream: str
     source: str
     box: Box | None = None
+    view: str | None = None
+    start: str = ""
+    name: str = ""
 
     def picture(self, frame: Frame) -> Image:
         """What is kept of a frame, at most `SHORT_SIDE` high or wide."""
-        image = frame.image if self.box is None else cut(frame.image, self.box)
-        return resize_short_side(image, SHORT_SIDE) if min(image.shape[:2]) > SHORT_SIDE else image
+        return shrink(frame.image if self.box is None else cut(frame.image, self.box))
 
     def write(self, label: str, pictures: Sequence[tuple[float, Image]], start: str) -> Path:
         """Write a clip and its row; the clip is there whole or not at all.
@@ -58,7 +63,7 @@ class Cut:
         Args:
             label: the action.
             pictures: (stream time in seconds, picture), in order.
-            start: when it begins, for the table.
+            start: when it begins, for the table, unless `start` says it.
 
         Raises:
             ConfigError: the label cannot be one, or the clip is shorter than `SHORTEST_S`.
@@ -73,7 +78,8 @@ class Cut:
             )
         place = self.folder / label
         place.mkdir(parents=True, exist_ok=True)
-        name = _file_name(f"{self.stream}-{start}")
+        start = self.start or start
+        name = self.name or _file_name(f"{self.stream}-{start}")
         part = create_part(place, name)
         try:
             writer = Mp4Writer(part, INDEX_FIRST)
@@ -88,14 +94,21 @@ class Cut:
             part.unlink(missing_ok=True)
         add_row(
             self.folder,
-            ClipRow(f"{label}/{path.name}", label, self.stream, self._view, start, self.source),
+            ClipRow(f"{label}/{path.name}", label, self.stream, self._part, start, self.source),
         )
         return path
 
     @property
-    def _view(self) -> str:
+    def _part(self) -> str:
         box = self.box
+        if self.view is not None:
+            return self.view
         return "" if box is None else f"{box.x:g},{box.y:g},{box.width:g},{box.height:g}"
+
+
+def shrink(image: Image) -> Image:
+    """A picture of at most `SHORT_SIDE` on its short side."""
+    return resize_short_side(image, SHORT_SIDE) if min(image.shape[:2]) > SHORT_SIDE else image
 
 
 def _file_name(text: str) -> str:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import statistics
@@ -112,21 +113,59 @@ def check_engine(engine: GraphEngine, bundle: Bundle) -> Check:
     return check
 
 
+def open_checked(
+    name: str, bundle: Bundle, device: str | None = None, precision: str | None = None
+) -> GraphEngine:
+    """Open an engine as `open_engine` does and check it against the golden numbers, untimed.
+
+    Raises:
+        ConfigError: there is no such device.
+        BundleError: the bundle has no golden numbers.
+        EngineError: it cannot be opened or is off by more than its tolerance.
+    """
+    engine: GraphEngine | None = None
+    try:
+        engine = open_engine(name, bundle, device, precision)
+        _compare(engine, bundle, *_outputs(engine, bundle)[1:]).require()
+        return engine
+    except BaseException as error:
+        if engine is not None:
+            engine.close()
+        if isinstance(error, MemoryError):
+            raise EngineError(f"{bundle.path}: memory is full; free some and try again") from error
+        raise
+
+
 def measure(engine: GraphEngine, bundle: Bundle) -> Check:
     """Compute what `check_engine` checks."""
-    golden = bundle.golden()
+    inputs, features, logits = _outputs(engine, bundle)
+    return dataclasses.replace(
+        _compare(engine, bundle, features, logits),
+        encode_ms=_median_ms(lambda: engine.encode(inputs[:1])),
+        classify_ms=_median_ms(lambda: engine.classify(features[None])),
+    )
+
+
+def _outputs(engine: GraphEngine, bundle: Bundle) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Inputs (N, 3, S, S), features (N, *feature_shape) and logits (classes,) of the golden."""
     how = bundle.spec.preprocessing
-    inputs = np.stack([preprocess(image, how) for image in golden.images])
+    inputs = np.stack([preprocess(image, how) for image in bundle.golden().images])
     features = engine.encode(inputs)
-    logits = engine.classify(features[None])[0]
+    return inputs, features, engine.classify(features[None])[0]
+
+
+def _compare(
+    engine: GraphEngine, bundle: Bundle, features: FloatArray, logits: FloatArray
+) -> Check:
+    golden = bundle.golden()
     return Check(
         engine.name,
         relative_error(features, golden.features),
         relative_error(logits, golden.logits),
         int(logits.argmax()) == int(golden.logits.argmax()),
-        _median_ms(lambda: engine.encode(inputs[:1])),
-        _median_ms(lambda: engine.classify(features[None])),
-        engine.precision,
+        encode_ms=0.0,
+        classify_ms=0.0,
+        precision=engine.precision,
     )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-from numpy.typing import ArrayLike
+if TYPE_CHECKING:  # see ecolite_stream/types.py
+    import numpy as np
+    import numpy.typing as npt
+    from numpy.typing import ArrayLike
 
-FloatTimes = npt.NDArray[np.float64]
+FloatTimes: TypeAlias = "npt.NDArray[np.float64]"
 
 
 def segment_frames(num_frames: int, num_segments: int) -> list[int]:
@@ -38,6 +40,8 @@ def evenly(available: int, wanted: int) -> list[int]:
 
 def nearest(times_s: ArrayLike, targets_s: ArrayLike) -> list[int]:
     """For each target time the position of the nearest of `times_s`; the first of equals."""
+    import numpy as np
+
     distances = np.abs(np.subtract.outer(np.asarray(targets_s), np.asarray(times_s)))
     return [int(position) for position in distances.argmin(axis=1)]
 
@@ -49,6 +53,8 @@ def segment_times(newest_s: float, span_s: float, num_segments: int) -> FloatTim
     the stream or clip begins, `nearest` repeats the first frame. Live streams and training share
     this rule, so that an action keeps its speed.
     """
+    import numpy as np
+
     ages = np.arange(num_segments - 1, -1, -1)
     return newest_s - ages * (span_s / num_segments)
 

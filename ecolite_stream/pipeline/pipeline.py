@@ -14,23 +14,26 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from ecolite_stream.config.schema import StreamConfig
+from ecolite_stream.config.views import several_view_names
 from ecolite_stream.engines.base import Engine
+from ecolite_stream.engines.own_thread import OwnThreadEngine
 from ecolite_stream.errors import ConfigError, SourceError, one_line
 from ecolite_stream.model.bundle import ModelSpec
 from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.pipeline.delivery import SinkWorker
 from ecolite_stream.pipeline.engine_thread import EngineThread
-from ecolite_stream.pipeline.reader import Reader, StreamInput
+from ecolite_stream.pipeline.models_in_use import ModelsInUse, check_change
+from ecolite_stream.pipeline.reader import Reader, StreamInput, raise_source_errors
 from ecolite_stream.pipeline.sample_queue import SampleQueue
 from ecolite_stream.pipeline.wall_clock import WallClock
-from ecolite_stream.recognition.events import decision_for, silence_s
+from ecolite_stream.recognition.events import silence_s
+from ecolite_stream.recognition.models import Model
 from ecolite_stream.recognition.recognizer import check_fits
 from ecolite_stream.recognition.sampler import StreamSampler
 from ecolite_stream.recognition.step import MOST_PER_STEP, BatchStep
-from ecolite_stream.recognition.view_state import ViewState
 from ecolite_stream.sinks import FrameSink, Sink
 from ecolite_stream.types import EngineBatch, Frame, Sent
 
@@ -61,6 +64,7 @@ class Pipeline:
         config: memory policy, period and smoothing.
         metrics: counters of the run.
         clock: time of day for live streams.
+        model: the bundle with its digest, which events carry; None knows only `spec`.
         admit: called in the engine's thread with each output; returns those that go to the sinks.
         stays: go on without streams until `stop`.
 
@@ -77,6 +81,7 @@ class Pipeline:
         config: StreamConfig | None = None,
         metrics: Metrics | None = None,
         clock: WallClock | None = None,
+        model: Model | None = None,
         admit: Callable[[Sent], Iterable[Sent]] = lambda output: (output,),
         stays: bool = False,
     ) -> None:
@@ -84,32 +89,30 @@ class Pipeline:
         check_fits(config, spec)
         self._sinks = sinks
         self._metrics = metrics or Metrics()
-        self._spec = spec
         self._config = config
+        self._models = ModelsInUse(model or Model(spec))
         self._queue = SampleQueue(clock)
         self._admit = admit
         if stays:
             self._queue.expect(_STAYS)
         self._workers: list[SinkWorker] = []
-        self._lock = threading.Lock()  # of the four below
+        self._swapping = threading.Lock()  # one change of the bundle at a time
+        self._lock = threading.Lock()  # of the five below, and of changes of the models in use
         self._inputs: dict[str, StreamInput] = {}
         self._readers: dict[str, Reader] = {}
         self._per_batch: dict[str, int] = {}
         self._paused: dict[str, StreamInput] = {}
+        self._running = False
         for stream in streams:
             self._prepare(stream)
         self._engine_thread = EngineThread(
             open_engine,
-            BatchStep(
-                lambda key: ViewState(spec, self._settings(key[0])),
-                lambda key: decision_for(key[0], self._settings(key[0]), spec.thresholds, key[1]),
-                self._metrics,
-            ),
+            BatchStep(self._models.by_number, self._settings, self._metrics),
             self._queue,
             self._publish,
             self._has_room,
+            self._drop_unused,
         )
-        self._running = False
         self._stopping = threading.Event()
         self._broken: list[tuple[str, SourceError]] = []
         self._fatal: BaseException | None = None
@@ -177,8 +180,9 @@ class Pipeline:
             raise ConfigError(f"stream {stream.name!r} is still being removed; try again")
         with self._lock:
             reader = self._prepare(stream)
+            views = several_view_names((stream.settings or self._config).views)
             for sink in self._sinks:
-                sink.add_stream(stream.name)
+                sink.add_stream(stream.name, views)
             for worker in self._workers:
                 worker.make_room(self._most_per_batch())
             if self._running:
@@ -191,9 +195,9 @@ class Pipeline:
             ConfigError: there is no such stream.
         """
         with self._lock:
-            if self._paused.pop(name, None) is not None:
-                return
-            self._stop_reader(name)
+            if self._paused.pop(name, None) is None:
+                self._stop_reader(name)
+            self._models.forget(name)
 
     def pause(self, name: str) -> None:
         """Close the source of a stream until `resume` and end its events.
@@ -226,17 +230,73 @@ class Pipeline:
             if not self._paused:
                 self._queue.forget(_PAUSED)
 
+    def set_bundle(
+        self, model: Model, open_engine: Callable[[], Engine], streams: Sequence[str] | None = None
+    ) -> None:
+        """Change the bundle of streams while they run; call it from any thread.
+
+        The engine is opened while the run goes on. Then each stream makes samples for the new
+        bundle from its next frame on. Samples that wait go through the old engine: no frame is
+        lost. A view keeps its memory if the features are the same. Events without a label end.
+
+        Args:
+            model: the new bundle.
+            open_engine: makes a warm, checked engine; an error leaves the run as it is.
+            streams: names; None changes all streams, and those that are added later.
+
+        Raises:
+            EcoliteError: the engine cannot be opened, or a stream cannot change.
+        """
+        with self._swapping:
+            with self._lock:
+                self._check_model(model, streams)
+            engine = OwnThreadEngine(open_engine)
+            try:
+                with self._lock:
+                    self._check_model(model, streams)  # some may have come meanwhile
+                    self._change_model(model, engine, streams)
+            except BaseException:
+                engine.close()
+                raise
+
+    @property
+    def bundles(self) -> dict[str, str]:
+        """Digest of the bundle of each stream by name."""
+        with self._lock:
+            return {name: self._models.of(name)[1].digest for name in self._names()}
+
     @property
     def streams(self) -> dict[str, str]:
         """State of each stream by name: `watched` or `paused`."""
         with self._lock:
-            watched = [name for name, reader in self._readers.items() if not reader.is_removed]
-            return {**dict.fromkeys(watched, "watched"), **dict.fromkeys(self._paused, "paused")}
+            return self._names()
+
+    def _names(self) -> dict[str, str]:
+        watched = [name for name, reader in self._readers.items() if not reader.is_removed]
+        return {**dict.fromkeys(watched, "watched"), **dict.fromkeys(self._paused, "paused")}
+
+    def _check_model(self, model: Model, names: Sequence[str] | None) -> None:
+        check_change(model, names, {n: self._settings(n) for n in self._names()}, self._sinks)
+
+    def _change_model(self, model: Model, engine: Engine, names: Sequence[str] | None) -> None:
+        number = self._models.add(model, names)
+        if not self._engine_thread.add_engine(number, engine):
+            raise ConfigError("the run is ending; start it with the new bundle")
+        for name, state in self._names().items():
+            if state == "watched" and (names is None or name in names):
+                self._readers[name].change_model(number, model)
+
+    def _drop_unused(self, numbers: Collection[int]) -> Collection[int]:
+        """Forget unneeded models; return their numbers. Readers queue samples, then change."""
+        with self._lock:
+            coming = {number for r in self._readers.values() for number in r.models}
+            return self._models.drop_unused(numbers, coming | self._queue.models())
 
     def _prepare(self, stream: StreamInput) -> Reader:
         settings = stream.settings or self._config
-        check_fits(settings, self._spec)
-        sampler = StreamSampler(self._spec, settings)
+        number, model = self._models.of(stream.name)
+        check_fits(settings, model.spec)
+        sampler = StreamSampler(model.spec, settings)
         reader = Reader(
             stream,
             sampler,
@@ -245,6 +305,7 @@ class Pipeline:
             self._show,
             self._reader_failed,
             silence_s(settings),
+            (number, model),
         )
         self._inputs[stream.name] = stream
         self._readers[stream.name] = reader
@@ -261,7 +322,7 @@ class Pipeline:
         reader.remove()
 
     def _settings(self, name: str) -> StreamConfig:
-        stream = self._inputs.get(name)
+        stream = self._inputs.get(name) or self._paused.get(name)
         return (stream and stream.settings) or self._config
 
     def _most_per_batch(self) -> int:
@@ -338,23 +399,11 @@ class Pipeline:
         for name, count in self._frames_failed.items():
             logger.warning("%s: failed on %d frames", name, count)
         for reader in self._all_readers():
-            if not reader.join(left_s()):
-                logger.warning("%s: still blocked in a read; left behind", reader.name)
-            if reader.frames_dropped:
-                logger.warning(
-                    "%s: %d due frames were dropped to keep up", reader.name, reader.frames_dropped
-                )
+            reader.join(left_s())
 
     def _raise_what_failed(self) -> None:
         errors = [self._fatal, self._engine_thread.error, *(o.error for o in self._workers[:1])]
         for error in errors:
             if error is not None:
                 raise error
-        if len(self._readers) == 1 and self._broken:
-            raise self._broken[0][1]
-        if self._broken:
-            names = ", ".join(name for name, _ in self._broken)
-            raise SourceError(
-                f"{len(self._broken)} of {len(self._readers)} sources failed before their end: "
-                f"{names}; see the errors above"
-            )
+        raise_source_errors(self._broken, len(self._readers))

@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 import functools
 import logging
-import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ecolite_stream.config.schema import ReconnectConfig, StreamConfig
 from ecolite_stream.errors import EcoliteError, SourceError
 from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.pipeline.sample_queue import SampleQueue, StreamQueue
+from ecolite_stream.recognition.models import Model
 from ecolite_stream.recognition.sampler import StreamSampler
 from ecolite_stream.sources import Source
 from ecolite_stream.sources.reconnect import Reconnecting
@@ -52,6 +52,18 @@ def opened(source: Source) -> StreamInput:
     return StreamInput(source.name, lambda: source)
 
 
+def raise_source_errors(broken: Sequence[tuple[str, SourceError]], count: int) -> None:
+    """Raise a SourceError for the streams that failed, by name, of `count` streams."""
+    if count == 1 and broken:
+        raise broken[0][1]
+    if broken:
+        names = ", ".join(name for name, _ in broken)
+        raise SourceError(
+            f"{len(broken)} of {count} sources failed before their end: "
+            f"{names}; see the errors above"
+        )
+
+
 class Reader:
     """Reads one stream to its end.
 
@@ -66,6 +78,7 @@ class Reader:
         show: called with each frame, due or not, and whether its source is live.
         on_error: called with the stream's name and the error that ended it.
         silence_s: seconds without a frame after which events of a live stream end.
+        model: number and model that the sampler's samples are for.
     """
 
     def __init__(
@@ -76,7 +89,8 @@ class Reader:
         metrics: Metrics,
         show: Callable[[Frame, bool], object],
         on_error: Callable[[str, BaseException], None],
-        silence_s: float = math.inf,
+        silence_s: float,
+        model: tuple[int, Model],
     ) -> None:
         self._silence_s = silence_s
         self._removed = False
@@ -94,6 +108,10 @@ class Reader:
         self._has_usable = False
         self._unusable = 0
         self._unusable_in_a_row = 0
+        self._model = model
+        self._next_model: tuple[int, Model] | None = None
+        self._has_ended = False
+        self._changing = threading.Lock()  # of the three above
         # A daemon: a blocked camera read must not keep the process alive.
         self._thread = threading.Thread(target=self._run, name=f"read {self.name}", daemon=True)
 
@@ -107,6 +125,20 @@ class Reader:
         if self._source is not None:
             self._source.close()
 
+    def change_model(self, number: int, model: Model) -> None:
+        """Make samples for another model from the next frame on; never wait."""
+        with self._changing:
+            self._next_model = (number, model)
+
+    @property
+    def models(self) -> set[int]:
+        """Numbers of the models that later samples may be for."""
+        with self._changing:
+            if self._has_ended:
+                return set()
+            coming = set() if self._next_model is None else {self._next_model[0]}
+            return {self._model[0], *coming}
+
     @property
     def is_removed(self) -> bool:
         """Whether the stream was removed from the run."""
@@ -119,11 +151,16 @@ class Reader:
         self._report("ended")
         self._queue.end(self.name)
 
-    def join(self, timeout_s: float) -> bool:
-        """Wait for the thread; return whether it ended: a read may block for ever."""
+    def join(self, timeout_s: float) -> None:
+        """Wait for the thread, and log what was dropped: a read may block for ever."""
         if self._thread.ident is not None:  # it was started
             self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        if self._thread.is_alive():
+            _log.warning("%s: still blocked in a read; left behind", self.name)
+        if self.frames_dropped:
+            _log.warning(
+                "%s: %d due frames were dropped to keep up", self.name, self.frames_dropped
+            )
 
     def _open(self) -> Source:
         stream, metrics = self._stream, self._metrics
@@ -155,6 +192,8 @@ class Reader:
             if not self._stopping.is_set():
                 self._on_error(self.name, self._of_this_stream(error))
         finally:
+            with self._changing:
+                self._has_ended = True
             if not self._removed:  # a new reader may have the name by now
                 self._report(end)
                 self._queue.end(self.name)
@@ -170,6 +209,7 @@ class Reader:
             if frame.decode_s is not None:
                 decode.observe(frame.decode_s)
             self._show(frame, source.live)
+            self._adopt_model()
             samples = self._usable(source, functools.partial(self._sample, frame))
             if not samples:
                 continue
@@ -177,7 +217,7 @@ class Reader:
             self._stream.on_sampled(frame, source.live)
             if self._stopping.is_set() or not self._queue.put(*samples):
                 return
-        last = self._usable(source, self._sampler.finish)
+        last = self._usable(source, self._last_samples)
         if self._unusable and not self._has_usable:
             raise SourceError(f"{self.name}: no picture is usable; convert it to H.264")
         if last and not self._stopping.is_set():
@@ -239,13 +279,32 @@ class Reader:
             return []
         ready_s = clock()
         self._metrics.stages["preprocess"].observe(ready_s - began_s)
-        return [dataclasses.replace(sample, ready_s=ready_s) for sample in samples]
+        return [
+            dataclasses.replace(sample, ready_s=ready_s, model=self._model[0]) for sample in samples
+        ]
+
+    def _last_samples(self) -> list[Sample]:
+        return [
+            dataclasses.replace(sample, model=self._model[0]) for sample in self._sampler.finish()
+        ]
+
+    def _adopt_model(self) -> None:
+        """Change to the next model, if there is one: all samples for the last one are queued."""
+        with self._changing:
+            if self._next_model is None:
+                return
+            before, self._model = self._model[1], self._next_model
+            self._next_model = None
+        model = self._model[1]
+        self._sampler.change_bundle(model.spec, model.has_features_of(before))
+        self._queue.resize(self.name, self._capacity())
 
     def _stream_queue(self, live: bool) -> StreamQueue:
         """A queue with room for the samples between two predictions and one more."""
-        return StreamQueue(
-            self._sampler.samples_per_prediction + 1, live, self._dropped, self._silence_s
-        )
+        return StreamQueue(self._capacity(), live, self._dropped, self._silence_s)
+
+    def _capacity(self) -> int:
+        return self._sampler.samples_per_prediction + 1
 
     def _dropped(self, cause: str) -> None:
         self.frames_dropped += 1

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ecolite_stream.config.schema import EventConfig, StreamConfig
+from ecolite_stream.model.spec import ModelSpec
 from ecolite_stream.recognition.event_id import event_id
 from ecolite_stream.types import Box, Event, EventKind, Prediction, StreamAnchor
 
@@ -26,6 +27,7 @@ class _OpenEvent:
     start_s: float
     box: Box | None = None
     anchor: StreamAnchor | None = None
+    bundle: str = ""
     peak: float = 0.0
     total: float = 0.0
     count: int = 0
@@ -51,6 +53,7 @@ class Decision:
         thresholds: the bundle's `enter` by label, used where the configuration has none.
         gap_s: seconds of stream time without a prediction that count as a gap.
         view: name of the view; empty where the stream has one.
+        bundle: digest of the bundle; empty if unknown.
     """
 
     def __init__(
@@ -60,8 +63,10 @@ class Decision:
         thresholds: Mapping[str, float] | None = None,
         gap_s: float = 5.0,
         view: str = "",
+        bundle: str = "",
     ) -> None:
         self._view = view
+        self._bundle = bundle
         self._stream = stream
         self._config = config or EventConfig()
         self._thresholds = thresholds or {}
@@ -97,6 +102,17 @@ class Decision:
         if self._open is None and self._begins(prediction):
             self._open = self._begin(prediction, anchor)
         return events + self._report(time_s)
+
+    def change_bundle(self, spec: ModelSpec, bundle: str) -> tuple[Event, ...]:
+        """Use the thresholds of another bundle from now on.
+
+        Returns:
+            The end of the open event, at the last prediction, if the bundle lacks its label.
+        """
+        self._thresholds, self._bundle = spec.thresholds, bundle
+        if self._open is None or self._open.label in spec.labels:
+            return ()
+        return self.finish()
 
     def abstains(self, prediction: Prediction) -> bool:
         """Whether the label of a prediction scores too low to begin an event."""
@@ -138,7 +154,7 @@ class Decision:
         else:
             stream = f"{self._stream}/{view}" if view else self._stream
             name = f"{stream}@{start_s:.3f}" + (f"#{back}" if back else "")
-        begun = _OpenEvent(name, prediction.label, start_s, prediction.box, anchor)
+        begun = _OpenEvent(name, prediction.label, start_s, prediction.box, anchor, self._bundle)
         begun.add(_score(prediction, prediction.label))
         return begun
 
@@ -183,6 +199,7 @@ class Decision:
             box=current.box,
             started_at=None if anchor is None else anchor.at(current.start_s),
             ended_at=None if anchor is None or end_s is None else anchor.at(end_s),
+            bundle=current.bundle,
         )
 
 
@@ -191,9 +208,10 @@ def decision_for(
     config: StreamConfig,
     thresholds: Mapping[str, float] | None = None,
     view: str = "",
+    bundle: str = "",
 ) -> Decision:
-    """The decision of a view, from a configuration and the bundle's thresholds."""
-    return Decision(stream, config.events, thresholds, silence_s(config), view)
+    """The decision of a view, from a configuration and the bundle's thresholds and digest."""
+    return Decision(stream, config.events, thresholds, silence_s(config), view, bundle)
 
 
 def silence_s(config: StreamConfig) -> float:

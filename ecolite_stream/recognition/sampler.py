@@ -68,6 +68,26 @@ class StreamSampler:
         """Most views with a sample in one frame."""
         return self._views.most_looks
 
+    def change_bundle(self, spec: ModelSpec, keeps_features: bool) -> None:
+        """Make samples for another bundle from now on.
+
+        Args:
+            spec: the bundle's description; `check_fits` accepts it.
+            keeps_features: whether views keep their features; if not, each encodes its next sample.
+        """
+        gate = self._config.gate and spec.idle_label is not None
+        keeps_samplers = keeps_features and gate == self._gate
+        self._spec, self._gate = spec, gate
+        if keeps_samplers:
+            return
+        self._period_s = empty_memory(spec, self._config).sample_period_s
+        self._views.change_bundle(spec.preprocessing.framing, gate)
+        self._looks_at_all = self._views.follows or self._period_s > _RAREST_LOOK_S
+        self._looks = ()
+        before, self._samplers = self._samplers, {}
+        for view, old in before.items():
+            self._of(view).follow(old)
+
     def sample(self, frame: Frame) -> list[Sample]:
         """A sample for each view in which the frame is due; only then is its picture made."""
         if self._last is not None and self._breaks(frame.time_s - self._last.time_s):
@@ -136,6 +156,10 @@ class _ViewSampler:
         self._predictions = Ticker(self._every_s, min(self._every_s, FIRST_LABEL_S))
         self._reset_state = True
         self._encoded_s: float | None = None
+
+    def follow(self, old: _ViewSampler) -> None:
+        """Take the place of another sampler of the view."""
+        self._predicted, self._reset_state = old._predicted, old._reset_state
 
     def is_due(self, time_s: float) -> bool:
         """Whether the frame at `time_s` is due; call it once per frame, in order."""

@@ -31,14 +31,22 @@ class ViewState:
     """
 
     def __init__(self, spec: ModelSpec, config: StreamConfig) -> None:
-        self._spec = spec
         self._config = config
-        self._idle = None if spec.idle_label is None else spec.labels.index(spec.idle_label)
-        self._span_s = config.memory.span_s or spec.clip_seconds
+        self._use(spec)
         self._newest: Sample | None = None
         self._feature: FloatArray | None = None
         self._average: FloatArray | None = None
         self._forget()
+
+    def change_bundle(self, spec: ModelSpec) -> None:
+        """Use another bundle with the same features from now on; keep the memory."""
+        self._use(spec)
+        self._average = None  # of other labels
+
+    def _use(self, spec: ModelSpec) -> None:
+        self._spec = spec
+        self._idle = None if spec.idle_label is None else spec.labels.index(spec.idle_label)
+        self._span_s = self._config.memory.span_s or spec.clip_seconds
 
     def remember(self, sample: Sample, feature: FloatArray | None) -> FloatArray | None:
         """Add a sample's feature, (*feature_shape) float32; None repeats the newest one.

@@ -19,26 +19,22 @@ import numpy as np
 
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.config.source_names import named_source
-from ecolite_stream.config.strict import check_at_least, make_config
+from ecolite_stream.config.strict import make_config
 from ecolite_stream.engines.base import Engine
 from ecolite_stream.errors import EcoliteError, SourceError, one_line
 from ecolite_stream.model.bundle import ModelSpec
 from ecolite_stream.model.preprocess import Preprocessing, normalize
 from ecolite_stream.observability.metrics import Metrics
-from ecolite_stream.recognition.events import decision_for
+from ecolite_stream.recognition.models import Model
 from ecolite_stream.recognition.step import BatchStep
-from ecolite_stream.recognition.view_state import ViewState
 from ecolite_stream.recording.sink import (
     FRAMES,
     ROUNDS,
     RUN,
     SAID,
     SCHEMA_VERSION,
-    RecordSink,
-    check_is_new,
 )
-from ecolite_stream.sinks import Sink
-from ecolite_stream.sinks.kind import Run, SinkKind, check_writable
+from ecolite_stream.sinks.kind import Run
 from ecolite_stream.types import (
     Box,
     EngineBatch,
@@ -52,22 +48,6 @@ from ecolite_stream.types import (
 SETTINGS = ("memory", "every_s", "smoothing", "top", "events", "gate")
 """Keys of `StreamConfig` that change predictions or events."""
 _READABLE = (1, SCHEMA_VERSION)
-
-
-@dataclass(frozen=True)
-class RecordConfig:
-    """The inputs and outputs of the run, for `ecolite-stream replay FOLDER`.
-
-    Attributes:
-        folder: a new folder; None records nothing.
-        max_bytes: largest size of the recording; then recording ends, and the run continues.
-    """
-
-    folder: Path | None = None
-    max_bytes: int = 10_000_000_000
-
-    def __post_init__(self) -> None:
-        check_at_least("max_bytes", self.max_bytes, 1)
 
 
 @dataclass(frozen=True)
@@ -139,31 +119,15 @@ class Recording:
             ) from error
 
 
-def _check(config: RecordConfig, run: Run) -> str:
-    assert config.folder is not None
-    check_is_new(config.folder)
-    _ = run.engine  # its name is recorded
-    return f"a record to {check_writable(config.folder)}"
-
-
 def _settings(config: StreamConfig) -> dict[str, Any]:
     values = dataclasses.asdict(config)
     return {key: values[key] for key in SETTINGS}
 
 
-def _overrides(run: Run) -> dict[str, StreamConfig]:
-    """Settings of the streams whose sources override some of them."""
-    sources = map(named_source, run.config.source)
-    found = {n: run.config.of_stream(s) for n, s in zip(run.streams, sources, strict=True)}
-    usual = _settings(run.config)
-    return {name: config for name, config in found.items() if _settings(config) != usual}
-
-
-def _build(config: RecordConfig, run: Run) -> Sink:
-    assert config.folder is not None
-    spec = run.bundle.spec
-    recording = Recording(
-        folder=config.folder,
+def recording_of(run: Run, folder: Path) -> Recording:
+    """The description of a run that is about to be recorded in a folder."""
+    return Recording(
+        folder=folder,
         streams=tuple(run.streams),
         bundle=run.bundle.digest,
         engine=run.engine,
@@ -172,18 +136,14 @@ def _build(config: RecordConfig, run: Run) -> Sink:
         precision=run.config.precision,
         overrides=_overrides(run),
     )
-    return RecordSink(config.folder, recording.facts(), spec.preprocessing, config.max_bytes)
 
 
-SINK = SinkKind(
-    "record",
-    RecordConfig,
-    key="folder",
-    metavar="FOLDER",
-    help="Record the run to a new FOLDER, for ecolite-stream replay.",
-    check=_check,
-    build=_build,
-)
+def _overrides(run: Run) -> dict[str, StreamConfig]:
+    """Settings of the streams whose sources override some of them."""
+    sources = map(named_source, run.config.source)
+    found = {n: run.config.of_stream(s) for n, s in zip(run.streams, sources, strict=True)}
+    usual = _settings(run.config)
+    return {name: config for name, config in found.items() if _settings(config) != usual}
 
 
 def read_recording(folder: Path) -> Recording:
@@ -216,11 +176,7 @@ def read_recording(folder: Path) -> Recording:
 
 def replayed(recording: Recording, engine: Engine, spec: ModelSpec) -> Iterator[str]:
     """The lines of a replayed run, in the form of `said.jsonl`."""
-    rounds = BatchStep(
-        lambda key: ViewState(spec, recording.settings(key[0])),
-        lambda key: decision_for(key[0], recording.settings(key[0]), spec.thresholds, key[1]),
-        Metrics(),
-    )
+    rounds = BatchStep({0: Model(spec)}, recording.settings, Metrics())
     latencies_ms = _latencies_ms(recording.folder / SAID)
 
     def line(output: Prediction | Event) -> str:
@@ -229,7 +185,7 @@ def replayed(recording: Recording, engine: Engine, spec: ModelSpec) -> Iterator[
         return json.dumps(output.as_dict())
 
     for current in recording.rounds(spec.preprocessing):
-        yield from map(line, rounds.run_batch(engine, current))
+        yield from map(line, rounds.run_batch({0: engine}, current))
     yield from map(line, rounds.finish())
 
 

@@ -7,13 +7,10 @@ import json
 import os
 import shutil
 import signal
-import smtplib
-import ssl
 import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +176,10 @@ def _run(command: Sequence[str], message: Message) -> None:
 
 
 def _mail(config: EmailConfig, message: Message) -> None:
+    import smtplib
+    import ssl
+    from email.message import EmailMessage
+
     mail = EmailMessage()
     mail["From"], mail["To"] = config.sender, ", ".join(config.to)
     # A label is data: a line break in it must not begin another header.

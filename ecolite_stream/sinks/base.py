@@ -27,8 +27,13 @@ class Sink(Protocol):
     def send(self, output: Any, /) -> None:
         """Process an output of a type it `takes`."""
 
-    def add_stream(self, name: str) -> None:
-        """Expect a stream added to the run; called from any thread."""
+    def add_stream(self, name: str, views: Sequence[str] = ()) -> None:
+        """Expect a stream added to the run, or added again; called from any thread.
+
+        Args:
+            name: of the stream.
+            views: names of its views, if it has several.
+        """
         return None
 
     def close(self) -> None:

@@ -10,15 +10,14 @@ import tempfile
 import time
 from pathlib import Path
 
-import av
-from av.error import FFmpegError
-
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.media.clip_names import clip_name
 from ecolite_stream.media.new_files import PART, create_part
 
 MARK = "ecolite-stream event clip"
 """The comment in every clip; a file without it is never deleted, whatever its name."""
+BEGINS = "description"
+"""The tag with the seconds at which the event begins in its clip."""
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 _OLDER = r".+(@-?\d+\.\d{3}(%23\d+)?|~[0-9a-f]{32})"  # before events had UUIDs
 _NAME = re.compile(rf"({_UUID}|{_OLDER})\.mp4")
@@ -96,6 +95,9 @@ class ClipStore:
         return clips
 
     def _is_ours(self, name: str) -> bool:
+        import av
+        from av.error import FFmpegError
+
         with contextlib.suppress(FFmpegError, OSError), av.open(self._folder / name) as container:
             if container.metadata.get("comment") == MARK:
                 return True

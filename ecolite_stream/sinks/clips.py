@@ -9,20 +9,19 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-
-import cv2
-import numpy as np
+from typing import TYPE_CHECKING
 
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.config.strict import check_at_least, check_between
 from ecolite_stream.errors import ConfigError
-from ecolite_stream.media.h264 import INDEX_FIRST, Mp4Writer, check_encoder
-from ecolite_stream.media.jpeg import to_jpeg
 from ecolite_stream.model.sampling import Ticker
 from ecolite_stream.sinks.base import FrameSink, Sink
-from ecolite_stream.sinks.clip_store import MARK, ClipStore
+from ecolite_stream.sinks.clip_store import BEGINS, MARK, ClipStore
 from ecolite_stream.sinks.kind import Run, SinkKind, check_writable
 from ecolite_stream.types import Event, Frame, Image, Output, Prediction
+
+if TYPE_CHECKING:
+    from ecolite_stream.media.h264 import Mp4Writer
 
 _log = logging.getLogger(__name__)
 
@@ -82,6 +81,8 @@ class ClipSink(FrameSink):
 
     def __init__(self, config: StreamConfig) -> None:
         clips = config.section(ClipsConfig)
+        from ecolite_stream.media.h264 import check_encoder
+
         assert clips.folder is not None
         check_encoder("clips")
         self._config = clips
@@ -175,6 +176,8 @@ class _FrameRing:
             self._restart()
         if not self._ticker.due(frame.time_s):
             return
+        from ecolite_stream.media.jpeg import to_jpeg
+
         jpeg = to_jpeg(frame.image, self._config.width_px)
         with self._changed:
             if not live:
@@ -226,6 +229,7 @@ class _Clip:
         self._zero_s: float | None = None
         self._store = store
         self._tags = {"comment": MARK, "title": event.label}
+        self._start_s = event.start_s
         self._part: Path | None = None
         self._writer: Mp4Writer | None = None
 
@@ -237,8 +241,11 @@ class _Clip:
         if self._zero_s is None:
             self._zero_s = time_s
         if self._writer is None:
+            from ecolite_stream.media.h264 import INDEX_FIRST, Mp4Writer
+
             self._part = self._store.new_part(self.id)
-            self._writer = Mp4Writer(self._part, INDEX_FIRST, self._tags)
+            begins = {BEGINS: f"{max(0.0, self._start_s - self._zero_s):.3f}"}
+            self._writer = Mp4Writer(self._part, INDEX_FIRST, {**self._tags, **begins})
         self._writer.add(_from_jpeg(jpeg), time_s - self._zero_s)
         self.next_s = math.nextafter(time_s, math.inf)
 
@@ -255,6 +262,9 @@ class _Clip:
 
 
 def _from_jpeg(jpeg: bytes) -> Image:
+    import cv2
+    import numpy as np
+
     image: Image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
     return image
 

@@ -11,11 +11,13 @@ import click
 
 from ecolite_stream.config.printable import printable
 from ecolite_stream.sinks.base import Sink
-from ecolite_stream.types import Event, Output, Prediction
+from ecolite_stream.types import Event, Output, Prediction, ViewKey
 
 SURE = 0.6
 BAR_WIDTH = 10
-_UP, _CLEAR = "\x1b[{}F", "\x1b[K"
+_UP, _CLEAR, _CLEAR_BELOW = "\x1b[{}F", "\x1b[K", "\x1b[J"
+VIEW_KEPT_S = 10.0
+"""Seconds of stream time for which a view without predictions keeps its line."""
 _NO_WRAP, _WRAP = "\x1b[?7l", "\x1b[?7h"
 
 
@@ -25,8 +27,11 @@ class ConsoleSink(Sink):
     A clip unlike the training data has `| unknown` before the runners-up.
     An event prints its start and its end: `   15.0 s  wave2 ended after 2.5 s, peak 97%`.
 
-    On a terminal each stream has one line with its newest prediction. If there are too few lines,
-    the first streams have one, and the last line counts the others. Log lines stay above them.
+    A stream with several views has the view's name before them, subjects theirs.
+
+    On a terminal each view has one line with its newest prediction. A subject's line goes after
+    `VIEW_KEPT_S` of stream time without a prediction. If there are too few lines,
+    the first views have one, and the last line counts the others. Log lines stay above them.
     Elsewhere, and for events, every line stays.
 
     Args:
@@ -47,7 +52,7 @@ class ConsoleSink(Sink):
         self._out = out
         self._label_width = label_width
         self._show_stream = show_stream
-        self._rows: dict[str, str] = {}  # by stream, in order of their first predictions
+        self._rows: dict[ViewKey, tuple[float, str]] = {}  # in order of their first predictions
         self._screen = _ScreenRows()
 
     def __enter__(self) -> Sink:
@@ -63,21 +68,36 @@ class ConsoleSink(Sink):
         else:
             line = self.event_line(output)
         if isinstance(output, Prediction) and _moves(self._out):
-            self._rows[output.stream] = line
+            self._rows[output.key] = output.time_s, line
+            self._drop_old_rows(output)
             line = self._redrawn()
         click.echo(line, file=self._out)
         self._out.flush()
 
     def _redrawn(self) -> str:
         """All rows, drawn over the old ones, or below log lines printed since."""
-        rows, room = [*self._rows.values()], max(1, shutil.get_terminal_size().lines - 1)
+        rows, room = (
+            [line for _, line in self._rows.values()],
+            max(1, shutil.get_terminal_size().lines - 1),
+        )
         if len(rows) > room:
             left_out = len(rows) - room + 1
-            rows = [*rows[: room - 1], f"... and {left_out} more streams; --web shows all"]
+            kind = "views" if any(view for _, view in self._rows) else "streams"
+            rows = [*rows[: room - 1], f"... and {left_out} more {kind}; --web shows all"]
         up = _UP.format(self._screen.rows) if self._screen.rows else ""
+        if len(rows) < self._screen.rows:
+            up += _CLEAR_BELOW
         self._screen.rows = len(rows)
         lines = "\n".join(f"{_CLEAR}{row}" for row in rows)
         return f"{up}{_NO_WRAP}{lines}{_WRAP}"
+
+    def _drop_old_rows(self, newest: Prediction) -> None:
+        """Drop rows of the stream's subjects that have left."""
+        since_s = newest.time_s - VIEW_KEPT_S
+        for key, (time_s, _) in list(self._rows.items()):
+            is_gone = time_s < since_s or time_s > newest.time_s + VIEW_KEPT_S
+            if key[0] == newest.stream and key[1] and is_gone:
+                del self._rows[key]
 
     def line(self, prediction: Prediction) -> str:
         """A prediction as one coloured line, without a line break."""
@@ -107,7 +127,10 @@ class ConsoleSink(Sink):
         return f"{self._name(event)}{time_s:7.1f} s  {label} {what}"
 
     def _name(self, output: Output) -> str:
-        return f"{printable(output.stream)}  " if self._show_stream else ""
+        names = [output.stream] if self._show_stream else []
+        if output.view:
+            names.append(output.view)
+        return f"{printable('/'.join(names))}  " if names else ""
 
     def close(self) -> None:
         """Stop listening to the log."""

@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from ecolite_stream.config.schema import StreamConfig
-from ecolite_stream.engines import choose_engine
 from ecolite_stream.errors import ConfigError
-from ecolite_stream.model.bundle import Bundle
 from ecolite_stream.sinks.base import Sink
 from ecolite_stream.types import LeaseMark
+
+if TYPE_CHECKING:
+    from ecolite_stream.model.bundle import Bundle
 
 Config = TypeVar("Config")
 
@@ -34,12 +35,14 @@ class Run:
         config: its configuration.
         streams: names of its streams.
         bundle: its model.
+        views: names of the views of each stream that has several; () for the others.
         fence: refuses events of leases that have ended; None outside of a fleet.
     """
 
     config: StreamConfig
     streams: Sequence[str]
     bundle: Bundle
+    views: Mapping[str, Sequence[str]] = field(default_factory=dict)
     fence: Fence | None = None
 
     @property
@@ -49,6 +52,8 @@ class Run:
         Raises:
             EngineError: no installed engine can run the bundle.
         """
+        from ecolite_stream.engines import choose_engine
+
         config = self.config
         return choose_engine(config.engine, self.bundle, config.device, config.precision)
 
@@ -67,7 +72,10 @@ class SinkKind(Generic[Config]):
             `--check-config`; raises a ConfigError.
         build: makes the sink; raises a ConfigError.
         metavar: placeholder of the option's value in `--help`.
-        extra: the extra that installs its library, if any. Import the library inside functions.
+        extra: the extra that installs its library, if any.
+
+    `--help` imports every kind: import this library, NumPy, OpenCV, PyAV and the network inside
+    functions.
     """
 
     section: str | None

@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import ssl
 import sys
 import threading
 import time
 import urllib.parse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from ecolite_stream.config.redact import redact_url
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.sinks.base import Sink
 from ecolite_stream.sinks.kind import Run, SinkKind
+from ecolite_stream.sinks.mqtt_topics import NO_ACTION, ViewTopics
 from ecolite_stream.types import Event, Output, Prediction, unix_ms_of
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-NO_ACTION = "none"
-"""What a stream's action is while no event lasts."""
 _TYPES = {"start": "new", "update": "update", "end": "end"}
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 _AT_LEAST_ONCE = 1
@@ -73,10 +71,13 @@ class MqttSink(Sink):
         STREAM/action        the label of the event that lasts, or none
         STREAM/prediction    the newest prediction, as JSON Lines have it
 
-    STREAM is the stream's name, percent-encoded. Nothing here waits for the broker: paho's thread
-    connects, for ever, and sends. Of `action` and `prediction` only the newest is kept for a broker
-    that is slow or away, and all are said again to one that is back; events wait in a queue, are
-    sent until the broker says it has them, and are an error once that queue is full.
+    A stream with several views has both for each view, in STREAM/VIEW/...; all its subjects are one
+    view, `subjects`. STREAM and VIEW are names, percent-encoded.
+
+    Nothing here waits for the broker: paho's thread connects, for ever, and sends. Of `action` and
+    `prediction` only the newest is kept for a broker that is slow or away, and all are said again
+    to one that is back; events wait in a queue, are sent until the broker says it has them, and are
+    an error once that queue is full.
     """
 
     takes = (Prediction, Event)
@@ -86,11 +87,14 @@ class MqttSink(Sink):
         config: MqttConfig,
         streams: Sequence[str],
         clock: Callable[[], float] = time.time,
+        views: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         """Args:
         config: where the broker is; its `url` must be set.
         streams: names of the streams, whose action is none at first.
         clock: the time of day, in seconds since 1970; for events of recordings.
+        views: names of the views of each stream that has several, () for the others. Those of a
+            stream that is missing here are taken from its predictions and events.
 
         Raises:
             ConfigError: it is no such URL, or its certificates cannot be read.
@@ -101,14 +105,23 @@ class MqttSink(Sink):
         self._predictions = config.predictions
         self._clock = clock
         self._events: dict[str, dict[str, Any]] = {}  # as last told, by id, while they last
-        self._states = {self._topic(name, "action"): _State(NO_ACTION) for name in streams}
+        self._states: dict[str, _State] = {}
         self._gone = threading.Event()
         self._complained = False
         self._lock = threading.Lock()
         self._client, self._address = self._make_client(config)
+        self._topics = ViewTopics(config.prefix, views or {})
+        for name in streams:
+            self._reset_actions(name)
 
-    def add_stream(self, name: str) -> None:
-        self._set(name, "action", NO_ACTION)
+    def add_stream(self, name: str, views: Sequence[str] = ()) -> None:
+        for topic in self._topics.change_views(name, views):
+            self._forget_topic(topic)
+        self._reset_actions(name)
+
+    def _reset_actions(self, name: str) -> None:
+        for topic in self._topics.actions(name):
+            self._set_topic(topic, NO_ACTION)
 
     def __enter__(self) -> Sink:
         self._client.connect_async(*self._address, _KEEP_ALIVE_S)
@@ -120,8 +133,9 @@ class MqttSink(Sink):
             if isinstance(output, Event):
                 self._send_event(output)
             else:
-                if self._predictions:
-                    self._set(output.stream, "prediction", json.dumps(output.as_dict()))
+                topic = self._topics.prediction(output) if self._predictions else None
+                if topic is not None:
+                    self._set_topic(topic, json.dumps(output.as_dict()))
         finally:
             self._send_states()
 
@@ -175,7 +189,8 @@ class MqttSink(Sink):
             "after": after,
         }
         # The state first: it is right at a broker that comes back, however many events are lost.
-        self._set(event.stream, "action", NO_ACTION if event.kind == "end" else event.label)
+        if (action := self._topics.action(event)) is not None:
+            self._set_topic(*action)
         info = self._client.publish(f"{self._prefix}/events", json.dumps(message), _AT_LEAST_ONCE)
         if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
             raise OSError(f"{self._shown}: {_EVENTS_WAITING} events wait for the broker already")
@@ -197,12 +212,15 @@ class MqttSink(Sink):
         state.sent(self._client.publish(f"{self._prefix}/available", available, 0, retain=True))
         return state
 
-    def _set(self, stream: str, name: str, value: str) -> None:
-        self._set_topic(self._topic(stream, name), value)
-
     def _set_topic(self, topic: str, value: str) -> None:
         with self._lock:
             self._states.setdefault(topic, _State(value)).change(value)
+
+    def _forget_topic(self, topic: str) -> None:
+        """Clear a topic at the broker: nothing is retained for an empty payload."""
+        with self._lock:
+            if topic in self._states:
+                self._states[topic].change("")
 
     def _send_states(self) -> None:
         """Publish what changed, one message of each on its way at any time."""
@@ -211,11 +229,9 @@ class MqttSink(Sink):
                 if self._client.is_connected() and state.may_be_sent:
                     state.sent(self._client.publish(topic, state.value, 0, retain=True))
 
-    def _topic(self, stream: str, name: str) -> str:
-        quoted = urllib.parse.quote(stream, safe="", errors="surrogateescape")
-        return f"{self._prefix}/{quoted}/{name}"
-
     def _make_client(self, config: MqttConfig) -> tuple[Client, tuple[str, int]]:
+        import ssl
+
         from paho.mqtt.client import Client
         from paho.mqtt.enums import CallbackAPIVersion
 
@@ -370,8 +386,8 @@ def _build(config: MqttConfig, run: Run) -> Sink:
     if config.discovery is not None:
         from ecolite_stream.sinks.home_assistant import HomeAssistantSink
 
-        return HomeAssistantSink(config, run.streams)
-    return MqttSink(config, run.streams)
+        return HomeAssistantSink(config, run.streams, views=run.views)
+    return MqttSink(config, run.streams, views=run.views)
 
 
 SINK = SinkKind(

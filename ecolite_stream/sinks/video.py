@@ -12,15 +12,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ecolite_stream.errors import ConfigError, SourceError
 from ecolite_stream.media.clip_names import SUFFIX, clip_name
-from ecolite_stream.media.h264 import PIECES, Mp4Writer, check_encoder
 from ecolite_stream.media.new_files import create, create_numbered
-from ecolite_stream.media.overlay import draw
 from ecolite_stream.sinks.base import FrameSink, Sink
 from ecolite_stream.sinks.kind import Run, SinkKind, check_writable
 from ecolite_stream.types import Event, Frame, Output, Prediction
+
+if TYPE_CHECKING:
+    from ecolite_stream.media.h264 import Mp4Writer
 
 _log = logging.getLogger(__name__)
 
@@ -65,6 +67,8 @@ class VideoSink(FrameSink):
     takes = (Prediction, Event)
 
     def __init__(self, path: Path, streams: Sequence[str]) -> None:
+        from ecolite_stream.media.h264 import check_encoder
+
         check_encoder("video")
         self._path = path
         self._is_file = check_video_path(path, streams)
@@ -76,7 +80,7 @@ class VideoSink(FrameSink):
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="video", daemon=True)
 
-    def add_stream(self, name: str) -> None:
+    def add_stream(self, name: str, views: Sequence[str] = ()) -> None:
         if name in self._videos or self._is_file:  # one file is one stream's
             return
         [(_, place, new_file)] = _files(self._path, [name])
@@ -223,6 +227,8 @@ class _StreamVideo:
             step_s = time_s - self._last_s
             self._video_s += step_s if step_s > 0 else _STEP_S
         self._last_s = time_s
+        from ecolite_stream.media.overlay import draw
+
         try:
             drawn = draw(scene.frame.image, time_s, scene.prediction, scene.event)
             if self._writer is None:
@@ -234,6 +240,8 @@ class _StreamVideo:
             self.failure = str(error) or type(error).__name__
 
     def _new_writer(self) -> Mp4Writer:
+        from ecolite_stream.media.h264 import PIECES, Mp4Writer
+
         try:
             self._path = self._new_file()
         except FileExistsError as error:

@@ -21,6 +21,9 @@ _NARROW = 0.5
 _LEAST_SPAN = 64.0
 """Counts; less is the noise of a camera that sees one temperature."""
 _MARGIN = 0.05
+_ROUGH, _SMOOTHER = 2000.0, 4.0
+"""Mean step between neighbouring pixels, in counts, beyond which bytes may be swapped, and how
+many times smaller the step must be with the bytes in the other order."""
 _ADAPTS_S = 5.0
 """Time constant: two thirds of a change are followed in that time."""
 
@@ -68,6 +71,7 @@ class GreyLevels:
         self._levels: Levels | None = None
         self._time_s = 0.0
         self._reported = False
+        self._compared = False
 
     def of(self, picture: VideoFrame, time_s: float) -> Levels | None:
         """The levels of the next picture; None if it is no deep grey one.
@@ -79,9 +83,11 @@ class GreyLevels:
         if not is_deep_grey(picture):
             return None
         try:
-            wanted = _levels_in(deep_grey(picture)[::_STEP, ::_STEP])
+            values = deep_grey(picture)[::_STEP]
         except FFmpegError:  # a damaged header; said where the picture is converted
             return self._levels
+        self._compare_byte_orders(values)
+        wanted = _levels_in(values[:, ::_STEP])
         before, step_s = self._levels, time_s - self._time_s
         if before is None or wanted[0] >= before[1] or wanted[1] <= before[0]:
             self._levels = wanted
@@ -93,6 +99,16 @@ class GreyLevels:
         self._report()
         return self._levels
 
+    def _compare_byte_orders(self, values: GreyPicture) -> None:
+        """Warn, at the first picture, of bytes in the wrong order."""
+        if not self._compared and has_swapped_bytes(values):
+            _log.warning(
+                "%s: the two bytes of its 16-bit grey values look swapped; set the camera or the "
+                "program that records it to the other byte order",
+                self._name,
+            )
+        self._compared = True
+
     def _report(self) -> None:
         if self._levels is None or self._reported or self._levels == (0.0, _FULL):
             return
@@ -103,6 +119,17 @@ class GreyLevels:
             self._name,
             *self._levels,
         )
+
+
+def has_swapped_bytes(values: GreyPicture) -> bool:
+    """Whether rows of a picture, (H, W) uint16, are far smoother with their bytes swapped."""
+    if values.shape[1] < 2:
+        return False
+    now, swapped = (
+        float(np.abs(np.diff(rows.astype(np.int32), axis=1)).mean())
+        for rows in (values, values.byteswap())
+    )
+    return now > _ROUGH and now > _SMOOTHER * swapped
 
 
 def _levels_in(values: GreyPicture) -> Levels:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from dataclasses import dataclass, field
 
 from ecolite_stream.config.strict import check_above_zero, check_at_least, check_between
@@ -66,4 +65,6 @@ class StoreConfig:
     @property
     def site_name(self) -> str:
         """The site, as events have it."""
+        import platform  # takes 12 ms
+
         return self.site or platform.node() or "here"

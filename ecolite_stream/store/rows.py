@@ -28,7 +28,7 @@ class Origin:
     Attributes:
         site: name of the place.
         run: 32 hexadecimal digits; no other run has them.
-        bundle: digest of the model.
+        bundle: digest of the model at the start of the run.
     """
 
     site: str
@@ -65,7 +65,7 @@ def row_of(event: Event, origin: Origin, clip: str | None, picture_bytes: int) -
         "peak_score": event.peak_score,
         "mean_score": event.mean_score,
         "box": None if event.box is None else json.dumps(event.box.as_list()),
-        "bundle": origin.bundle,
+        "bundle": event.bundle or origin.bundle,
         "clip": clip,
         "note": "",
         "keep": False,

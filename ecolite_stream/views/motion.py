@@ -13,6 +13,7 @@ camera that turns are no motion:
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import deque
 from dataclasses import dataclass, field, replace
@@ -22,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ecolite_stream.model.preprocess import shrink_luma
-from ecolite_stream.types import Box, Frame, Luma
+from ecolite_stream.types import Box, FloatArray, Frame, Luma
 
 LONG_SIDE = 160
 """Pixels of the long side of the pictures that are compared."""
@@ -57,7 +58,7 @@ ACTIVE = 0.37
 Mask = npt.NDArray[np.uint8]
 """(h, w) uint8, 0 or 1."""
 
-_BLOCKS = {side: np.ones((side, side), np.uint8) for side in (2, 3)}
+_BLOCKS = {side: np.ones((side, side), np.uint8) for side in (2, 3, 5)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,13 +98,14 @@ class MotionDetector:
         self._past: deque[tuple[float, Luma]] = deque()
         self._recent = np.zeros((1, 1), np.float32)
         self._last: Motion | None = None
+        self._repeated: Motion | None = None
         self._noise = 0.0
 
     def look(self, frame: Frame) -> Motion:
         """Look at the next frame; its brightness is read only where a look is due."""
         last = self._last
         if last is not None and 0 <= frame.time_s - last.time_s < LOOK_S:
-            return replace(last, looked=False)
+            return self._repeat(last)
         return self.observe(small_luma(frame), frame.time_s)
 
     def observe(self, luma: Luma, time_s: float) -> Motion:
@@ -118,7 +120,7 @@ class MotionDetector:
                 self._reset()
                 last = None
             elif step_s < LOOK_S:
-                return replace(last, looked=False)
+                return self._repeat(last)
         grey = cv2.GaussianBlur(luma, (3, 3), 0)
         moving, everywhere = self._compare(np.asarray(grey, np.uint8), time_s)
         if last is None:
@@ -127,8 +129,13 @@ class MotionDetector:
             self._recent *= np.float32(math.exp(-(time_s - last.time_s) / RECENT_S))
         self._recent[moving.view(np.bool_)] = 1
         active = (self._recent > ACTIVE).view(np.uint8)
-        self._last = Motion(time_s, moving, active, everywhere)
+        self._last, self._repeated = Motion(time_s, moving, active, everywhere), None
         return self._last
+
+    def _repeat(self, last: Motion) -> Motion:
+        if self._repeated is None:
+            self._repeated = replace(last, looked=False)
+        return self._repeated
 
     def _reset(self) -> None:
         self._past.clear()
@@ -179,11 +186,14 @@ def _difference(grey: Luma, before: Luma) -> tuple[int, Luma]:
     # Light that is switched, or an exposure that adapts, moves the median of all pixels.
     sample = grey[::4, ::4].astype(np.int16) - before[::4, ::4]
     middles = (sample.size - 1) // 2, sample.size // 2
-    shift = int(np.partition(sample.ravel(), middles)[list(middles)].mean())
+    ordered = np.partition(sample.ravel(), middles)
+    shift = int((int(ordered[middles[0]]) + int(ordered[middles[1]])) / 2)
     if shift == 0:
         return 0, np.asarray(cv2.absdiff(grey, before), np.uint8)
-    size = np.abs(grey.astype(np.int16) - before - np.int16(shift))
-    return shift, np.minimum(size, 255).astype(np.uint8)
+    size = grey.astype(np.int16)
+    size -= before
+    size -= np.int16(shift)
+    return shift, np.asarray(cv2.convertScaleAbs(size), np.uint8)
 
 
 def _noise(size: Luma) -> float:
@@ -196,22 +206,25 @@ def _noise(size: Luma) -> float:
 
 def _relit_difference(grey: Luma, before: Luma) -> Luma:
     """How much each pixel changed beyond the brightness around it, (h, w) uint8."""
-    around_now = cv2.blur(grey, (AROUND, AROUND)).astype(np.float32)
+    expected = cv2.blur(grey, (AROUND, AROUND)).astype(np.float32)
     around_then = cv2.blur(before, (AROUND, AROUND)).astype(np.float32)
-    expected = before * ((around_now + 1) / (around_then + 1))
-    return np.asarray(cv2.absdiff(grey, np.clip(expected, 0, 255).astype(np.uint8)), np.uint8)
+    expected += 1
+    around_then += 1
+    expected /= around_then
+    expected *= before
+    np.minimum(expected, 255, out=expected)
+    return np.asarray(cv2.absdiff(grey, expected.astype(np.uint8)), np.uint8)
 
 
 def _turned(grey: Luma, before: Luma, moving: Mask) -> bool:
     """Whether a shift of the whole picture explains most of what moves."""
-    cells = cv2.resize(moving * np.float32(1), (8, 6), interpolation=cv2.INTER_AREA)
-    if (cells > 0.01).mean() < TURNED_CELLS:
+    cells = cv2.resize(moving.astype(np.float32), (8, 6), interpolation=cv2.INTER_AREA)
+    if np.count_nonzero(cells > 0.01) / cells.size < TURNED_CELLS:
         return False
     height, width = grey.shape
     if min(height, width) < SMALLEST_SIDE:
         return False
-    window = cv2.createHanningWindow((width, height), cv2.CV_32F)
-    (x, y), _ = cv2.phaseCorrelate(np.float32(before), np.float32(grey), window)
+    (x, y), _ = cv2.phaseCorrelate(np.float32(before), np.float32(grey), _window(width, height))
     if math.hypot(x, y) < 0.5:
         return False
     shifted = cv2.warpAffine(before, np.array([[1, 0, x], [0, 1, y]], np.float32), (width, height))
@@ -219,14 +232,23 @@ def _turned(grey: Luma, before: Luma, moving: Mask) -> bool:
     columns = slice(math.ceil(max(x, 0)), width + math.floor(min(x, 0)))
     if rows.start >= rows.stop or columns.start >= columns.stop:
         return False  # nothing of the picture is left: noise, not a turn
+    grey = grey[rows, columns]
     left, was = (
-        np.minimum(cv2.absdiff(grey, np.asarray(other, np.uint8)), LEAST_DIFFERENCE)[rows, columns]
+        cv2.min(cv2.absdiff(grey, np.asarray(other, np.uint8)[rows, columns]), LEAST_DIFFERENCE)
         for other in (shifted, before)
     )
     # Where people move, a shift that explains them displaces the faint texture of the wall behind.
-    still = cv2.dilate(moving, np.ones((5, 5), np.uint8))[rows, columns] == 0
-    worse = still.any() and left[still].mean() > was[still].mean()
-    return bool(not worse and left.mean() < TURNED_LEFT * was.mean())
+    moved = cv2.dilate(moving, _BLOCKS[5])[rows, columns]
+    still = cv2.compare(moved, 0, cv2.CMP_EQ)
+    if cv2.norm(left, cv2.NORM_L1, still) > cv2.norm(was, cv2.NORM_L1, still):
+        return False
+    return bool(cv2.norm(left, cv2.NORM_L1) < TURNED_LEFT * cv2.norm(was, cv2.NORM_L1))
+
+
+@functools.lru_cache(maxsize=8)
+def _window(width: int, height: int) -> FloatArray:
+    """The window that fades the edges of a picture before two are correlated, (h, w) float32."""
+    return np.asarray(cv2.createHanningWindow((width, height), cv2.CV_32F), np.float32)
 
 
 def small_luma(frame: Frame) -> Luma:

@@ -63,15 +63,27 @@ class StreamViews:
         mask: Mask = (),
         gate: bool = True,
     ) -> None:
-        within = "whole" if framing == "whole" else "center"
-        single = len(views) < 2
-        self._views = [_make(view, single, within, framing) for view in views or [framing]]
+        self._configured = views
+        self._views: list[_View | _SubjectsView] = []
+        self.change_bundle(framing, gate)
         self.most_looks = sum(view.most for view in self._views)
-        self.follows = any(view.follows for view in self._views)
-        self._needs_motion = gate or self.follows
         self._detector = MotionDetector()
         self._mask = mask
         self._keep: Pixels | None = None
+
+    def change_bundle(self, framing: str, gate: bool) -> None:
+        """Use the framing of another bundle from now on; subjects keep their views."""
+        within = "whole" if framing == "whole" else "center"
+        single = len(self._configured) < 2
+        before = self._views
+        self._views = [
+            _make(view, single, within, framing) for view in self._configured or [framing]
+        ]
+        for place, old in enumerate(before):
+            if isinstance(old, _SubjectsView):
+                self._views[place] = old.framed(within)
+        self.follows = any(view.follows for view in self._views)
+        self._needs_motion = gate or self.follows
 
     def look(self, frame: Frame) -> list[Look]:
         """What each view looks at now; frames come in order."""
@@ -126,6 +138,11 @@ class _SubjectsView:
         self._framing = framing
         self._boxes: dict[int, Box] = {}
         self._moved_s: dict[int, float] = {}
+
+    def framed(self, framing: str) -> _SubjectsView:
+        """The same view with another framing."""
+        self._framing = framing
+        return self
 
     def look(self, motion: Motion | None, time_s: float) -> Iterator[Look]:
         """One look a subject, and a last one of each that has ended."""

@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ecolite_stream.config.schema import StreamConfig, WebConfig
 from ecolite_stream.config.views import view_name
+from ecolite_stream.datasets.collect_kind import CollectConfig
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.pipeline.reader import StreamInput
 from ecolite_stream.sinks import Sink
 from ecolite_stream.sinks.clips import ClipsConfig
+from ecolite_stream.sources import redact_url
 from ecolite_stream.store.config import StoreConfig
 from ecolite_stream.types import Frame
 from ecolite_stream.version import __version__
@@ -22,6 +25,9 @@ from ecolite_stream.web.access import given_token, read_tokens
 from ecolite_stream.web.api.control import RunControl
 from ecolite_stream.web.latest_frames import LatestFrames
 from ecolite_stream.web.page_state import PageState
+
+if TYPE_CHECKING:
+    from ecolite_stream.datasets.collect_sink import CollectSink
 
 
 @contextlib.contextmanager
@@ -31,6 +37,7 @@ def with_page(
     metrics: Metrics,
     config: StreamConfig,
     control: RunControl | None = None,
+    collecting: Callable[[], CollectSink | None] = lambda: None,
 ) -> Iterator[tuple[Callable[[StreamInput], StreamInput], list[Sink]]]:
     """Serve the page while the block runs, if the configuration wants it; says where on stderr.
 
@@ -40,6 +47,7 @@ def with_page(
         metrics: where the run counts.
         config: all of it.
         control: changes the streams of the run, if that can be done.
+        collecting: makes clips to teach with, once the sinks are built.
 
     Returns:
         What lets a stream show the page its pictures, and the sinks to add: one, or none.
@@ -56,9 +64,11 @@ def with_page(
     from ecolite_stream.web.site import Run
 
     watched: dict[str, StreamConfig] = {}  # settings by name
+    sources: dict[str, str] = {}
 
     def connect(stream: StreamInput) -> StreamInput:
         watched[stream.name] = stream.settings or config
+        sources[stream.name] = redact_url(stream.source)
         return dataclasses.replace(stream, on_sampled=sampled)
 
     def settings(name: str) -> StreamSettings:
@@ -77,15 +87,24 @@ def with_page(
         board.note_live(frame.stream, live)
         gallery.show(frame)
 
-    about = {
+    about: dict[str, Any] = {
         "version": __version__,
         "every_s": config.every_s,
         "labels": labels,
         "idle": config.events.ignore,
+        "collects": config.section(CollectConfig).folder is not None,
     }
+    if control is not None:
+        control.on_bundle(lambda bundle: about.update(labels=bundle.spec.labels))
     clips = config.web.clips or config.section(ClipsConfig).folder
     web = dataclasses.replace(config.web, clips=clips)
-    run = Run(config.section(StoreConfig).url, settings, control)
+    run = Run(
+        config.section(StoreConfig).url,
+        settings,
+        control,
+        collecting,
+        lambda name: sources.get(name) or name,
+    )
     with serve_page(board, gallery, metrics, web, about, run) as url:
         click.echo(f"page: {url}", err=True)
         yield connect, [board]

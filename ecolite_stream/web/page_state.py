@@ -74,7 +74,7 @@ class PageState(Sink):
             else:
                 self._note_event(output)
 
-    def add_stream(self, name: str) -> None:
+    def add_stream(self, name: str, views: Sequence[str] = ()) -> None:
         with self._lock:
             if name not in self._numbers:
                 self._numbers[name] = len(self.streams)

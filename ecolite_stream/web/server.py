@@ -66,7 +66,7 @@ def serve_page(
         gallery: pictures.
         metrics: where the health of streams and sinks is read.
         config: its address says where.
-        about: what else the page is told, such as `every_s`.
+        about: what else the page is told, such as `every_s`; the caller may change it.
         run: what the API needs.
 
     Raises:
@@ -77,7 +77,7 @@ def serve_page(
     with listen("the page", host, port) as listening:
         bound_to, port = listening.getsockname()[:2]
         access, is_new = access_of(config, host, bound_to)
-        about = {"run": secrets.token_hex(8), **about}
+        about["run"] = secrets.token_hex(8)
         executor = ThreadPoolExecutor(1, "page")
 
         async def encode(stream: str, width_px: int) -> bytes:

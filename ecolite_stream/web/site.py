@@ -6,24 +6,29 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 
 from aiohttp import HttpVersion11, WSCloseCode, hdrs, web
 
 from ecolite_stream.config.schema import WebConfig
+from ecolite_stream.datasets.collect_sink import CollectSink
 from ecolite_stream.observability.serving import Connections, client_address
 from ecolite_stream.observability.sink_health import SinkHealthReader
 from ecolite_stream.observability.stream_health import Health, HealthReader
 from ecolite_stream.web.access import SESSION_S, Access, Visitors, is_forwarded
 from ecolite_stream.web.api.api import Api, http_problem, is_of_api
+from ecolite_stream.web.api.bundle import BundleOperations
+from ecolite_stream.web.api.clips import ClipOperations
 from ecolite_stream.web.api.control import RunControl
 from ecolite_stream.web.api.events import EventOperations
 from ecolite_stream.web.api.operations import problem
 from ecolite_stream.web.api.store_access import StoreAccess
 from ecolite_stream.web.api.streams import REMOVED, StreamOperations
+from ecolite_stream.web.api.teaching import TeachingOperations
 from ecolite_stream.web.api.types import StreamSettings
 from ecolite_stream.web.clips import ClipFolder
+from ecolite_stream.web.teaching import TeachingProcess
 from ecolite_stream.web.viewer import Show, Viewer
 
 MAX_CONNECTIONS = 128
@@ -69,12 +74,18 @@ class Run:
     Attributes:
         store: URL of the store of events; None where it has none.
         settings: how a stream of that name is watched.
-        control: changes its streams; None where they cannot be changed.
+        control: changes its streams and its bundle; None where they cannot be changed.
+        collecting: makes clips to teach with; gives None where the run collects none.
+        source: what a stream of that name watches, without credentials.
+        teaching: teaches those clips.
     """
 
     store: str | None
     settings: Callable[[str], StreamSettings]
     control: RunControl | None = None
+    collecting: Callable[[], CollectSink | None] = lambda: None
+    source: Callable[[str], str] = lambda name: name
+    teaching: TeachingProcess = field(default_factory=TeachingProcess)
 
 
 class Site:
@@ -126,7 +137,16 @@ class Site:
         )
         operations = [
             *self._stream_operations.operations(),
+            *BundleOperations(run.control).operations(),
             *EventOperations(self._store, self._clips).operations(),
+            *ClipOperations(
+                run.collecting,
+                lambda name: run.settings(name).views,
+                run.source,
+                self._store,
+                config.clips,
+            ).operations(),
+            *TeachingOperations(run.teaching, run.collecting, run.control).operations(),
         ]
         self._api = Api(operations, self._visitors, _cookie, config.api_per_s, BODY_S)
 
@@ -138,6 +158,7 @@ class Site:
         app.cleanup_ctx.append(self._reads_health)
         app.router.add_get("/", self._page)
         app.router.add_get("/history", self._history)
+        app.router.add_get("/teach", self._teach)
         app.router.add_get("/session", self._session)
         app.router.add_post("/session", self._log_in)
         app.router.add_get("/live", self._live)
@@ -184,6 +205,9 @@ class Site:
 
     async def _history(self, request: web.Request) -> web.Response:
         return self._file("history.html" if self._admits(request) else "login.html")
+
+    async def _teach(self, request: web.Request) -> web.Response:
+        return self._file("teach.html" if self._admits(request) else "login.html")
 
     async def _static(self, request: web.Request) -> web.Response:
         return self._file(request.match_info["name"])
@@ -285,7 +309,8 @@ class Site:
             let_go()  # it takes nothing more
 
         ends = [close(*one) for one in self._sockets.items()]
-        await asyncio.gather(self._stream_operations.close(), *ends)
+        teaching = asyncio.to_thread(self._run.teaching.close)
+        await asyncio.gather(self._stream_operations.close(), teaching, *ends)
         self._store.close()
 
     async def _reads_health(self, app: web.Application) -> AsyncIterator[None]:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +63,7 @@ class Viewer:
         self._large: int | None = None
         self._sent: dict[int, tuple[Frame, int, float]] = {}
         self._streams: tuple[str, ...] | None = None
+        self._labels: Sequence[str] | None = None
         self._version = 0
         self._readings = -1
 
@@ -105,10 +106,11 @@ class Viewer:
             raise
 
     async def _send_about(self) -> None:
-        """What a page must know first, and everything once more when there is another stream."""
-        streams = self._show.board.streams
-        if streams != self._streams:
-            self._streams, self._version, self._readings = streams, 0, -1
+        """What a page must know first, and everything again with another stream or bundle."""
+        streams, labels = self._show.board.streams, self._show.about.get("labels")
+        if streams != self._streams or labels != self._labels:
+            self._streams, self._labels = streams, labels
+            self._version, self._readings = 0, -1
             await self._send({"kind": "about", **self._show.about, "streams": streams})
 
     async def _send_changes(self) -> None:

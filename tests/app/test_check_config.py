@@ -10,7 +10,7 @@ from typing import cast
 
 import pytest
 
-from ecolite_stream.app import cli
+from ecolite_stream.app import build, cli
 from ecolite_stream.app.default_store import default_path
 from ecolite_stream.app.entry import run
 from ecolite_stream.errors import ConfigError
@@ -27,7 +27,7 @@ Check = Callable[..., tuple[int, list[str], list[str]]]
 def check(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Check]:
     """Runs `ecolite-stream --check-config`: exit code, lines of stdout, lines of stderr."""
     handlers = logging.root.handlers[:]
-    monkeypatch.setattr(cli, "watch", lambda config: pytest.fail("it ran"))
+    monkeypatch.setattr(build, "watch", lambda config: pytest.fail("it ran"))
 
     def check(*args: object) -> tuple[int, list[str], list[str]]:
         with pytest.raises(SystemExit) as ended:

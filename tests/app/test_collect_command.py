@@ -12,6 +12,7 @@ import pytest
 from ecolite_stream.datasets.collected import read_collected
 from ecolite_stream.media.h264 import INDEX_FIRST, Mp4Writer
 from tests.conftest import ROOT
+from tests.videos import write_numbered_video
 
 
 def collect(*words: object, typed: str = "") -> subprocess.CompletedProcess[str]:
@@ -60,7 +61,7 @@ def test_the_first_seconds_of_a_recording(recording: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ((), "--list DIR"),
+        ((), "--from-events, --list or --remove"),
         (("--source", "FILM", "--label", "fall", "--into", "INTO"), "is a recording"),
         (("--source", "FILM", "--label", "../up", "--into", "INTO", "--seconds", "2"), "one line"),
         (("--source", "FILM", "--label", "a\nb", "--into", "INTO", "--seconds", "2"), "one line"),
@@ -68,6 +69,9 @@ def test_the_first_seconds_of_a_recording(recording: Path, tmp_path: Path) -> No
         (("--source", "FILM", "--label", "a", "--into", "INTO", "--seconds", "0.1"), "0.5"),
         (("--source", "FILM", "--label", "a", "--into", "INTO", "--box", "1,2"), "--box"),
         (("--list", "INTO"), "does not exist"),
+        (("--from-events",), "--into DIR"),
+        (("--from-events", "--into", "INTO", "--store", "sqlite:///no.db"), "--clips FOLDER"),
+        (("--remove", "INTO"), "has no clips.csv"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(
@@ -85,3 +89,31 @@ def test_a_source_without_an_end_is_left_when_the_clip_is_there(tmp_path: Path) 
     done = collect("--source", "pattern", "--label", "fall", "--into", tmp_path, "--seconds", 1)
     assert done.returncode == 0, done.stderr
     assert len(read_collected(tmp_path)) == 1
+
+
+def test_corrected_events_are_collected_once_and_removed(tmp_path: Path) -> None:
+    pytest.importorskip("sqlalchemy", reason="the extra `store` is not installed")
+    from ecolite_stream.store import queries
+    from ecolite_stream.store.database import Database
+    from tests.web.history import history
+
+    url, ids = history(tmp_path, 3)
+    database = Database(url)
+    with database.begin() as connection:
+        for event_id in ids[:2]:
+            queries.review(connection, event_id, "label", "fall")
+    database.close()
+    write_numbered_video(tmp_path / f"{ids[0]}.mp4", 50, codec="libx264")
+    into = tmp_path / "mine"
+    words = ("--from-events", "--store", url, "--clips", tmp_path, "--into", into)
+    done = collect(*words)
+    assert done.returncode == 2
+    assert f"warning: event {ids[1]}: its clip {ids[1]}.mp4 is not in" in done.stderr
+    assert "1 events collected, 0 were there already" in done.stderr
+    assert done.stdout.strip() == str(into / "fall" / f"event-{ids[0]}.mp4")
+    write_numbered_video(tmp_path / f"{ids[1]}.mp4", 50, codec="libx264")
+    done = collect(*words)
+    assert (done.returncode, "1 were there already" in done.stderr) == (0, True)
+    done = collect("--remove", into)
+    assert (done.returncode, done.stdout) == (0, f"deleted 2 clips of {into}\n")
+    assert not into.exists()

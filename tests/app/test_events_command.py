@@ -16,6 +16,7 @@ import pytest
 from ecolite_stream.app.events_command import parse_when
 from ecolite_stream.errors import ConfigError
 from tests.app.conftest import Command
+from tests.web.history import history
 
 pytest.importorskip("sqlalchemy")
 
@@ -65,6 +66,29 @@ def test_a_run_is_stored_and_searched(ecolite: Command, film: Path, tmp_path: Pa
         assert (gone.returncode, gone.stdout) == (1, "")
         assert gone.stderr.startswith(f"error: there is no event {event_id};")
         assert gone.stderr.count("\n") == 1
+
+
+def test_deleting_deletes_the_clip_too(tmp_path: Path) -> None:
+    url, ids = history(tmp_path, 4, pictures=False)
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    paths = [clips / f"{event_id}.mp4" for event_id in ids]
+    for path in paths:
+        path.write_bytes(b"clip")
+    config = tmp_path / "c.yaml"
+    config.write_text(f"store: {{url: '{url}'}}\nclips: {{folder: '{clips}'}}")
+    done = events("--config", config, "delete", ids[0])
+    assert (done.returncode, done.stderr, paths[0].exists()) == (0, "", False)
+    done = events("--store", url, "delete", "--clips", clips, ids[1])
+    assert (done.returncode, done.stderr, paths[1].exists()) == (0, "", False)
+    done = events("--store", url, "delete", ids[2])
+    assert (done.returncode, paths[2].exists()) == (0, True)
+    assert done.stderr.startswith("1 clips are left to the service") and "--clips" in done.stderr
+    paths[3].unlink()
+    (clips / paths[3].name).mkdir()  # what cannot be deleted
+    failed = events("--store", url, "delete", "--clips", clips, ids[3])
+    assert (failed.returncode, failed.stderr.count("\n")) == (1, 1)
+    assert failed.stderr.startswith("error: the events are deleted, 1 clips are not")
 
 
 def test_following_prints_what_is_new(tmp_path: Path) -> None:

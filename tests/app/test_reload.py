@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import threading
@@ -10,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from ecolite_stream.app.build import stream_inputs
+from ecolite_stream.app.control import PipelineControl
 from ecolite_stream.app.reload import Reloader, reload_on_sighup
 from ecolite_stream.app.sinks import RunConfig
 from ecolite_stream.config.includes import load_stream_config
 from ecolite_stream.errors import ConfigError
+from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
 from ecolite_stream.pipeline.pipeline import Pipeline
 from tests.fakes import ListSink, NumberEngine, spec_of
 
@@ -36,7 +39,10 @@ class Files:
         self.pipeline = Pipeline(
             stream_inputs(config), NumberEngine, spec_of(), [ListSink()], config
         )
-        self.reloader = Reloader(config, self.load, self.pipeline, spec_of())
+        bundle = dataclasses.replace(read_bundle(demo_bundle_path()), spec=spec_of())
+        control = PipelineControl(config, bundle)
+        control.attach(self.pipeline)
+        self.reloader = Reloader(config, self.load, self.pipeline, control)
 
     def load(self):
         return load_stream_config(self.path, RunConfig)

@@ -18,7 +18,7 @@ from ecolite_stream.app.sinks import SINKS, RunConfig, option_name
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
-from ecolite_stream.recording.recording import RecordConfig
+from ecolite_stream.recording.kind import RecordConfig
 from ecolite_stream.sinks.base import Sink
 from ecolite_stream.sinks.json_file import JsonFileConfig
 from ecolite_stream.sinks.kind import Run, SinkKind, build_sinks

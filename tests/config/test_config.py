@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,13 @@ import pytest
 import yaml
 
 from ecolite_stream.app.sinks import RunConfig
+from ecolite_stream.config import strict
 from ecolite_stream.config.bounded_yaml import parse_yaml
 from ecolite_stream.config.schema import MemoryConfig, StreamConfig
 from ecolite_stream.config.strict import load_config, make_config, read_yaml
 from ecolite_stream.errors import ConfigError
 from tests.conftest import ROOT
-from trainer.config.schema import load_train_config
+from trainer.config.load import load_train_config
 
 CONFIGS = ROOT / "configs"
 
@@ -171,3 +173,20 @@ def test_names_that_are_no_utf8_are_values(tmp_path: Path) -> None:
     assert parse_yaml('"caf\\udce9.mp4"') == name
     with pytest.raises(yaml.YAMLError):
         parse_yaml("a\x00b")
+
+
+def test_a_pipe_that_a_program_writes_is_a_configuration(tmp_path: Path) -> None:
+    pipe = tmp_path / "c.yaml"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=("source: camera\n",))
+    writer.start()
+    assert read_yaml(pipe) == {"source": "camera"}
+    writer.join()
+
+
+def test_a_pipe_that_nobody_writes_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strict, "PIPE_WAIT_S", 0.05)
+    pipe = tmp_path / "c.yaml"
+    os.mkfifo(pipe)
+    with pytest.raises(ConfigError, match=r"c\.yaml cannot be read: the pipe sent no whole text"):
+        read_yaml(pipe)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import pytest
 from ecolite_stream.datasets.collected import (
     ClipRow,
     add_row,
+    change_rows,
     check_label,
-    describe,
     read_collected,
 )
+from ecolite_stream.datasets.collection import describe
 from ecolite_stream.errors import ConfigError
 
 
@@ -74,3 +76,31 @@ def test_a_table_of_another_kind_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "clips.csv").write_text("name\nx\n")
     with pytest.raises(ConfigError, match="has no column file, label"):
         read_collected(tmp_path)
+
+
+def test_a_row_that_does_not_fit_leaves_no_half_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_row(tmp_path, ClipRow("a/first.mp4", "a"))
+    before = (tmp_path / "clips.csv").read_bytes()
+    whole = os.write
+    monkeypatch.setattr(os, "write", lambda handle, data: whole(handle, data[:9]))
+    with pytest.raises(OSError, match="the disk is full"):
+        add_row(tmp_path, ClipRow("a/second.mp4", "a"))
+    monkeypatch.undo()
+    assert (tmp_path / "clips.csv").read_bytes() == before
+    add_row(tmp_path, ClipRow("a/third.mp4", "a"))
+    assert list(read_collected(tmp_path)) == ["a/first.mp4", "a/third.mp4"]
+
+
+def test_rows_change_while_others_are_added(tmp_path: Path) -> None:
+    for number in range(40):
+        add_row(tmp_path, ClipRow(f"a/{number}.mp4", "a"))
+
+    def work(number: int) -> None:
+        add_row(tmp_path, ClipRow(f"b/{number}.mp4", "b"))
+        change_rows(tmp_path, {f"a/{number}.mp4": None})
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(40)))
+    assert set(read_collected(tmp_path)) == {f"b/{number}.mp4" for number in range(40)}

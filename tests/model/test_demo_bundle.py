@@ -8,7 +8,7 @@ from ecolite_stream.engines import installed_engines, open_engine
 from ecolite_stream.engines.check import check_engine
 from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
 from tests.conftest import ROOT
-from trainer.config.schema import load_train_config
+from trainer.config.load import load_train_config
 from trainer.export import shareable
 from trainer.loop.state import plain_config
 from trainer.synthetic import ACTIONS

@@ -2,79 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
-import threading
-import time
-from collections.abc import Callable, Iterator
 
 import pytest
 
 from ecolite_stream.config.schema import EventConfig, StreamConfig
 from ecolite_stream.errors import ConfigError
-from ecolite_stream.observability.metrics import Metrics
-from ecolite_stream.pipeline.pipeline import Pipeline
-from ecolite_stream.pipeline.reader import StreamInput
-from ecolite_stream.sources import Source
-from ecolite_stream.types import Event, Frame
-from tests.fakes import ListSink, ListSource, NumberEngine, OutputSink, frame, spec_of
-from tests.pipeline.runs import ALWAYS
+from ecolite_stream.types import Event
+from tests.pipeline.runs import ALWAYS, Running, stream
 
 pytestmark = pytest.mark.timeout(60)
-
-
-def paced(name: str) -> Iterator[Frame]:
-    """Frames without an end, some 500 a second."""
-    for number in itertools.count():
-        time.sleep(0.002)
-        yield frame(number % 60_000, number / 25, name)
-
-
-def live(name: str) -> Source:
-    return ListSource(name, paced(name), live=True)
-
-
-def stream(name: str, settings: StreamConfig | None = None) -> StreamInput:
-    return StreamInput(name, functools.partial(live, name), settings=settings)
-
-
-class Running:
-    """A pipeline that runs in a thread of its own."""
-
-    def __init__(self, *names: str, config: StreamConfig | None = None) -> None:
-        self.sink, self.outputs = ListSink(), OutputSink()
-        self.metrics = Metrics()
-        self.pipeline = Pipeline(
-            [stream(name) for name in names],
-            NumberEngine,
-            spec_of(),
-            [self.sink, self.outputs],
-            config,
-            self.metrics,
-        )
-        self._thread = threading.Thread(target=self.pipeline.run)
-
-    def __enter__(self) -> Running:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *what: object) -> None:
-        self.pipeline.stop()
-        self._thread.join(20)
-        assert not self._thread.is_alive()
-
-    def count(self, name: str) -> int:
-        return sum(p.stream == name for p in list(self.sink.predictions))
-
-    def wait(self, what: str, condition: Callable[[], bool]) -> None:
-        deadline_s = time.monotonic() + 30
-        while not condition():
-            assert time.monotonic() < deadline_s, f"waited in vain for {what}"
-            time.sleep(0.01)
-
-    def wait_for_more(self, name: str) -> None:
-        before = self.count(name)
-        self.wait(f"predictions of {name}", lambda: self.count(name) >= before + 2)
 
 
 def test_a_stream_joins() -> None:
@@ -149,7 +86,7 @@ def test_a_run_ends_when_its_last_stream_leaves() -> None:
     with run:
         run.wait_for_more("a")
         run.pipeline.remove("a")
-        run.wait("the end of the run", lambda: not run._thread.is_alive())
+        run.wait("the end of the run", lambda: not run.thread.is_alive())
 
 
 def test_a_stream_that_joins_has_its_own_events() -> None:

@@ -10,10 +10,9 @@ from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.pipeline.engine_thread import EngineThread
 from ecolite_stream.pipeline.sample_queue import SampleQueue, StreamQueue
-from ecolite_stream.recognition.events import decision_for
+from ecolite_stream.recognition.models import Model
 from ecolite_stream.recognition.sampler import StreamSampler
 from ecolite_stream.recognition.step import BatchStep
-from ecolite_stream.recognition.view_state import ViewState
 from ecolite_stream.types import FloatArray, Prediction, Sent
 from tests.fakes import NumberEngine, frames, spec_of
 
@@ -45,11 +44,7 @@ class Noting(NumberEngine):
 
 
 def batch_step(config: StreamConfig) -> BatchStep:
-    return BatchStep(
-        lambda key: ViewState(spec_of(), config),
-        lambda key: decision_for(key[0], config),
-        Metrics(),
-    )
+    return BatchStep({0: Model(spec_of())}, lambda stream: config, Metrics())
 
 
 def test_what_is_due_in_all_streams_is_one_batch_and_one_thread_has_the_engine() -> None:
@@ -78,7 +73,7 @@ def test_what_is_due_in_all_streams_is_one_batch_and_one_thread_has_the_engine()
     assert scheduler.done.wait(10)
     scheduler.join(10)
     assert scheduler.error is None
-    assert engines[0].encoded_at_once == [9]  # 0, 5, 10 of each
+    assert engines[0].encoded_at_once == [8, 1]  # 0, 5, 10 of each
     assert engines[0].classified_at_once == [3]
     assert engines[0].threads == {"engine"}
     assert [p.stream for p in predictions] == list(STREAMS)

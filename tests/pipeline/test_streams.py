@@ -69,9 +69,9 @@ def test_stuck_reads_share_one_deadline(
     monkeypatch.setattr("ecolite_stream.pipeline.pipeline.SHUTDOWN_S", 0.2)
     join = Reader.join
 
-    def noted(reader: Reader, timeout_s: float) -> bool:
+    def noted(reader: Reader, timeout_s: float) -> None:
         waits_s.append(timeout_s)
-        return join(reader, timeout_s)
+        join(reader, timeout_s)
 
     monkeypatch.setattr(Reader, "join", noted)
     watching = pipeline(sources, [ListSink()])

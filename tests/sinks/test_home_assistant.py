@@ -111,6 +111,33 @@ def test_a_stream_that_joins_is_announced(broker: Broker) -> None:
         eventually(lambda: f"ha/sensor/{node}/action/config" in announced(listener))
 
 
+def test_views_are_entities_of_one_device(broker: Broker) -> None:
+    config = MqttConfig(f"mqtt://127.0.0.1:{broker.port}", discovery="ha")
+    views = {"door/1": ("left", "right")}
+    with (
+        HomeAssistantSink(config, ["door/1"], views=views) as sink,
+        Listener(broker.port) as listener,
+    ):
+        eventually(lambda: len(announced(listener)) == 5)
+        found = announced(listener).values()
+        assert {one["name"] for one in found} == {
+            *("Camera", "Action left", "Event left", "Action right", "Event right")
+        }
+        assert len({one["unique_id"] for one in found}) == 5
+        assert {one["state_topic"] for one in found} == {
+            *("ecolite/door%2F1/left/action", "ecolite/door%2F1/right/action"),
+            "ecolite/door%2F1/connected",
+        }
+        sink.add_stream("door/1", ())
+        eventually(lambda: set(present(listener)) == TOPICS)
+
+
+def present(listener: Listener) -> list[str]:
+    """Announcements that were not taken back."""
+    newest = {topic: payload for topic, payload, _ in list(listener.messages)}
+    return [topic for topic, payload in newest.items() if topic.startswith("ha/") and payload]
+
+
 def test_node_ids_are_what_topics_allow_and_differ() -> None:
     names = ["door", "door ", "dóor", "d/oor", "\udcff", "x" * 300]
     found = [node_id("ecolite", name) for name in names]

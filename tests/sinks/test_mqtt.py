@@ -23,6 +23,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.sinks.mqtt import MqttConfig, MqttSink
+from ecolite_stream.sinks.mqtt_topics import ViewTopics
 from ecolite_stream.types import Event, Prediction
 from tests.waiting import eventually
 
@@ -145,6 +146,66 @@ def test_events_states_and_availability(broker: Broker) -> None:
             ACTION: "none",
             PREDICTION: json.dumps(SEEN.as_dict()),
         }
+
+
+VIEWS = {"door/1": ("left", "b/2", "subjects"), "hall": ()}
+
+
+def test_views_have_topics_of_their_own(broker: Broker) -> None:
+    config = MqttConfig(f"mqtt://127.0.0.1:{broker.port}")
+    left, right = (dataclasses.replace(BEGIN, view=view, id=view) for view in ("left", "b/2"))
+    with Listener(broker.port) as listener, MqttSink(config, list(VIEWS), views=VIEWS) as sink:
+
+        def action(view: str) -> list[str]:
+            return listener.of(f"ecolite/door%2F1/{view}action")
+
+        eventually(lambda: len(listener.messages) >= 5)
+        sink.send(left)
+        sink.send(dataclasses.replace(right, label="jump"))
+        sink.send(dataclasses.replace(END, view="b/2", id="b/2", label="jump"))
+        sink.send(dataclasses.replace(SEEN, view="left"))
+        eventually(lambda: action("b%2F2/") == ["none", "jump", "none"])
+        assert (action("left/"), action("subjects/")) == (["none", "wave2"], ["none"])
+        assert (action(""), listener.of("ecolite/hall/action")) == ([], ["none"])
+        eventually(lambda: listener.of("ecolite/door%2F1/left/prediction"))
+
+
+def test_what_is_retained_of_views_that_are_gone_goes(broker: Broker) -> None:
+    config = MqttConfig(f"mqtt://127.0.0.1:{broker.port}")
+    views = {"door/1": ("left", "right")}
+    with Listener(broker.port) as listener:
+
+        def kept() -> set[str]:
+            newest = {topic: payload for topic, payload, _ in list(listener.messages)}
+            return {topic for topic, payload in newest.items() if payload}
+
+        with MqttSink(config, ["door/1"], views=views) as sink:
+            sink.send(dataclasses.replace(SEEN, view="left"))
+            eventually(lambda: "ecolite/door%2F1/left/prediction" in kept())
+            sink.add_stream("door/1", ("right", "up"))
+            sink.send(dataclasses.replace(SEEN, view="left"))  # it was on its way
+        topics = {f"ecolite/door%2F1/{view}/action" for view in ("right", "up")}
+        topics.add("ecolite/available")
+        eventually(lambda: listener.of("ecolite/available")[-1] == "offline")
+        assert kept() == topics
+    with Listener(broker.port) as late:
+        eventually(lambda: len(late.messages) >= 3)
+        assert {topic for topic, _, _ in late.messages} == topics
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_subjects_share_their_topics(single: bool) -> None:
+    topics = ViewTopics("p", {"door": () if single else ("subjects", "follow")})
+    topic = "p/door/action" if single else "p/door/subjects/action"
+    one, two = (
+        dataclasses.replace(BEGIN, stream="door", view=view, label=view)
+        for view in ("subject 1", "subject 2")
+    )
+    assert topics.action(one) == (topic, "subject 1")
+    assert topics.action(two) == (topic, "subject 2")
+    assert topics.action(dataclasses.replace(two, kind="end")) == (topic, "subject 1")
+    assert topics.action(dataclasses.replace(one, kind="end")) == (topic, "none")
+    assert topics.prediction(dataclasses.replace(SEEN, stream="door", view="left")) is None
 
 
 def test_without_predictions_and_with_another_prefix(broker: Broker) -> None:

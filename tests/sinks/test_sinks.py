@@ -75,6 +75,8 @@ def screen(text: str) -> list[str]:
             assert row >= 0
         elif part == "\x1b[K":
             rows[row] = ""
+        elif part == "\x1b[J":
+            rows[row:] = [""]
         elif not part.startswith("\x1b"):
             rows[row] += part
     return [line.rstrip() for line in rows]
@@ -98,6 +100,23 @@ def test_on_a_terminal_each_stream_has_one_line(monkeypatch: pytest.MonkeyPatch)
     assert second.startswith("gate      2.00 s") and said == "warning: gate: lost"
     assert door.startswith("door      8.00 s") and gate.startswith("gate      7.00 s")
     assert logging.root.handlers == [h for h in logging.root.handlers if h is not console._screen]
+
+
+def test_views_have_names_and_lines_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    out = Terminal()
+    with ConsoleSink(out, 5, show_stream=True) as console:
+        for view in ("left", "subject 1", "subject 2"):
+            console.send(prediction(view=view, time_s=1))
+        console.send(prediction(view="left", time_s=2))
+        names = [row.split("  ")[0] for row in screen(out.getvalue())[:-1]]
+        assert names == ["door/left", "door/subject 1", "door/subject 2"]
+        console.send(prediction(view="subject 2", time_s=12))
+        rows = screen(out.getvalue())
+    assert [row.split("  ")[0] for row in rows] == ["door/left", "door/subject 2", ""]
+    assert rows[0].startswith("door/left      2.00 s")
+    begun = dataclasses.replace(STARTED, view="left")
+    assert ConsoleSink(Terminal()).event_line(begun).startswith("left     12.5 s")
 
 
 @pytest.mark.parametrize("term", ["xterm", "dumb"])

@@ -10,7 +10,12 @@ import numpy as np
 import pytest
 
 from ecolite_stream.sources import FileSource
-from ecolite_stream.sources.grey_levels import GreyLevels, is_deep_grey, stretched
+from ecolite_stream.sources.grey_levels import (
+    GreyLevels,
+    has_swapped_bytes,
+    is_deep_grey,
+    stretched,
+)
 from tests.videos import numbered_image, read_number
 
 
@@ -108,3 +113,26 @@ def test_numbers_survive(tmp_path: Path) -> None:
     with FileSource(path) as source:
         frames = list(source)
     assert [read_number(frame.image) for frame in reversed(frames)] == [4, 3, 2, 1, 0]
+
+
+def test_swapped_bytes_are_reported_once(caplog: pytest.LogCaptureFixture) -> None:
+    values = scene(7200, 8600).to_ndarray()
+    rng = np.random.default_rng(0)
+    noisy = (values + rng.integers(0, 30, values.shape)).astype(np.uint16)
+    assert has_swapped_bytes(noisy.byteswap())
+    levels = GreyLevels("thermal")
+    for n in range(3):
+        levels.of(av.VideoFrame.from_ndarray(noisy.byteswap(), "gray16le"), n / 25)
+    (record,) = (r for r in caplog.records if "swapped" in r.getMessage())
+    assert record.getMessage().startswith("thermal: the two bytes of its 16-bit grey values")
+
+
+@pytest.mark.parametrize("low, high", [(7200, 8600), (0, 65535), (300, 300)])
+def test_pictures_whose_bytes_are_in_order(low: int, high: int) -> None:
+    assert not has_swapped_bytes(scene(low, high).to_ndarray())
+
+
+def test_noise_has_no_byte_order() -> None:
+    noise = np.random.default_rng(0).integers(0, 65536, (60, 80)).astype(np.uint16)
+    assert not has_swapped_bytes(noise)
+    assert not has_swapped_bytes(noise[:, :1])

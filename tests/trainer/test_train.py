@@ -16,7 +16,8 @@ from ecolite_stream.model.bundle import read_bundle
 from tests.conftest import ROOT
 from trainer import evaluate
 from trainer import train as train_module
-from trainer.config.schema import TrainConfig, load_train_config
+from trainer.config.load import load_train_config
+from trainer.config.schema import TrainConfig
 from trainer.loop.schedule import Schedule
 from trainer.loop.scoring import score
 from trainer.synthetic import write_video

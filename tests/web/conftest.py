@@ -14,12 +14,14 @@ from urllib.parse import urlsplit
 import pytest
 
 from ecolite_stream.config.schema import WebConfig
+from ecolite_stream.datasets.collect_sink import CollectSink
 from ecolite_stream.model.bundle import Bundle
 from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.types import Event, Frame, Prediction
 from ecolite_stream.web.api.control import RunControl
 from ecolite_stream.web.latest_frames import LatestFrames
 from ecolite_stream.web.page_state import PageState
+from ecolite_stream.web.teaching import TeachingProcess
 from tests.app.runs import Started
 from tests.conftest import ROOT
 from tests.videos import numbered_image
@@ -70,6 +72,9 @@ def served(
     clips: Path | None = None,
     store: str | None = None,
     control: RunControl | None = None,
+    collecting: CollectSink | None = None,
+    views: tuple[str, ...] = (),
+    teaching: TeachingProcess | None = None,
     **web: object,
 ) -> Iterator[Page]:
     """Serve a page."""
@@ -79,12 +84,27 @@ def served(
     from ecolite_stream.web.site import Run
 
     def settings(name: str) -> StreamSettings:
-        return StreamSettings(every_s=0.5, memory="window", views=(), ignore=("idle",), min_s=1.0)
+        return StreamSettings(
+            every_s=0.5, memory="window", views=views, ignore=("idle",), min_s=1.0
+        )
 
     page = Page(streams=streams)
     config = WebConfig(address, clips=clips, **web)  # type: ignore[arg-type]
-    about = {"version": "1", "every_s": 0.5, "labels": ["idle", "walk", "run"], "idle": ["idle"]}
-    run = Run(store, settings, control)
+    about: dict[str, object] = {
+        "version": "1",
+        "every_s": 0.5,
+        "labels": ["idle", "walk", "run"],
+        "idle": ["idle"],
+    }
+    about["collects"] = collecting is not None
+    run = Run(
+        store,
+        settings,
+        control,
+        lambda: collecting,
+        lambda name: f"rtsp://{name}",
+        teaching or TeachingProcess(),
+    )
     with serve_page(page.board, page.gallery, page.metrics, config, about, run) as page.url:
         yield page
 

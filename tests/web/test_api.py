@@ -18,10 +18,15 @@ pytest.importorskip("aiohttp", reason="the extra `web` is not installed")
 
 import aiohttp
 
+from ecolite_stream.app.versions import Version, find_version, list_versions
+from ecolite_stream.datasets.collect_kind import CollectConfig
+from ecolite_stream.datasets.collect_sink import CollectSink
 from ecolite_stream.errors import ConfigError
-from ecolite_stream.types import Box, Prediction
+from ecolite_stream.model.bundle import Bundle, demo_bundle_path, read_bundle
+from ecolite_stream.types import Box, Frame, Prediction
 from ecolite_stream.web.api.limits import RateLimit
-from tests.videos import write_numbered_video
+from ecolite_stream.web.teaching import TeachingProcess
+from tests.videos import numbered_image, write_numbered_video
 from tests.waiting import eventually
 from tests.web.asking import ask
 from tests.web.conftest import Page, served
@@ -31,6 +36,9 @@ pytestmark = pytest.mark.timeout(60)
 
 TOKEN, READER = "t" * 20, "r" * 20
 NO_EVENT = "01a223ea-2b97-7dd0-98cb-eebeef58b95d"
+
+
+NOWHERE = Path("no/such/folder")
 
 
 class Streams:
@@ -60,6 +68,22 @@ class Streams:
 
     def resume(self, name: str) -> None:
         self._do("resume", name)
+
+    @property
+    def bundle(self) -> Bundle:
+        return read_bundle(demo_bundle_path())
+
+    def versions(self) -> list[Version]:
+        return list_versions(NOWHERE)
+
+    def add_version(self, path: Path) -> str:
+        raise AssertionError("nothing is taught here")
+
+    def set_bundle(self, digest_or_path: str) -> None:
+        self.done.append(("set_bundle", find_version(digest_or_path, NOWHERE).digest))
+
+    def on_bundle(self, call: object) -> None:
+        pass
 
     def _do(self, what: str, name: str) -> None:
         if name not in self.there:
@@ -307,6 +331,35 @@ def test_streams_are_changed_with_a_token_only() -> None:
     assert run.done == [("add", body), ("pause", name), ("resume", name), ("remove", name)]
 
 
+def test_the_bundle_is_shown_and_changed(page: Page) -> None:
+    run, embedded = Streams(), read_bundle(demo_bundle_path())
+    with served(control=run) as page_without_token:
+        found = got(page_without_token, "/bundle")
+        assert found["digest"] == embedded.digest
+        assert found["labels"] == list(embedded.spec.labels)
+        (version,) = found["versions"]
+        assert (version["name"], version["created"], version["is_current"]) == (
+            "embedded",
+            None,
+            True,
+        )
+        body = {"bundle": embedded.digest}
+        assert ask(page_without_token, "/api/bundle", "PUT", json=body)[0] == 204
+    with served(control=run, token=TOKEN, read_tokens=READER) as other:
+        who, reader = {"headers": bearer(TOKEN)}, {"headers": bearer(READER)}
+        assert ask(other, "/api/bundle", "PUT", json=body, **who)[0] == 204
+        assert refused(other, "/bundle", "PUT", json=body, **reader)[0] == 403
+        assert got(other, "/bundle", **reader)["digest"] == embedded.digest
+        for path in (str(embedded.path), "/etc", "../..", "/\0", "\ud800", "0" * 64):
+            status, error = refused(other, "/bundle", "PUT", json={"bundle": path}, **who)
+            assert status in (400, 409), error
+            assert "\n" not in error
+        for wrong in ({"bundle": ""}, {"path": "x"}, {"bundle": "x" * 1001}):
+            assert refused(other, "/bundle", "PUT", json=wrong, **who)[0] == 400
+    assert run.done == [("set_bundle", embedded.digest)] * 2
+    assert refused(page, "/bundle")[0] == 503
+
+
 def test_live_updates(page: Page) -> None:
     page.predict("yard", "walk")
 
@@ -430,7 +483,12 @@ def test_a_fuzzer_finds_no_fault(tmp_path: Path) -> None:
     """Schemathesis reads the document and sends what fits it, and what does not."""
     pytest.importorskip("schemathesis", reason="schemathesis is not installed")
     url, _ = history(tmp_path, 25)
-    with served(store=url, token=TOKEN, control=Streams(), api_per_s=100_000) as page:
+    sink = CollectSink(CollectConfig(tmp_path / "mine"))
+    for number in range(20):
+        sink.show(Frame("door", number, number / 10, numbered_image(number)), True)
+    teaching = TeachingProcess((sys.executable, "-c", ""))
+    run = {"control": Streams(), "collecting": sink, "clips": tmp_path, "teaching": teaching}
+    with served(store=url, token=TOKEN, api_per_s=100_000, **run) as page:  # type: ignore[arg-type]
         page.show("door", 1)
         base = f"http://127.0.0.1:{page.port}"
         command = [

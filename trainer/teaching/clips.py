@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -65,16 +65,22 @@ def find_taught(folder: Path) -> dict[ClipFile, str]:
     return found
 
 
+def no_progress(done: int, total: int) -> None:
+    """Say nothing of the clips that are done."""
+
+
 def load_features(
     clips: Mapping[ClipFile, str],
     bundle: Bundle,
     framings: Sequence[str],
     engine: str = "auto",
     cache_folder: Path | None = None,
+    on_clip: Callable[[int, int], None] = no_progress,
 ) -> list[TaughtClip]:
     """The features of clips, computed where the cache has none.
 
-    A clip that cannot be read is left out with a warning.
+    A clip that cannot be read is left out with a warning. `on_clip` is called after each clip with
+    the numbers of clips that are done and of all.
 
     Raises:
         ConfigError: fewer than two actions are left.
@@ -86,7 +92,7 @@ def load_features(
         cache = FeatureCache(bundle, f"{opened.name} {opened.precision}", cache_folder)
         maker = FeatureMaker(opened, bundle.spec)
         with bar_of("features", len(clips)) as step:
-            for clip, digest in clips.items():
+            for number, (clip, digest) in enumerate(clips.items(), start=1):
                 try:
                     windows = cache.get(
                         digest,
@@ -97,6 +103,7 @@ def load_features(
                 except SourceError as error:
                     _log.warning("left out %s: %s", clip.name, one_line(error))
                 step(1)
+                on_clip(number, len(clips))
         cache.prune()
     require_actions(taught)
     return taught

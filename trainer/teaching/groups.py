@@ -13,6 +13,7 @@ from trainer.config.schema import DataConfig
 from trainer.data.splits import deal_folds, group_clips
 
 MOST_FOLDS = 10
+ONE_RECORDING = "each clip alone: all are of one source and day, so the score is too good"
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ def group_by(
         table: as `trainer.train --data.groups` reads it; None is none.
         pattern: regular expression searched in `<class>/<file>`; its first group counts.
         folds: how many turns; None is one a group, at most `MOST_FOLDS`.
-        recorded: without table and pattern, clip -> source and day; other clips stand alone.
+        recorded: without table and pattern, clip -> source and day; other clips stand alone, and
+            so do all where they are of one source and day.
 
     Raises:
         ConfigError: a clip is in no group, or there are fewer groups than turns.
@@ -56,7 +58,11 @@ def group_by(
     groups = group_clips(clips, config)
     how = f"groups of {table.name}" if table else f"groups by {pattern}" if pattern else "each clip"
     if recorded and not (table or pattern):
-        groups, how = _as_recorded(clips, recorded), "source and day of clips.csv"
+        together = _as_recorded(clips, recorded)
+        if len(together) > 1:
+            groups, how = together, "source and day of clips.csv"
+        else:  # the first evening: something is better than nothing, if it is said
+            how = ONE_RECORDING
     if len(groups) < 2:
         raise ConfigError(
             f"all clips are of one group, {next(iter(groups), '')!r}: nothing can be held out; "

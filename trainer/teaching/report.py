@@ -39,6 +39,17 @@ class Comparison:
         """Clips right: taught, and now."""
         return sum(v.is_right for v in self.taught), sum(v.is_right for v in self.now)
 
+    def to_json(self) -> dict[str, Any]:
+        """Clips right of both, of how many, of which labels."""
+        taught, now = self.counts
+        return {
+            "taught": taught,
+            "now": now,
+            "clips": len(self.now),
+            "bundle": self.bundle,
+            "labels": list(self.labels),
+        }
+
     def lines(self) -> Iterator[str]:
         taught, now = self.counts
         total = len(self.now)
@@ -102,7 +113,7 @@ class Findings:
             "unjudged": list(held_out.unjudged),
             "wrong": {v.name: v.taken_for for v in held_out.wrong},
             "confusion": [[*pair, n] for pair, n in sorted(held_out.confusion().items())],
-            "compared": compared and dict(zip(("taught", "now"), compared.counts, strict=True)),
+            "compared": compared and compared.to_json(),
         }
 
     def _material(self) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from ecolite_stream.datasets.labelled_clips import ClipFile
 from ecolite_stream.model.bundle import Bundle, ModelSpec
 from ecolite_stream.model.preprocess import FRAMINGS
 from trainer.teaching.bundle import SHARE, calibrated, taught_spec, write_taught
-from trainer.teaching.clips import TaughtClip, load_features
+from trainer.teaching.clips import TaughtClip, load_features, no_progress
 from trainer.teaching.groups import Grouping, group_by
 from trainer.teaching.head_graph import read_classifier
 from trainer.teaching.held_out import (
@@ -63,7 +63,11 @@ class Teaching:
 
 
 def find_out(
-    files: dict[ClipFile, str], bundle: Bundle, now: Bundle, how: Teaching
+    files: dict[ClipFile, str],
+    bundle: Bundle,
+    now: Bundle,
+    how: Teaching,
+    on_clip: Callable[[int, int], None] = no_progress,
 ) -> tuple[Findings, ModelSpec]:
     """Judge clips that are held out in turn.
 
@@ -72,6 +76,7 @@ def find_out(
         bundle: to teach.
         now: the bundle that runs now, to compare with.
         how: the settings.
+        on_clip: called after each clip with how many are done, and of how many.
 
     Returns:
         What was found, and the calibrated description of the taught bundle.
@@ -83,7 +88,7 @@ def find_out(
     """
     framings, own = how.framings(bundle), bundle.spec.preprocessing.framing
     wanted = tuple(dict.fromkeys((*framings, own)) if now is bundle else framings)
-    clips = load_features(files, bundle, wanted, how.engine)
+    clips = load_features(files, bundle, wanted, how.engine, on_clip=on_clip)
     labels = sorted({clip.label for clip in clips})
     grouping = _grouping(files, clips, how)
     judged = {one: judge(clips, grouping.folds, labels, one, how.penalty) for one in framings}
@@ -93,7 +98,8 @@ def find_out(
     spec, calibration = calibrated(draft, judged[chosen], how.share)
     shown = clips
     if now is not bundle:
-        shown = load_features(files, now, (now.spec.preprocessing.framing,), how.engine)
+        framing = now.spec.preprocessing.framing
+        shown = load_features(files, now, (framing,), how.engine, on_clip=on_clip)
     compared = compare(shown, judged[chosen], now)
     return Findings(clips, grouping, judged, chosen, own, compared, calibration), spec
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -19,9 +20,13 @@ from ecolite_stream.bench.shared import (
     reported,
 )
 from ecolite_stream.bench.speed import memory as memory_bench
+from ecolite_stream.config.views import MOST_VIEWS
 from ecolite_stream.errors import EcoliteError
-from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
+from ecolite_stream.model.bundle import Bundle, demo_bundle_path, read_bundle
 from ecolite_stream.recognition.recognizer import Recognizer
+
+VIEWS_S = 10.0
+"""Stream time that each number of views is watched for, in seconds."""
 
 
 @click.command()
@@ -29,13 +34,26 @@ from ecolite_stream.recognition.recognizer import Recognizer
 @click.option(
     "--limit-mb", type=ABOVE_ZERO, default=memory_bench.LIMIT_MB, show_default=True, help="Growth."
 )
+@click.option(
+    "--views",
+    type=click.IntRange(2, MOST_VIEWS),
+    help="Measure the memory of a view instead: of so many views against one.",
+)
 @BUNDLE
 @ENGINE
 @reported
 def memory(
-    minutes: float, limit_mb: float, folder: Path | None, engine: str, output: Output
+    minutes: float,
+    limit_mb: float,
+    views: int | None,
+    folder: Path | None,
+    engine: str,
+    output: Output,
 ) -> None:
     """Run a long test pattern and measure memory; fail if it grows."""
+    if views is not None:
+        _publish_views(views, read_bundle(folder or demo_bundle_path()), engine, output)
+        return
     bundle, seconds = read_bundle(folder or demo_bundle_path()), 60 * minutes
     with opened(bundle, [engine]) as [backend], progress("streaming", round(seconds)) as step:
         recognizer = Recognizer(backend, bundle.spec)
@@ -47,6 +65,16 @@ def memory(
     publish(Report("memory", [bundle], scope, settings, [table], results, figures), output)
     if gauge.growth_mb > limit_mb:
         raise EcoliteError(f"memory grew by {gauge.growth_mb:.1f} MB, more than {limit_mb:g} MB")
+
+
+def _publish_views(views: int, bundle: Bundle, engine: str, output: Output) -> None:
+    with opened(bundle, [engine]) as [backend]:
+        cost = memory_bench.measure_views(backend, bundle.spec, views, VIEWS_S)
+    table = memory_bench.views_table(backend.name, cost)
+    settings = {"views": views, "engine": backend.name}
+    scope = Scope("no data set: a test pattern", 1, 1, "streams")
+    results = {**asdict(cost), "each_mb": round(cost.each_mb, 3)}
+    publish(Report("memory", [bundle], scope, settings, [table], results, {}), output)
 
 
 def _memory_figures(gauge: memory_bench.Gauge) -> dict[str, Chart]:

@@ -1,4 +1,4 @@
-"""Measure the growth of memory over a long stream."""
+"""Measure the growth of memory over a long stream, and the memory of views."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ import psutil
 from ecolite_stream.bench.measuring.process_tree import resident_mb
 from ecolite_stream.bench.measuring.watch import watch
 from ecolite_stream.bench.report.report import Table
+from ecolite_stream.config.schema import StreamConfig
+from ecolite_stream.config.views import MOST_VIEWS, ViewConfig
+from ecolite_stream.engines import Engine
+from ecolite_stream.model.bundle import ModelSpec
 from ecolite_stream.recognition.recognizer import Recognizer
 from ecolite_stream.sources import Pattern, PatternSource
 from ecolite_stream.types import Prediction
@@ -102,6 +106,62 @@ def measure_memory(
     source = PatternSource(Pattern(seconds=seconds))
     gauge.end(watch(source, recognizer, gauge.send).stream_s)
     return gauge
+
+
+@dataclass(frozen=True)
+class ViewCost:
+    """Resident memory with one view and with several, in 10^6 bytes."""
+
+    views: int
+    one_mb: float
+    several_mb: float
+
+    @property
+    def each_mb(self) -> float:
+        """Of each view more."""
+        return (self.several_mb - self.one_mb) / (self.views - 1)
+
+
+def measure_views(engine: Engine, spec: ModelSpec, views: int, seconds: float) -> ViewCost:
+    """Watch a test pattern through one view, then through several, each with its own memory.
+
+    Args:
+        engine: stays open.
+        spec: of its bundle.
+        views: number of the several, 2 to `MOST_VIEWS`.
+        seconds: of stream time, each.
+    """
+    read_mb = []
+    for count in (1, views):
+        regions = tuple(
+            ViewConfig(region=f"r{n}", box=(n / MOST_VIEWS / 2, 0.0, 0.5, 1.0))
+            for n in range(count)
+        )
+        largest = _Largest()
+        recognizer = Recognizer(engine, spec, StreamConfig(views=regions, gate=False))
+        watch(PatternSource(Pattern(seconds=seconds)), recognizer, largest.send)
+        read_mb.append(largest.resident_mb)
+    return ViewCost(views, *read_mb)
+
+
+class _Largest:
+    """The largest resident memory at any prediction."""
+
+    def __init__(self) -> None:
+        self.resident_mb = 0.0
+
+    def send(self, prediction: Prediction) -> None:
+        self.resident_mb = max(self.resident_mb, resident_mb())
+
+
+def views_table(engine: str, cost: ViewCost) -> Table:
+    """Resident memory by number of views."""
+    return Table(
+        f"Memory of views, engine {engine}",
+        ("views", "resident MB"),
+        [(1, f"{cost.one_mb:.1f}"), (cost.views, f"{cost.several_mb:.1f}")],
+        notes=(f"{cost.each_mb:.2f} MB a view more",),
+    )
 
 
 def memory_table(engine: str, gauge: Gauge, limit_mb: float) -> Table:

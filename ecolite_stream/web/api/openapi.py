@@ -32,6 +32,8 @@ _MORE = {
 _PATH = {
     "id": "Id of an event: a UUID of version 7.",
     "name": "Name of a stream, percent-encoded.",
+    "action": "Name of an action, percent-encoded.",
+    "file": "File name of a clip, percent-encoded.",
 }
 
 

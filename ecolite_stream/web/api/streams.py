@@ -13,7 +13,7 @@ from aiohttp import web
 
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.observability.stream_health import Health
-from ecolite_stream.web.api.control import RunControl
+from ecolite_stream.web.api.control import RunControl, change_run
 from ecolite_stream.web.api.operations import (
     JPEG,
     SERVER_SENT_EVENTS,
@@ -38,7 +38,6 @@ REMOVED = "removed"
 _TICK_S = 0.25
 _SILENT_S = 15.0
 """A comment is sent after so long: proxies close connections that say nothing."""
-_CHANGE_S = 15.0
 
 
 class StreamOperations:
@@ -200,17 +199,10 @@ class StreamOperations:
             ApiError: it cannot be changed, or has no such stream.
             ConfigError: it cannot be changed so.
         """
-        if not self._may_control:
-            raise ApiError(409, "changing streams needs a token; set web.token")
-        if self._control is None:
-            raise ApiError(503, "the streams of this run cannot be changed")
         try:
-            async with asyncio.timeout(_CHANGE_S):
-                return await asyncio.to_thread(change, self._control)
+            return await change_run(self._control, self._may_control, change)
         except KeyError as error:
             raise _no_stream(str(error.args[0] if error.args else "")) from error
-        except TimeoutError as error:
-            raise ApiError(503, "the run does not answer; try again later") from error
 
     async def _updates(self, call: Call) -> web.StreamResponse:
         if len(self._live) >= self._most_live:

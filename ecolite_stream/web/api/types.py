@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
@@ -160,6 +160,40 @@ class StreamList(Struct, frozen=True):
 
     streams: tuple[Stream, ...]
     labels: tuple[str, ...]
+
+
+class ChosenBundle(Request, frozen=True):
+    """A version to run: its digest, the first 6 or more characters of it, or its folder."""
+
+    bundle: Annotated[str, Meta(min_length=1, max_length=1000)]
+
+
+class HeldOut(Struct, frozen=True):
+    """Clips that were not trained on, and how many of them were right."""
+
+    right: int
+    clips: int
+
+
+class Version(Struct, frozen=True, kw_only=True):
+    """A version of the model; `created` is null for the embedded one."""
+
+    digest: str
+    name: str
+    path: str
+    created: str | None
+    is_current: bool
+    held_out: HeldOut | None
+
+
+class RunningBundle(Struct, frozen=True, kw_only=True):
+    """The bundle of the run, and the versions that it can change to."""
+
+    digest: str
+    path: str
+    labels: tuple[str, ...]
+    scores: dict[str, Any]
+    versions: tuple[Version, ...]
 
 
 class Problem(Struct, frozen=True):

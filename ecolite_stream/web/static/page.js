@@ -1,4 +1,5 @@
 // The page: what the server says goes to the tiles and the timeline.
+import { Collect } from "./collect.js";
 import { Connection } from "./connection.js";
 import { Sinks } from "./sinks.js";
 import { themeSwitch } from "./theme.js";
@@ -40,6 +41,7 @@ function begin(message) {
   setLabels(message.labels, message.idle);
   if (!same || about.run !== message.run) timeline.reset(short);
   about = message;
+  collect.begin(message);
   if (!same) {
     observer.disconnect();
     inView.clear();
@@ -48,6 +50,7 @@ function begin(message) {
       tile.root.dataset.number = tile.number;
       observer.observe(tile.root);
     }
+    for (const tile of tiles) collect.connect(tile);
     streams.replaceChildren(...tiles.map((tile) => tile.root));
     streams.dataset.count = tiles.length;
     streams.classList.toggle("dense", tiles.length > 12);
@@ -197,6 +200,7 @@ document.addEventListener("visibilitychange", want);
 themeSwitch($("theme"));
 const timeline = new Timeline(playClip);
 const sinks = new Sinks();
+const collect = new Collect(() => focused ?? (tiles.length === 1 ? tiles[0] : null));
 const connection = new Connection({
   about: begin,
   news,

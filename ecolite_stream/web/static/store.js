@@ -1,4 +1,4 @@
-// What the API is asked: events, reviews, streams. Errors are Errors with the server's words.
+// What the API is asked: events, reviews, streams, clips. Errors are Errors with the server's words.
 export class Gone extends Error {}
 
 async function ask(path, options = {}) {
@@ -20,13 +20,14 @@ async function ask(path, options = {}) {
   throw answer.status === 404 ? new Gone(words) : new Error(words);
 }
 
-function put(path, body) {
-  return ask(path, {
-    method: "PUT",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify(body),
-  });
+function send(method, path, body) {
+  if (body === undefined) return ask(path, { method });
+  return ask(path, { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 }
+
+const put = (path, body) => send("PUT", path, body);
+const post = (path, body) => send("POST", path, body);
+const remove = (path) => send("DELETE", path);
 
 export const streams = () => ask("/streams");
 export const page = (query, signal) => ask(`/events?${query}`, { signal });
@@ -35,3 +36,17 @@ export const review = (id, verdict, label) => put(`/events/${id}/review`, { revi
 export const keep = (id, kept) => put(`/events/${id}/keep`, { keep: kept });
 export const pictureUrl = (event) => `/api/events/${event.id}/picture`;
 export const clipUrl = (event) => `/api/events/${event.id}/clip`;
+
+const clipPath = (clip) => `/clips/${clip.split("/").map(encodeURIComponent).join("/")}`;
+export const clips = (query = "") => ask(`/clips?${query}`);
+export const keepSeconds = (stream, clip) => post(`/streams/${encodeURIComponent(stream)}/clips`, clip);
+export const moveClip = (clip, label) => put(clipPath(clip), { label });
+export const dropClip = (clip) => remove(clipPath(clip));
+export const collectedUrl = (clip) => `/api${clipPath(clip)}`;
+export const fromEvents = () => post("/clips/from-events");
+export const teaching = () => ask("/teaching");
+export const teach = () => post("/teaching");
+export const stopTeaching = () => remove("/teaching");
+export const useTaught = () => post("/teaching/use");
+export const bundle = () => ask("/bundle");
+export const useBundle = (digest) => put("/bundle", { bundle: digest });

@@ -36,6 +36,9 @@ export class Tile {
     this.facts = ["fps", "dropped", "reconnects", "age"].map((fact) => find(`.${fact} dd`));
     find(".name").textContent = shortName;
     find(".name").title = name;
+    this.hold = find(".hold");
+    this.last = find(".last");
+    this.view = find(".collect-tile .view");
     this.bars = this.makeBars(find(".bars"));
     this.button.addEventListener("click", () => onPress(this));
     this.press(false);
@@ -69,8 +72,24 @@ export class Tile {
     for (const [view, one] of this.views) {
       if (one.time_s < since_s || one.time_s > prediction.time_s + 60) this.views.delete(view);
     }
+    this.offerViews();
     const known = [...this.views.values()];
     this.word_it(known.reduce((best, one) => (one.score > best.score ? one : best)));
+  }
+
+  // Where several views have boxes, a clip may be cut by one of them.
+  offerViews() {
+    const names = [...this.views].filter(([view, one]) => view && one.box).map(([view]) => view);
+    this.view.hidden = names.length < 2;
+    if (this.view.hidden || names.join("\n") === [...this.view.options].slice(1).map((o) => o.value).join("\n")) return;
+    const chosen = this.view.value;
+    this.view.replaceChildren(new Option("whole picture", ""), ...names.map((name) => new Option(name, name)));
+    this.view.value = names.includes(chosen) ? chosen : "";
+  }
+
+  // The view to cut by; undefined leaves it to the server.
+  get chosenView() {
+    return this.view.hidden ? undefined : this.view.value || "whole";
   }
 
   word_it(prediction) {

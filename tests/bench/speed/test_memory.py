@@ -11,9 +11,12 @@ import pytest
 from ecolite_stream.bench.speed.memory import (
     Gauge,
     Reading,
+    ViewCost,
     measure_memory,
+    measure_views,
     memory_table,
     read_process,
+    views_table,
 )
 from ecolite_stream.recognition.recognizer import Recognizer
 from ecolite_stream.types import Prediction
@@ -55,6 +58,13 @@ def test_watches_a_pattern_with_the_real_pipeline():
     gauge = measure_memory(Recognizer(NumberEngine(), spec_of()), seconds=4)
     assert [r.stream_s for r in gauge.readings] == pytest.approx([2, 4], abs=0.1)
     assert all(r.resident_mb > 1 and r.threads > 1 for r in gauge.readings[:1])
+
+
+def test_the_memory_of_a_view():
+    cost = measure_views(NumberEngine(), spec_of(), views=4, seconds=2)
+    assert cost.views == 4 and cost.one_mb > 1 and cost.several_mb > 1
+    table = str(views_table("numbers", ViewCost(5, 100.0, 108.0)))
+    assert "2.00 MB a view more" in table
 
 
 def test_reads_this_process(tmp_path: Path) -> None:

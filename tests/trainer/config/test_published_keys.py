@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from ecolite_stream.errors import ConfigError
-from trainer.config.schema import TrainConfig, load_train_config
+from trainer.config.load import load_train_config
+from trainer.config.schema import TrainConfig
 
 START = ("--data.clips", "[clips]")
 LISTS = ("--train_list", "train.txt", "--val_list", "val.txt")

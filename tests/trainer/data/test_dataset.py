@@ -13,7 +13,8 @@ from ecolite_stream.datasets.labelled_clips import find_clips
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.model.preprocess import Preprocessing
 from tests.videos import write_numbered_video
-from trainer.config.schema import AugmentationConfig, TrainConfig, load_train_config
+from trainer.config.load import load_train_config
+from trainer.config.schema import AugmentationConfig, TrainConfig
 from trainer.data.clips import Clip, HeldClip, still_clips
 from trainer.data.dataset import (
     DEFAULT_DATA,

@@ -14,7 +14,8 @@ import pytest
 from ecolite_stream.app.entry import run
 from ecolite_stream.errors import ConfigError, SourceError
 from tests.videos import read_number, write_numbered_video
-from trainer.config.schema import TrainConfig, load_train_config
+from trainer.config.load import load_train_config
+from trainer.config.schema import TrainConfig
 from trainer.data import extract_frames, gen_dataset_lists
 from trainer.data.dataset import load_dataset
 from trainer.data.lists import Item, read_list, write_list

@@ -17,7 +17,7 @@ import pytest
 from ecolite_stream.errors import ConfigError
 from tests.conftest import ROOT
 from tests.processes import is_running
-from trainer.config.schema import load_train_config
+from trainer.config.load import load_train_config
 from trainer.launch import who_died
 from trainer.loop.distributed import ALONE, Group
 from trainer.loop.dropout import SeededDropout

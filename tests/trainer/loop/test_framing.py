@@ -10,7 +10,7 @@ import pytest
 
 from ecolite_stream.datasets.labelled_clips import ClipFile
 from ecolite_stream.errors import ConfigError
-from trainer.config.schema import load_train_config
+from trainer.config.load import load_train_config
 from trainer.loop.framing import Choice, choose, may_be_chance, pick_files, with_chosen_framing
 from trainer.loop.probe import ProbeScore, folds_of, probe
 

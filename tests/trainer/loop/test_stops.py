@@ -15,7 +15,7 @@ import pytest
 
 from ecolite_stream.errors import ConfigError
 from tests.conftest import ROOT
-from trainer.config.schema import load_train_config
+from trainer.config.load import load_train_config
 from trainer.loop.state import load_state, save_state
 from trainer.synthetic import write_video
 from trainer.train import evaluate_only, train

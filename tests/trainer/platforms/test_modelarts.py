@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from ecolite_stream.errors import ConfigError
-from trainer.config.schema import TrainConfig, load_train_config
+from trainer.config.load import load_train_config
+from trainer.config.schema import TrainConfig
 from trainer.platforms import modelarts
 from trainer.platforms.modelarts import copy_in, copy_out
 from trainer.platforms.transfer import copy_tree, unpack

@@ -46,3 +46,13 @@ def test_a_clip_alone_where_nothing_is_known() -> None:
 def test_one_group_cannot_be_held_out() -> None:
     with pytest.raises(ConfigError, match="nothing can be held out"):
         group_by(CLIPS, None, "([.]mp4)", None)
+
+
+def test_clips_of_one_evening_are_held_out_alone_and_it_is_said() -> None:
+    recorded = dict.fromkeys(NAMES, "camera 2026-11-28")
+    found = group_by(CLIPS, None, "", None, recorded)
+    assert found.how.startswith("each clip alone: all are of one source and day")
+    assert len(found.groups) == 5
+    recorded["sit/b-1.mp4"] = "camera 2026-11-29"
+    found = group_by(CLIPS, None, "", None, recorded)
+    assert (found.how, len(found.groups)) == ("source and day of clips.csv", 2)

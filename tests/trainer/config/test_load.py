@@ -8,7 +8,8 @@ import pytest
 
 from ecolite_stream.errors import ConfigError
 from tests.conftest import ROOT
-from trainer.config.schema import DataConfig, TrainConfig, load_train_config
+from trainer.config.load import load_train_config
+from trainer.config.schema import DataConfig, TrainConfig
 from trainer.loop.schedule import Schedule
 
 DATA = DataConfig(clips=("clips",))

@@ -1,0 +1,259 @@
+"""What there is in a folder of collected clips, what is missing, and how clips move and go."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ecolite_stream.datasets.collected import (
+    TABLE,
+    ClipRow,
+    change_rows,
+    check_label,
+    read_collected,
+)
+from ecolite_stream.datasets.labelled_clips import (
+    ClipFile,
+    ClipKind,
+    clip_kind,
+    clips_in,
+    find_clips,
+    label_of,
+)
+from ecolite_stream.datasets.text_files import printable
+from ecolite_stream.errors import ConfigError
+from ecolite_stream.media.new_files import create_numbered
+from ecolite_stream.model.spec import IDLE_LABELS
+
+FEW_CLIPS = 10
+"""Of an action, fewer are said to be few."""
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class ActionCount:
+    """The clips of one action.
+
+    Attributes:
+        label: its name.
+        clips: how many.
+        groups: of what should be held out together, source and day: clips of each.
+        days: clips of each day, `unknown` where no row says it.
+    """
+
+    label: str
+    clips: int
+    groups: Mapping[str, int]
+    days: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What there is.
+
+    Attributes:
+        folder: where.
+        actions: by name.
+        missing: what would help most, a sentence each.
+        doubles: (clip, the other one with the same bytes).
+        unreadable: (clip, why).
+        gone: rows whose clips are gone.
+    """
+
+    folder: Path
+    actions: tuple[ActionCount, ...]
+    missing: tuple[str, ...]
+    doubles: tuple[tuple[str, str], ...]
+    unreadable: tuple[tuple[str, str], ...]
+    gone: tuple[str, ...]
+
+    @property
+    def clips(self) -> int:
+        """How many, of all actions."""
+        return sum(action.clips for action in self.actions)
+
+
+def survey(folder: Path) -> Collection:
+    """Count the clips of a folder, and find what is missing; an empty folder has none.
+
+    Raises:
+        ConfigError: its table cannot be read.
+    """
+    clips = clips_in(folder, ClipKind.VIDEO)
+    rows = read_collected(folder)
+    by_label: dict[str, list[ClipFile]] = defaultdict(list)
+    for clip in clips:
+        by_label[clip.label].append(clip)
+    actions = tuple(_action(label, own, rows) for label, own in by_label.items())
+    there = {clip.name for clip in clips}
+    doubles, unreadable = _doubles(clips)
+    return Collection(
+        folder,
+        actions,
+        tuple(_missing(actions)),
+        doubles,
+        unreadable,
+        tuple(name for name in rows if name not in there),
+    )
+
+
+def describe(folder: Path) -> Iterator[str]:
+    """What there is in a folder of clips, and what is missing, line by line.
+
+    Raises:
+        ConfigError: it has no clips, or its table cannot be read.
+    """
+    find_clips([folder])  # its error says where clips lie instead
+    found = survey(folder)
+    yield f"{found.clips} clips of {len(found.actions)} actions in {printable(str(folder))}"
+    for one in found.actions:
+        dated = ", ".join(f"{day} {count}" for day, count in one.days.items())
+        yield (f"  {one.label:<20} {one.clips:4} clips, {len(one.groups):3} groups; days: {dated}")
+    yield from found.missing
+    for name, other in found.doubles:
+        yield f"{name} is the same file as {other}: remove one"
+    for name, why in found.unreadable:
+        yield f"{name} cannot be read: {why}"
+    if found.gone:
+        yield f"{len(found.gone)} rows of {TABLE} name clips that are gone, such as {found.gone[0]}"
+
+
+def _action(label: str, clips: Sequence[ClipFile], rows: Mapping[str, ClipRow]) -> ActionCount:
+    known = [rows.get(clip.name, ClipRow(clip.name, label)) for clip in clips]
+    days = Counter(row.day or UNKNOWN for row in known)
+    groups = Counter(row.group or UNKNOWN for row in known)
+    return ActionCount(label, len(clips), groups, dict(sorted(days.items())))
+
+
+def _missing(actions: Sequence[ActionCount]) -> Iterator[str]:
+    """What would help most, a line for each action."""
+    for one in actions:
+        group = next(iter(one.groups))
+        is_one = len(one.groups) == 1 and group != UNKNOWN
+        if one.clips < FEW_CLIPS:
+            have = "1 clip" if one.clips == 1 else f"{one.clips} clips"
+            where = f", all from {group}" if is_one and one.clips > 1 else ""
+            yield f"{one.label} has {have}{where}: ten more of other days or places help most"
+        elif is_one:
+            yield f"all clips of {one.label} are from {group}: add some of other days or places"
+    if not set(IDLE_LABELS) & {one.label for one in actions}:
+        yield "there is no action nothing: add clips in which none of the others happens"
+
+
+def _doubles(
+    clips: Sequence[ClipFile],
+) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]:
+    """Pairs of clips with the same bytes, and clips that cannot be read, with the reason."""
+    sizes = Counter(_size(clip) for clip in clips)
+    first: dict[str, str] = {}
+    doubles: list[tuple[str, str]] = []
+    unreadable: list[tuple[str, str]] = []
+    for clip in clips:
+        if sizes[_size(clip)] < 2:
+            continue
+        try:
+            with clip.path.open("rb") as file:
+                digest = hashlib.file_digest(file, "blake2b").hexdigest()
+        except OSError as error:
+            unreadable.append((clip.name, str(error.strerror)))
+            continue
+        other = first.setdefault(digest, clip.name)
+        if other != clip.name:
+            doubles.append((clip.name, other))
+    return tuple(doubles), tuple(unreadable)
+
+
+def _size(clip: ClipFile) -> int:
+    try:
+        return clip.path.stat().st_size
+    except OSError:
+        return -1
+
+
+def find_clip(folder: Path, name: str) -> ClipFile:
+    """The clip `<action>/<file>` of a folder; no other file can be named.
+
+    Raises:
+        KeyError: there is none.
+    """
+    label, _, file = name.partition("/")
+    path = folder / label / file
+    is_plain = [*path.relative_to(folder).parts] == [label, file] and ".." not in (label, file)
+    if is_plain and not label.startswith(".") and clip_kind(path) is ClipKind.VIDEO:
+        clip = ClipFile(path, label_of(path))
+        if clip.name == name:
+            return clip
+    for clip in clips_in(folder, ClipKind.VIDEO):  # its name on disk is not printable
+        if clip.name == name:
+            return clip
+    raise KeyError(name)
+
+
+def move_clip(folder: Path, name: str, label: str) -> str:
+    """Move a clip to another action; return its new name, `<action>/<file>`.
+
+    Raises:
+        KeyError: there is no such clip.
+        ConfigError: the label cannot be one, or the table cannot be read.
+        OSError: it cannot be moved.
+    """
+    check_label(label)
+    clip = find_clip(folder, name)
+    if clip.label == label:
+        return name
+    row = read_collected(folder).get(name, ClipRow(name, clip.label))
+    (folder / label).mkdir(exist_ok=True)
+    path = create_numbered(folder / label, clip.path.stem, clip.path.suffix)
+    try:
+        clip.path.replace(path)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+    moved = ClipFile(path, label).name
+    change_rows(folder, {name: replace(row, file=moved, label=label)})
+    _remove_if_empty(clip.path.parent)
+    return moved
+
+
+def drop_clip(folder: Path, name: str) -> None:
+    """Delete a clip and its row.
+
+    Raises:
+        KeyError: there is no such clip.
+        OSError: it cannot be deleted.
+    """
+    clip = find_clip(folder, name)
+    clip.path.unlink()
+    change_rows(folder, {name: None})
+    _remove_if_empty(clip.path.parent)
+
+
+def remove_collected(folder: Path) -> tuple[int, int]:
+    """Delete all clips that clips.csv lists, and clips.csv; other files stay.
+
+    Returns:
+        How many clips were deleted, and how many others are still there.
+
+    Raises:
+        ConfigError: there is no clips.csv, or it cannot be read.
+        OSError: a clip cannot be deleted.
+    """
+    rows = read_collected(folder)
+    if not (folder / TABLE).is_file():
+        raise ConfigError(f"{folder} has no {TABLE}; name a folder that clips were collected into")
+    clips = clips_in(folder, ClipKind.VIDEO)
+    ours = [clip for clip in clips if clip.name in rows]
+    for clip in ours:
+        clip.path.unlink(missing_ok=True)
+        _remove_if_empty(clip.path.parent)
+    (folder / TABLE).unlink()
+    _remove_if_empty(folder)
+    return len(ours), len(clips) - len(ours)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    if not any(folder.iterdir()):
+        folder.rmdir()

@@ -1,0 +1,197 @@
+// Teach: what there is to teach with, the teaching, its report, and the versions.
+import { ClipGrid } from "./clips.js";
+import { showReport } from "./report.js";
+import * as store from "./store.js";
+import { themeSwitch } from "./theme.js";
+import { hue, setLabels } from "./words.js";
+
+const $ = (id) => document.getElementById(id);
+const POLL_MS = 700;
+let previous = null; // digest and name of the version before the last change
+let polling = false;
+let known = []; // versions
+
+function complain(error) {
+  $("problem").hidden = !error;
+  $("problem").textContent = error?.message ?? "";
+}
+
+function cell(kind, text, name = "") {
+  const made = document.createElement(kind);
+  made.textContent = text;
+  made.className = name;
+  return made;
+}
+
+async function look() {
+  try {
+    const found = await store.clips(new URLSearchParams({ limit: 1 }));
+    complain(null);
+    setLabels(found.actions.map((action) => action.label), ["nothing", "idle"]);
+    dress(found);
+    await grid.restart(found.doubles);
+  } catch (error) {
+    complain(error);
+    $("main").classList.add("off");
+    $("start").disabled = $("from-events").disabled = true;
+  }
+}
+
+function dress(found) {
+  const total = found.actions.reduce((sum, action) => sum + action.clips, 0);
+  $("count").textContent = `${total} ${total === 1 ? "clip" : "clips"} of ${found.actions.length} actions`;
+  $("empty").hidden = total > 0;
+  $("actions").hidden = $("clips-part").hidden = total === 0;
+  $("where").hidden = false;
+  $("folder").textContent = found.folder;
+  $("remove").textContent = `ecolite-stream collect --remove ${found.folder}`;
+  $("actions").tBodies[0].replaceChildren(
+    ...found.actions.map((action) => {
+      const row = document.createElement("tr");
+      const name = cell("td", "");
+      name.append(cell("b", action.label, `hue ${hue(action.label)}`));
+      const days = Object.entries(action.days).map(([day, count]) => `${day === "unknown" ? "no date" : day}: ${count}`);
+      row.append(name, cell("td", action.clips), cell("td", Object.keys(action.groups).length), cell("td", days.join(", ")));
+      return row;
+    }),
+  );
+  $("missing").replaceChildren(...(total ? found.missing : []).map((words) => cell("li", words)));
+  const labels = [...new Set([...found.actions.map((action) => action.label), "nothing"])];
+  $("labels").replaceChildren(...labels.map((label) => new Option(label, label)));
+  const chosen = $("filter").value;
+  $("filter").replaceChildren(new Option("All", ""), ...found.actions.map((action) => new Option(action.label, action.label)));
+  $("filter").value = found.actions.some((action) => action.label === chosen) ? chosen : "";
+}
+
+async function takeEvents() {
+  $("from-events").disabled = true;
+  let made = 0;
+  try {
+    let found;
+    do {
+      found = await store.fromEvents();
+      made += found.made;
+      const problems = found.problems.length ? ` ${found.problems.length} became none: ${found.problems[0]}.` : "";
+      $("events-said").textContent = `${made} events became clips, ${found.left} left.${problems}`;
+    } while (found.left && found.made);
+    if (!made && !found.problems.length) $("events-said").textContent = "No event is marked wrong or renamed whose clip is not here already.";
+    await look();
+  } catch (error) {
+    $("events-said").textContent = error.message;
+  }
+  $("from-events").disabled = false;
+}
+
+async function start() {
+  $("start").disabled = true;
+  try {
+    teaching(await store.teach());
+    poll();
+  } catch (error) {
+    $("teach-said").textContent = error.message;
+    $("start").disabled = false;
+  }
+}
+
+async function poll() {
+  if (polling) return;
+  polling = true;
+  try {
+    let state;
+    do {
+      state = await store.teaching();
+      teaching(state);
+      if (state.state === "running") await new Promise((done) => setTimeout(done, POLL_MS));
+    } while (state.state === "running");
+  } catch (error) {
+    $("teach-said").textContent = error.message;
+  }
+  polling = false;
+}
+
+function teaching(now) {
+  const isRunning = now.state === "running";
+  const { done, clips } = now.progress;
+  $("stop").hidden = $("progress").hidden = !isRunning;
+  $("start").disabled = isRunning || now.why_not !== null;
+  $("start").textContent = now.state === "idle" ? "Teach" : "Teach again";
+  if (clips) {
+    $("progress").max = clips;
+    $("progress").value = done;
+  } else $("progress").removeAttribute("value");
+  $("teach-said").textContent =
+    now.why_not ??
+    {
+      idle: "Fits the model's last layer to your clips. Each recording is held out in turn, to see how good it will be.",
+      running: clips ? `Looking at clip ${done} of ${clips} …` : "Starting …",
+      done: "",
+      failed: `Nothing was taught: ${now.error}`,
+      stopped: "Stopped. The clips that were looked at need not be looked at again.",
+    }[now.state];
+  $("log").hidden = now.lines.length === 0;
+  $("lines").textContent = now.lines.join("\n");
+  $("report").hidden = now.report === null;
+  if (now.report) showReport(now.report, known);
+}
+
+async function versions() {
+  try {
+    const found = await store.bundle();
+    known = found.versions;
+    $("versions-part").hidden = false;
+    $("versions").replaceChildren(...found.versions.map((version) => versionRow(version, found)));
+    return found;
+  } catch (error) {
+    $("versions-said").textContent = error.message;
+    $("versions-part").hidden = false;
+    return null;
+  }
+}
+
+function versionRow(version, found) {
+  const row = document.createElement("li");
+  const facts = [
+    version.created && new Date(version.created).toLocaleString(),
+    version.held_out && `${version.held_out.right} of ${version.held_out.clips} held-out clips right`,
+    version.digest.slice(0, 12),
+  ];
+  row.append(cell("span", version.name, "name"), cell("span", facts.filter(Boolean).join(" · "), "facts"));
+  if (version.digest === found.digest) row.append(cell("span", "runs now", "now"));
+  else {
+    const button = cell("button", "Use", "plain");
+    button.type = "button";
+    button.addEventListener("click", () => change(() => store.useBundle(version.digest), $("versions-said")));
+    row.append(button);
+  }
+  return row;
+}
+
+// Change the model of the run, and offer the way back.
+async function change(how, said) {
+  const before = await versions();
+  for (const button of document.querySelectorAll("#use, #back, .versions button")) button.disabled = true;
+  said.textContent = "Changing …";
+  try {
+    await how();
+    previous = before && { digest: before.digest, name: before.versions.find((one) => one.digest === before.digest)?.name };
+    const now = await versions();
+    const name = now?.versions.find((one) => one.digest === now.digest)?.name ?? "The new model";
+    said.textContent = `${name} runs now.`;
+  } catch (error) {
+    said.textContent = error.message;
+    await versions();
+  }
+  $("use").disabled = $("back").disabled = false;
+  $("back").hidden = !previous?.name;
+  if (previous?.name) $("back").textContent = `Back to ${previous.name}`;
+}
+
+themeSwitch($("theme"));
+const grid = new ClipGrid(look);
+$("from-events").addEventListener("click", takeEvents);
+$("filter").addEventListener("change", () => grid.restart());
+$("start").addEventListener("click", start);
+$("stop").addEventListener("click", () => store.stopTeaching().catch((error) => ($("teach-said").textContent = error.message)));
+$("use").addEventListener("click", () => change(store.useTaught, $("use-said")));
+$("back").addEventListener("click", () => change(() => store.useBundle(previous.digest), $("use-said")));
+Promise.all([look(), versions()]).then(poll);

@@ -1,0 +1,102 @@
+"""Clips that are counted, moved and dropped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ecolite_stream.datasets.collected import ClipRow, add_row, read_collected
+from ecolite_stream.datasets.collection import (
+    drop_clip,
+    move_clip,
+    remove_collected,
+    survey,
+)
+from ecolite_stream.errors import ConfigError
+
+EVENING = "2026-11-28T20:00:00.000Z"
+
+
+def put(folder: Path, name: str, content: bytes, start: str = EVENING) -> None:
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(content)
+    add_row(folder, ClipRow(name, name.partition("/")[0], "door", "", start, "camera"))
+
+
+def test_counts_by_action_group_and_day(tmp_path: Path) -> None:
+    put(tmp_path, "fall/a.mp4", b"1")
+    put(tmp_path, "fall/b.mp4", b"22", "2026-11-29T08:00:00.000Z")
+    put(tmp_path, "nothing/a.mp4", b"333", "12.50")
+    (tmp_path / "nothing" / "own.mp4").write_bytes(b"1")
+    found = survey(tmp_path)
+    fall, nothing = found.actions
+    assert (fall.label, fall.clips, nothing.clips, found.clips) == ("fall", 2, 2, 4)
+    assert fall.groups == {"camera 2026-11-28": 1, "camera 2026-11-29": 1}
+    assert fall.days == {"2026-11-28": 1, "2026-11-29": 1}
+    assert nothing.days == {"unknown": 2}
+    assert found.doubles == (("nothing/own.mp4", "fall/a.mp4"),)
+    assert found.missing == tuple(
+        f"{label} has 2 clips: ten more of other days or places help most"
+        for label in ("fall", "nothing")
+    )
+
+
+def test_a_folder_that_is_not_there_yet_has_no_clips(tmp_path: Path) -> None:
+    found = survey(tmp_path / "later")
+    assert (found.clips, found.actions) == (0, ())
+    assert found.missing == (
+        "there is no action nothing: add clips in which none of the others happens",
+    )
+
+
+def test_a_clip_moves_with_its_row(tmp_path: Path) -> None:
+    put(tmp_path, "fall/a.mp4", b"1")
+    put(tmp_path, "sit/a.mp4", b"2")
+    assert move_clip(tmp_path, "fall/a.mp4", "sit") == "sit/a-2.mp4"
+    assert (tmp_path / "sit" / "a-2.mp4").read_bytes() == b"1"
+    assert (tmp_path / "sit" / "a.mp4").read_bytes() == b"2"
+    assert not (tmp_path / "fall").exists()
+    rows = read_collected(tmp_path)
+    assert set(rows) == {"sit/a-2.mp4", "sit/a.mp4"}
+    row = rows["sit/a-2.mp4"]
+    assert (row.label, row.stream, row.start) == ("sit", "door", EVENING)
+
+
+def test_a_clip_is_dropped_with_its_row(tmp_path: Path) -> None:
+    put(tmp_path, "fall/a.mp4", b"1")
+    put(tmp_path, "fall/b.mp4", b"2")
+    drop_clip(tmp_path, "fall/a.mp4")
+    assert list(read_collected(tmp_path)) == ["fall/b.mp4"]
+    assert [clip.name for clip in (tmp_path / "fall").iterdir()] == ["b.mp4"]
+
+
+@pytest.mark.parametrize("name", ["fall/none.mp4", "../secret.mp4", "fall/../../secret.mp4", ""])
+def test_only_clips_can_be_named(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "clips"
+    put(folder, "fall/a.mp4", b"1")
+    (tmp_path / "secret.mp4").write_bytes(b"1")
+    with pytest.raises(KeyError):
+        drop_clip(folder, name)
+    with pytest.raises(KeyError):
+        move_clip(folder, name, "sit")
+    assert (tmp_path / "secret.mp4").exists()
+
+
+@pytest.mark.parametrize("label", ["../up", "a/b", "a\nb", ""])
+def test_a_clip_moves_into_an_action_only(tmp_path: Path, label: str) -> None:
+    put(tmp_path, "fall/a.mp4", b"1")
+    with pytest.raises(ConfigError, match="expected a name of one line"):
+        move_clip(tmp_path, "fall/a.mp4", label)
+    assert list(read_collected(tmp_path)) == ["fall/a.mp4"]
+
+
+def test_all_that_was_collected_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / "clips"
+    put(folder, "fall/a.mp4", b"1")
+    put(folder, "sit/a.mp4", b"2")
+    (folder / "sit" / "own.mp4").write_bytes(b"3")
+    assert remove_collected(folder) == (2, 1)
+    assert [path.name for path in folder.rglob("*")] == ["sit", "own.mp4"]
+    with pytest.raises(ConfigError, match="collected into"):
+        remove_collected(folder)
