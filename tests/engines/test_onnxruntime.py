@@ -148,7 +148,7 @@ def test_auto_takes_mslite_first_on_an_ascend(
 @pytest.mark.parametrize(
     ("device", "precision", "words"),
     [
-        ("cpu", "f16", "onnxruntime computes in f32 on cpu, not in f16; name another"),
+        ("cpu", "f16", "onnxruntime computes in f32 or int8 on cpu, not in f16; name another"),
         ("ascend:0", "f32", "onnxruntime computes in f16 on ascend, not in f32"),
         ("CANNExecutionProvider", "f32", "computes in f16 on cannexecutionprovider, not in f32"),
         ("QNNExecutionProvider", "f16", "computes in f32 on qnnexecutionprovider, not in f16"),
