@@ -11,8 +11,8 @@ import pytest
 
 from ecolite_stream.errors import ConfigError, EcoliteError
 from tests.conftest import ROOT
-from trainer.cross_validate import RESULT, FoldResult, link_held_out, read_result, summary
 from trainer.config.schema import DataConfig, TrainConfig
+from trainer.cross_validate import RESULT, FoldResult, link_held_out, read_result, summary
 from trainer.synthetic import write_video
 
 pytestmark = pytest.mark.timeout(300)
@@ -96,6 +96,6 @@ def test_segments_of_a_video_are_cut_before_they_are_streamed(tmp_path: Path) ->
         (tmp_path / f"{name}.mp4").touch()
         (tmp_path / f"{name}.csv").write_text("start_s,end_s,label\n1,2,fall\n3,4,sit\n")
     data = DataConfig((str(tmp_path),), split="fold", folds=2, split_pattern="/([ab])")
-    with pytest.raises(ConfigError, match="is a segment of a video.*collect --source"):
+    with pytest.raises(ConfigError, match=r"is a segment of a video.*collect --source"):
         link_held_out(TrainConfig(data=data), tmp_path / "held_out")
     assert not (tmp_path / "held_out").exists()

@@ -196,3 +196,17 @@ def test_segments_of_a_recording_are_held_out_together(tmp_path: Path) -> None:
     done = teach(tmp_path)
     assert done.returncode == 2
     assert "are the same file in two actions" in done.stderr
+
+
+def test_the_curve_is_printed_and_written(clips: Path, tmp_path: Path) -> None:
+    words = (clips, "--curve", "--group-pattern", "/([a-z])-", "--json", tmp_path / "curve.json")
+    done = teach(*words, before=NO_MINDSPORE)
+    assert done.returncode == 0, done.stderr
+    assert "3 groups (groups by /([a-z])-), held out in 3 turns" in done.stdout
+    assert "  1 clips an action:" in done.stdout
+    found = json.loads((tmp_path / "curve.json").read_text())["curve"]
+    assert [point["each"] for point in found] == [1, None]
+    assert {point["clips"] for point in found} == {6}
+    done = teach(*words, "--out", tmp_path / "bundle")
+    assert (done.returncode, (tmp_path / "bundle").exists()) == (2, False)
+    assert "--curve only measures" in done.stderr
