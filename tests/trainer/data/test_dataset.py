@@ -12,7 +12,7 @@ import pytest
 from ecolite_stream.datasets.labelled_clips import find_clips
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.model.preprocess import Preprocessing
-from tests.videos import write_numbered_video
+from tests.videos import read_number, write_numbered_video
 from trainer.config.load import load_train_config
 from trainer.config.schema import AugmentationConfig, TrainConfig
 from trainer.data.clips import Clip, HeldClip, still_clips
@@ -243,3 +243,24 @@ def test_a_seed_gives_the_batches_it_always_gave() -> None:
         for batch in training_batches(shown, dataset.labels, 8, how, vary, 8, (3, epoch), 2):
             found.update(batch.inputs.tobytes() + batch.labels.tobytes())
     assert found.hexdigest() == ("31a8af413a6bbcacb54e4e5937d54b740dd7d45622e574a591422564724a80da")
+
+
+def test_segments_of_long_videos_are_trained_without_being_cut(tmp_path: Path) -> None:
+    """Two segments an action of two videos; the numbers in their frames say where they lie."""
+    for place, name in enumerate(("monday", "tuesday")):
+        write_numbered_video(tmp_path / f"{name}.mp4", 200, first=1000 * place)
+        rows = "start_s,end_s,label\n1,3,jump\n5,7,walk\n"
+        (tmp_path / f"{name}.csv").write_text(rows, encoding="utf-8")
+    held_out = ("--data.split=fold", "--data.folds=2", "--data.split_pattern=/([a-z]+)[.]")
+    dataset = load_dataset(like_the_demo(tmp_path, *held_out))
+    assert dataset.labels == ("idle", "jump", "walk")
+    trained = {clip.name: clip for variants in dataset.filmed for clip in variants}
+    validated = {clip.name for clip in dataset.validation}
+    days = {name.partition("/")[2].partition(".")[0] for name in trained}
+    assert len(days) == 1
+    assert trained.keys() == {part.format(*days) for part in ("jump/{}.mp4@1-3", "walk/{}.mp4@5-7")}
+    assert not validated & trained.keys() and len(validated) == len(trained) == 2
+    for name, clip in trained.items():
+        first = (25 if name.startswith("jump") else 125) + 1000 * ("tuesday" in name)
+        assert [read_number(picture) for picture in clip.read([0, 49])] == [first, first + 49]
+        assert clip.num_frames == 50
