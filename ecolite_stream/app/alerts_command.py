@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ecolite_stream.app.page_files import with_page_files
 from ecolite_stream.app.sinks import RunConfig
 from ecolite_stream.config.includes import load_stream_config
 from ecolite_stream.errors import ConfigError, EcoliteError, one_line
@@ -27,8 +28,9 @@ def alerts() -> None:
 )
 def test(names: tuple[str, ...], config: Path) -> None:
     """Send one message by each rule, or by those named, whatever their filters say."""
-    settings = load_stream_config(config, RunConfig)
-    rules = settings.section(AlertsConfig).all_rules()
+    settings = with_page_files(load_stream_config(config, RunConfig), config)
+    book = settings.section(AlertsConfig).book(settings.web.alerts_file)
+    rules = [state.rule for state in book.states()]
     known = [rule.name for rule in rules]
     for name in names:
         if name not in known:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ecolite_stream.app.build import with_precision
 from ecolite_stream.app.extras import missing_extra, require_extra
 from ecolite_stream.app.sinks import RunConfig
 from ecolite_stream.archive.folder import ArchiveFolder
@@ -20,7 +21,7 @@ from ecolite_stream.archive.recordings import find_recordings
 from ecolite_stream.archive.schedule import Limits, Schedule
 from ecolite_stream.archive.tasks import Model, Results, Task, task_of
 from ecolite_stream.archive.workers import Crew, ProcessCrew, usable_cores
-from ecolite_stream.config.choices import POLICIES, PRECISIONS
+from ecolite_stream.config.choices import AUTO, POLICIES, PRECISIONS
 from ecolite_stream.config.includes import load_stream_config
 from ecolite_stream.config.printable import printable
 from ecolite_stream.config.schema import ENGINES, StreamConfig
@@ -71,7 +72,9 @@ _log = logging.getLogger(__name__)
 )
 @click.option("--device", help="Compute on cpu, ascend:0, gpu:0, cuda:0, ... [cpu]")
 @click.option(
-    "--precision", type=click.Choice(PRECISIONS), help="Inference precision. [engine default]"
+    "--precision",
+    type=click.Choice((AUTO, *PRECISIONS)),
+    help="Inference precision. [engine default]",
 )
 @click.option("--memory", type=click.Choice(POLICIES), help="Memory policy. [window]")
 @click.option("--span", type=float, help="Seconds the window spans. [the bundle's clip length]")
@@ -196,6 +199,7 @@ def _settings(path: Path | None, options: dict[str, Any]) -> StreamConfig:
 def _model(config: StreamConfig) -> Model:
     bundle = read_bundle(config.bundle or demo_bundle_path())
     check_fits(config, bundle.spec)
+    config = with_precision(config, bundle)
     engine = choose_engine(config.engine, bundle, config.device, config.precision)
     return Model(
         bundle.path.absolute(), bundle.digest, engine, config.device, config.precision, config

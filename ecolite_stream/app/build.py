@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import click
+
 from ecolite_stream.app.sinks import SINKS
 from ecolite_stream.app.systemd import notify_systemd
 from ecolite_stream.app.versions import bundle_path
+from ecolite_stream.config.drawn_views import DrawnViews, read_drawn
+from ecolite_stream.config.printable import printable
 from ecolite_stream.config.schema import ReconnectConfig, StreamConfig
 from ecolite_stream.config.source_names import NamedSource, named_source
 from ecolite_stream.config.views import several_view_names
 from ecolite_stream.datasets.collect_sink import collector_among
 from ecolite_stream.engines import open_engine
+from ecolite_stream.engines.auto_precision import choose_precision
 from ecolite_stream.errors import ConfigError
-from ecolite_stream.model.bundle import read_bundle
+from ecolite_stream.model.bundle import Bundle, read_bundle
 from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.observability.metrics_server import serve
 from ecolite_stream.pipeline.pipeline import Pipeline
@@ -44,6 +50,7 @@ def watch(config: StreamConfig, load: Callable[[], StreamConfig] | None = None) 
     if not config.source:
         raise ConfigError("no source; try --source camera, --source FILE or --source pattern")
     bundle = read_bundle(bundle_path(config))
+    loaded, config = config, with_precision(config, bundle)
     metrics = Metrics()
     streams = stream_inputs(config)
     names = [one.name for one in streams]
@@ -71,10 +78,23 @@ def watch(config: StreamConfig, load: Callable[[], StreamConfig] | None = None) 
             metrics,
             model=model_of(bundle, config.engine, config.device, config.precision),
         )
-        control.attach(pipeline, connect)
-        reloader = Reloader(config, load, pipeline, control, connect) if load else None
+        control.attach(pipeline, connect, sinks)
+        reloader = Reloader(loaded, load, pipeline, control, connect) if load else None
         with notify_systemd(pipeline.heartbeat), reload_on_sighup(reloader):
             pipeline.run()
+
+
+def with_precision(config: StreamConfig, bundle: Bundle) -> StreamConfig:
+    """The configuration with a precision in place of `auto`, which is reported on stderr.
+
+    Raises:
+        EngineError: no engine can run the bundle.
+    """
+    chosen = choose_precision(config.engine, bundle, config.device, config.precision)
+    if chosen is None:
+        return config
+    click.echo(printable(f"precision {chosen.why}"), err=True)
+    return dataclasses.replace(config, precision=chosen.precision)
 
 
 def stream_inputs(
@@ -94,15 +114,21 @@ def stream_inputs(
         ConfigError: a name is invalid, or a name or standard input occurs twice.
     """
     config: StreamConfig | None = None
+    drawn: dict[str, DrawnViews] = {}
     if isinstance(specs, StreamConfig):
         config, realtime, reconnect = specs, specs.realtime, specs.reconnect
         specs = config.source
+        drawn = read_drawn(config.web.views_file)
     waits = reconnect or ReconnectConfig()
     if not waits.enabled:
         reconnect = None
 
     def stream_input(source: NamedSource, name: str) -> StreamInput:
         again = reconnect if may_be_live(source.url) else None
+        configured = None if config is None else config.of_stream(source)
+        settings = configured
+        if configured is not None and name in drawn:
+            settings = drawn[name].over(configured)
         return StreamInput(
             name,
             functools.partial(
@@ -115,7 +141,8 @@ def stream_inputs(
                 read_timeout_s=waits.silent_s,
             ),
             again,
-            None if config is None else config.of_stream(source),
+            settings,
+            configured,
             source.url,
         )
 

@@ -8,6 +8,8 @@ from ecolite_stream.app.build import stream_names
 from ecolite_stream.app.sinks import SINKS
 from ecolite_stream.app.versions import bundle_path
 from ecolite_stream.config.address import parse_address
+from ecolite_stream.config.choices import AUTO
+from ecolite_stream.config.drawn_views import read_drawn
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.config.source_names import NamedSource, named_source
 from ecolite_stream.config.views import PLAIN_VIEWS, view_name
@@ -41,14 +43,18 @@ def describe_run(config: StreamConfig) -> Iterator[str]:
     bundle = read_bundle(bundle_path(config))
     check_fits(config, bundle.spec)
     shared = _shared(config, bundle, names)
+    drawn = read_drawn(config.web.views_file)
     for name, source in zip(names, sources, strict=True):
         title = name if source.name is None else f"{name} ({redact_url(source.url)})"
         settings = config.of_stream(source)
+        if name in drawn:
+            settings = drawn[name].over(settings)
         check_fits(settings, bundle.spec)
         parts = [
             _kind(config, source.url),
             f"a label every {settings.every_s:g} s from {_memory(settings, bundle)}",
             *_views(settings, bundle),
+            *([f"views as drawn in {config.web.views_file}"] if name in drawn else []),
             *_overridden(source),
         ]
         yield f"{title}: {'; '.join(parts)}"
@@ -108,6 +114,10 @@ def _memory(config: StreamConfig, bundle: Bundle) -> str:
     return f"{segments} frames over {span_s:.3g} s, {sampler.samples_per_s:.3g} frames/s encoded"
 
 
+def _precision(name: str) -> str:
+    return "bf16 if the golden numbers agree" if name == AUTO else name
+
+
 def _shared(config: StreamConfig, bundle: Bundle, names: Sequence[str]) -> str:
     """The line about shared settings; raises like `describe_run`."""
     engine = choose_engine(config.engine, bundle, config.device, config.precision)
@@ -116,7 +126,7 @@ def _shared(config: StreamConfig, bundle: Bundle, names: Sequence[str]) -> str:
         " ".join(
             [f"engine {engine}"]
             + ([f"on {config.device}"] if config.device else [])
-            + ([f"in {config.precision}"] if config.precision else [])
+            + ([f"in {_precision(config.precision)}"] if config.precision else [])
         ),
     ]
     run = Run(config, names, bundle)

@@ -17,8 +17,9 @@ from ecolite_stream.app.default_store import (
     without_default_store,
 )
 from ecolite_stream.app.entry import run_and_leave
+from ecolite_stream.app.page_files import with_page_files
 from ecolite_stream.app.sinks import SINK_KEYS, RunConfig, sink_options
-from ecolite_stream.config.choices import POLICIES, PRECISIONS
+from ecolite_stream.config.choices import AUTO, POLICIES, PRECISIONS
 from ecolite_stream.config.includes import load_stream_config
 from ecolite_stream.config.printable import printable
 from ecolite_stream.config.schema import ENGINES, StreamConfig
@@ -44,7 +45,9 @@ from ecolite_stream.version import __version__
 )
 @click.option("--device", help="Compute on cpu, ascend:0, gpu:0, cuda:0, ... [cpu]")
 @click.option(
-    "--precision", type=click.Choice(PRECISIONS), help="Inference precision. [engine default]"
+    "--precision",
+    type=click.Choice((AUTO, *PRECISIONS)),
+    help="Inference precision. [engine default]",
 )
 @click.option("--memory", type=click.Choice(POLICIES), help="Memory policy. [window]")
 @click.option("--span", type=float, help="Seconds the window spans. [the bundle's clip length]")
@@ -105,7 +108,7 @@ def stream(
 
     def load() -> StreamConfig:
         read = load_stream_config(config, RunConfig) if config else RunConfig()
-        return with_default_store(merge(read, options))
+        return with_page_files(with_default_store(merge(read, options)), config)
 
     settings = load()
     if check_config:

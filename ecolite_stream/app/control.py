@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,21 @@ from ecolite_stream.app.versions import (
     list_versions,
     use_version,
 )
+from ecolite_stream.config.drawn_views import DrawnViews, drawn_text, read_drawn
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.config.source_names import NamedSource
 from ecolite_stream.config.strict import make_config
 from ecolite_stream.engines.check import open_checked
 from ecolite_stream.errors import BundleError, ConfigError, SourceError
+from ecolite_stream.media.new_files import replace_text
 from ecolite_stream.model.bundle import Bundle, read_bundle
 from ecolite_stream.pipeline.pipeline import Pipeline
 from ecolite_stream.pipeline.reader import StreamInput
 from ecolite_stream.recognition.models import model_of
 from ecolite_stream.recognition.recognizer import check_fits
+from ecolite_stream.sinks import Sink
+from ecolite_stream.sinks.alert_book import AlertBook
+from ecolite_stream.sinks.alerts import AlertSink
 from ecolite_stream.sources import check_spec
 from ecolite_stream.sources.pipe import STDIN
 
@@ -44,6 +49,7 @@ class PipelineControl:
         self._config = config
         self._bundle = bundle
         self._pipeline: Pipeline | None = None
+        self.alerts: AlertBook | None = None
         self._connect: Callable[[StreamInput], StreamInput] = lambda stream: stream
         self._on_bundle: list[Callable[[Bundle], object]] = []
         self._swapping = threading.Lock()  # one bundle at a time; opening it takes long
@@ -53,14 +59,17 @@ class PipelineControl:
         self,
         pipeline: Pipeline,
         connect: Callable[[StreamInput], StreamInput] = lambda stream: stream,
+        sinks: Sequence[Sink] = (),
     ) -> None:
         """Set the pipeline.
 
         Args:
             pipeline: the run.
             connect: connects new streams to the page.
+            sinks: of the run; alert rules are read from them.
         """
         self._pipeline, self._connect = pipeline, connect
+        self.alerts = next((sink.book for sink in sinks if isinstance(sink, AlertSink)), None)
 
     def on_bundle(self, call: Callable[[Bundle], object]) -> None:
         """Call a function with each later bundle of all streams."""
@@ -188,6 +197,39 @@ class PipelineControl:
         """
         with self._lock:
             self._having(name).resume(name)
+
+    def views(self, name: str) -> tuple[DrawnViews, bool]:
+        """Views and mask of a stream, and whether they were drawn on the page.
+
+        Raises:
+            KeyError: there is no such stream.
+            ConfigError: the file of views is invalid.
+        """
+        settings = self._having(name).stream_input(name).settings or self._config
+        is_drawn = name in read_drawn(self._config.web.views_file)
+        return DrawnViews(settings.views, settings.mask), is_drawn
+
+    def set_views(self, name: str, drawn: DrawnViews | None) -> None:
+        """Give a stream other views at once and keep them; None takes the configuration's again.
+
+        Raises:
+            KeyError: there is no such stream.
+            ConfigError: the bundle has no use for them, or the file of views is invalid.
+            OSError: the file of views cannot be written; nothing has changed.
+        """
+        with self._lock:
+            pipeline, path = self._having(name), self._config.web.views_file
+            stream = pipeline.stream_input(name)
+            configured = stream.configured or self._config
+            settings = configured if drawn is None else drawn.over(configured)
+            check_fits(settings, self._bundle.spec)
+            if path is None:
+                raise ConfigError("this run has no file for views; set web.views_file")
+            kept = {key: one for key, one in read_drawn(path).items() if key != name}
+            if drawn is not None:
+                kept[name] = drawn
+            replace_text(path, drawn_text(kept))
+            pipeline.change_views(self._connect(dataclasses.replace(stream, settings=settings)))
 
     def _running(self) -> Pipeline:
         if self._pipeline is None:

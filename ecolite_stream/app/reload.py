@@ -76,7 +76,13 @@ class Reloader:
         there = {stream.name: stream for stream in stream_inputs(self._config)}
         gone = [name for name in there if name not in wanted]
         new = [name for name in wanted if name not in there]
-        changed = [name for name in wanted if name in there and differs(there[name], wanted[name])]
+        changed = [
+            name
+            for name in wanted
+            if name in there
+            and differs(there[name], wanted[name])
+            and not self._is_applied(wanted[name])  # as views that were drawn on the page
+        ]
         restart = [
             field.name
             for field in dataclasses.fields(config)
@@ -103,6 +109,11 @@ class Reloader:
             if names
         ]
         return "; ".join(parts) or "nothing changed"
+
+    def _is_applied(self, stream: StreamInput) -> bool:
+        if stream.name not in self._pipeline.streams:
+            return False
+        return not differs(self._pipeline.stream_input(stream.name), stream)
 
 
 def differs(one: StreamInput, other: StreamInput) -> bool:

@@ -17,8 +17,11 @@ ENGINES: Mapping[str, str] = {
 
 ENGINE_NAMES = tuple(ENGINES)
 
-PRECISIONS = ("f32", "bf16", "f16")
-"""Inference precisions; each engine supports some of them."""
+PRECISIONS = ("f32", "bf16", "f16", "int8")
+"""Inference precisions; each engine supports some of them. int8 has graphs of its own."""
+
+AUTO = "auto"
+"""In place of a precision: bf16 where engine, processor and golden numbers allow it."""
 
 
 POLICIES = ("window", "paper", "pyramid")

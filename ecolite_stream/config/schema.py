@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ecolite_stream.config.choices import ENGINE_NAMES, POLICIES, PRECISIONS
+from ecolite_stream.config.choices import AUTO, ENGINE_NAMES, POLICIES, PRECISIONS
 from ecolite_stream.config.source_names import NamedSource
 from ecolite_stream.config.strict import (
     check_above_zero,
@@ -78,7 +78,7 @@ class EventConfig:
     min_s: float = 1.0
     cooldown_s: float = 1.0
     update_every_s: float | None = 5.0
-    ignore: tuple[str, ...] = ("idle",)
+    ignore: tuple[str, ...] = ("idle", "nothing")
     min_fill: float = 0.5
 
     def __post_init__(self) -> None:
@@ -161,6 +161,9 @@ class WebConfig:
         pictures_per_s: most pictures per second of each stream.
         viewers: most open pages, and as many live updates of the API.
         api_per_s: most requests per second of each address to `/api`, on average.
+        views_file: file of the views and masks that are drawn on the page; None takes
+            NAME.views.yaml beside the configuration NAME.yaml, see `app.page_files`.
+        alerts_file: file of the alert rules that are made on the page; None takes NAME.alerts.yaml.
     """
 
     address: str | None = None
@@ -171,6 +174,8 @@ class WebConfig:
     pictures_per_s: float = 5.0
     viewers: int = 8
     api_per_s: float = 100.0
+    views_file: Path | None = None
+    alerts_file: Path | None = None
 
     def __post_init__(self) -> None:
         check_between("api_per_s", self.api_per_s, 0.1, 100_000)
@@ -197,8 +202,9 @@ class StreamConfig:
         engine: `auto` or one of `ENGINE_NAMES`.
         device: device of the engine: `cpu`, `ascend`, `ascend:0`, `gpu:0`; None takes the engine's
             default, a CPU.
-        precision: inference precision, one of `PRECISIONS`; None takes the engine's default on
-            the device.
+        precision: inference precision, one of `PRECISIONS`, or `auto`: bf16 where the processor
+            has it and the bundle's golden numbers agree, else the engine's default. None takes the
+            engine's default on the device.
         memory: working memory of each stream.
         events: when events begin and end.
         reconnect: how to reopen a lost live source.
@@ -242,7 +248,7 @@ class StreamConfig:
     def __post_init__(self) -> None:
         check_one_of("engine", self.engine, ENGINES)
         if self.precision is not None:
-            check_one_of("precision", self.precision, PRECISIONS)
+            check_one_of("precision", self.precision, (AUTO, *PRECISIONS))
         check_at_least("every_s", self.every_s, SHORTEST_EVERY_S)
         if self.smoothing is not None and not 0 <= self.smoothing < 1:
             raise ConfigError(f"smoothing is {self.smoothing}; expected 0 to below 1")

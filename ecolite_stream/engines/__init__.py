@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from ecolite_stream.config.choices import ENGINE_NAMES, ENGINES
+from ecolite_stream.config.choices import AUTO, ENGINE_NAMES, ENGINES
 from ecolite_stream.engines.base import Engine, GraphEngine, parse_device, uninterrupted
 from ecolite_stream.errors import EngineError
 from ecolite_stream.model.bundle import Bundle, Graph
@@ -18,6 +18,7 @@ __all__ = [
     "choose_engine",
     "installed_engines",
     "open_engine",
+    "precisions_of",
     "require_graphs",
 ]
 
@@ -53,13 +54,15 @@ def open_engine(
 def choose_engine(
     name: str, bundle: Bundle, device: str | None = None, precision: str | None = None
 ) -> str:
-    """The name of the engine that `open_engine` would open.
+    """The name of the engine that `open_engine` would open; every engine can do `auto`.
 
     Raises:
         ConfigError: there is no such device.
         EngineError: it is unknown, not installed, lacks that device or precision, or the bundle
             has no graph for it.
     """
+    if precision == AUTO:
+        precision = None
     if name == "auto":
         return _first_able(bundle, device, precision)
     require_graphs(name, bundle, device, precision)
@@ -80,6 +83,17 @@ def require_graphs(
             for it.
     """
     return _known(name).require(bundle, device, precision)
+
+
+def precisions_of(name: str, device: str | None = None) -> tuple[str, ...]:
+    """Precisions of an engine on a device, the default first.
+
+    Raises:
+        ConfigError: there is no such device.
+        EngineError: it is unknown.
+    """
+    known = _known(name)
+    return known.precisions_on(parse_device(device or known.devices[0]).kind)
 
 
 def _known(name: str) -> type[GraphEngine]:

@@ -194,7 +194,8 @@ class GraphEngine(ABC):
                 f"engine {cls.name} computes in {' or '.join(has)} on {kind}, not in {precision}; "
                 "name another precision or another engine"
             )
-        return [cls.graph_for(bundle, part, kind) for part in PARTS]
+        int8 = int8_graphs(cls.name, bundle, cls.format) if precision == "int8" else {}
+        return [int8.get(part) or cls.graph_for(bundle, part, kind) for part in PARTS]
 
     @classmethod
     def graph_for(cls, bundle: Bundle, part: str, kind: str = "cpu") -> Graph:
@@ -258,6 +259,22 @@ def require_graph(
         f"{precision} and batch 1 or any; it has {has}; name another engine "
         "or export the bundle again"
     )
+
+
+def int8_graphs(engine: str, bundle: Bundle, format: str) -> dict[str, Graph]:
+    """The int8 graphs of a bundle by their part of `PARTS`; the others stay in float32.
+
+    Raises:
+        EngineError: the bundle has none.
+    """
+    found = {part: bundle.graph(CONV2D_ONLY_PARTS[part], format, "int8") for part in PARTS}
+    graphs = {part: graph for part, graph in found.items() if graph is not None}
+    if not graphs:
+        raise EngineError(
+            f"engine {engine}: {bundle.path} has no graph in int8; make one with "
+            "python -m trainer.quantize, or name another precision"
+        )
+    return graphs
 
 
 def finite(engine: str, graph: str, array: FloatArray) -> FloatArray:

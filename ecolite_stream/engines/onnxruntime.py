@@ -55,7 +55,7 @@ class Provider:
 
 PROVIDERS: Mapping[str, Provider] = {
     # On a processor without half convolutions it would cast, and compute in float32.
-    "cpu": Provider("CPUExecutionProvider", "onnxruntime", ("f32",)),
+    "cpu": Provider("CPUExecutionProvider", "onnxruntime", ("f32", "int8")),
     # TensorFloat-32 keeps ten bits of the mantissa: that is not f32.
     "cuda": Provider("CUDAExecutionProvider", "onnxruntime-gpu", options={"use_tf32": "0"}),
     "tensorrt": Provider("TensorrtExecutionProvider", "onnxruntime-gpu"),

@@ -39,7 +39,8 @@ def block_telemetry() -> None:
 
 
 def settings(precision: str) -> dict[str, str]:
-    """Options of compilation: for latency, in `f32` or `bf16`."""
+    """Options of compilation: for latency, in `f32` or `bf16`; int8 is in the graph."""
+    precision = "f32" if precision == "int8" else precision
     # By default OpenVINO uses bfloat16 if the processor has it.
     return {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
 
@@ -59,13 +60,13 @@ class OpenVinoEngine(GraphEngine):
     @classmethod
     def precisions_on(cls, kind: str) -> tuple[str, ...]:
         """See `GraphEngine`."""
-        return ("f32", "bf16")
+        return ("f32", "bf16", "int8")
 
     def _start(self, device: Device) -> None:
         openvino = import_openvino()
         with translated("engine openvino cannot start"):
             self._core = shared_core(openvino)
-            is_able = self.precision == "f32" or _has_bf16(self._core)
+            is_able = self.precision != "bf16" or _has_bf16(self._core)
         if not is_able:  # OpenVINO would silently compute in float32
             raise EngineError(
                 "engine openvino: this processor does not compute in bf16; leave the precision "

@@ -51,6 +51,25 @@ def create_part(folder: Path, name: str) -> Path:
     return create(folder / f".{name}.{secrets.token_hex(4)}{PART}")
 
 
+def replace_text(path: Path, text: str) -> None:
+    """Write a small file at once: whoever reads it sees the old text or the new one.
+
+    Raises:
+        OSError: it cannot be written; the old file is as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = create_part(path.parent, path.name)
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
 def lock_until_closed(file: FileIO) -> None:
     """Lock an ordinary file until it is closed; /dev/null and the like are anybody's.
 

@@ -5,6 +5,8 @@
 - the graphs: whichever somebody made. `trainer.export` writes `EXPORTED`
 - golden.npz: images (N, H, W, 3) uint8 BGR, features (N, *feature_shape) and logits (classes,)
   float32, to check an engine against
+- golden_int8.npz, where there are int8 graphs: the same of those. Programs that know no int8 verify
+  its hash and run the other graphs
 
 Every schema can be read for ever: `MIGRATIONS` leads from each to the next.
 """
@@ -32,6 +34,8 @@ SCHEMA_WITHOUT_BOUND = 2
 """What a bundle without an energy bound is written as: programs of that schema read it, too."""
 DESCRIPTION = "bundle.json"
 GOLDEN = "golden.npz"
+GOLDEN_INT8 = "golden_int8.npz"
+"""Of a bundle with int8 graphs: what those compute, by the same images."""
 PARTS = ("encoder", "head")
 """What every bundle has a graph of; others may come."""
 
@@ -119,14 +123,20 @@ class Bundle:
         """Path of one of its files."""
         return self.path / name
 
-    def golden(self) -> Golden:
-        """The golden numbers to check an engine against.
+    def golden(self, precision: str = "f32") -> Golden:
+        """The golden numbers to check an engine against: int8 graphs have their own.
+
+        Args:
+            precision: of the engine, one of `PRECISIONS`.
 
         Raises:
             BundleError: the file does not hold them.
         """
         clip_shape = (self.spec.num_segments, *self.spec.feature_shape)
-        return read_golden(self.file(GOLDEN), clip_shape, len(self.spec.labels))
+        name = GOLDEN_INT8 if precision == "int8" else GOLDEN
+        if name not in self.files:
+            raise BundleError(f"{self.path} has no {name}; run python -m trainer.quantize again")
+        return read_golden(self.file(name), clip_shape, len(self.spec.labels))
 
 
 def demo_bundle_path() -> Path:

@@ -49,8 +49,8 @@ class SinkWorker:
     Errors of the sink are counted and logged, and the output is tried again after
     `retry_after_s`. After the last try it is lost; the next ones get a single try until one
     succeeds. A full queue drops its oldest output: senders of recordings check `is_full` and wait.
-    A live stream has only its newest prediction in the queue, and an older one is not tried again,
-    so that labels stay current however slow the sink is. Events are never replaced.
+    A view of a live stream has only its newest prediction in the queue, and an older one is not
+    tried again, so that labels stay current however slow the sink is. Events are never replaced.
 
     Args:
         sink: the worker enters and closes it.
@@ -140,11 +140,11 @@ class SinkWorker:
         return False
 
     def _replaces(self, newer: Sent, older: Sent) -> bool:
-        """Whether both are predictions of one stream, and the sink needs only the newer one."""
+        """Whether both are predictions of one view, and the sink needs only the newer one."""
         return (
             isinstance(newer, Prediction)
             and isinstance(older, Prediction)
-            and newer.stream == older.stream
+            and newer.key == older.key
             and not self._sink.wants_all
         )
 

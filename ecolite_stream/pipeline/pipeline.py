@@ -13,18 +13,18 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.config.views import several_view_names
 from ecolite_stream.engines.base import Engine
 from ecolite_stream.engines.own_thread import OwnThreadEngine
-from ecolite_stream.errors import ConfigError, SourceError, one_line
+from ecolite_stream.errors import ConfigError, SourceError
 from ecolite_stream.model.bundle import ModelSpec
 from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.pipeline.delivery import SinkWorker
 from ecolite_stream.pipeline.engine_thread import EngineThread
+from ecolite_stream.pipeline.frame_sinks import FrameSinks
 from ecolite_stream.pipeline.models_in_use import ModelsInUse, check_change
 from ecolite_stream.pipeline.reader import Reader, StreamInput, raise_source_errors
 from ecolite_stream.pipeline.sample_queue import SampleQueue
@@ -34,8 +34,8 @@ from ecolite_stream.recognition.models import Model
 from ecolite_stream.recognition.recognizer import check_fits
 from ecolite_stream.recognition.sampler import StreamSampler
 from ecolite_stream.recognition.step import MOST_PER_STEP, BatchStep
-from ecolite_stream.sinks import FrameSink, Sink
-from ecolite_stream.types import EngineBatch, Frame, Sent
+from ecolite_stream.sinks import Sink
+from ecolite_stream.types import EngineBatch, Sent
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +89,7 @@ class Pipeline:
         check_fits(config, spec)
         self._sinks = sinks
         self._metrics = metrics or Metrics()
+        self._frame_sinks = FrameSinks(sinks, self._metrics)
         self._config = config
         self._models = ModelsInUse(model or Model(spec))
         self._queue = SampleQueue(clock)
@@ -116,8 +117,6 @@ class Pipeline:
         self._stopping = threading.Event()
         self._broken: list[tuple[str, SourceError]] = []
         self._fatal: BaseException | None = None
-        self._frame_sinks = [sink for sink in sinks if isinstance(sink, FrameSink)]
-        self._frames_failed: Counter[str] = Counter()
 
     def run(self) -> None:
         """Send predictions to the sinks until every stream has ended.
@@ -161,8 +160,7 @@ class Pipeline:
         self._queue.close()
         for reader in self._all_readers():
             reader.stop()
-        for sink in self._frame_sinks:
-            sink.hurry()
+        self._frame_sinks.hurry()
         for worker in self._workers:
             worker.hurry()
 
@@ -229,6 +227,45 @@ class Pipeline:
         with self._lock:
             if not self._paused:
                 self._queue.forget(_PAUSED)
+
+    def change_views(self, stream: StreamInput) -> None:
+        """Give a stream other views and another mask at once; its source stays open.
+
+        Args:
+            stream: as returned by `stream_input`, with settings that differ in these alone.
+
+        Raises:
+            ConfigError: there is no such stream, or the settings contradict the bundle.
+        """
+        settings = stream.settings or self._config
+        with self._lock:
+            spec = self._models.of(stream.name)[1].spec
+            check_fits(settings, spec)
+            most_views = StreamSampler(spec, settings).most_views
+            if stream.name in self._paused:
+                self._paused[stream.name] = stream
+                return
+            reader = self._reader(stream.name)
+            self._inputs[stream.name] = stream
+            per_batch = max(self._per_batch[stream.name], MOST_PER_STEP * most_views)
+            self._per_batch[stream.name] = per_batch
+            for worker in self._workers:
+                worker.make_room(self._most_per_batch())
+            for sink in self._sinks:
+                sink.change_views(stream.name, several_view_names(settings.views))
+            reader.change_views(settings)
+
+    def stream_input(self, name: str) -> StreamInput:
+        """A watched or paused stream as it was added or last changed.
+
+        Raises:
+            ConfigError: there is no such stream.
+        """
+        with self._lock:
+            if name in self._paused:
+                return self._paused[name]
+            self._reader(name)
+            return self._inputs[name]
 
     def set_bundle(
         self, model: Model, open_engine: Callable[[], Engine], streams: Sequence[str] | None = None
@@ -302,7 +339,7 @@ class Pipeline:
             sampler,
             self._queue,
             self._metrics,
-            self._show,
+            self._frame_sinks.show,
             self._reader_failed,
             silence_s(settings),
             (number, model),
@@ -314,12 +351,16 @@ class Pipeline:
         return reader
 
     def _stop_reader(self, name: str) -> None:
+        reader = self._reader(name)
+        del self._inputs[name]
+        reader.remove()
+
+    def _reader(self, name: str) -> Reader:
         reader = self._readers.get(name)
         if reader is None or reader.is_removed:
             known = ", ".join(sorted(self._inputs)) or "none"
             raise ConfigError(f"there is no stream {name!r}; streams: {known}")
-        del self._inputs[name]
-        reader.remove()
+        return reader
 
     def _settings(self, name: str) -> StreamConfig:
         stream = self._inputs.get(name) or self._paused.get(name)
@@ -355,22 +396,6 @@ class Pipeline:
             for worker in self._workers:
                 worker.send(admitted, live)
 
-    def _show(self, frame: Frame, live: bool) -> None:
-        """Pass a frame to the frame sinks; their errors end no stream."""
-        for sink in self._frame_sinks:
-            name = type(sink).__name__
-            try:
-                if not sink.show(frame, live):
-                    self._metrics.not_shown(name, frame.stream)
-            except Exception as error:
-                self._metrics.sink_failed(name)
-                if not self._frames_failed[name]:
-                    reason = one_line(error) or type(error).__name__
-                    logger.warning(
-                        "%s failed on a frame: %s; later failures are only counted", name, reason
-                    )
-                self._frames_failed[name] += 1
-
     def _has_room(self) -> bool:
         return not any(worker.is_full for worker in self._workers)
 
@@ -396,8 +421,7 @@ class Pipeline:
         for worker in self._workers:
             if not worker.join(left_s()):
                 logger.warning("%s: still busy; left behind", worker.name)
-        for name, count in self._frames_failed.items():
-            logger.warning("%s: failed on %d frames", name, count)
+        self._frame_sinks.log_failures()
         for reader in self._all_readers():
             reader.join(left_s())
 

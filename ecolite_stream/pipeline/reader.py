@@ -34,6 +34,7 @@ class StreamInput:
         open: opens the source; it may take long and raise a SourceError.
         reconnect: how to reopen a lost source; None never reopens it.
         settings: of this stream; None takes those of the run.
+        configured: `settings` without the views that were drawn on the page.
         source: as configured, credentials included.
         on_sampled: called with each due frame and whether its source is live, in the reading
             thread: it must not wait.
@@ -43,6 +44,7 @@ class StreamInput:
     open: Callable[[], Source]
     reconnect: ReconnectConfig | None = None
     settings: StreamConfig | None = None
+    configured: StreamConfig | None = None
     source: str = field(default="", repr=False)
     on_sampled: Callable[[Frame, bool], object] = lambda frame, live: None
 
@@ -104,6 +106,7 @@ class Reader:
         self._on_error = on_error
         self._source: Source | None = None
         self._stopping = threading.Event()
+        self._new_settings: StreamConfig | None = None
         self._state = ""
         self._has_usable = False
         self._unusable = 0
@@ -124,6 +127,10 @@ class Reader:
         self._stopping.set()
         if self._source is not None:
             self._source.close()
+
+    def change_views(self, settings: StreamConfig) -> None:
+        """Take views and mask of other settings from the next frame on; never wait."""
+        self._new_settings = settings
 
     def change_model(self, number: int, model: Model) -> None:
         """Make samples for another model from the next frame on; never wait."""
@@ -274,7 +281,11 @@ class Reader:
         """A sample of the frame for each view in which it is due."""
         clock = self._metrics.clock
         began_s = clock()
-        samples = self._sampler.sample(frame)
+        ended: list[Sample] = []
+        if (settings := self._new_settings) is not None:
+            self._new_settings = None
+            ended = self._sampler.change_views(settings, frame)
+        samples = ended + self._sampler.sample(frame)
         if not samples:
             return []
         ready_s = clock()

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from ecolite_stream.pipeline.wall_clock import WallClock
 from ecolite_stream.types import Sample, StreamAnchor
 
-BATCH = 8
-"""Samples of a live stream that do not wait for a prediction: larger batches save nothing more."""
 # A safety net: every change wakes the waiting threads.
 _WAIT_S = 1.0
 
@@ -68,7 +66,8 @@ class StreamQueue:
             waiting = left + newest
             for sample in dropped:
                 if not _hand_on(sample, waiting):
-                    newest.insert(0, dataclasses.replace(sample, frame=newest[0].frame))
+                    later = left or newest  # before samples of a view that took its name
+                    later.insert(0, dataclasses.replace(sample, frame=later[0].frame))
                     waiting = left + newest
                 else:
                     self.on_drop("engine busy")
@@ -78,16 +77,13 @@ class StreamQueue:
     def is_ready(self) -> bool:
         """Whether a step can be popped.
 
-        Frames wait for the first that predicts: one call of the encoder costs much less than one
-        for each frame.
-
         Steps of a recording do not depend on thread speed, so that a run can be repeated.
         """
         if self.ended:
             return not self.end_delivered
-        if self.keeps_newest and len(self.samples) >= BATCH:
-            return True
-        return self.is_full or any(sample.predicts or sample.ends_view for sample in self.samples)
+        if self.keeps_newest:
+            return bool(self.samples)
+        return self.is_full or any(sample.predicts for sample in self.samples)
 
     def pop_step(self) -> list[Sample]:
         """Remove the samples up to the first frame that predicts.
@@ -216,7 +212,12 @@ class SampleQueue:
         """
         with self._changed:
             while not self._closed:
-                ready = self._pop_ready(recordings_wait())
+                waiting = recordings_wait()
+                ready = {
+                    name: stream_queue.pop_step()
+                    for name, stream_queue in self._queues.items()
+                    if stream_queue.is_ready() and (stream_queue.keeps_newest or not waiting)
+                }
                 self._expected -= {name for name, step in ready.items() if not step}
                 self._note_quiet()
                 if ready or self._quiet:
@@ -226,21 +227,6 @@ class SampleQueue:
                     break
                 self._changed.wait(_WAIT_S)
             return {}
-
-    def _pop_ready(self, recordings_wait: bool) -> dict[str, list[Sample]]:
-        """Steps of the streams that have one; with the first go all samples of live streams."""
-        queues = {
-            name: stream_queue
-            for name, stream_queue in self._queues.items()
-            if stream_queue.keeps_newest or not recordings_wait
-        }
-        if not any(stream_queue.is_ready() for stream_queue in queues.values()):
-            return {}
-        return {
-            name: stream_queue.pop_step()
-            for name, stream_queue in queues.items()
-            if stream_queue.is_ready() or (stream_queue.keeps_newest and stream_queue.samples)
-        }
 
     @property
     def at_end(self) -> bool:
@@ -275,10 +261,10 @@ class SampleQueue:
         stream_queue.put_s = self._clock.monotonic()
 
     def _note_quiet(self) -> None:
-        """Note live streams with nothing to pop and no sample for `silence_s`."""
+        """Note live streams with an empty queue and no sample for `silence_s`."""
         now_s = self._clock.monotonic()
         for name, waiting in self._queues.items():
-            if not waiting.keeps_newest or waiting.is_ready() or waiting.put_s is None:
+            if not waiting.keeps_newest or waiting.samples or waiting.put_s is None:
                 continue
             if now_s - waiting.put_s > waiting.silence_s:
                 waiting.put_s = None

@@ -118,6 +118,28 @@ class StreamSampler:
     def _is_due(self, look: Look, frame: Frame) -> bool:
         return self._of(look.view).is_due(frame.time_s)
 
+    def change_views(self, config: StreamConfig, frame: Frame) -> list[Sample]:
+        """Take views and mask of other settings; views that stay go on as they are.
+
+        Args:
+            config: settings of the stream that differ in views and mask alone.
+            frame: the next one.
+
+        Returns:
+            The last samples of views that are gone, to be followed by those of the frame.
+        """
+        gone = self._views.change(config.views, config.mask)
+        ended = [
+            self._of(look.view).sample(frame, replace(look, ended=True))
+            for look in self._looks
+            if look.view in gone and not look.ended
+        ]
+        for view in gone:
+            self._samplers.pop(view, None)
+        self._looks_at_all = self._views.follows or self._period_s > _RAREST_LOOK_S
+        self._looks = ()
+        return ended
+
     def finish(self) -> list[Sample]:
         """At the end: a predicting sample of the last frame for each view without a prediction."""
         last = self._last

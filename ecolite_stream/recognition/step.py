@@ -85,9 +85,19 @@ class BatchStep:
             EngineError: an engine failed.
         """
         self._anchors.update((anchor.stream, anchor) for anchor in current.anchors)
-        for sample in current.samples:
+        for samples in _until_views_end(current.samples):
+            yield from self._run_samples(engines, samples)
+        for stream in current.quiet:
+            for key in self._keys_of(stream):
+                yield from self._decisions[key].finish(lost=True)
+        yield from self.finish(current.ended)
+
+    def _run_samples(
+        self, engines: Mapping[int, Engine], samples: tuple[Sample, ...]
+    ) -> Iterator[Prediction | Event]:
+        for sample in samples:
             yield from self._change_decision(sample)
-        for prediction in self._predict(engines, current.samples):
+        for prediction in self._predict(engines, samples):
             anchor = self._anchors.get(prediction.stream)
             if anchor is not None and anchor.live:
                 prediction = dataclasses.replace(prediction, at=anchor.at(prediction.time_s))
@@ -99,14 +109,10 @@ class BatchStep:
                 if event.kind == "start":
                     self._metrics.began(event)
                 yield event
-        for sample in current.samples:
+        for sample in samples:
             if sample.ends_view:
                 self._metrics.view_ended(sample.key)
                 yield from self._end([sample.key])
-        for stream in current.quiet:
-            for key in self._keys_of(stream):
-                yield from self._decisions[key].finish(lost=True)
-        yield from self.finish(current.ended)
 
     def finish(self, streams: Iterable[str] | None = None) -> Iterator[Event]:
         """Yield the last events of these streams, or of all, and drop their states."""
@@ -218,3 +224,16 @@ def _in_parts(run: Callable[[FloatArray], FloatArray], items: list[FloatArray]) 
     """The results of `run` on batches of at most `MOST_AT_ONCE` items."""
     parts = (items[i : i + MOST_AT_ONCE] for i in range(0, len(items), MOST_AT_ONCE))
     return [result for part in parts for result in run(np.stack(part))]
+
+
+def _until_views_end(samples: tuple[Sample, ...]) -> Iterator[tuple[Sample, ...]]:
+    """Samples in parts, so that a view that ended and one that takes its name are in two."""
+    ended: set[ViewKey] = set()
+    first = 0
+    for place, sample in enumerate(samples):
+        if sample.key in ended:
+            yield samples[first:place]
+            first, ended = place, set()
+        if sample.ends_view:
+            ended.add(sample.key)
+    yield samples[first:]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -104,6 +106,50 @@ class EmailConfig:
 
 
 @dataclass(frozen=True)
+class AlertTarget:
+    """Where messages go, under a name that rules can give as their `target`.
+
+    Attributes:
+        name: of the target.
+        webhook, mqtt, command, email: as in `AlertRule`.
+    """
+
+    name: str
+    webhook: str | None = field(default=None, repr=False)
+    mqtt: str | None = None
+    command: tuple[str, ...] = ()
+    email: EmailConfig | None = None
+
+    def __post_init__(self) -> None:
+        check_rule_name(self.name, "a target")
+        if not (self.webhook or self.mqtt or self.command or self.email):
+            raise ConfigError(f"target {self.name!r} is empty; add webhook, mqtt, command or email")
+        check_topic(self.mqtt)
+
+    def words(self) -> list[str]:
+        """Where it goes, without credentials."""
+        return AlertRule(
+            self.name,
+            webhook=self.webhook,
+            mqtt=self.mqtt,
+            command=self.command,
+            email=self.email,
+        ).targets()
+
+
+def check_rule_name(name: str, of: str) -> None:
+    """Raise a ConfigError unless a rule or a target may have that name."""
+    if not name.strip() or not name.isprintable() or len(name) > 64:
+        raise ConfigError(f"name of {of}: expected 1 to 64 characters that can be printed")
+
+
+def check_topic(topic: str | None) -> None:
+    """Raise a ConfigError if it is a topic that cannot be published to."""
+    if topic is not None and (not topic or any(c in "+#" for c in topic)):
+        raise ConfigError(f"mqtt is {topic!r}; expected a topic without + and #")
+
+
+@dataclass(frozen=True)
 class AlertRule:
     """Which events lead to a message, and where it goes.
 
@@ -119,6 +165,7 @@ class AlertRule:
         mqtt: topic below `mqtt.prefix`, at the broker of the section `mqtt`.
         command: program and arguments; it gets the message as JSON on standard input.
         email: mail server and addresses.
+        target: name of one of `alerts.targets`, in place of the four above.
     """
 
     name: str
@@ -134,19 +181,49 @@ class AlertRule:
     mqtt: str | None = None
     command: tuple[str, ...] = ()
     email: EmailConfig | None = None
+    target: str | None = None
 
     def __post_init__(self) -> None:
-        if not self.name.strip() or not self.name.isprintable() or len(self.name) > 64:
-            raise ConfigError("name of a rule: expected 1 to 64 characters that can be printed")
+        check_rule_name(self.name, "a rule")
         check_between("min_score", self.min_score, 0, 1)
         check_at_least("min_s", self.min_s, 0)
         check_at_least("cooldown_s", self.cooldown_s, 0)
-        if not (self.webhook or self.mqtt or self.command or self.email):
+        if not any(self.inline_targets()) and self.target is None:
             raise ConfigError(
-                f"rule {self.name!r} sends nothing anywhere; add webhook, mqtt, command or email"
+                f"rule {self.name!r} sends nothing anywhere; "
+                "add webhook, mqtt, command, email or target"
             )
-        if self.mqtt is not None and (not self.mqtt or any(c in "+#" for c in self.mqtt)):
-            raise ConfigError(f"mqtt is {self.mqtt!r}; expected a topic without + and #")
+        check_topic(self.mqtt)
+
+    def inline_targets(self) -> tuple[object, ...]:
+        """Its webhook, topic, command and e-mail; false where it has none."""
+        return self.webhook, self.mqtt, self.command, self.email
+
+    def as_target(self) -> AlertTarget:
+        """Where it goes, as a target under its own name."""
+        return AlertTarget(self.name, self.webhook, self.mqtt, self.command, self.email)
+
+    def resolved(self, targets: Mapping[str, AlertTarget]) -> AlertRule:
+        """The rule with all that its target stands for.
+
+        Raises:
+            ConfigError: there is no such target.
+        """
+        if self.target is None:
+            return self
+        found = targets.get(self.target)
+        if found is None:
+            known = ", ".join(targets) or "none; add alerts.targets to the configuration"
+            raise ConfigError(
+                f"rule {self.name!r}: there is no target {self.target!r}; targets: {known}"
+            )
+        return dataclasses.replace(
+            self,
+            webhook=found.webhook,
+            mqtt=found.mqtt,
+            command=found.command,
+            email=found.email,
+        )
 
     def wants(self, event: Event, lasted_s: float, unix_s: float) -> bool:
         """Whether an event is worth a message.

@@ -16,7 +16,8 @@ from typing import Any
 
 from ecolite_stream.config.strict import load_config
 from ecolite_stream.errors import ConfigError, one_line
-from ecolite_stream.sinks.alert_rules import AlertRule, EmailConfig
+from ecolite_stream.sinks.alert_book import AlertBook
+from ecolite_stream.sinks.alert_rules import AlertRule, AlertTarget, EmailConfig
 from ecolite_stream.sinks.base import Sink
 from ecolite_stream.sinks.kind import Run, SinkKind
 from ecolite_stream.sinks.mqtt import MqttConfig, publish_once
@@ -35,23 +36,45 @@ class AlertsConfig:
     Attributes:
         file: YAML file with more `rules`; None reads none.
         rules: which events lead to which messages; see docs/events.md.
+        targets: where messages go, by names that rules of this file and of the page can use.
     """
 
     file: Path | None = None
     rules: tuple[AlertRule, ...] = ()
+    targets: tuple[AlertTarget, ...] = ()
 
     def all_rules(self) -> tuple[AlertRule, ...]:
         """Those of the section and those of the file.
 
         Raises:
-            ConfigError: the file cannot be read, or two rules have one name.
+            ConfigError: the file cannot be read, two rules have one name, or one has no target.
         """
         more = () if self.file is None else load_config(self.file, AlertsConfig).rules
         rules = (*self.rules, *more)
+        targets = {target.name: target for target in self.all_targets()}
         for rule in rules:
             if [other.name for other in rules].count(rule.name) > 1:
                 raise ConfigError(f"two alert rules are called {rule.name!r}; rename one")
-        return rules
+            if rule.target is not None and any(rule.inline_targets()):
+                raise ConfigError(f"rule {rule.name!r} has a target and more; leave one of them")
+        return tuple(rule.resolved(targets) for rule in rules)
+
+    def all_targets(self) -> tuple[AlertTarget, ...]:
+        """Those of the section and those of the file; raises as `all_rules` does."""
+        more = () if self.file is None else load_config(self.file, AlertsConfig).targets
+        targets = (*self.targets, *more)
+        for target in targets:
+            if [other.name for other in targets].count(target.name) > 1:
+                raise ConfigError(f"two alert targets are called {target.name!r}; rename one")
+        return targets
+
+    def book(self, page_file: Path | None) -> AlertBook:
+        """All of that, and the rules that were made on the page.
+
+        Raises:
+            ConfigError: a rule or a file is invalid.
+        """
+        return AlertBook(self.all_rules(), self.all_targets(), page_file)
 
 
 Target = tuple[str, Callable[[Message], None]]
@@ -64,7 +87,7 @@ class AlertSink(Sink):
     A target that fails is tried again with the event, the others are not.
 
     Args:
-        rules: those that are muted send nothing.
+        rules: those that are muted send nothing; a book may change meanwhile.
         mqtt: where the broker is; its `url` may be None where no rule needs it.
         clock: time of day, in seconds since 1970.
 
@@ -76,11 +99,13 @@ class AlertSink(Sink):
 
     def __init__(
         self,
-        rules: Sequence[AlertRule],
+        rules: Sequence[AlertRule] | AlertBook,
         mqtt: MqttConfig,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._rules = [(rule, targets_of(rule, mqtt)) for rule in rules]
+        self.book = rules if isinstance(rules, AlertBook) else AlertBook(rules, clock=clock)
+        self._mqtt = mqtt
+        self._targets = {s.rule: targets_of(s.rule, mqtt) for s in self.book.states()}
         self._clock = clock
         self._sent: dict[tuple[str, str], None] = {}  # (event, rule)
         self._last_s: dict[tuple[str, str], float] = {}  # (rule, stream)
@@ -109,9 +134,9 @@ class AlertSink(Sink):
         began_s = now_s if event.started_at is None else unix_ms_of(event.started_at) / 1000
         lasted_s = now_s - began_s if event.end_s is None else event.end_s - event.start_s
         found: list[tuple[Target, Message]] = []
-        for rule, targets in self._rules:
+        for rule in self.book.active():
             key, place = (event.id, rule.name), (rule.name, event.stream)
-            if rule.muted or key in self._sent or not rule.wants(event, lasted_s, began_s):
+            if key in self._sent or not rule.wants(event, lasted_s, began_s):
                 continue
             self._sent[key] = None
             while len(self._sent) > _EVENTS_KNOWN:
@@ -119,9 +144,18 @@ class AlertSink(Sink):
             if now_s - self._last_s.get(place, -float("inf")) < rule.cooldown_s:
                 continue
             self._last_s[place] = now_s
+            self.book.fired(rule.name)
             message = message_of(rule, event)
-            found += [(target, message) for target in targets]
+            found += [(target, message) for target in self._targets_of(rule)]
         return found
+
+    def _targets_of(self, rule: AlertRule) -> list[Target]:
+        """Where a rule's messages go; made once for each rule that the page changes."""
+        if rule not in self._targets:
+            there = {state.rule for state in self.book.states()}
+            self._targets = {key: one for key, one in self._targets.items() if key in there}
+            self._targets[rule] = targets_of(rule, self._mqtt)
+        return self._targets[rule]
 
 
 def message_of(rule: AlertRule, event: Event) -> Message:
@@ -208,18 +242,21 @@ def _mail(config: EmailConfig, message: Message) -> None:
 class _AlertKind(SinkKind[AlertsConfig]):
     def is_wanted(self, config: Any) -> bool:
         alerts = config.section(AlertsConfig)
-        return bool(alerts.rules) or super().is_wanted(config)
+        return bool(alerts.rules or alerts.targets) or super().is_wanted(config)
 
 
 def _check(config: AlertsConfig, run: Run) -> str:
-    rules = config.all_rules()
+    mqtt = run.config.section(MqttConfig)
+    rules = [state.rule for state in config.book(run.config.web.alerts_file).states()]
+    for target in config.all_targets():
+        targets_of(AlertRule("target", target=target.name).resolved({target.name: target}), mqtt)
     for rule in rules:
-        targets_of(rule, run.config.section(MqttConfig))
+        targets_of(rule, mqtt)
     return "; ".join(rule.words() for rule in rules) or "no alerts"
 
 
 def _build(config: AlertsConfig, run: Run) -> Sink:
-    return AlertSink(config.all_rules(), run.config.section(MqttConfig))
+    return AlertSink(config.book(run.config.web.alerts_file), run.config.section(MqttConfig))
 
 
 SINK = _AlertKind(

@@ -36,6 +36,10 @@ class Sink(Protocol):
         """
         return None
 
+    def change_views(self, name: str, views: Sequence[str]) -> None:
+        """Expect other views of a stream; arguments as of `add_stream`; called from any thread."""
+        return None
+
     def close(self) -> None:
         """Finish pending work; nothing is sent afterwards."""
 

@@ -62,6 +62,7 @@ class HomeAssistantSink(MqttSink, FrameSink):
         self._looking = threading.Thread(target=self._look, name="mqtt cameras", daemon=True)
         for name in streams:
             self._announce(name)
+            self._set_topic(self._topics.topic(name, "connected"), OFF)
 
     def __enter__(self) -> Sink:
         super().__enter__()
@@ -70,6 +71,11 @@ class HomeAssistantSink(MqttSink, FrameSink):
 
     def add_stream(self, name: str, views: Sequence[str] = ()) -> None:
         super().add_stream(name, views)
+        self._announce(name)
+        self._set_topic(self._topics.topic(name, "connected"), OFF)
+
+    def change_views(self, name: str, views: Sequence[str]) -> None:
+        super().change_views(name, views)
         self._announce(name)
 
     def show(self, frame: Frame, live: bool) -> bool:
@@ -95,7 +101,6 @@ class HomeAssistantSink(MqttSink, FrameSink):
         self._announced[name] = set(found)
         for topic, config in found.items():
             self._set_topic(topic, json.dumps(config))
-        self._set_topic(topics.topic(name, "connected"), OFF)
 
     def _look(self) -> None:
         while not self._ending.wait(_LOOK_EVERY_S):

@@ -18,11 +18,11 @@ from ecolite_stream.config.redact import redact_url
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.sinks.base import Sink
 from ecolite_stream.sinks.kind import Run, SinkKind
-from ecolite_stream.sinks.mqtt_topics import NO_ACTION, ViewTopics
+from ecolite_stream.sinks.mqtt_topics import NO_ACTION, RetainedState, ViewTopics
 from ecolite_stream.types import Event, Output, Prediction, unix_ms_of
 
 if TYPE_CHECKING:
-    from paho.mqtt.client import Client, MQTTMessageInfo
+    from paho.mqtt.client import Client
 
 _log = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ class MqttSink(Sink):
         self._predictions = config.predictions
         self._clock = clock
         self._events: dict[str, dict[str, Any]] = {}  # as last told, by id, while they last
-        self._states: dict[str, _State] = {}
+        self._states: dict[str, RetainedState] = {}
         self._gone = threading.Event()
         self._complained = False
         self._lock = threading.Lock()
@@ -115,9 +115,15 @@ class MqttSink(Sink):
             self._reset_actions(name)
 
     def add_stream(self, name: str, views: Sequence[str] = ()) -> None:
-        for topic in self._topics.change_views(name, views):
-            self._forget_topic(topic)
+        self.change_views(name, views)
         self._reset_actions(name)
+
+    def change_views(self, name: str, views: Sequence[str]) -> None:
+        gone, new = self._topics.change_views(name, views)
+        for topic in gone:
+            self._forget_topic(topic)
+        for topic in new:
+            self._set_topic(topic, NO_ACTION)
 
     def _reset_actions(self, name: str) -> None:
         for topic in self._topics.actions(name):
@@ -206,15 +212,15 @@ class MqttSink(Sink):
             return unix_ms_of(event.started_at) / 1000
         return self._clock() - (0.0 if event.end_s is None else event.end_s - event.start_s)
 
-    def _say(self, available: str) -> _State:
+    def _say(self, available: str) -> RetainedState:
         """Whether this run is there; without a queue that could be too full, and before it."""
-        state = _State(available)
+        state = RetainedState(available)
         state.sent(self._client.publish(f"{self._prefix}/available", available, 0, retain=True))
         return state
 
     def _set_topic(self, topic: str, value: str) -> None:
         with self._lock:
-            self._states.setdefault(topic, _State(value)).change(value)
+            self._states.setdefault(topic, RetainedState(value)).change(value)
 
     def _forget_topic(self, topic: str) -> None:
         """Clear a topic at the broker: nothing is retained for an empty payload."""
@@ -292,41 +298,6 @@ class MqttSink(Sink):
         if not self._complained:
             _log.warning("%s: %s; trying again until it works", self._shown, reason)
             self._complained = True
-
-
-class _State:
-    """A retained value: the newest, and the message that is on its way."""
-
-    def __init__(self, value: str) -> None:
-        self.value = value
-        self._changed = True
-        self._info: MQTTMessageInfo | None = None
-
-    @property
-    def may_be_sent(self) -> bool:
-        return self._changed and self._info is None
-
-    def change(self, value: str) -> None:
-        self._changed = self._changed or value != self.value
-        self.value = value
-
-    def sent(self, info: MQTTMessageInfo) -> None:
-        from paho.mqtt.enums import MQTTErrorCode
-
-        if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
-            self._changed, self._info = False, info
-
-    def published(self, mid: int) -> None:
-        if self._info is not None and self._info.mid == mid:
-            self._info = None
-
-    def forget(self) -> None:
-        """What was on its way is lost, and the broker may know nothing."""
-        self._changed, self._info = True, None
-
-    def wait(self, timeout_s: float) -> None:
-        if (info := self._info) is not None and timeout_s > 0:
-            info.wait_for_publish(timeout_s)
 
 
 def _as_frigate(event: Event, begun_unix_s: float) -> dict[str, Any]:

@@ -1,14 +1,19 @@
-"""Topics of streams and their views, and the action that each of them shows."""
+"""Topics of streams and their views, the action of each, and what is retained there."""
 
 from __future__ import annotations
 
 import threading
 import urllib.parse
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from ecolite_stream.config.views import MOST_SUBJECTS, SUBJECTS, view_label
 from ecolite_stream.types import Event, Output
 
+if TYPE_CHECKING:
+    from paho.mqtt.client import MQTTMessageInfo
+
+_KINDS = ("action", "prediction")
 NO_ACTION = "none"
 """What a view's action is while no event lasts."""
 
@@ -48,14 +53,22 @@ class ViewTopics:
                 self._lasting.pop(topic, None)
         return topics
 
-    def change_views(self, stream: str, views: Sequence[str]) -> list[str]:
-        """Give a stream other views; return the topics that it has no longer."""
+    def change_views(self, stream: str, views: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Give a stream other views.
+
+        Returns:
+            Topics that it has no longer, and new action topics.
+        """
         before = self.views(stream)
         self._views[stream] = tuple(views)
-        gone = set(before) - set(self.views(stream))
-        return [
-            self.topic(stream, kind, view) for view in gone for kind in ("action", "prediction")
-        ]
+        after = self.views(stream)
+        gone = [view for view in before if view not in after]
+        new = [self.topic(stream, "action", view) for view in after if view not in before]
+        topics = [self.topic(stream, kind, view) for view in gone for kind in _KINDS]
+        with self._lock:
+            for topic in [*topics, *new]:
+                self._lasting.pop(topic, None)
+        return topics, new
 
     def prediction(self, output: Output) -> str | None:
         """The topic of a prediction; None if its stream has no such view any more."""
@@ -89,3 +102,38 @@ class ViewTopics:
         if views == ("",):
             return "" if label in ("", SUBJECTS) else None
         return label if label in views else None
+
+
+class RetainedState:
+    """A retained value: the newest, and the message that is on its way."""
+
+    def __init__(self, value: str) -> None:
+        self.value = value
+        self._changed = True
+        self._info: MQTTMessageInfo | None = None
+
+    @property
+    def may_be_sent(self) -> bool:
+        return self._changed and self._info is None
+
+    def change(self, value: str) -> None:
+        self._changed = self._changed or value != self.value
+        self.value = value
+
+    def sent(self, info: MQTTMessageInfo) -> None:
+        from paho.mqtt.enums import MQTTErrorCode
+
+        if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
+            self._changed, self._info = False, info
+
+    def published(self, mid: int) -> None:
+        if self._info is not None and self._info.mid == mid:
+            self._info = None
+
+    def forget(self) -> None:
+        """What was on its way is lost, and the broker may know nothing."""
+        self._changed, self._info = True, None
+
+    def wait(self, timeout_s: float) -> None:
+        if (info := self._info) is not None and timeout_s > 0:
+            info.wait_for_publish(timeout_s)

@@ -63,27 +63,41 @@ class StreamViews:
         mask: Mask = (),
         gate: bool = True,
     ) -> None:
-        self._configured = views
-        self._views: list[_View | _SubjectsView] = []
-        self.change_bundle(framing, gate)
-        self.most_looks = sum(view.most for view in self._views)
+        self._configured: Sequence[str | ViewConfig] = views
+        self._framing, self._gate = framing, gate
+        self._made: dict[tuple[str | ViewConfig, bool], _View | _SubjectsView] = {}
         self._detector = MotionDetector()
+        self.change(views, mask)
+
+    def change(self, views: Sequence[str | ViewConfig], mask: Mask) -> set[str]:
+        """Look at other views from now on; those that stay go on as they are.
+
+        Returns:
+            Names of the views, subjects included, that are gone.
+        """
+        single, before, within = len(views) < 2, self._made, _within(self._framing)
+        self._configured = views
+        self._made = {
+            (view, single): before.get((view, single)) or _make(view, single, within, self._framing)
+            for view in views or [self._framing]
+        }
+        self._views = list(self._made.values())
+        self.most_looks = sum(view.most for view in self._views)
+        self.follows = any(view.follows for view in self._views)
+        self._needs_motion = self._gate or self.follows
         self._mask = mask
         self._keep: Pixels | None = None
+        return {name for view in before.values() if view not in self._views for name in view.names}
 
     def change_bundle(self, framing: str, gate: bool) -> None:
         """Use the framing of another bundle from now on; subjects keep their views."""
-        within = "whole" if framing == "whole" else "center"
-        single = len(self._configured) < 2
-        before = self._views
-        self._views = [
-            _make(view, single, within, framing) for view in self._configured or [framing]
-        ]
-        for place, old in enumerate(before):
-            if isinstance(old, _SubjectsView):
-                self._views[place] = old.framed(within)
-        self.follows = any(view.follows for view in self._views)
-        self._needs_motion = gate or self.follows
+        self._framing, self._gate = framing, gate
+        self._made = {
+            key: view.framed(_within(framing))
+            for key, view in self._made.items()
+            if isinstance(view, _SubjectsView)
+        }
+        self.change(self._configured, self._mask)
 
     def look(self, frame: Frame) -> list[Look]:
         """What each view looks at now; frames come in order."""
@@ -112,6 +126,11 @@ class _View:
         self._follower = Follower() if follows else None
         self._moved_s: float | None = None
 
+    @property
+    def names(self) -> Sequence[str]:
+        """Its own name."""
+        return (self._name,)
+
     def look(self, motion: Motion | None, time_s: float) -> Iterator[Look]:
         """The view itself, as the only look."""
         if motion is None:
@@ -139,6 +158,11 @@ class _SubjectsView:
         self._boxes: dict[int, Box] = {}
         self._moved_s: dict[int, float] = {}
 
+    @property
+    def names(self) -> Sequence[str]:
+        """Names of the subjects that are there."""
+        return [_subject_name(number) for number in self._boxes]
+
     def framed(self, framing: str) -> _SubjectsView:
         """The same view with another framing."""
         self._framing = framing
@@ -159,7 +183,16 @@ class _SubjectsView:
             yield self._look(subject.id, subject.box, time_s - self._moved_s[subject.id])
 
     def _look(self, number: int, box: Box, still_s: float, ended: bool = False) -> Look:
-        return Look(f"subject {number}", box, self._framing, still_s, ended)
+        return Look(_subject_name(number), box, self._framing, still_s, ended)
+
+
+def _within(framing: str) -> str:
+    """How a square is taken from a region, with a bundle of that framing."""
+    return "whole" if framing == "whole" else "center"
+
+
+def _subject_name(number: int) -> str:
+    return f"subject {number}"
 
 
 def moves(motion: Motion) -> bool:

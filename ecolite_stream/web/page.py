@@ -104,6 +104,7 @@ def with_page(
         control,
         collecting,
         lambda name: sources.get(name) or name,
+        alerts=lambda: control.alerts if control else None,
     )
     with serve_page(board, gallery, metrics, web, about, run) as url:
         click.echo(f"page: {url}", err=True)

@@ -80,6 +80,11 @@ class PageState(Sink):
                 self._numbers[name] = len(self.streams)
                 self.streams = (*self.streams, name)
 
+    def change_views(self, name: str, views: Sequence[str]) -> None:
+        with self._lock:
+            for key in [key for key in self._predictions if key[0] == name]:
+                del self._predictions[key]
+
     def close(self) -> None:
         """What is on the board stays."""
 

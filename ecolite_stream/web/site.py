@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -16,7 +17,9 @@ from ecolite_stream.datasets.collect_sink import CollectSink
 from ecolite_stream.observability.serving import Connections, client_address
 from ecolite_stream.observability.sink_health import SinkHealthReader
 from ecolite_stream.observability.stream_health import Health, HealthReader
+from ecolite_stream.sinks.alert_book import AlertBook
 from ecolite_stream.web.access import SESSION_S, Access, Visitors, is_forwarded
+from ecolite_stream.web.api.alerts import AlertOperations
 from ecolite_stream.web.api.api import Api, http_problem, is_of_api
 from ecolite_stream.web.api.bundle import BundleOperations
 from ecolite_stream.web.api.clips import ClipOperations
@@ -27,6 +30,7 @@ from ecolite_stream.web.api.store_access import StoreAccess
 from ecolite_stream.web.api.streams import REMOVED, StreamOperations
 from ecolite_stream.web.api.teaching import TeachingOperations
 from ecolite_stream.web.api.types import StreamSettings
+from ecolite_stream.web.api.views import ViewOperations
 from ecolite_stream.web.clips import ClipFolder
 from ecolite_stream.web.teaching import TeachingProcess
 from ecolite_stream.web.viewer import Show, Viewer
@@ -44,6 +48,13 @@ CLIP_S = 120.0
 _MAX_BODY = 4096
 _HEALTH_EVERY_S = 1.0
 _CLOSE_S = 0.2
+_PAGES = {
+    "/": "index.html",
+    "/history": "history.html",
+    "/teach": "teach.html",
+    "/alerts": "alerts.html",
+    "/views": "views.html",
+}
 _KINDS = {
     ".html": "text/html",
     ".css": "text/css",
@@ -78,6 +89,7 @@ class Run:
         collecting: makes clips to teach with; gives None where the run collects none.
         source: what a stream of that name watches, without credentials.
         teaching: teaches those clips.
+        alerts: gives its alert rules; None where it sends no alerts.
     """
 
     store: str | None
@@ -86,6 +98,7 @@ class Run:
     collecting: Callable[[], CollectSink | None] = lambda: None
     source: Callable[[str], str] = lambda name: name
     teaching: TeachingProcess = field(default_factory=TeachingProcess)
+    alerts: Callable[[], AlertBook | None] = lambda: None
 
 
 class Site:
@@ -137,6 +150,8 @@ class Site:
         )
         operations = [
             *self._stream_operations.operations(),
+            *ViewOperations(self._stream_operations.ask).operations(),
+            *AlertOperations(run.alerts).operations(),
             *BundleOperations(run.control).operations(),
             *EventOperations(self._store, self._clips).operations(),
             *ClipOperations(
@@ -156,9 +171,8 @@ class Site:
         app.on_response_prepare.append(_add_headers)
         app.on_shutdown.append(self._close_sockets)
         app.cleanup_ctx.append(self._reads_health)
-        app.router.add_get("/", self._page)
-        app.router.add_get("/history", self._history)
-        app.router.add_get("/teach", self._teach)
+        for path, file in _PAGES.items():
+            app.router.add_get(path, functools.partial(self._page, file))
         app.router.add_get("/session", self._session)
         app.router.add_post("/session", self._log_in)
         app.router.add_get("/live", self._live)
@@ -200,14 +214,8 @@ class Site:
             client_address(request.transport), request.cookies.get(_cookie(request))
         )
 
-    async def _page(self, request: web.Request) -> web.Response:
-        return self._file("index.html" if self._admits(request) else "login.html")
-
-    async def _history(self, request: web.Request) -> web.Response:
-        return self._file("history.html" if self._admits(request) else "login.html")
-
-    async def _teach(self, request: web.Request) -> web.Response:
-        return self._file("teach.html" if self._admits(request) else "login.html")
+    async def _page(self, file: str, request: web.Request) -> web.Response:
+        return self._file(file if self._admits(request) else "login.html")
 
     async def _static(self, request: web.Request) -> web.Response:
         return self._file(request.match_info["name"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 from collections import Counter
 
@@ -11,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecolite_stream.pipeline.sample_queue import BATCH, SampleQueue, StreamQueue
-from ecolite_stream.pipeline.wall_clock import WallClock
+from ecolite_stream.pipeline.sample_queue import SampleQueue, StreamQueue
 from ecolite_stream.types import Sample
 
 pytestmark = pytest.mark.timeout(30)
@@ -51,54 +49,6 @@ def test_only_the_newest_prediction_waits() -> None:
         (3, True, False),
     ]
     assert not dropped
-
-
-def test_samples_of_a_live_stream_wait_for_one_that_predicts() -> None:
-    stream_queue, dropped = live_slot(5)
-    ready = []
-    for number in range(3):
-        stream_queue.put(sample(number, predicts=number == 2))
-        ready.append(stream_queue.is_ready())
-    assert ready == [False, False, True]
-    assert len(stream_queue.pop_step()) == 3
-    assert not dropped
-
-
-def test_samples_of_a_live_stream_do_not_wait_for_more_than_a_batch() -> None:
-    stream_queue, _ = live_slot(100)
-    ready = []
-    for number in range(BATCH):
-        stream_queue.put(sample(number))
-        ready.append(stream_queue.is_ready())
-    assert ready == [False] * (BATCH - 1) + [True]
-
-
-def test_a_view_ends_without_waiting() -> None:
-    stream_queue, _ = live_slot(5)
-    stream_queue.put(dataclasses.replace(sample(0), ends_view=True))
-    assert stream_queue.is_ready()
-
-
-def test_the_samples_of_other_live_streams_join_a_step() -> None:
-    queue = SampleQueue()
-    for name, live in (("a", True), ("b", True), ("film", False)):
-        queue.expect(name)
-        queue.open(name, StreamQueue(5, live, lambda cause: None))
-    queue.put(sample(0, stream="b"))
-    queue.put(sample(0, stream="film"))
-    queue.put(sample(0, predicts=True, stream="a"))
-    assert {name: len(step) for name, step in queue.pop_steps().items()} == {"a": 1, "b": 1}
-
-
-def test_a_live_stream_that_stops_between_two_predictions_is_quiet() -> None:
-    now_s = 0.0
-    queue = SampleQueue(WallClock(monotonic=lambda: now_s))
-    queue.expect("s")
-    queue.open("s", StreamQueue(5, True, lambda cause: None, silence_s=2.0))
-    queue.put(sample(0))
-    now_s = 2.5
-    assert queue.pop_steps() == {}
-    assert queue.pop_notes()[0] == ("s",)
 
 
 def test_what_a_dropped_sample_was_for_is_done_by_the_next() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ecolite_stream.config.schema import EventConfig, MemoryConfig, StreamConfig
 from ecolite_stream.errors import ConfigError
+from ecolite_stream.model.spec import IDLE_LABELS
 from ecolite_stream.recognition.events import Decision, decision_for
 from ecolite_stream.types import Event, Prediction
 
@@ -230,3 +231,7 @@ def test_between_leaving_and_entering_nothing_flickers(
     events = all_events(Decision("s", config), waves(0.6, *later))
     assert [event.kind for event in events if event.kind != "update"] == ["start", "end"]
     assert len({event.id for event in events}) == 1
+
+
+def test_labels_that_stand_for_nothing_are_no_events_by_default() -> None:
+    assert EventConfig().ignore == IDLE_LABELS

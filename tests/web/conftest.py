@@ -104,6 +104,7 @@ def served(
         lambda: collecting,
         lambda name: f"rtsp://{name}",
         teaching or TeachingProcess(),
+        lambda: control.alerts if control else None,
     )
     with serve_page(page.board, page.gallery, page.metrics, config, about, run) as page.url:
         yield page

@@ -19,13 +19,16 @@ pytest.importorskip("aiohttp", reason="the extra `web` is not installed")
 import aiohttp
 
 from ecolite_stream.app.versions import Version, find_version, list_versions
+from ecolite_stream.config.drawn_views import DrawnViews
 from ecolite_stream.datasets.collect_kind import CollectConfig
 from ecolite_stream.datasets.collect_sink import CollectSink
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.model.bundle import Bundle, demo_bundle_path, read_bundle
+from ecolite_stream.sinks.alert_book import AlertBook
 from ecolite_stream.types import Box, Frame, Prediction
 from ecolite_stream.web.api.limits import RateLimit
 from ecolite_stream.web.teaching import TeachingProcess
+from tests.sinks.test_alert_book import book_at
 from tests.videos import numbered_image, write_numbered_video
 from tests.waiting import eventually
 from tests.web.asking import ask
@@ -44,9 +47,12 @@ NOWHERE = Path("no/such/folder")
 class Streams:
     """A run that notes what it is asked to do."""
 
-    def __init__(self) -> None:
+    def __init__(self, alerts: AlertBook | None = None) -> None:
         self.there = ["door", "yard", "<i>gate"]
         self.done: list[tuple[str, object]] = []
+        self.drawn: dict[str, DrawnViews] = {}
+        self.is_full = False
+        self.alerts = alerts
 
     def names(self) -> list[str]:
         return self.there
@@ -68,6 +74,19 @@ class Streams:
 
     def resume(self, name: str) -> None:
         self._do("resume", name)
+
+    def views(self, name: str) -> tuple[DrawnViews, bool]:
+        if name not in self.there:
+            raise KeyError(name)
+        return self.drawn.get(name, DrawnViews(("center",))), name in self.drawn
+
+    def set_views(self, name: str, drawn: DrawnViews | None) -> None:
+        if self.is_full:
+            raise OSError("no space left on device")
+        self.views(name)
+        self.drawn.pop(name, None)
+        if drawn is not None:
+            self.drawn[name] = drawn
 
     @property
     def bundle(self) -> Bundle:
@@ -487,13 +506,18 @@ def test_a_fuzzer_finds_no_fault(tmp_path: Path) -> None:
     for number in range(20):
         sink.show(Frame("door", number, number / 10, numbered_image(number)), True)
     teaching = TeachingProcess((sys.executable, "-c", ""))
-    run = {"control": Streams(), "collecting": sink, "clips": tmp_path, "teaching": teaching}
+    run = {
+        "control": Streams(book_at(tmp_path / "alerts.yaml")),
+        "collecting": sink,
+        "clips": tmp_path,
+        "teaching": teaching,
+    }
     with served(store=url, token=TOKEN, api_per_s=100_000, **run) as page:  # type: ignore[arg-type]
         page.show("door", 1)
         base = f"http://127.0.0.1:{page.port}"
         command = [
             *(sys.executable, "-m", "schemathesis.cli", "run", f"{base}/api/openapi.json"),
-            *("--header", f"Authorization: Bearer {TOKEN}", "--no-color", "--seed", "7"),
+            *("--header", f"Authorization: Bearer {TOKEN}", "--no-color", "--seed", "8"),
             *("--max-examples", str(FUZZED), "--exclude-path", "/api/live"),
             *("--checks", "not_a_server_error,status_code_conformance,content_type_conformance"),
             *("--checks", "response_schema_conformance,unsupported_method"),

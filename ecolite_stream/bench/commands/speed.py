@@ -24,7 +24,7 @@ from ecolite_stream.bench.shared import (
     reported,
 )
 from ecolite_stream.bench.speed import speed as speed_bench
-from ecolite_stream.bench.speed.backends import PRECISIONS, Backend, backends
+from ecolite_stream.bench.speed.backends import PRECISIONS, Backend, backends, precisions_in
 from ecolite_stream.bench.speed.frames import FrameCosts, frame_table, measure_frames
 from ecolite_stream.bench.speed.motion import measure_motion, motion_table
 from ecolite_stream.bench.speed.speed_figures import speed_figures
@@ -92,7 +92,7 @@ def speed(**options: Any) -> None:
         raise EngineError(
             "no inference engine is installed; run pip install 'ecolite-stream[openvino]'"
         )
-    who, notes = backends(names, asked.precisions or PRECISIONS)
+    who, notes = backends(names, asked.precisions or precisions_in(bundles))
     if asked.video:
         open_source(str(asked.video)).close()  # fail early on a wrong name
     rows: list[speed_bench.Row] = []

@@ -13,7 +13,9 @@ from ecolite_stream.engines.openvino import has_bf16
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.model.bundle import Bundle
 
-PRECISIONS = ("f32", "bf16")
+PRECISIONS = ("f32", "bf16", "int8")
+INT8_ENGINES = ("openvino", "onnxruntime")
+"""Engines that run the int8 graphs of a bundle."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,16 @@ class Backend:
         return self.library if self.precision == "f32" else f"{self.library} {self.precision}"
 
 
+def precisions_in(bundles: Iterable[Bundle]) -> tuple[str, ...]:
+    """Precisions that can be timed: int8 only where every bundle has graphs for it."""
+    has_int8 = all(any(g.precision == "int8" for g in bundle.graphs) for bundle in bundles)
+    return PRECISIONS if has_int8 else tuple(one for one in PRECISIONS if one != "int8")
+
+
+def _has(name: str, precision: str) -> bool:
+    return name == "openvino" and precision == "bf16" and has_bf16()
+
+
 def backends(engines: Iterable[str], precisions: Sequence[str]) -> tuple[list[Backend], list[str]]:
     """The named engines, then every installed reference, in float32.
 
@@ -48,7 +60,7 @@ def backends(engines: Iterable[str], precisions: Sequence[str]) -> tuple[list[Ba
         for precision in dict.fromkeys(precisions):
             if precision == "f32":
                 found.append(Backend(name, precision, functools.partial(open_engine, name)))
-            elif name == "openvino" and has_bf16():
+            elif name in INT8_ENGINES if precision == "int8" else _has(name, precision):
                 opener = functools.partial(open_engine, name, precision=precision)
                 found.append(Backend(name, precision, opener))
             else:

@@ -29,13 +29,13 @@ def numpy_product() -> Product:
 
 
 def library_product(library: str, precision: str) -> Product | None:
-    """The same product by an inference library; None for others.
+    """The same product by an inference library; None for others, and in int8.
 
     Args:
         library: `openvino`, `mindspore` or `torch`; it is installed.
-        precision: `f32` or `bf16`.
+        precision: `f32`, `bf16` or `int8`.
     """
-    make = _PRODUCTS.get(library)
+    make = _PRODUCTS.get(library) if precision != "int8" else None
     return make(precision) if make else None
 
 

@@ -7,7 +7,9 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from ecolite_stream.config.drawn_views import DrawnViews
 from ecolite_stream.model.bundle import Bundle
+from ecolite_stream.sinks.alert_book import AlertBook
 from ecolite_stream.web.api.operations import ApiError
 
 _CHANGE_S = 15.0
@@ -40,9 +42,14 @@ class KnownVersion(Protocol):
 class RunControl(Protocol):
     """A run that can be changed while it goes on; any thread may call it.
 
-    All methods raise a ConfigError for what cannot be done, and `remove`, `pause` and `resume` a
-    KeyError where there is no such stream.
+    All methods raise a ConfigError for what cannot be done, and those that take the name of a
+    stream a KeyError where there is no such stream.
+
+    Attributes:
+        alerts: the alert rules; None where the run sends no alerts, or is still starting.
     """
+
+    alerts: AlertBook | None
 
     def names(self) -> Collection[str] | None:
         """The streams that are watched or paused; None where that is not known yet."""
@@ -52,6 +59,16 @@ class RunControl(Protocol):
 
     def remove(self, name: str) -> None:
         """End a stream."""
+
+    def views(self, name: str) -> tuple[DrawnViews, bool]:
+        """Views and mask of a stream, and whether they were drawn on the page."""
+
+    def set_views(self, name: str, drawn: DrawnViews | None) -> None:
+        """Give a stream other views at once and keep them; None takes the configuration's again.
+
+        Raises:
+            OSError: they cannot be kept; nothing has changed.
+        """
 
     def pause(self, name: str) -> None:
         """Stop reading a stream until `resume`."""

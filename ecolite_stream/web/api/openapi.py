@@ -34,6 +34,7 @@ _PATH = {
     "name": "Name of a stream, percent-encoded.",
     "action": "Name of an action, percent-encoded.",
     "file": "File name of a clip, percent-encoded.",
+    "rule": "Name of an alert rule, percent-encoded.",
 }
 
 

@@ -199,10 +199,19 @@ class StreamOperations:
             ApiError: it cannot be changed, or has no such stream.
             ConfigError: it cannot be changed so.
         """
+        return await self._asked(change, self._may_control)
+
+    async def ask(self, change: Callable[[RunControl], Any]) -> Any:
+        """Ask the run, or change what is harmless; raises as `_change` does."""
+        return await self._asked(change, True)
+
+    async def _asked(self, change: Callable[[RunControl], Any], may_control: bool) -> Any:
         try:
-            return await change_run(self._control, self._may_control, change)
+            return await change_run(self._control, may_control, change)
         except KeyError as error:
             raise _no_stream(str(error.args[0] if error.args else "")) from error
+        except OSError as error:
+            raise ApiError(503, f"this cannot be kept: {error}") from error
 
     async def _updates(self, call: Call) -> web.StreamResponse:
         if len(self._live) >= self._most_live:

@@ -88,6 +88,116 @@ class Added(Struct, frozen=True):
     name: str
 
 
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+
+class View(Request, frozen=True, omit_defaults=True):
+    """A view with settings: a region with its box, or a number of subjects."""
+
+    region: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    box: (
+        Annotated[
+            tuple[Share, ...],
+            Meta(
+                min_length=4,
+                max_length=4,
+                description="x, y, width and height in shares of the picture.",
+            ),
+        ]
+        | None
+    ) = None
+    subjects: Annotated[int, Meta(ge=1, le=16)] | None = None
+
+
+Views = Annotated[tuple[Literal["center", "whole", "follow"] | View, ...], Meta(max_length=32)]
+Shape = Annotated[tuple[Share, ...], Meta(min_length=4, max_length=64)]
+
+
+class ViewsBody(Request, frozen=True):
+    """Views and mask of a stream; without views the bundle's own is its only one."""
+
+    views: Views = ()
+    mask: Annotated[
+        tuple[Shape, ...],
+        Meta(max_length=32, description="Boxes, or polygons x1, y1, x2, y2, x3, y3, ..."),
+    ] = ()
+
+
+class StreamViews(Struct, frozen=True, kw_only=True):
+    """Views and mask of a stream, and whether they were drawn on the page."""
+
+    views: Views
+    mask: tuple[tuple[float, ...], ...]
+    drawn: bool
+
+
+class Hours(Request, frozen=True):
+    """Days and hours of a time zone; an end before the start is on the next day."""
+
+    days: Annotated[
+        tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...], Meta(max_length=7)
+    ] = ()
+    start: Annotated[str, Meta(max_length=5, description="HH:MM")] = "00:00"
+    end: Annotated[str, Meta(max_length=5, description="HH:MM, exclusive.")] = "00:00"
+    zone: Annotated[str, Meta(max_length=64, description="Such as Europe/Berlin.")] | None = None
+
+
+Names = Annotated[tuple[Name, ...], Meta(max_length=32)]
+Seconds = Annotated[float, Meta(ge=0, le=604800)]
+
+
+class AlertBody(Request, frozen=True):
+    """An alert rule. Its target is one that the configuration names."""
+
+    target: Annotated[str, Meta(min_length=1, max_length=64)]
+    streams: Names = ()
+    views: Names = ()
+    labels: Names = ()
+    min_score: Score = 0.0
+    min_s: Seconds = 0.0
+    hours: Annotated[tuple[Hours, ...], Meta(max_length=14)] = ()
+    cooldown_s: Seconds = 60.0
+
+
+class Mute(Request, frozen=True):
+    """For how long a rule sends nothing."""
+
+    minutes: Annotated[float, Meta(gt=0, le=10080)]
+
+
+class Alert(Struct, frozen=True, kw_only=True):
+    """An alert rule. `own` rules were made on the page; the others cannot be changed there."""
+
+    name: str
+    streams: tuple[str, ...]
+    views: tuple[str, ...]
+    labels: tuple[str, ...]
+    min_score: float
+    min_s: float
+    hours: tuple[Hours, ...]
+    cooldown_s: float
+    target: str | None
+    sends_to: tuple[str, ...]
+    muted: bool
+    muted_until: str | None
+    fired_at: str | None
+    own: bool
+
+
+class Target(Struct, frozen=True):
+    """Where messages can go, as the configuration has it; without credentials."""
+
+    name: str
+    sends_to: tuple[str, ...]
+
+
+class AlertList(Struct, frozen=True):
+    """All alert rules, and the targets that new ones can have."""
+
+    rules: tuple[Alert, ...]
+    targets: tuple[Target, ...]
+
+
 class StoredEvent(Struct, frozen=True, kw_only=True):
     """An event as the store has it; docs/events.md explains the keys."""
 

@@ -1,4 +1,4 @@
-// What the API is asked: events, reviews, streams, clips. Errors are Errors with the server's words.
+// What the API is asked: events, reviews, streams, views, alert rules, clips. Errors are Errors with the server's words.
 export class Gone extends Error {}
 
 async function ask(path, options = {}) {
@@ -29,6 +29,17 @@ const put = (path, body) => send("PUT", path, body);
 const post = (path, body) => send("POST", path, body);
 const remove = (path) => send("DELETE", path);
 
+const viewsOf = (stream) => `/streams/${encodeURIComponent(stream.toWellFormed())}/views`;
+const ruleOf = (name) => `/alerts/${encodeURIComponent(name)}`;
+
+export const views = (stream) => ask(viewsOf(stream));
+export const setViews = (stream, found) => put(viewsOf(stream), found);
+export const resetViews = (stream) => remove(viewsOf(stream));
+export const alerts = () => ask("/alerts");
+export const setRule = (name, rule) => put(ruleOf(name), rule);
+export const removeRule = (name) => remove(ruleOf(name));
+export const mute = (name, minutes) => put(`${ruleOf(name)}/mute`, { minutes });
+export const unmute = (name) => remove(`${ruleOf(name)}/mute`);
 export const streams = () => ask("/streams");
 export const page = (query, signal) => ask(`/events?${query}`, { signal });
 export const one = (id) => ask(`/events/${encodeURIComponent(id)}`);

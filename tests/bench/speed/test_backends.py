@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,10 +12,11 @@ import pytest
 from ecolite_stream.bench.measuring.peak import peak_apart
 from ecolite_stream.bench.measuring.process_tree import peak_mb
 from ecolite_stream.bench.speed import backends as module
-from ecolite_stream.bench.speed.backends import backends
+from ecolite_stream.bench.speed.backends import backends, precisions_in
 from ecolite_stream.bench.speed.frames import STEPS, frame_table, measure_frames
 from ecolite_stream.bench.speed.limit import SIDE, library_product, numpy_product
 from ecolite_stream.errors import ConfigError, EngineError, SourceError
+from ecolite_stream.model.bundle import Graph, demo_bundle_path, read_bundle
 from ecolite_stream.model.preprocess import Preprocessing
 from tests.fakes import ListSource, frames
 from tests.videos import write_numbered_video
@@ -31,6 +33,21 @@ def test_engines_in_every_precision_they_have(monkeypatch):
     monkeypatch.setattr(module, "has_bf16", lambda: False)
     with pytest.raises(ConfigError, match="not in bf16"):
         backends(["openvino", "mindspore"], ["bf16"])
+
+
+def test_int8_where_an_engine_runs_it():
+    found, lacking = backends(["openvino", "mindspore", "onnxruntime"], ["int8"])
+    assert list(map(str, found))[:2] == ["openvino int8", "onnxruntime int8"]
+    assert lacking == ["mindspore computes in float32 only, here: not in int8."]
+    assert library_product("openvino", "int8") is None
+
+
+def test_int8_is_timed_where_bundles_have_it():
+    demo = read_bundle(demo_bundle_path())
+    int8 = Graph("head_2d", "onnx", "head_int8.onnx", "int8", (1,))
+    with_int8 = dataclasses.replace(demo, graphs=(*demo.graphs, int8))
+    assert precisions_in([demo, with_int8]) == ("f32", "bf16")
+    assert precisions_in([with_int8]) == ("f32", "bf16", "int8")
 
 
 def test_matrix_products_are_products():
