@@ -171,12 +171,12 @@ class Pipeline:
             ConfigError: the name is taken, or the settings contradict the bundle.
         """
         with self._lock:
-            old = self._readers.get(stream.name)
-            if stream.name in self._paused or (old is not None and not old.is_removed):
-                raise ConfigError(f"there is a stream {stream.name!r} already; remove it first")
-        if old is not None and not self._queue.wait_for_end(stream.name, _REMOVE_S):
+            self._check_free(stream.name)
+            is_again = stream.name in self._readers
+        if is_again and not self._queue.wait_for_end(stream.name, _REMOVE_S):
             raise ConfigError(f"stream {stream.name!r} is still being removed; try again")
         with self._lock:
+            self._check_free(stream.name)  # another thread may have added it meanwhile
             reader = self._prepare(stream)
             views = several_view_names((stream.settings or self._config).views)
             for sink in self._sinks:
@@ -223,7 +223,12 @@ class Pipeline:
             stream = self._paused.pop(name, None)
         if stream is None:
             raise ConfigError(f"stream {name!r} is not paused")
-        self.add(stream)
+        try:
+            self.add(stream)
+        except BaseException:  # it is not lost: it stays paused
+            with self._lock:
+                self._paused[name] = stream
+            raise
         with self._lock:
             if not self._paused:
                 self._queue.forget(_PAUSED)
@@ -349,6 +354,11 @@ class Pipeline:
         self._per_batch[stream.name] = MOST_PER_STEP * sampler.most_views
         self._queue.expect(stream.name)
         return reader
+
+    def _check_free(self, name: str) -> None:
+        reader = self._readers.get(name)
+        if name in self._paused or (reader is not None and not reader.is_removed):
+            raise ConfigError(f"there is a stream {name!r} already; remove it first")
 
     def _stop_reader(self, name: str) -> None:
         reader = self._reader(name)
