@@ -142,7 +142,7 @@ class Reader:
     def models(self) -> set[int]:
         """Numbers of the models that later samples may be for."""
         with self._changing:
-            if self._has_ended:
+            if self._has_ended or self._removed:  # it may be blocked in a read for ever
                 return set()
             coming = set() if self._next_model is None else {self._next_model[0]}
             return {self._model[0], *coming}

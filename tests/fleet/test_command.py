@@ -200,14 +200,14 @@ def test_a_machine_uses_the_current_version_and_chooses_the_precision(tmp_path: 
     fleet, config = read_fleet(write(tmp_path, settings))
     opened: list[Any] = []
 
-    class Enough(Exception):
+    class EnoughError(Exception):
         pass
 
     def open_and_stop(pipeline: Pipeline) -> None:
         opened.append(pipeline._models.by_number[0].digest)
         pipeline._engine_thread._open_engine().close()
-        raise Enough
+        raise EnoughError
 
-    with pytest.raises(Enough):
+    with pytest.raises(EnoughError):
         run_machine(fleet, config, "box-1", on_start=open_and_stop)
     assert opened == [bundle.digest]
