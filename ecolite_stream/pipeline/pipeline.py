@@ -169,12 +169,12 @@ class Pipeline:
             ConfigError: the name is taken, or the settings contradict the bundle.
         """
         with self._lock:
-            old = self._streams.readers.get(stream.name)
-            if stream.name in self._streams.states():
-                raise ConfigError(f"there is a stream {stream.name!r} already; remove it first")
-        if old is not None and not self._queue.wait_for_end(stream.name, _REMOVE_S):
+            self._streams.check_free(stream.name)
+            is_again = stream.name in self._streams.readers
+        if is_again and not self._queue.wait_for_end(stream.name, _REMOVE_S):
             raise ConfigError(f"stream {stream.name!r} is still being removed; try again")
         with self._lock:
+            self._streams.check_free(stream.name)  # another thread may have added it meanwhile
             reader = self._prepare(stream)
             views = several_view_names((stream.settings or self._config).views)
             for sink in self._sinks:
@@ -218,7 +218,12 @@ class Pipeline:
             stream = self._streams.paused.pop(name, None)
         if stream is None:
             raise ConfigError(f"stream {name!r} is not paused")
-        self.add(stream)
+        try:
+            self.add(stream)
+        except BaseException:  # it is not lost: it stays paused
+            with self._lock:
+                self._paused[name] = stream
+            raise
         with self._lock:
             if not self._streams.paused:
                 self._queue.forget(_PAUSED)

@@ -26,6 +26,11 @@ class StreamTable:
         self.readers: dict[str, Reader] = {}
         self.paused: dict[str, StreamInput] = {}
 
+    def check_free(self, name: str) -> None:
+        """Raise a ConfigError if a stream of that name is watched or paused."""
+        if name in self.states():
+            raise ConfigError(f"there is a stream {name!r} already; remove it first")
+
     def watch(self, stream: StreamInput, reader: Reader, most_views: int) -> None:
         """Add a stream with at most so many views at a time."""
         self._inputs[stream.name] = stream
