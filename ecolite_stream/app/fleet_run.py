@@ -8,10 +8,11 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ecolite_stream.app.build import stream_inputs, stream_names
+from ecolite_stream.app.build import stream_inputs, stream_names, with_precision
 from ecolite_stream.app.extras import missing_extra
 from ecolite_stream.app.sinks import SINKS, RunConfig
 from ecolite_stream.app.systemd import notify_systemd
+from ecolite_stream.app.versions import bundle_path
 from ecolite_stream.config.includes import load_stream_config
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.config.source_names import NamedSource, named_source
@@ -20,7 +21,7 @@ from ecolite_stream.errors import ConfigError
 from ecolite_stream.fleet.config import Fleet, load_fleet, make_fleet
 from ecolite_stream.fleet.gate import LeaseGate
 from ecolite_stream.fleet.leases import LeaseKeeper
-from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
+from ecolite_stream.model.bundle import read_bundle
 from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.observability.metrics_server import serve
 from ecolite_stream.pipeline.pipeline import Pipeline
@@ -120,8 +121,9 @@ def run_machine(
     from ecolite_stream.fleet.supervisor import Supervisor
 
     check_machine(fleet, machine)
-    bundle = read_bundle(config.bundle or demo_bundle_path())
+    bundle = read_bundle(bundle_path(config))
     check_fits(config, bundle.spec)
+    config = with_precision(config, bundle)
     metrics, keeper = Metrics(), LeaseKeeper(fleet.config.times)
     with (
         open_store(config, create=True) as database,
