@@ -222,7 +222,7 @@ class Pipeline:
             self.add(stream)
         except BaseException:  # it is not lost: it stays paused
             with self._lock:
-                self._paused[name] = stream
+                self._streams.paused[name] = stream
             raise
         with self._lock:
             if not self._streams.paused:
