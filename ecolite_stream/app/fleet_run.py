@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ecolite_stream.app.build import stream_inputs, stream_names
+from ecolite_stream.app.control import PipelineControl
 from ecolite_stream.app.extras import missing_extra
 from ecolite_stream.app.sinks import SINKS, RunConfig
 from ecolite_stream.app.systemd import notify_systemd
+from ecolite_stream.app.versions import bundle_path
 from ecolite_stream.config.includes import load_stream_config
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.config.source_names import NamedSource, named_source
@@ -20,7 +22,7 @@ from ecolite_stream.errors import ConfigError
 from ecolite_stream.fleet.config import Fleet, load_fleet, make_fleet
 from ecolite_stream.fleet.gate import LeaseGate
 from ecolite_stream.fleet.leases import LeaseKeeper
-from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
+from ecolite_stream.model.bundle import read_bundle
 from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.observability.metrics_server import serve
 from ecolite_stream.pipeline.pipeline import Pipeline
@@ -115,12 +117,14 @@ def run_machine(
     Raises:
         EcoliteError: the fleet, the bundle, the engine or the store cannot be used.
     """
+    from ecolite_stream.app.fleet_bundle import RolloutFollower
     from ecolite_stream.fleet.ledger import Holder, LeaseFence, Ledger
     from ecolite_stream.fleet.member import Member, kept_in_step
+    from ecolite_stream.fleet.rollout import Rollout
     from ecolite_stream.fleet.supervisor import Supervisor
 
     check_machine(fleet, machine)
-    bundle = read_bundle(config.bundle or demo_bundle_path())
+    bundle = read_bundle(bundle_path(config))
     check_fits(config, bundle.spec)
     metrics, keeper = Metrics(), LeaseKeeper(fleet.config.times)
     with (
@@ -146,11 +150,14 @@ def run_machine(
             stays=True,
         )
         streams.attach(pipeline, connect)
+        control = PipelineControl(config, bundle)
+        control.attach(pipeline, connect)
+        follower = RolloutFollower(Rollout(ledger), machine, control)
         candidate = Holder(machine, f"{member.holder.process}/supervisor")
         supervisor = Supervisor(fleet, ledger, candidate) if supervises else None
         on_start(pipeline)
         with (
-            kept_in_step(member, supervisor, fleet.config.tick_s),
+            kept_in_step(member, supervisor, fleet.config.tick_s, follower.tick),
             notify_systemd(pipeline.heartbeat),
         ):
             pipeline.run()
