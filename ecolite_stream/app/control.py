@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,10 @@ from ecolite_stream.app.versions import (
 from ecolite_stream.config.drawn_views import DrawnViews, drawn_text, read_drawn
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.config.source_names import NamedSource
-from ecolite_stream.config.strict import make_config
+from ecolite_stream.config.strict import check_readable, make_config
 from ecolite_stream.engines.check import open_checked
-from ecolite_stream.errors import BundleError, ConfigError, SourceError
-from ecolite_stream.media.new_files import replace_text
+from ecolite_stream.errors import BundleError, ConfigError, EcoliteError, SourceError
+from ecolite_stream.media.new_files import locked_folder, replace_text
 from ecolite_stream.model.bundle import Bundle, read_bundle
 from ecolite_stream.pipeline.pipeline import Pipeline
 from ecolite_stream.pipeline.reader import StreamInput
@@ -52,7 +52,7 @@ class PipelineControl:
         self.alerts: AlertBook | None = None
         self._connect: Callable[[StreamInput], StreamInput] = lambda stream: stream
         self._on_bundle: list[Callable[[Bundle], object]] = []
-        self._swapping = threading.Lock()  # one bundle at a time; opening it takes long
+        self._swapping = threading.RLock()  # one bundle at a time; opening it takes long
         self._lock = threading.Lock()  # one change at a time
 
     def attach(
@@ -103,11 +103,20 @@ class PipelineControl:
             digest_or_path: of a version: its digest, the first characters of it, or its folder.
 
         Raises:
-            EcoliteError: there is no such version, or it cannot be used; the run is unchanged.
+            EcoliteError: there is no such version, or it cannot be used; the run is unchanged. Or
+                the folder of versions cannot be written; the message says that the run has changed.
         """
-        version = find_version(digest_or_path, self._config.models)
-        self.change_bundle(version.path, version.digest)
-        use_version(version.digest, self._config.models)
+        folder = self._config.models
+        with self._swapping:  # or another change could come between the run and the folder
+            version = find_version(digest_or_path, folder)
+            self.change_bundle(version.path, version.digest)
+            try:
+                use_version(version.digest, folder)
+            except EcoliteError as error:
+                raise ConfigError(
+                    f"the run uses version {version.digest[:12]} now, but the next one will not: "
+                    f"{error}"
+                ) from error
 
     def change_bundle(self, path: Path, digest: str | None = None) -> bool:
         """Change all streams to the bundle in any folder.
@@ -225,11 +234,19 @@ class PipelineControl:
             check_fits(settings, self._bundle.spec)
             if path is None:
                 raise ConfigError("this run has no file for views; set web.views_file")
-            kept = {key: one for key, one in read_drawn(path).items() if key != name}
-            if drawn is not None:
-                kept[name] = drawn
-            replace_text(path, drawn_text(kept))
-            pipeline.change_views(self._connect(dataclasses.replace(stream, settings=settings)))
+            changed = self._connect(dataclasses.replace(stream, settings=settings))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with locked_folder(path.parent):  # another run may share the file
+                before = read_drawn(path)
+                kept = {key: one for key, one in before.items() if key != name}
+                if drawn is not None:
+                    kept[name] = drawn
+                _write_drawn(path, kept)
+                try:
+                    pipeline.change_views(changed)
+                except EcoliteError:  # the stream or the bundle changed meanwhile
+                    _write_drawn(path, before)
+                    raise
 
     def _running(self) -> Pipeline:
         if self._pipeline is None:
@@ -241,3 +258,9 @@ class PipelineControl:
         if name not in pipeline.streams:
             raise KeyError(name)
         return pipeline
+
+
+def _write_drawn(path: Path, drawn: Mapping[str, DrawnViews]) -> None:
+    text = drawn_text(drawn)
+    check_readable(text, path)
+    replace_text(path, text)

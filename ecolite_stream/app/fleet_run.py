@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ecolite_stream.app.build import stream_inputs, stream_names
+from ecolite_stream.app.build import stream_inputs, stream_names, with_precision
 from ecolite_stream.app.control import PipelineControl
 from ecolite_stream.app.extras import missing_extra
 from ecolite_stream.app.sinks import SINKS, RunConfig
@@ -126,6 +126,7 @@ def run_machine(
     check_machine(fleet, machine)
     bundle = read_bundle(bundle_path(config))
     check_fits(config, bundle.spec)
+    config = with_precision(config, bundle)
     metrics, keeper = Metrics(), LeaseKeeper(fleet.config.times)
     with (
         open_store(config, create=True) as database,

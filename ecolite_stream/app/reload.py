@@ -7,7 +7,7 @@ import dataclasses
 import logging
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from ecolite_stream.app.build import stream_inputs
 from ecolite_stream.app.control import PipelineControl
@@ -56,6 +56,7 @@ class Reloader:
         self._control = control
         self._digest = control.bundle.digest  # as configured; the API may have changed it since
         self._connect = connect
+        self._failed: frozenset[str] = frozenset()  # streams that the last reload could not add
 
     def reload(self) -> str:
         """Read and apply the configuration.
@@ -75,11 +76,16 @@ class Reloader:
             check_fits(stream.settings or config, spec)
         there = {stream.name: stream for stream in stream_inputs(self._config)}
         gone = [name for name in there if name not in wanted]
-        new = [name for name in wanted if name not in there]
+        new = [
+            name
+            for name in wanted
+            if (name not in there or name in self._failed) and not self._is_applied(wanted[name])
+        ]
         changed = [
             name
             for name in wanted
             if name in there
+            and name not in self._failed
             and differs(there[name], wanted[name])
             and not self._is_applied(wanted[name])  # as views that were drawn on the page
         ]
@@ -95,20 +101,31 @@ class Reloader:
         for name in gone + changed:
             if name in self._pipeline.streams:
                 self._pipeline.remove(name)
-        for name in new + changed:
-            self._pipeline.add(self._connect(wanted[name]))
+        failed = self._add([wanted[name] for name in new + changed])
         parts = [
             f"{what} {', '.join(names)}"
             for what, names in (
                 ("changed to bundle", [bundle.digest[:12]] if swapped else []),
-                ("added", new),
+                ("added", [name for name in new if name not in self._failed]),
                 ("removed", gone),
-                ("opened anew", changed),
+                ("opened anew", [name for name in changed if name not in self._failed]),
+                ("not added, reload again:", failed),
                 ("restart to apply", restart),
             )
             if names
         ]
         return "; ".join(parts) or "nothing changed"
+
+    def _add(self, streams: Sequence[StreamInput]) -> list[str]:
+        """Add streams; return why some could not be added. The next reload tries those again."""
+        errors: dict[str, str] = {}
+        for stream in streams:
+            try:
+                self._pipeline.add(self._connect(stream))
+            except EcoliteError as error:
+                errors[stream.name] = f"{stream.name} ({one_line(error)})"
+        self._failed = frozenset(errors)
+        return list(errors.values())
 
     def _is_applied(self, stream: StreamInput) -> bool:
         if stream.name not in self._pipeline.streams:
@@ -142,6 +159,8 @@ def reload_on_sighup(reloader: Reloader | None) -> Iterator[None]:
                 _log.warning("configuration read again: %s", reloader.reload())
             except EcoliteError as error:
                 _log.error("configuration not applied, the run goes on: %s", one_line(error))
+            except Exception:  # this thread must be there for the next SIGHUP
+                _log.exception("configuration not applied: unexpected error; report it")
 
     before = signal.signal(signal.SIGHUP, lambda *_: asked.set())
     thread = threading.Thread(target=run, name="reload", daemon=True)

@@ -9,11 +9,13 @@ Without a current version the embedded bundle is the current one.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +25,7 @@ from ecolite_stream.app.default_store import state_folder
 from ecolite_stream.config.printable import printable
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.errors import BundleError, ConfigError
+from ecolite_stream.media.new_files import locked_folder, replace_text
 from ecolite_stream.model import limits
 from ecolite_stream.model.bundle import DESCRIPTION, Bundle, demo_bundle_path, read_bundle
 
@@ -116,7 +119,7 @@ def add_version(path: Path | str, folder: Path | None = None) -> str:
             _copy(bundle, place)
     except OSError as error:
         raise ConfigError(
-            f"{place}: cannot be written: {error.strerror}; choose another folder of models"
+            f"{place}: cannot be written: {_why(error)}; choose another folder of models"
         ) from error
     return bundle.digest
 
@@ -133,11 +136,15 @@ def use_version(digest: str, folder: Path | None = None) -> str:
         BundleError: it is damaged.
     """
     version = find_version(digest, folder)
-    current, before = _history(versions_folder(folder))
+    place = versions_folder(folder)
     _verify(version)
     wanted = "" if version.path == demo_bundle_path() else version.digest
-    if wanted != current:
-        _set_history(versions_folder(folder), wanted, [*before, current])
+    if wanted == _history(place)[0]:
+        return version.digest
+    with _changing(place):
+        current, before = _history(place)
+        if wanted != current:
+            _write(place / CURRENT, _history_of(wanted, [*before, current]))
     return version.digest
 
 
@@ -149,12 +156,13 @@ def use_previous_version(folder: Path | None = None) -> str:
         BundleError: it is damaged.
     """
     place = versions_folder(folder)
-    _, before = _history(place)
-    if not before:
+    if not _history(place)[1]:
         raise ConfigError("no version was used before the current one; see ecolite-stream models")
-    version = find_version(before[-1] or EMBEDDED, folder)
-    _verify(version)
-    _set_history(place, before[-1], before[:-1])
+    with _changing(place):
+        _, before = _history(place)
+        version = find_version(before[-1] or EMBEDDED, folder)
+        _verify(version)
+        _write(place / CURRENT, _history_of(before[-1], before[:-1]))
     return version.digest
 
 
@@ -166,11 +174,13 @@ def remove_version(digest: str, folder: Path | None = None) -> str:
     """
     place = versions_folder(folder)
     found = _full_digest(digest, place)
-    current, before = _history(place)
-    if found == current:
-        raise ConfigError(f"version {found[:12]} is the current one; use another one first")
-    if found in before:
-        _set_history(place, current, [one for one in before if one != found])
+    with _changing(place):
+        current, before = _history(place)
+        if found == current:
+            raise ConfigError(f"version {found[:12]} is the current one; use another one first")
+        if found in before:
+            left = [one for one in before if one != found]
+            _write(place / CURRENT, _history_of(current, left))
     try:
         # Renamed first: a reader sees the whole version or none.
         gone = Path(tempfile.mkdtemp(prefix=".removed-", dir=place))
@@ -288,12 +298,27 @@ def _history(place: Path) -> tuple[str, list[str]]:
     return current, before
 
 
-def _set_history(place: Path, current: str, before: list[str]) -> None:
+def _history_of(current: str, before: list[str]) -> dict[str, Any]:
+    return {"current": current, "before": before[-MOST_BEFORE:]}
+
+
+@contextlib.contextmanager
+def _changing(place: Path) -> Iterator[None]:
+    """Let one program at a time read and change which version is current.
+
+    Raises:
+        ConfigError: the folder cannot be written.
+    """
     try:
         place.mkdir(parents=True, exist_ok=True)
-        _write(place / CURRENT, {"current": current, "before": before[-MOST_BEFORE:]})
+        with locked_folder(place):
+            yield
     except OSError as error:
-        raise ConfigError(f"{place / CURRENT}: cannot be written: {error.strerror}") from error
+        raise ConfigError(f"{place / CURRENT}: cannot be written: {_why(error)}") from error
+
+
+def _why(error: OSError) -> str:
+    return error.strerror or str(error)
 
 
 def _read(path: Path, most_bytes: int = _MOST_BYTES) -> dict[str, Any]:
@@ -311,12 +336,7 @@ def _read(path: Path, most_bytes: int = _MOST_BYTES) -> dict[str, Any]:
 
 
 def _write(path: Path, facts: dict[str, Any]) -> None:
-    text = json.dumps(facts, indent=2) + "\n"
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="ascii") as new:
-        new.write(text)
-    part = Path(new.name)
-    part.chmod(0o644)
-    part.replace(path)
+    replace_text(path, json.dumps(facts, indent=2) + "\n")
 
 
 def _copy(bundle: Bundle, place: Path) -> None:

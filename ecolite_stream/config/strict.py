@@ -61,6 +61,18 @@ def read_yaml(path: Path) -> Mapping[str, Any]:
     return content
 
 
+def check_readable(text: str, path: Path) -> None:
+    """Check a YAML text that this program is about to write: `load_config` must take it.
+
+    Raises:
+        ConfigError: it is too large.
+    """
+    try:
+        parse_yaml(text)
+    except yaml.MarkedYAMLError as error:
+        raise ConfigError(f"{path} would be too large; remove some of it first") from error
+
+
 def _read_in_time(path: Path) -> bytes:
     """Up to `MAX_BYTES` + 1 bytes of a file; of a pipe, what is written within `PIPE_WAIT_S`.
 

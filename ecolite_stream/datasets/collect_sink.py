@@ -29,6 +29,10 @@ KEPT_PX = 960
 """Their width at most: enough to cut a subject out of."""
 KEPT_BYTES = 32_000_000
 """Of a stream's pictures, at most."""
+OLD_S = 10.0
+"""The newest picture of a live stream is at most so old when its newest seconds are marked."""
+FORGOTTEN_S = 60.0
+"""Pictures of a stream that has shown none for so long go when another stream comes."""
 _KEPT_BOXES = 600
 _MOST_SECONDS_OFF = 2.0
 
@@ -78,7 +82,7 @@ class CollectSink(FrameSink):
         self._writing = threading.Lock()  # one clip at a time: the cores are for the engine
 
     def show(self, frame: Frame, live: bool) -> bool:
-        self._newest(frame.stream).show(frame, live)
+        self._newest(frame.stream).show(frame, live, self._now_ms())
         return True
 
     def send(self, output: Prediction) -> None:
@@ -90,7 +94,8 @@ class CollectSink(FrameSink):
 
     def close(self) -> None:
         """Forget all pictures."""
-        self._streams.clear()
+        with self._lock:
+            self._streams = {}
 
     def mark(self, mark: Mark) -> Path:
         """Make a clip of the newest seconds of a stream.
@@ -108,11 +113,17 @@ class CollectSink(FrameSink):
             )
         with self._lock:
             stream = self._streams[mark.stream]
+        silent_s = (self._now_ms() - stream.newest_ms) / 1000
+        if stream.live and silent_s > OLD_S:
+            raise ConfigError(
+                f"the newest picture of {mark.stream} is {silent_s:.0f} s old; wait until the "
+                "stream is live again"
+            )
         with self._writing:
             self.check_room()
             found = stream.cut(mark.seconds, mark.view)
             length_s = found[-1][0] - found[0][0] if found else 0.0
-            start = iso_utc(round(self._now_ms() - 1000 * length_s))
+            start = iso_utc(round(stream.newest_ms - 1000 * length_s))
             if found and not stream.live:
                 start = f"{found[0][0]:.2f}"
             how = Cut(self.folder, mark.stream, mark.source or mark.stream, view=mark.view)
@@ -138,7 +149,13 @@ class CollectSink(FrameSink):
 
     def _newest(self, stream: str) -> _Newest:
         with self._lock:
-            return self._streams.setdefault(stream, _Newest())
+            if stream not in self._streams:
+                since_ms = self._now_ms() - 1000 * FORGOTTEN_S  # many streams may come and go
+                self._streams = {
+                    name: one for name, one in self._streams.items() if one.newest_ms > since_ms
+                }
+                self._streams[stream] = _Newest(newest_ms=self._now_ms())
+            return self._streams[stream]
 
 
 def collector_among(sinks: Iterable[object]) -> CollectSink | None:
@@ -151,12 +168,13 @@ class _Newest:
     """The newest pictures of a stream, and the boxes of its views."""
 
     live: bool = False
+    newest_ms: float = 0.0  # when a picture came, in ms since 1970
     pictures: deque[tuple[float, bytes]] = field(default_factory=deque)
     size: int = 0
     boxes: dict[str, deque[tuple[float, Box]]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def show(self, frame: Frame, live: bool) -> None:
+    def show(self, frame: Frame, live: bool, now_ms: float) -> None:
         newest_s = self.pictures[-1][0] if self.pictures else None
         if newest_s is not None and frame.time_s < newest_s:
             self._restart()
@@ -164,7 +182,7 @@ class _Newest:
             return
         jpeg = to_jpeg(frame.image, KEPT_PX)
         with self.lock:
-            self.live = live
+            self.live, self.newest_ms = live, now_ms
             self.pictures.append((frame.time_s, jpeg))
             self.size += len(jpeg)
             while frame.time_s - self.pictures[0][0] > LONGEST_S or self.size > KEPT_BYTES:

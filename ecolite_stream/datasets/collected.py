@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from ecolite_stream.datasets.text_files import printable, read_table
 from ecolite_stream.errors import ConfigError
-from ecolite_stream.media.new_files import create_part
+from ecolite_stream.media.new_files import create_part, locked_folder
 from ecolite_stream.model.limits import is_printable
 
 TABLE = "clips.csv"
 LONGEST_LABEL = 100
+_LONGEST_NAME = 255
+"""Bytes in the name of a folder on common file systems."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ def check_label(label: str) -> None:
         ConfigError: it is empty or too long, has a line break or a slash, or begins with a dot.
     """
     plain = label.strip() == label and is_printable(label, LONGEST_LABEL)
+    if plain and len(label.encode()) > _LONGEST_NAME:
+        raise ConfigError(f"label {label[:20]!r}... is too long for a folder; shorten it")
     if not plain or label.startswith(".") or any(mark in label for mark in '/\\:*?"<>|'):
         raise ConfigError(
             f"label is {printable(label[:60])!r}; expected a name of one line, up to "
@@ -76,7 +79,7 @@ def add_row(folder: Path, row: ClipRow) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    with _locked(folder):
+    with locked_folder(folder):
         _append(folder / TABLE, row)
 
 
@@ -103,7 +106,7 @@ def change_rows(folder: Path, renamed: dict[str, ClipRow | None]) -> None:
         ConfigError: the table cannot be read.
         OSError: it cannot be written.
     """
-    with _locked(folder):
+    with locked_folder(folder):
         rows = read_collected(folder)
         if not any(name in rows for name in renamed):
             return
@@ -115,23 +118,6 @@ def change_rows(folder: Path, renamed: dict[str, ClipRow | None]) -> None:
             part.replace(folder / TABLE)
         finally:
             part.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Let one thread of one program at a time change the table."""
-    try:
-        import fcntl
-    except ModuleNotFoundError:  # Windows
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # a file system without locks
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _encoded(rows: Sequence[Sequence[str]]) -> bytes:

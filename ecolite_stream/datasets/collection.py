@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -174,22 +175,31 @@ def _size(clip: ClipFile) -> int:
 
 
 def find_clip(folder: Path, name: str) -> ClipFile:
-    """The clip `<action>/<file>` of a folder; no other file can be named.
+    """The clip `<action>/<file>` of a folder; no other file can be named, not even by a link.
 
     Raises:
-        KeyError: there is none.
+        KeyError: there is none, or a link leads out of the folder.
     """
+    clip = _clip_at(folder, name) or next(
+        (one for one in clips_in(folder, ClipKind.VIDEO) if one.name == name), None
+    )
+    if clip is None or not clip.path.resolve().is_relative_to(folder.resolve()):
+        raise KeyError(name)
+    return clip
+
+
+def _clip_at(folder: Path, name: str) -> ClipFile | None:
+    """The clip whose name on disk is this one; None for one whose name is not printable."""
     label, _, file = name.partition("/")
+    if {label, file} & {"", ".", ".."} or label.startswith(".") or "/" in file:
+        return None
     path = folder / label / file
-    is_plain = [*path.relative_to(folder).parts] == [label, file] and ".." not in (label, file)
-    if is_plain and not label.startswith(".") and clip_kind(path) is ClipKind.VIDEO:
-        clip = ClipFile(path, label_of(path))
-        if clip.name == name:
-            return clip
-    for clip in clips_in(folder, ClipKind.VIDEO):  # its name on disk is not printable
-        if clip.name == name:
-            return clip
-    raise KeyError(name)
+    try:
+        found = clip_kind(path) is ClipKind.VIDEO
+    except (OSError, ValueError):  # no file can have such a name
+        return None
+    clip = ClipFile(path, label_of(path))
+    return clip if found and clip.name == name else None
 
 
 def move_clip(folder: Path, name: str, label: str) -> str:
@@ -213,7 +223,12 @@ def move_clip(folder: Path, name: str, label: str) -> str:
         path.unlink(missing_ok=True)
         raise
     moved = ClipFile(path, label).name
-    change_rows(folder, {name: replace(row, file=moved, label=label)})
+    try:
+        change_rows(folder, {name: replace(row, file=moved, label=label)})
+    except (ConfigError, OSError):
+        path.replace(clip.path)  # its row names it so
+        _remove_if_empty(path.parent)
+        raise
     _remove_if_empty(clip.path.parent)
     return moved
 
@@ -255,5 +270,5 @@ def remove_collected(folder: Path) -> tuple[int, int]:
 
 
 def _remove_if_empty(folder: Path) -> None:
-    if not any(folder.iterdir()):
+    with contextlib.suppress(OSError):  # another program has removed it, or puts a clip there
         folder.rmdir()

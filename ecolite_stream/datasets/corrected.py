@@ -114,6 +114,8 @@ def collect_corrected(
             yield Corrected(event.id, f"{label}/{made.name}")
         except EcoliteError as error:
             yield Corrected(event.id, problem=one_line(error))
+        except KeyError:
+            yield Corrected(event.id, problem="its clip was moved or deleted meanwhile; try again")
 
 
 def _cut_event(event: StoredEvent, label: str, clips: Path, folder: Path, source: str) -> Path:

@@ -88,6 +88,15 @@ class Member:
         Raises:
             StoreError: the store cannot be used.
         """
+        self.renew()
+        self.enforce()
+
+    def renew(self) -> None:
+        """Renew, release and acquire leases. It changes no stream, which may take seconds.
+
+        Raises:
+            StoreError: the store cannot be used.
+        """
         asked_s = self._keeper.clock()
         watched = set(self._streams.names())
         with self._ledger.begin() as table:
@@ -103,7 +112,6 @@ class Member:
                     held[camera] = lease
         self._keeper.confirm(held.values(), table.now_ms, asked_s)
         self._shares = wanted
-        self.enforce()
 
     def enforce(self) -> None:
         """Watch the cameras whose leases hold, and no others. It asks no store."""
@@ -173,8 +181,9 @@ def kept_in_step(
 ) -> Iterator[None]:
     """Run a member, a candidate for the supervisor and more in threads while the block runs."""
     ended = threading.Event()
-    jobs: list[tuple[Callable[[], object], float]] = [(member.tick, tick_s)]
-    jobs.append((member.enforce, _ENFORCE_S))  # a thread of its own: a tick may hang
+    # Two threads: the store may hang, and a stream may be slow to end.
+    jobs: list[tuple[Callable[[], object], float]] = [(member.renew, tick_s)]
+    jobs.append((member.enforce, _ENFORCE_S))
     jobs += [(job, tick_s) for job in more]
     if supervisor is not None:
         jobs.append((supervisor.tick, tick_s))

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import stat
+import time
+from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
 
 PART = ".part"
+LOCK_S = 5.0
+"""Seconds to wait for another program that changes the files of a folder."""
 
 
 def create(path: Path) -> Path:
@@ -68,6 +73,36 @@ def replace_text(path: Path, text: str) -> None:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+@contextlib.contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Let one thread of one program at a time change the files of a folder that it rewrites.
+
+    Raises:
+        OSError: the folder cannot be opened, or another program holds the lock for `LOCK_S`.
+    """
+    try:
+        import fcntl
+    except ModuleNotFoundError:  # Windows
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        until_s = time.monotonic() + LOCK_S
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > until_s:
+                    raise OSError(f"{folder}: another program is changing it; try again") from None
+                time.sleep(0.01)
+            except OSError:  # a file system without locks
+                break
+        yield
+    finally:
+        os.close(handle)
 
 
 def lock_until_closed(file: FileIO) -> None:

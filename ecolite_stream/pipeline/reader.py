@@ -106,15 +106,15 @@ class Reader:
         self._on_error = on_error
         self._source: Source | None = None
         self._stopping = threading.Event()
-        self._new_settings: StreamConfig | None = None
         self._state = ""
         self._has_usable = False
         self._unusable = 0
         self._unusable_in_a_row = 0
         self._model = model
         self._next_model: tuple[int, Model] | None = None
+        self._new_settings: StreamConfig | None = None
         self._has_ended = False
-        self._changing = threading.Lock()  # of the three above
+        self._changing = threading.Lock()  # of the four above
         # A daemon: a blocked camera read must not keep the process alive.
         self._thread = threading.Thread(target=self._run, name=f"read {self.name}", daemon=True)
 
@@ -130,7 +130,8 @@ class Reader:
 
     def change_views(self, settings: StreamConfig) -> None:
         """Take views and mask of other settings from the next frame on; never wait."""
-        self._new_settings = settings
+        with self._changing:
+            self._new_settings = settings
 
     def change_model(self, number: int, model: Model) -> None:
         """Make samples for another model from the next frame on; never wait."""
@@ -141,7 +142,7 @@ class Reader:
     def models(self) -> set[int]:
         """Numbers of the models that later samples may be for."""
         with self._changing:
-            if self._has_ended:
+            if self._has_ended or self._removed:  # it may be blocked in a read for ever
                 return set()
             coming = set() if self._next_model is None else {self._next_model[0]}
             return {self._model[0], *coming}
@@ -282,8 +283,9 @@ class Reader:
         clock = self._metrics.clock
         began_s = clock()
         ended: list[Sample] = []
-        if (settings := self._new_settings) is not None:
-            self._new_settings = None
+        with self._changing:
+            settings, self._new_settings = self._new_settings, None
+        if settings is not None:
             ended = self._sampler.change_views(settings, frame)
         samples = ended + self._sampler.sample(frame)
         if not samples:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -13,9 +14,9 @@ from typing import Any
 
 import yaml
 
-from ecolite_stream.config.strict import check_between, load_config
+from ecolite_stream.config.strict import check_between, check_readable, load_config
 from ecolite_stream.errors import ConfigError
-from ecolite_stream.media.new_files import replace_text
+from ecolite_stream.media.new_files import locked_folder, replace_text
 from ecolite_stream.sinks.alert_rules import AlertRule, AlertTarget
 from ecolite_stream.types import iso_utc
 
@@ -34,6 +35,14 @@ class PageAlerts:
 
     rules: tuple[AlertRule, ...] = ()
     muted_until: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What the file of the page has: rules, and until when each muted one sends nothing."""
+
+    own: dict[str, AlertRule] = field(default_factory=dict)
+    muted_until_s: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -86,16 +95,13 @@ class AlertBook:
         self._path = path
         self._clock = clock
         self._fired_s: dict[str, float] = {}
-        self._lock = threading.Lock()
-        self._own: dict[str, AlertRule] = {}
-        self._muted_until_s: dict[str, float] = {}
-        if path is not None and path.exists():
-            self._read(path)
+        self._changing = threading.Lock()  # held while the file is written; readers need no lock
+        self._kept = self._read()
 
     def states(self) -> list[RuleState]:
-        """Every rule: those of the configuration first."""
-        with self._lock:
-            return [self._state(name) for name in (*self._rules, *self._own)]
+        """Every rule: those of the configuration first. It never waits for the disk."""
+        kept = self._kept
+        return [self._state(name, kept) for name in (*self._rules, *kept.own)]
 
     def active(self) -> list[AlertRule]:
         """The rules that are not muted now."""
@@ -113,16 +119,15 @@ class AlertBook:
             ConfigError: it is not the page's, has another target, or there are too many.
             OSError: the file cannot be written.
         """
-        with self._lock:
+        with self._change() as kept:
             if rule.name in self._rules:
                 raise ConfigError(
                     f"rule {rule.name!r} is in the configuration file; change it there"
                 )
-            if rule.name not in self._own and len(self._own) >= MOST_RULES:
+            if rule.name not in kept.own and len(kept.own) >= MOST_RULES:
                 raise ConfigError(f"there are {MOST_RULES} rules; remove one first")
-            own = {**self._own, rule.name: self._resolved(rule)}
-            self._write(own, self._muted_until_s)
-            return self._state(rule.name)
+            own = {**kept.own, rule.name: self._resolved(rule)}
+            return self._state(rule.name, self._write(dataclasses.replace(kept, own=own)))
 
     def remove(self, name: str) -> None:
         """Remove a rule of the page.
@@ -132,12 +137,16 @@ class AlertBook:
             ConfigError: it is in the configuration file.
             OSError: the file cannot be written.
         """
-        with self._lock:
-            self._check_known(name)
+        with self._change() as kept:
+            self._check_known(name, kept)
             if name in self._rules:
                 raise ConfigError(f"rule {name!r} is in the configuration file; remove it there")
-            muted = {key: until for key, until in self._muted_until_s.items() if key != name}
-            self._write({key: rule for key, rule in self._own.items() if key != name}, muted)
+            self._write(
+                _Kept(
+                    {key: rule for key, rule in kept.own.items() if key != name},
+                    {key: until for key, until in kept.muted_until_s.items() if key != name},
+                )
+            )
             self._fired_s.pop(name, None)
 
     def mute(self, name: str, minutes: float) -> RuleState:
@@ -149,24 +158,33 @@ class AlertBook:
             OSError: the file cannot be written.
         """
         check_between("minutes", minutes, 0, LONGEST_MUTE_MIN)
-        with self._lock:
-            self._check_known(name)
+        with self._change() as kept:
+            self._check_known(name, kept)
             now_s = self._clock()
-            muted = {key: until for key, until in self._muted_until_s.items() if until > now_s}
+            muted = {key: until for key, until in kept.muted_until_s.items() if until > now_s}
             muted.pop(name, None)
             if minutes:
                 muted[name] = now_s + 60 * minutes
-            self._write(self._own, muted)
-            return self._state(name)
+            return self._state(name, self._write(dataclasses.replace(kept, muted_until_s=muted)))
 
-    def _state(self, name: str) -> RuleState:
-        own = name in self._own
-        rule = self._own[name] if own else self._rules[name]
-        return RuleState(rule, own, self._muted_until_s.get(name), self._fired_s.get(name))
+    def _state(self, name: str, kept: _Kept) -> RuleState:
+        own = name in kept.own
+        rule = kept.own[name] if own else self._rules[name]
+        return RuleState(rule, own, kept.muted_until_s.get(name), self._fired_s.get(name))
 
-    def _check_known(self, name: str) -> None:
-        if name not in self._rules and name not in self._own:
+    def _check_known(self, name: str, kept: _Kept) -> None:
+        if name not in self._rules and name not in kept.own:
             raise KeyError(name)
+
+    @contextlib.contextmanager
+    def _change(self) -> Iterator[_Kept]:
+        """What the file has now, while nobody else changes it: another run may share the file."""
+        if self._path is None:
+            raise ConfigError("this run has no file for rules; set web.alerts_file")
+        folder = self._path.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        with self._changing, locked_folder(folder):
+            yield self._read()
 
     def _resolved(self, rule: AlertRule) -> AlertRule:
         """A rule of the page with its target."""
@@ -176,36 +194,45 @@ class AlertBook:
             )
         return rule.resolved(self.targets)
 
-    def _read(self, path: Path) -> None:
-        found = load_config(path, PageAlerts)
+    def _read(self) -> _Kept:
+        """What the file has; nothing without one."""
+        path = self._path
+        if path is None or not path.exists():
+            return _Kept()
+        found, own = load_config(path, PageAlerts), dict[str, AlertRule]()
         for rule in found.rules:
-            if rule.name in self._rules or rule.name in self._own:
+            if rule.name in self._rules or rule.name in own:
                 raise ConfigError(f"{path}: two alert rules are called {rule.name!r}; rename one")
             try:
-                self._own[rule.name] = self._resolved(rule)
+                own[rule.name] = self._resolved(rule)
             except ConfigError as error:
                 raise ConfigError(f"{path}: {error}") from error
-        for name, until in found.muted_until.items():
-            try:
-                self._muted_until_s[name] = datetime.fromisoformat(until).timestamp()
-            except (ValueError, OverflowError, OSError) as error:
-                raise ConfigError(
-                    f"{path}: muted_until: {until!r} is no time; expected ISO 8601"
-                ) from error
+        return _Kept(own, {name: _unix_s(path, one) for name, one in found.muted_until.items()})
 
-    def _write(self, own: dict[str, AlertRule], muted_until_s: dict[str, float]) -> None:
-        """Write the file, then take what it has; the lock is held."""
-        if self._path is None:
-            raise ConfigError("this run has no file for rules; set web.alerts_file")
+    def _write(self, kept: _Kept) -> _Kept:
+        """Write the file, then take what it has."""
+        assert self._path is not None  # or `_change` had raised
         content = {
-            "rules": [rule_values(rule) for rule in own.values()],
+            "rules": [rule_values(rule) for rule in kept.own.values()],
             "muted_until": {
-                name: iso_utc(round(1000 * until_s)) for name, until_s in muted_until_s.items()
+                name: iso_utc(round(1000 * until_s)) for name, until_s in kept.muted_until_s.items()
             },
         }
         header = "# Made on the page of ecolite-stream, which writes this file anew.\n"
-        replace_text(self._path, header + yaml.safe_dump(content, sort_keys=False))
-        self._own, self._muted_until_s = own, muted_until_s
+        text = header + yaml.safe_dump(content, sort_keys=False)
+        check_readable(text, self._path)
+        replace_text(self._path, text)
+        self._kept = kept
+        return kept
+
+
+def _unix_s(path: Path, until: str) -> float:
+    try:
+        return datetime.fromisoformat(until).timestamp()
+    except (ValueError, OverflowError, OSError) as error:
+        raise ConfigError(
+            f"{path}: muted_until: {until!r} is no time; expected ISO 8601"
+        ) from error
 
 
 def rule_values(rule: AlertRule) -> dict[str, Any]:

@@ -106,6 +106,8 @@ class AlertSink(Sink):
         self.book = rules if isinstance(rules, AlertBook) else AlertBook(rules, clock=clock)
         self._mqtt = mqtt
         self._targets = {s.rule: targets_of(s.rule, mqtt) for s in self.book.states()}
+        for name, target in self.book.targets.items():  # a rule of the page may use it later
+            targets_of(AlertRule(name, target=name).resolved({name: target}), mqtt)
         self._clock = clock
         self._sent: dict[tuple[str, str], None] = {}  # (event, rule)
         self._last_s: dict[tuple[str, str], float] = {}  # (rule, stream)

@@ -75,6 +75,7 @@ class _Job:
     folder: Path
     name: str
     stopped: bool = False
+    is_late: bool = False
     timer: threading.Timer | None = None
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=_MOST_LINES))
 
@@ -100,7 +101,8 @@ class TeachingProcess:
 
     def __init__(
         self,
-        command: Sequence[str] = (sys.executable, "-m", "trainer.teach"),
+        # -P and the path of this process: the working folder may hold another `trainer`.
+        command: Sequence[str] = (sys.executable, "-P", "-m", "trainer.teach"),
         why_not: Callable[[], str | None] = why_not_teach,
         longest_s: float = LONGEST_S,
     ) -> None:
@@ -132,10 +134,13 @@ class TeachingProcess:
                 raise ConfigError("a teaching is running; wait for it, or stop it")
             self._forget()
             name = "taught-" + re.sub(r"\D", "", iso_utc(round(now_ms)))[:14]
+            folder = None
             try:
                 folder = Path(tempfile.mkdtemp(prefix="ecolite-teach-"))
                 self._job = job = self._started(clips, bundle, folder, name)
             except OSError as error:
+                if folder is not None:
+                    shutil.rmtree(folder, ignore_errors=True)
                 raise ConfigError(f"teaching cannot be started: {error.strerror}") from error
             self._now = Teaching("running")
         threading.Thread(target=self._follow, args=(job,), name="teaching", daemon=True).start()
@@ -169,14 +174,19 @@ class TeachingProcess:
             text=True,
             encoding="utf-8",
             errors="replace",
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
         with contextlib.suppress(OSError, AttributeError):  # Windows
             os.setpriority(os.PRIO_PROCESS, process.pid, _NICE)
         job = _Job(process, folder, name)
-        job.timer = threading.Timer(self._longest_s, process.kill)
+        job.timer = threading.Timer(self._longest_s, self._take_too_long, (job,))
         job.timer.daemon = True
         job.timer.start()
         return job
+
+    def _take_too_long(self, job: _Job) -> None:
+        job.is_late = True
+        job.process.kill()
 
     def _follow(self, job: _Job) -> None:
         """Read what it prints until it ends."""
@@ -207,6 +217,9 @@ class TeachingProcess:
         now = replace(self._now, lines=tuple(job.lines))
         if job.stopped:
             return replace(now, state="stopped")
+        if job.is_late:
+            error = f"it took longer than {self._longest_s:g} s; use fewer clips, then try again"
+            return replace(now, state="failed", error=error)
         if code != 0:
             errors = [line for line in job.lines if line.startswith("error: ")]
             last = errors[-1:] or list(job.lines)[-1:] or [f"it ended with code {code}"]

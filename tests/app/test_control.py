@@ -150,6 +150,20 @@ def test_only_versions_are_swapped_in(run: Run, tmp_path: Path) -> None:
         run.control.set_bundle(bundle.digest)
 
 
+def test_a_version_that_cannot_be_kept_is_reported(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = version(run, renamed(tmp_path / "mine"))
+
+    def full(digest: str, folder: Path) -> None:
+        raise ConfigError("No space left on device")
+
+    monkeypatch.setattr("ecolite_stream.app.control.use_version", full)
+    with pytest.raises(ConfigError, match=r"now, but the next one will not: No space left"):
+        run.control.set_bundle(mine)
+    run.wait("gate", "my ")
+
+
 def test_a_bundle_that_fails_leaves_the_run_as_it_is(run: Run, tmp_path: Path) -> None:
     wrong = version(run, disagreeing(tmp_path / "wrong"))
     with pytest.raises(EngineError, match="disagrees with the bundle"):

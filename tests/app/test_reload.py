@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import queue
 import signal
 import threading
 from pathlib import Path
@@ -72,6 +73,39 @@ def test_what_changed_is_applied(tmp_path: Path, text: str, said: str, streams: 
     assert files.reloader.reload() == said
     assert set(files.pipeline.streams) == streams
     assert files.reloader.reload() == "nothing changed"
+
+
+def test_a_stream_that_cannot_be_added_yet_is_added_by_the_next_reload(tmp_path: Path) -> None:
+    files = Files(tmp_path)
+    waiting = files.pipeline._queue
+    waiting.wait_for_end = lambda *_: False  # type: ignore[method-assign]
+    added = '- {name: door, url: "pattern:"}\n- {name: hall, url: "pattern:"}\n'
+    files.path.write_text(BEFORE.replace("seconds=3", "seconds=4") + added)
+    (hall,) = (one for one in stream_inputs(files.load()) if one.name == "hall")
+    files.pipeline.add(hall)  # by the API, and the same as in the file
+    assert files.reloader.reload() == (
+        "added door; not added, reload again: "
+        "yard (stream 'yard' is still being removed; try again)"
+    )
+    assert set(files.pipeline.streams) == {"gate", "door", "hall"}
+    waiting.wait_for_end = lambda *_: True  # type: ignore[method-assign]
+    assert files.reloader.reload() == "added yard"
+    assert set(files.pipeline.streams) == {"gate", "yard", "door", "hall"}
+    assert files.reloader.reload() == "nothing changed"
+
+
+def test_a_reload_that_fails_unexpectedly_is_not_the_last(tmp_path: Path) -> None:
+    files, said = Files(tmp_path), queue.SimpleQueue[str]()
+
+    def reload() -> str:
+        said.put("called")
+        raise RuntimeError("can't start new thread")
+
+    files.reloader.reload = reload  # type: ignore[method-assign]
+    with reload_on_sighup(files.reloader):
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert said.get(timeout=30) == "called"
 
 
 @pytest.mark.parametrize(

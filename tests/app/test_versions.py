@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -178,3 +180,29 @@ def test_the_command(folder: Path, tmp_path: Path) -> None:
     models("--config", str(own), "add", str(bundle.path))
     assert len(models("--folder", f"{tmp_path}/own").splitlines()) == 2
     assert json.loads((tmp_path / "own" / f"{bundle.digest}.json").read_text())["created"]
+
+
+def test_a_full_disk_leaves_the_versions_as_they_were(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = renamed(tmp_path / "one")
+    add_version(one.path)
+    before = sorted(path.name for path in folder.rglob("*"))
+
+    def full(path: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(ConfigError, match="cannot be written: No space left on device"):
+        use_version(one.digest)
+    assert sorted(path.name for path in folder.rglob("*")) == before
+
+
+def test_two_programs_that_change_versions_lose_no_history(folder: Path, tmp_path: Path) -> None:
+    bundles = [renamed(tmp_path / f"b{n}", f"{n} ") for n in range(3)]
+    for bundle in bundles:
+        add_version(bundle.path)
+    with ThreadPoolExecutor(3) as programs:
+        list(programs.map(use_version, [bundle.digest for bundle in bundles]))
+    facts = json.loads((folder / CURRENT).read_text())
+    assert {facts["current"], *facts["before"]} == {"", *(bundle.digest for bundle in bundles)}

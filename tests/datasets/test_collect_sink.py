@@ -174,3 +174,25 @@ def test_marks_of_many_while_pictures_come(sink: CollectSink) -> None:
         thread.join()
     assert len(set(made)) == 12
     assert len(read_collected(sink.folder)) == 12
+
+
+def test_a_stream_that_was_lost_has_no_newest_seconds(tmp_path: Path) -> None:
+    now_ms = [NOW_MS]
+    sink = CollectSink(CollectConfig(tmp_path / "clips"), lambda: now_ms[0])
+    watch(sink, 8)
+    now_ms[0] += 4000
+    sink.mark(Mark("door", "fall", 3.0))
+    [row] = read_collected(sink.folder).values()
+    assert row.start == "2026-11-28T20:00:07.000Z"  # when the pictures came, not the mark
+    now_ms[0] += 60_000
+    with pytest.raises(ConfigError, match="of door is 64 s old; wait until the stream is live"):
+        sink.mark(Mark("door", "fall", 3.0))
+
+
+def test_pictures_of_streams_that_are_gone_are_forgotten(tmp_path: Path) -> None:
+    now_ms = [NOW_MS]
+    sink = CollectSink(CollectConfig(tmp_path / "clips"), lambda: now_ms[0])
+    for number in range(5):
+        watch(sink, 2, f"door {number}", live=False)
+        now_ms[0] += 40_000
+    assert list(sink._streams) == ["door 3", "door 4"]

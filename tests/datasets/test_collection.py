@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from ecolite_stream.datasets import collection
 from ecolite_stream.datasets.collected import ClipRow, add_row, read_collected
 from ecolite_stream.datasets.collection import (
     drop_clip,
+    find_clip,
     move_clip,
     remove_collected,
     survey,
@@ -100,3 +102,57 @@ def test_all_that_was_collected_is_removed_and_nothing_else(tmp_path: Path) -> N
     assert [path.name for path in folder.rglob("*")] == ["sit", "own.mp4"]
     with pytest.raises(ConfigError, match="collected into"):
         remove_collected(folder)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["fall//etc/a.mp4", "fall/\0.mp4", f"fall/{'x' * 300}.mp4", f"{'x' * 300}/a.mp4", "fall"],
+)
+def test_names_that_no_file_can_have_are_of_no_clip(tmp_path: Path, name: str) -> None:
+    put(tmp_path, "fall/a.mp4", b"1")
+    with pytest.raises(KeyError):
+        find_clip(tmp_path, name)
+
+
+def test_links_out_of_the_folder_are_not_followed(tmp_path: Path) -> None:
+    folder, outside = tmp_path / "clips", tmp_path / "outside"
+    put(folder, "fall/a.mp4", b"1")
+    outside.mkdir()
+    (outside / "secret.mp4").write_bytes(b"2")
+    (folder / "fall" / "link.mp4").symlink_to(outside / "secret.mp4")
+    (folder / "sit").symlink_to(outside)
+    for name in ("fall/link.mp4", "sit/secret.mp4"):
+        for use in (find_clip, drop_clip, lambda *where: move_clip(*where, "walk")):
+            with pytest.raises(KeyError):
+                use(folder, name)
+    assert (outside / "secret.mp4").read_bytes() == b"2"
+
+
+def test_a_clip_whose_row_cannot_be_changed_stays_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, "fall/a.mp4", b"1")
+
+    def full(folder: Path, renamed: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(collection, "change_rows", full)
+    with pytest.raises(OSError, match="No space left"):
+        move_clip(tmp_path, "fall/a.mp4", "sit")
+    assert [path.name for path in sorted(tmp_path.rglob("*"))] == ["clips.csv", "fall", "a.mp4"]
+    assert list(read_collected(tmp_path)) == ["fall/a.mp4"]
+
+
+def test_a_folder_that_goes_meanwhile_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, "fall/a.mp4", b"1")
+    monkeypatch.setattr(collection, "change_rows", lambda *_: (tmp_path / "fall").rmdir())
+    drop_clip(tmp_path, "fall/a.mp4")
+    assert not (tmp_path / "fall").exists()
+
+
+def test_a_label_too_long_for_a_folder_is_refused(tmp_path: Path) -> None:
+    put(tmp_path, "fall/a.mp4", b"1")
+    with pytest.raises(ConfigError, match="too long for a folder; shorten it"):
+        move_clip(tmp_path, "fall/a.mp4", "跌" * 90)

@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
-from ecolite_stream.app.fleet_run import PipelineStreams, read_fleet
+from ecolite_stream.app.fleet_run import PipelineStreams, read_fleet, run_machine
+from ecolite_stream.app.versions import add_version, use_version
 from ecolite_stream.fleet.ledger import Holder, Ledger
+from ecolite_stream.pipeline.pipeline import Pipeline
 from ecolite_stream.store.database import Database
+from tests.app.bundles import renamed
 from tests.app.runs import Command, unused_port
 
 pytestmark = pytest.mark.timeout(60)
@@ -183,3 +186,28 @@ def test_a_share_of_the_rate_makes_the_period_longer(tmp_path: Path) -> None:
     streams.add("gate", 0.5)
     streams.add("yard", 0.8)
     assert streams.names() == {"gate": 1.0, "yard": 1.25}
+
+
+def test_a_machine_uses_the_current_version_and_chooses_the_precision(tmp_path: Path) -> None:
+    bundle, models = renamed(tmp_path / "mine"), tmp_path / "models"
+    add_version(bundle.path, models)
+    use_version(bundle.digest, models)
+    settings = {
+        "models": str(models),
+        "precision": "auto",
+        "json_file": {"path": str(tmp_path / "lines.jsonl")},
+    }
+    fleet, config = read_fleet(write(tmp_path, settings))
+    opened: list[Any] = []
+
+    class EnoughError(Exception):
+        pass
+
+    def open_and_stop(pipeline: Pipeline) -> None:
+        opened.append(pipeline._models.by_number[0].digest)
+        pipeline._engine_thread._open_engine().close()
+        raise EnoughError
+
+    with pytest.raises(EnoughError):
+        run_machine(fleet, config, "box-1", on_start=open_and_stop)
+    assert opened == [bundle.digest]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,12 @@ from ecolite_stream.fleet.config import (
 )
 from ecolite_stream.fleet.leases import CAMERA, LeaseKeeper
 from ecolite_stream.fleet.ledger import Holder
-from ecolite_stream.fleet.member import Member
+from ecolite_stream.fleet.member import Member, kept_in_step
 from ecolite_stream.fleet.status import read_status, table_lines
 from ecolite_stream.fleet.supervisor import Supervisor, rate_step
 from ecolite_stream.store.database import Database
 from tests.fleet.test_leases import TimedLedger, pass_time
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -276,3 +278,25 @@ def test_a_machine_whose_place_was_taken_watches_nothing(
     with ledger.begin() as table:
         holders = {lease.process for lease in table.current(CAMERA)}
     assert holders == {twin.member.holder.process}
+
+
+def test_leases_are_renewed_while_a_stream_is_slow_to_begin(ledger: TimedLedger) -> None:
+    (one,) = joined(ledger, fleet_of(1), "box-1")
+    slow, goes_on = threading.Event(), threading.Event()
+
+    def add(name: str, share: float) -> None:
+        slow.set()
+        goes_on.wait(30)
+
+    one.streams.add = add  # type: ignore[method-assign]
+
+    def ends_ms() -> int:
+        with ledger.begin() as table:
+            return table.current(CAMERA)[0].ends_ms
+
+    one.supervisor.tick()
+    with kept_in_step(one.member, None, 0.05):
+        assert slow.wait(30)
+        before_ms = ends_ms()
+        eventually(lambda: ends_ms() > before_ms)
+        goes_on.set()

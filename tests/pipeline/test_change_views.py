@@ -147,6 +147,35 @@ def test_what_cannot_be_kept_is_not_applied(tmp_path: Path) -> None:
         assert control.views("a") == (DrawnViews(), False)
 
 
+def test_what_cannot_be_applied_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "views.yaml"
+
+    def gone(stream: object) -> None:
+        raise ConfigError("there is no stream 'a'")
+
+    with Running("a") as run:
+        control = control_of(run, path)
+        control.set_views("a", DrawnViews(("whole",)))
+        monkeypatch.setattr(run.pipeline, "change_views", gone)
+        with pytest.raises(ConfigError, match="no stream 'a'"):
+            control.set_views("a", DrawnViews((LEFT,)))
+    assert read_drawn(path) == {"a": DrawnViews(("whole",))}
+
+
+def test_views_that_could_not_be_read_again_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "views.yaml"
+    shape = tuple(n / 64 for n in range(64))
+    many = {f"s{n}": DrawnViews(("whole",), (shape,) * 32) for n in range(47)}
+    path.write_text(drawn_text(many))
+    with Running("a") as run:
+        control = control_of(run, path)
+        with pytest.raises(ConfigError, match="would be too large"):
+            control.set_views("a", DrawnViews(("whole",), (shape,) * 32))
+    assert set(read_drawn(path)) == set(many)
+
+
 def test_names_of_streams_survive_the_file(tmp_path: Path) -> None:
     path = tmp_path / "views.yaml"
     names = ["rtsp://host/1", "yes", "2026-11-28", "a: b #c", "\udcff", "dóor", "- x"]

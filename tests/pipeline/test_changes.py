@@ -9,7 +9,7 @@ import pytest
 from ecolite_stream.config.schema import EventConfig, StreamConfig
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.types import Event
-from tests.pipeline.runs import ALWAYS, Running, stream
+from tests.pipeline.runs import ALWAYS, Running, stream, threads_of
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -79,6 +79,37 @@ def test_what_cannot_be_done_is_said() -> None:
         run.pipeline.pause("a")
         with pytest.raises(ConfigError, match="paused already"):
             run.pipeline.pause("a")
+
+
+def test_a_stream_that_cannot_come_back_yet_stays_paused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Running("a") as run:
+        run.wait_for_more("a")
+        run.pipeline.pause("a")
+        with monkeypatch.context() as patch:
+            patch.setattr(run.pipeline._queue, "wait_for_end", lambda name, timeout_s: False)
+            with pytest.raises(ConfigError, match="still being removed; try again"):
+                run.pipeline.resume("a")
+        assert run.pipeline.streams == {"a": "paused"}
+        run.pipeline.resume("a")
+        run.wait_for_more("a")
+
+
+def test_two_threads_add_a_stream_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Running("a", "b") as run:
+        run.wait_for_more("b")
+        run.pipeline.remove("b")
+        wait_for_end = run.pipeline._queue.wait_for_end
+
+        def other_thread_first(name: str, timeout_s: float) -> bool:
+            monkeypatch.undo()
+            run.pipeline.add(stream("b"))
+            return wait_for_end(name, 0) or True
+
+        monkeypatch.setattr(run.pipeline._queue, "wait_for_end", other_thread_first)
+        with pytest.raises(ConfigError, match="there is a stream 'b' already"):
+            run.pipeline.add(stream("b"))
+        run.wait_for_more("b")
+        assert threads_of("b").count("read b") == 1
 
 
 def test_a_run_ends_when_its_last_stream_leaves() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import threading
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -211,6 +212,29 @@ def test_the_engine_before_is_closed_once_nothing_needs_it() -> None:
         for engine in (first, second):
             run.wait("a closed engine", engine.closed.is_set)
         run.wait_for_more("a")
+
+
+def test_a_removed_stream_that_never_returns_keeps_no_engine() -> None:
+    first, blocked, ends = Engine(), threading.Event(), threading.Event()
+
+    def frames() -> Iterator[Frame]:
+        yield frame(0, 0.0, "dead")
+        blocked.set()
+        ends.wait(30)
+
+    dead = StreamInput("dead", lambda: ListSource("dead", frames(), live=True))
+    try:
+        with Running("a", model=model("0")) as run:
+            run.pipeline.set_bundle(model("1"), lambda: first)
+            run.pipeline.add(dead)
+            assert blocked.wait(30)
+            run.pipeline.remove("dead")
+            run.pipeline.set_bundle(model("2"), Engine)
+            run.wait("a closed engine", first.closed.is_set)
+            run.wait_for_more("a")
+            ends.set()
+    finally:
+        ends.set()
 
 
 def failing() -> Engine:

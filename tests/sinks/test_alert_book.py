@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from ecolite_stream.errors import ConfigError
+from ecolite_stream.sinks import alert_book
 from ecolite_stream.sinks.alert_book import MOST_RULES, AlertBook
 from ecolite_stream.sinks.alert_rules import AlertRule, AlertTarget, HoursConfig
 from ecolite_stream.sinks.alerts import AlertsConfig, AlertSink
@@ -105,8 +108,9 @@ def test_what_cannot_be_removed_or_muted(tmp_path: Path) -> None:
     with pytest.raises(OSError):
         lost.put(page_rule())
     assert len(lost.states()) == 1  # what cannot be kept does not count
+    rules = [{"name": str(n), "target": "phone"} for n in range(MOST_RULES)]
+    (tmp_path / "full.yaml").write_text(yaml.safe_dump({"rules": rules}))
     full = book_at(tmp_path / "full.yaml")
-    full._own = {str(n): page_rule(str(n)) for n in range(MOST_RULES)}
     with pytest.raises(ConfigError, match="remove one first"):
         full.put(page_rule())
 
@@ -141,3 +145,55 @@ def test_targets_of_the_configuration() -> None:
         AlertsConfig(rules=(page_rule(mqtt="x"),), targets=(PHONE,)).all_rules()
     with pytest.raises(ConfigError, match="target 'x' is empty"):
         AlertTarget("x")
+
+
+def test_two_runs_that_share_a_file_lose_no_rule(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.yaml"
+    one, two = book_at(path), book_at(path)
+    one.put(page_rule("of one"))
+    two.put(page_rule("of two"))
+    two.mute("of one", 5)
+    one.mute("fixed", 5)
+    found = {state.rule.name: state.muted_until_s for state in book_at(path).states()}
+    assert found == {"fixed": BEGAN_S + 300, "of one": BEGAN_S + 300, "of two": None}
+
+
+def test_rules_can_be_read_while_the_disk_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book, seen = book_at(tmp_path / "alerts.yaml"), list[list[str]]()
+
+    def hang(path: Path, text: str) -> None:
+        reader = threading.Thread(target=lambda: seen.append([r.name for r in book.active()]))
+        reader.start()
+        reader.join(10)
+
+    monkeypatch.setattr(alert_book, "replace_text", hang)
+    book.put(page_rule())
+    assert seen == [["fixed"]]
+    assert [one.name for one in book.active()] == ["fixed", "night"]
+
+
+def test_a_file_that_was_spoilt_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.yaml"
+    book = book_at(path)
+    path.write_text("streams: {}\n")  # such as that of the views
+    with pytest.raises(ConfigError, match="unknown key"):
+        book.put(page_rule())
+    assert path.read_text() == "streams: {}\n"
+
+
+def test_a_target_that_cannot_be_used_is_found_at_the_start(tmp_path: Path) -> None:
+    target = AlertTarget("phone", command=("no such program",))
+    with pytest.raises(ConfigError, match="there is no program"):
+        AlertSink(AlertBook([], [target], tmp_path / "alerts.yaml"), MqttConfig())
+
+
+def test_rules_that_could_not_be_read_again_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.yaml"
+    names = tuple(f"{n} " + "\U0001f6b6" * 195 for n in range(5))
+    book = book_at(path)
+    with pytest.raises(ConfigError, match="would be too large"):
+        for number in range(MOST_RULES):
+            book.put(page_rule(str(number), streams=names, labels=names))
+    assert len(book_at(path).states()) == len(book.states()) > 10

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -208,3 +209,19 @@ def test_corrected_events_become_clips(tmp_path: Path, sink: CollectSink) -> Non
         f"nothing/event-{ids[0]}.mp4",
         f"fall/event-{ids[1]}.mp4",
     }
+
+
+def test_two_pages_make_no_event_a_clip_twice(tmp_path: Path, sink: CollectSink) -> None:
+    url, (event_id,) = history(tmp_path, 1)
+    write_numbered_video(tmp_path / f"{event_id}.mp4", 50, codec="libx264")
+    with served(collecting=sink, store=url, clips=tmp_path) as page:
+        done(page, f"/events/{event_id}/review", "PUT", {"review": "wrong"})
+        with ThreadPoolExecutor(3) as pages:
+            asked = [pages.submit(done, page, "/clips/from-events", "POST", None) for _ in "123"]
+        assert sorted(one.result()["made"] for one in asked) == [0, 0, 1]
+
+
+def test_a_name_that_is_no_utf8_is_shown_escaped(tmp_path: Path) -> None:
+    sink = CollectSink(CollectConfig(tmp_path / "mine\udcff"))
+    with served(collecting=sink) as page:
+        assert got(page, "/clips")["folder"].endswith("mine\udcff")

@@ -127,7 +127,31 @@ def test_a_teaching_is_stopped_and_bounded(process: TeachingProcess, tmp_path: P
     short = TeachingProcess((sys.executable, "-c", "import time; time.sleep(60)"), longest_s=0.1)
     short.start(tmp_path, Path("demo"), 0)
     assert ended(short).state == "failed"
+    assert "took longer than 0.1 s; use fewer clips" in short.now.error
     short.close()
+
+
+def test_what_cannot_be_started_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(ConfigError, match="cannot be started: No such file"):
+        TeachingProcess((str(tmp_path / "none"),)).start(tmp_path, Path("demo"), 0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_package_in_the_working_folder_is_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "trainer").mkdir()
+    for name in ("__init__.py", "teach.py"):
+        (tmp_path / "trainer" / name).write_text("print('error: this is another package')")
+    monkeypatch.chdir(tmp_path)
+    process = TeachingProcess()
+    process.start(tmp_path / "no clips", tmp_path / "no bundle", 0)
+    assert ended(process).state == "failed"
+    assert "another package" not in process.now.error
+    process.close()
 
 
 def test_endless_lines_are_bounded(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from ecolite_stream.web.access import Role, Visitors
 from ecolite_stream.web.api.limits import RateLimit
 from ecolite_stream.web.api.openapi import openapi
 from ecolite_stream.web.api.operations import (
+    JPEG,
+    MP4,
     ApiError,
     Call,
     Operation,
@@ -23,6 +25,7 @@ from ecolite_stream.web.api.operations import (
 )
 
 PREFIX = "/api/"
+_OTHER_SITES = frozenset({"cross-site", "same-site"})
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -67,7 +70,7 @@ class Api:
     def _handler(self, operation: Operation) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
             try:
-                self._admit(request, operation.role)
+                self._admit(request, operation)
                 call = await called(operation, request, self._body_s)
                 return answered(await operation.handle(call), operation.status)
             except ApiError as error:
@@ -80,11 +83,14 @@ class Api:
 
         return handle
 
-    def _admit(self, request: web.Request, needed: Role) -> None:
+    def _admit(self, request: web.Request, operation: Operation) -> None:
         """Raise an ApiError unless a request may be answered."""
-        address = client_address(request.transport)
+        address, needed = client_address(request.transport), operation.role
+        # Browsers of old send no Origin with a form; newer ones say where a page came from.
+        if needed == "write" and request.headers.get("Sec-Fetch-Site") in _OTHER_SITES:
+            raise ApiError(403, "another site's page asked for this")
         # A page of the history asks for many pictures at once; connections bound those.
-        is_media = request.path.endswith(("/picture", "/clip"))
+        is_media = operation.answer in (JPEG, MP4)
         if not is_media and (wait_s := self._limit.wait_s(address)):
             raise ApiError(429, "too many requests; slow down", {"Retry-After": str(wait_s)})
         role = self._role(request, address)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -66,6 +67,7 @@ class ClipOperations:
         self._source = source
         self._store = store
         self._event_clips = event_clips
+        self._making = threading.Lock()
         self._working = 0
         self._reading = asyncio.Semaphore(_MOST_AT_ONCE)
 
@@ -143,7 +145,12 @@ class ClipOperations:
         if clips is None:
             raise ApiError(409, "this run makes no clips of events; start it with --clips FOLDER")
         events = await self._store.read(corrected_events)
-        return await self._work(lambda: _made_of(events, clips, sink))
+
+        def make() -> FromEvents:
+            with self._making:  # two at a time would cut the same events
+                return _made_of(events, clips, sink)
+
+        return await self._work(make)
 
     async def _read(self, read: Callable[[], Result]) -> Result:
         """What something gives that reads files, done in another thread, a few at a time."""

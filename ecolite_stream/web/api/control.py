@@ -87,7 +87,7 @@ class RunControl(Protocol):
         """Copy a bundle to the versions; return its digest."""
 
     def set_bundle(self, digest_or_path: str) -> None:
-        """Change all streams to a version; an EcoliteError leaves the run unchanged."""
+        """Change all streams to a version and keep that; an EcoliteError says what was not done."""
 
     def on_bundle(self, call: Callable[[Bundle], object]) -> None:
         """Call a function with each later bundle of all streams."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -132,9 +133,11 @@ def answered(value: Any, status: int) -> web.StreamResponse:
         return value
     if value is None:
         return web.Response(status=status)
-    return web.Response(
-        body=msgspec.json.encode(value), status=status, content_type="application/json"
-    )
+    try:
+        body = msgspec.json.encode(value)
+    except UnicodeEncodeError:  # a name on disk that is no UTF-8
+        body = json.dumps(msgspec.to_builtins(value)).encode("ascii")
+    return web.Response(body=body, status=status, content_type="application/json")
 
 
 def problem(status: int, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
