@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import platform
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from ecolite_stream.app.extras import require_extra
 from ecolite_stream.app.fleet_ray import check_private, start_on_ray, stop_on_ray
 from ecolite_stream.app.fleet_run import check_machine, open_store, read_fleet, run_machine
 from ecolite_stream.config.printable import printable
+from ecolite_stream.errors import ConfigError
 from ecolite_stream.fleet.config import Fleet
 
 _config_option = click.option(
@@ -88,6 +91,41 @@ def stop(path: Path | None, address: str | None, i_know: bool) -> None:
     stop_on_ray(read_fleet(path)[0], address)
 
 
+@fleet.command("set-bundle")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@_config_option
+@click.option(
+    "--on", "machines", multiple=True, metavar="MACHINE", help="Change this one; again for more."
+)
+def set_bundle(bundle: Path, path: Path | None, machines: tuple[str, ...]) -> None:
+    """Change running machines to a bundle, one after the other, without a restart.
+
+    The bundle travels through the store. Each machine checks its golden numbers first; the first
+    that fails keeps its bundle, as do those after it, with exit code 4. A machine that is not up
+    changes when it starts.
+    """
+    if path is None:
+        raise click.UsageError(
+            "name the fleet's file: ecolite-stream fleet set-bundle --config ..."
+        )
+    checked, config = read_fleet(path)
+    if config.bundle is not None:
+        raise ConfigError(
+            f"{checked.config.config}: bundle is set, which a restart would return to; remove it"
+        )
+    with open_store(config, create=False) as database:
+        from ecolite_stream.app.fleet_bundle import roll_out
+        from ecolite_stream.fleet.ledger import Ledger
+        from ecolite_stream.fleet.rollout import Rollout
+
+        rollout = Rollout(Ledger(database, checked.config.name))
+        roll_out(checked, rollout, bundle, machines, _report, time.sleep)
+
+
+def _report(line: str) -> None:
+    click.echo(printable(line))
+
+
 @fleet.command()
 @_config_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -98,14 +136,22 @@ def status(path: Path | None, as_json: bool) -> None:
     checked, config = read_fleet(path)
     with open_store(config, create=False) as database:
         from ecolite_stream.fleet.ledger import Ledger
-        from ecolite_stream.fleet.status import read_status, table_lines
+        from ecolite_stream.fleet.rollout import Rollout
+        from ecolite_stream.fleet.status import read_status, rollout_lines, table_lines
 
-        machines, unwatched = read_status(checked, Ledger(database, checked.config.name))
+        ledger = Ledger(database, checked.config.name)
+        machines, unwatched = read_status(checked, ledger)
+        turns = Rollout(ledger).turns()
     if as_json:
-        facts = {"machines": [one.as_dict() for one in machines], "not_watched": unwatched}
+        facts = {
+            "machines": [one.as_dict() for one in machines],
+            "not_watched": unwatched,
+            "rollout": [dataclasses.asdict(turn) for turn in turns],
+        }
         click.echo(json.dumps(facts))
         return
-    click.echo("\n".join(map(printable, table_lines(machines, unwatched))))
+    lines = [*table_lines(machines, unwatched), *rollout_lines(turns)]
+    click.echo("\n".join(map(printable, lines)))
 
 
 def _described(checked: Fleet) -> Iterator[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ecolite_stream.app.build import stream_inputs, stream_names, with_precision
+from ecolite_stream.app.control import PipelineControl
 from ecolite_stream.app.extras import missing_extra
 from ecolite_stream.app.sinks import SINKS, RunConfig
 from ecolite_stream.app.systemd import notify_systemd
@@ -116,8 +117,10 @@ def run_machine(
     Raises:
         EcoliteError: the fleet, the bundle, the engine or the store cannot be used.
     """
+    from ecolite_stream.app.fleet_bundle import RolloutFollower
     from ecolite_stream.fleet.ledger import Holder, LeaseFence, Ledger
     from ecolite_stream.fleet.member import Member, kept_in_step
+    from ecolite_stream.fleet.rollout import Rollout
     from ecolite_stream.fleet.supervisor import Supervisor
 
     check_machine(fleet, machine)
@@ -148,11 +151,14 @@ def run_machine(
             stays=True,
         )
         streams.attach(pipeline, connect)
+        control = PipelineControl(config, bundle)
+        control.attach(pipeline, connect)
+        follower = RolloutFollower(Rollout(ledger), machine, control)
         candidate = Holder(machine, f"{member.holder.process}/supervisor")
         supervisor = Supervisor(fleet, ledger, candidate) if supervises else None
         on_start(pipeline)
         with (
-            kept_in_step(member, supervisor, fleet.config.tick_s),
+            kept_in_step(member, supervisor, fleet.config.tick_s, follower.tick),
             notify_systemd(pipeline.heartbeat),
         ):
             pipeline.run()

@@ -150,23 +150,25 @@ class Transaction:
     """Statements of a fleet in one transaction.
 
     Attributes:
+        connection: runs further statements in it.
+        fleet: name of the fleet.
         now_ms: the clock of the database, ms since 1970.
     """
 
     def __init__(self, connection: Connection, fleet: str, now_ms: int) -> None:
-        self._connection = connection
-        self._fleet = fleet
+        self.connection = connection
+        self.fleet = fleet
         self.now_ms = now_ms
 
     def digest(self) -> str | None:
         """Digest of the fleet's definition; None where there is no such fleet."""
-        found = select(_fleets.c.digest).where(_fleets.c.name == self._fleet)
-        return self._connection.execute(found).scalar()
+        found = select(_fleets.c.digest).where(_fleets.c.name == self.fleet)
+        return self.connection.execute(found).scalar()
 
     def define(self, digest: str, cameras: Collection[str]) -> None:
         """Set the definition; assignments of other cameras go."""
-        statement = self._insert()(_fleets).values(name=self._fleet, digest=digest)
-        self._connection.execute(
+        statement = self.insert()(_fleets).values(name=self.fleet, digest=digest)
+        self.connection.execute(
             statement.on_conflict_do_update(
                 index_elements=[_fleets.c.name], set_={"digest": digest}
             )
@@ -178,32 +180,32 @@ class Transaction:
         found = self._of_kind(kind).where(_leases.c.current)
         if name is not None:
             found = found.where(_leases.c.name == name)
-        return [_lease(row) for row in self._connection.execute(found)]
+        return [_lease(row) for row in self.connection.execute(found)]
 
     def losses(self, since_ms: int) -> dict[str, int]:
         """How many leases of each machine ended unreleased since then, without the newest ones."""
         found = (
             select(_leases.c.name, func.count())
-            .where(_leases.c.fleet == self._fleet, _leases.c.kind == MACHINE)
+            .where(_leases.c.fleet == self.fleet, _leases.c.kind == MACHINE)
             .where(~_leases.c.current, ~_leases.c.released, _leases.c.ends_ms >= since_ms)
             .group_by(_leases.c.name)
         )
-        return {row[0]: row[1] for row in self._connection.execute(found)}
+        return {row[0]: row[1] for row in self.connection.execute(found)}
 
     def renew(self, holder: Holder, lease_ms: int) -> list[Lease]:
         """Extend the leases of a process that have not ended, and return them."""
         ends_ms = self.now_ms + lease_ms
         mine = (
-            *(_leases.c.fleet == self._fleet, _leases.c.process == holder.process),
+            *(_leases.c.fleet == self.fleet, _leases.c.process == holder.process),
             *(_leases.c.current, ~_leases.c.released, _leases.c.ends_ms > self.now_ms),
         )
         # The update locks the rows; a select before it could miss that another has followed.
-        self._connection.execute(
+        self.connection.execute(
             update(_leases).where(*mine, _leases.c.ends_ms < ends_ms).values(ends_ms=ends_ms)
         )
-        held = [_lease(row) for row in self._connection.execute(select(_leases).where(*mine))]
+        held = [_lease(row) for row in self.connection.execute(select(_leases).where(*mine))]
         for keys in _chunks([lease.run for lease in held]):
-            self._connection.execute(
+            self.connection.execute(
                 update(runs)
                 .where(runs.c.id.in_(keys), runs.c.seen_ms < self.now_ms - _SEEN_EVERY_MS)
                 .values(seen_ms=self.now_ms)
@@ -221,17 +223,17 @@ class Transaction:
             *(kind, name, number + 1, holder.machine, holder.process, secrets.token_hex(16)),
             *(self.now_ms, self.now_ms + lease_ms),
         )
-        values = {**dataclasses.asdict(lease), "fleet": self._fleet, "current": True}
-        statement = self._insert()(_leases).values(values).on_conflict_do_nothing()
-        if not self._connection.execute(statement).rowcount:
+        values = {**dataclasses.asdict(lease), "fleet": self.fleet, "current": True}
+        statement = self.insert()(_leases).values(values).on_conflict_do_nothing()
+        if not self.connection.execute(statement).rowcount:
             return None  # another was quicker
-        note_run(self._connection, Origin(holder.machine, lease.run, ""), self.now_ms)
+        note_run(self.connection, Origin(holder.machine, lease.run, ""), self.now_ms)
         return lease
 
     def release(self, leases: Collection[Lease]) -> None:
         """End these leases now."""
         for keys in _chunks([lease.run for lease in leases]):
-            self._connection.execute(
+            self.connection.execute(
                 update(_leases)
                 .where(_leases.c.run.in_(keys), _leases.c.ends_ms > self.now_ms)
                 .values(released=True, ends_ms=self.now_ms)
@@ -239,12 +241,11 @@ class Transaction:
 
     def assignments(self, machine: str | None = None) -> dict[str, Assignment]:
         """Where cameras are to be watched, by camera; of one machine, or of all."""
-        found = select(_assignments).where(_assignments.c.fleet == self._fleet)
+        found = select(_assignments).where(_assignments.c.fleet == self.fleet)
         if machine is not None:
             found = found.where(_assignments.c.machine == machine)
         return {
-            row.camera: Assignment(row.machine, row.share)
-            for row in self._connection.execute(found)
+            row.camera: Assignment(row.machine, row.share) for row in self.connection.execute(found)
         }
 
     def assign(self, wanted: Mapping[str, Assignment]) -> None:
@@ -255,21 +256,21 @@ class Transaction:
             if before.get(camera) == one:
                 continue
             values = {"machine": one.machine, "share": one.share}
-            statement = self._insert()(_assignments).values(
-                fleet=self._fleet, camera=camera, **values
+            statement = self.insert()(_assignments).values(
+                fleet=self.fleet, camera=camera, **values
             )
             keys = [_assignments.c.fleet, _assignments.c.camera]
-            self._connection.execute(
+            self.connection.execute(
                 statement.on_conflict_do_update(index_elements=keys, set_=values)
             )
 
     def close_events(self) -> int:
         """Close the open events of leases that have ended; return how many there were."""
-        over = select(_leases.c.run).where(_leases.c.fleet == self._fleet)
+        over = select(_leases.c.run).where(_leases.c.fleet == self.fleet)
         over = over.where(or_(~_leases.c.current, _leases.c.ends_ms <= self.now_ms))
         ends_ms = select(_leases.c.ends_ms).where(_leases.c.run == events.c.run).scalar_subquery()
         last_ms = case((ends_ms > events.c.start_ms, ends_ms), else_=events.c.start_ms)
-        return self._connection.execute(
+        return self.connection.execute(
             update(events)
             .where(events.c.state == OPEN, events.c.run.in_(over))
             .values(state=INTERRUPTED, end_ms=last_ms, changed_ms=self.now_ms)
@@ -279,38 +280,39 @@ class Transaction:
         """Delete leases that ended more than `KEPT_MS` ago."""
         old = (
             select(_leases.c.run)
-            .where(_leases.c.fleet == self._fleet, ~_leases.c.current)
+            .where(_leases.c.fleet == self.fleet, ~_leases.c.current)
             .where(_leases.c.ends_ms < self.now_ms - KEPT_MS)
         )
-        keys = list(self._connection.execute(old).scalars())
+        keys = list(self.connection.execute(old).scalars())
         for some in _chunks(keys):
-            self._connection.execute(delete(runs).where(runs.c.id.in_(some)))
-            self._connection.execute(delete(_leases).where(_leases.c.run.in_(some)))
+            self.connection.execute(delete(runs).where(runs.c.id.in_(some)))
+            self.connection.execute(delete(_leases).where(_leases.c.run.in_(some)))
 
     def _supersede(self, last: Lease) -> bool:
         """Mark a lease as not the newest any more; False where another process is at it."""
         locked = select(_leases.c.ends_ms).where(_leases.c.run == last.run, _leases.c.current)
-        found = self._connection.execute(locked.with_for_update(skip_locked=True)).scalar()
+        found = self.connection.execute(locked.with_for_update(skip_locked=True)).scalar()
         if found is None or (found > self.now_ms and not last.released):
             return False
-        self._connection.execute(
+        self.connection.execute(
             update(_leases).where(_leases.c.run == last.run).values(current=False)
         )
         return True
 
     def _unassign(self, cameras: Collection[str]) -> None:
         for some in _chunks(sorted(cameras)):
-            self._connection.execute(
+            self.connection.execute(
                 delete(_assignments).where(
-                    _assignments.c.fleet == self._fleet, _assignments.c.camera.in_(some)
+                    _assignments.c.fleet == self.fleet, _assignments.c.camera.in_(some)
                 )
             )
 
     def _of_kind(self, kind: str) -> Select[Any]:
-        return select(_leases).where(_leases.c.fleet == self._fleet, _leases.c.kind == kind)
+        return select(_leases).where(_leases.c.fleet == self.fleet, _leases.c.kind == kind)
 
-    def _insert(self) -> Any:
-        return sqlite.insert if self._connection.dialect.name == "sqlite" else postgresql.insert
+    def insert(self) -> Any:
+        """The `insert` of the database's dialect, which knows conflicts."""
+        return sqlite.insert if self.connection.dialect.name == "sqlite" else postgresql.insert
 
 
 class LeaseFence:

@@ -173,12 +173,18 @@ def define(table: Transaction, fleet: Fleet) -> None:
 
 
 @contextlib.contextmanager
-def kept_in_step(member: Member, supervisor: Supervisor | None, tick_s: float) -> Iterator[None]:
-    """Run a member, and a candidate for the supervisor, in threads while the block runs."""
+def kept_in_step(
+    member: Member,
+    supervisor: Supervisor | None,
+    tick_s: float,
+    *more: Callable[[], object],
+) -> Iterator[None]:
+    """Run a member, a candidate for the supervisor and more in threads while the block runs."""
     ended = threading.Event()
     # Two threads: the store may hang, and a stream may be slow to end.
     jobs: list[tuple[Callable[[], object], float]] = [(member.renew, tick_s)]
     jobs.append((member.enforce, _ENFORCE_S))
+    jobs += [(job, tick_s) for job in more]
     if supervisor is not None:
         jobs.append((supervisor.tick, tick_s))
     threads = [

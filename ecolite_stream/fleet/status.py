@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ecolite_stream.fleet.config import Fleet
 from ecolite_stream.fleet.leases import CAMERA, MACHINE, SUPERVISOR
 from ecolite_stream.fleet.ledger import Ledger
+from ecolite_stream.fleet.rollout import Turn
 
 
 @dataclass(frozen=True)
@@ -88,3 +89,10 @@ def table_lines(machines: list[MachineStatus], unwatched: list[str]) -> Iterator
         )
     if unwatched:
         yield f"not watched: {', '.join(unwatched)}"
+
+
+def rollout_lines(turns: Sequence[Turn]) -> Iterator[str]:
+    """A line for each machine of the last rollout."""
+    for one in turns:
+        reason = f": {one.message}" if one.message else ""
+        yield f"bundle {one.digest[:12]}: {one.machine} {one.state}{reason}"
