@@ -26,6 +26,7 @@ from ecolite_stream.errors import ConfigError, EcoliteError, one_line
 from trainer.config.load import load_train_config
 from trainer.config.schema import TrainConfig
 from trainer.data.dataset import labelled_files
+from trainer.data.marked import SegmentFile
 from trainer.data.splits import split_clips
 
 with command_needs("mindspore", "train", __name__):
@@ -130,8 +131,17 @@ def require_same_config_of_fold(settings: Path, config: TrainConfig) -> None:
 
 
 def link_held_out(config: TrainConfig, folder: Path) -> Path:
-    """A tree `<class>/<file>` of links to the held-out clips."""
+    """A tree `<class>/<file>` of links to the held-out clips.
+
+    Raises:
+        ConfigError: one is a segment of a video; only files are streamed.
+    """
     _, held_out = split_clips(labelled_files(config.data.clips), config.data, config.seed)
+    if segments := [clip for clip in held_out if isinstance(clip, SegmentFile)]:
+        raise ConfigError(
+            f"{segments[0].name} is a segment of a video, and cross validation streams files; cut "
+            "it first: ecolite-stream collect --source VIDEO --track MARKS --into DIR"
+        )
     for clip in held_out:
         link = folder / clip.name
         link.parent.mkdir(parents=True, exist_ok=True)

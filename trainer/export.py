@@ -41,7 +41,7 @@ from ecolite_stream.model.bundle import (
 )
 from ecolite_stream.model.golden import Golden
 from ecolite_stream.model.preprocess import Preprocessing, preprocess
-from trainer.exporting.bound import fit_held_out_bound
+from trainer.exporting.bound import fit_held_out_bound, fit_placed_bound
 from trainer.exporting.deploy import (
     CONV2D_ONLY,
     CONV2D_ONLY_MINDSPORE,
@@ -200,12 +200,17 @@ def check_engines(bundle: Bundle) -> list[Check]:
     return checks
 
 
-def with_bound(checkpoint: Checkpoint) -> Checkpoint:
-    """The checkpoint with a bound of what it knows, where its training held clips out."""
+def with_bound(checkpoint: Checkpoint, placed: bool = False) -> Checkpoint:
+    """The checkpoint with a bound of what it knows, if one can be fitted.
+
+    Args:
+        checkpoint: what has a bound keeps it.
+        placed: fit the bound to the training's clips, placed at half size, not to held-out ones.
+    """
     if checkpoint.spec.energy_bound is not None:
         return checkpoint
     try:
-        fitted = fit_held_out_bound(checkpoint)
+        fitted = fit_placed_bound(checkpoint) if placed else fit_held_out_bound(checkpoint)
     except (ConfigError, SourceError) as error:
         click.echo(
             f"no bound of what is known: {one_line(error)}; ecolite-bench calibrate fits one",
@@ -252,6 +257,11 @@ def untrained(config: NetworkConfig, seed: int = 0) -> Checkpoint:
     is_flag=True,
     help="Also export the head without Conv3D for MindSpore; larger.",
 )
+@click.option(
+    "--placed-bound",
+    is_flag=True,
+    help="Fit the bound of what is known to the training's clips, small in a larger picture.",
+)
 @click.option("--num-segments", default=4, show_default=True, help="N of --untrained.")
 @click.option("--width", default=1.0, show_default=True, help="Of --untrained.")
 @click.option("--image-size", default=224, show_default=True, help="Of --untrained, in pixels.")
@@ -268,6 +278,7 @@ def main(
     is_untrained: bool,
     add_2d: bool,
     mindspore_2d: bool,
+    placed_bound: bool,
     num_segments: int,
     width: float,
     image_size: int,
@@ -302,7 +313,8 @@ def main(
     elif checkpoint is None:
         written = export_bundle(untrained(config), bundle, conv2d_only)
     else:
-        written = export_bundle(with_bound(load_checkpoint(checkpoint)), bundle, conv2d_only)
+        bounded = with_bound(load_checkpoint(checkpoint), placed_bound)
+        written = export_bundle(bounded, bundle, conv2d_only)
     megabytes = sum(file.stat().st_size for file in bundle.iterdir()) / 1e6
     engines = ", ".join(installed_engines())
     summary = f"{megabytes:.1f} MB, agrees on {engines}; {written.digest[:12]}"

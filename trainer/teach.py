@@ -2,8 +2,10 @@
 
 python -m trainer.teach DIR --bundle BUNDLE --out BUNDLE2
 
-DIR holds `<action>/<clip>`. Before the new bundle is written, each group of clips in turn is held
-out and judged. MindSpore is not needed; the package `onnx` is: pip install 'ecolite-stream[teach]'.
+DIR holds `<action>/<clip>`, or long videos with their marks beside them: `evening.mp4` and
+`evening.csv` (start_s,end_s,label), `.eaf` (ELAN) or `.json` (Label Studio). Before the new bundle
+is written, each group of clips in turn is held out and judged. MindSpore is not needed; the package
+`onnx` is: pip install 'ecolite-stream[teach]'.
 """
 
 from __future__ import annotations
@@ -22,10 +24,13 @@ from ecolite_stream.datasets.collected import read_collected
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
 from ecolite_stream.model.preprocess import FRAMINGS
+from trainer.data.marked import SegmentFile
 from trainer.exporting.folders import require_replaceable
 from trainer.teaching.bundle import SHARE, engines_for
 from trainer.teaching.clips import find_taught, no_progress
+from trainer.teaching.curve import Curve, find_curve
 from trainer.teaching.held_out import PENALTY
+from trainer.teaching.report import Findings
 from trainer.teaching.run import Teaching, find_out, write
 from trainer.weights.files import write_whole
 
@@ -63,6 +68,8 @@ ALONE = (
     show_default=True,
     help="Shrink the last layer's weights so strongly; more for fewer clips.",
 )
+@click.option("--tier", help="Of ELAN files (.eaf) beside videos take this tier alone.")
+@click.option("--curve", is_flag=True, help="Only measure how far 1, 2, 3, 5 and 10 clips get.")
 @click.option("--progress", is_flag=True, help="Print a line for each clip on stderr.")
 @click.option("--json", "json_file", type=PATH, help="Write the report to a JSON file, too.")
 @ENGINE
@@ -77,6 +84,8 @@ def main(
     framing: str | None,
     share: float,
     penalty: float,
+    tier: str | None,
+    curve: bool,
     progress: bool,
     json_file: Path | None,
     engine: str,
@@ -84,24 +93,37 @@ def main(
     """Teach the actions in DIR to a bundle, and say how good it is before it runs."""
     if groups and group_pattern:
         raise click.UsageError("--groups and --group-pattern both group the clips; give one")
-    recorded = {name: row.group for name, row in read_collected(folder).items() if row.group}
-    how = Teaching(groups, group_pattern, recorded, folds, framing, share, penalty, engine)
+    if curve and (out or against or framing == "auto"):
+        raise click.UsageError(
+            "--curve only measures, with one framing; leave out --out, --against and --framing auto"
+        )
     bundle = read_bundle(bundle_folder or demo_bundle_path())
     now = bundle if against is None else read_bundle(against)
     if out is not None:
         require_replaceable(out)
+    on_clip = _print_progress if progress else no_progress
+    files = find_taught(folder, tier)
+    recorded = {name: row.group for name, row in read_collected(folder).items() if row.group}
+    recorded |= {one.name: one.recording for one in files if isinstance(one, SegmentFile)}
+    how = Teaching(groups, group_pattern, recorded, folds, framing, share, penalty, engine)
     if not (groups or group_pattern or recorded):
         click.echo(ALONE, err=True)
-    on_clip = _print_progress if progress else no_progress
-    findings, spec = find_out(find_taught(folder), bundle, now, how, on_clip)
-    click.echo("\n".join(map(printable, findings.lines())))
-    if json_file is not None:
-        _write_json(json_file, findings.to_json())
+    if curve:
+        _report(find_curve(files, bundle, how, on_clip), json_file)
+        return
+    findings, spec = find_out(files, bundle, now, how, on_clip)
+    _report(findings, json_file)
     if out is not None:
         written = write(findings, spec, bundle, how, out)
         engines = ", ".join(engines_for(written))
         click.echo(f"wrote {out}, digest {written.digest[:12]}, agrees on {engines}", err=True)
     click.echo(f"{time.process_time():.0f} s of processor time", err=True)
+
+
+def _report(found: Findings | Curve, json_file: Path | None) -> None:
+    click.echo("\n".join(map(printable, found.lines())))
+    if json_file is not None:
+        _write_json(json_file, found.to_json())
 
 
 def _print_progress(done: int, total: int) -> None:

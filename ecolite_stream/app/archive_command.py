@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
+import functools
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,18 +13,19 @@ import click
 
 from ecolite_stream.app.build import with_precision
 from ecolite_stream.app.extras import missing_extra, require_extra
+from ecolite_stream.app.recognition_options import recognition_options, with_options
 from ecolite_stream.app.sinks import RunConfig
 from ecolite_stream.archive.folder import ArchiveFolder
 from ecolite_stream.archive.progress import Progress
 from ecolite_stream.archive.ray_workers import RayCrew
+from ecolite_stream.archive.recognition import Recognition
 from ecolite_stream.archive.recordings import find_recordings
 from ecolite_stream.archive.schedule import Limits, Schedule
 from ecolite_stream.archive.tasks import Model, Results, Task, task_of
 from ecolite_stream.archive.workers import Crew, ProcessCrew, usable_cores
-from ecolite_stream.config.choices import AUTO, POLICIES, PRECISIONS
 from ecolite_stream.config.includes import load_stream_config
 from ecolite_stream.config.printable import printable
-from ecolite_stream.config.schema import ENGINES, StreamConfig
+from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.engines import choose_engine
 from ecolite_stream.errors import ConfigError, SourceError
 from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
@@ -66,21 +67,7 @@ _log = logging.getLogger(__name__)
     show_default=True,
     help="Kill a worker that reads no frame for this many seconds.",
 )
-@click.option("--bundle", type=click.Path(path_type=Path), help="Model folder. [the embedded one]")
-@click.option(
-    "--engine", type=click.Choice(ENGINES), help="Inference engine. [auto: the best here]"
-)
-@click.option("--device", help="Compute on cpu, ascend:0, gpu:0, cuda:0, ... [cpu]")
-@click.option(
-    "--precision",
-    type=click.Choice((AUTO, *PRECISIONS)),
-    help="Inference precision. [engine default]",
-)
-@click.option("--memory", type=click.Choice(POLICIES), help="Memory policy. [window]")
-@click.option("--span", type=float, help="Seconds the window spans. [the bundle's clip length]")
-@click.option("--every", type=float, help="Seconds between two labels. [0.5]")
-@click.option("--smoothing", type=float, help="Weight of earlier predictions, 0 to 1.")
-@click.option("--top", type=int, help="Number of labels to list. [5]")
+@recognition_options("the embedded one")
 @click.option(
     "--config", type=click.Path(path_type=Path), help="YAML file; its sources and sinks are unused."
 )
@@ -108,12 +95,12 @@ def archive(
     settings = model.settings()
     tasks = [_task(path, settings) for path in recordings]
     with (
-        _crew(model, address, workers) as (crew, count),
+        _crew(model, address, workers) as crew,
         ArchiveFolder(out, settings) as folder,
         _store(store, model) as events,
     ):
         run = _Run(folder, events, tasks)
-        Schedule(run.left, crew, count, run, Limits(tries, silent_s)).run()
+        Schedule(run.left, crew, crew.workers, run, Limits(tries, silent_s)).run()
         run.conclude()
 
 
@@ -187,13 +174,8 @@ def _report(line: str) -> None:
 def _settings(path: Path | None, options: dict[str, Any]) -> StreamConfig:
     """Stream settings of the file, overridden by options; without sources and sinks."""
     loaded = load_stream_config(path, RunConfig) if path else RunConfig()
-    given = {key: value for key, value in options.items() if value is not None}
-    names = {"memory": "policy", "span": "span_s"}
-    memory = {names[key]: given.pop(key) for key in tuple(given) if key in names}
-    if "every" in given:
-        given["every_s"] = given.pop("every")
-    config = StreamConfig(**{key: getattr(loaded, key) for key in _KEPT})
-    return dataclasses.replace(config, memory=dataclasses.replace(config.memory, **memory), **given)
+    kept = StreamConfig(**{key: getattr(loaded, key) for key in _KEPT})
+    return with_options(kept, options)
 
 
 def _model(config: StreamConfig) -> Model:
@@ -214,17 +196,13 @@ def _task(path: Path, settings: dict[str, Any]) -> Task:
 
 
 @contextlib.contextmanager
-def _crew(model: Model, address: str | None, workers: int | None) -> Iterator[tuple[Crew, int]]:
-    """(crew, number of workers)."""
+def _crew(model: Model, address: str | None, workers: int | None) -> Iterator[Crew]:
+    open_job = functools.partial(Recognition, model)
     if address is None:
-        count = workers or len(usable_cores())
-        yield ProcessCrew(model, count), count
+        yield ProcessCrew(open_job, workers or len(usable_cores()))
         return
-    crew = RayCrew(model, address, workers)
-    try:
-        yield crew, crew.workers
-    finally:
-        crew.close()
+    with contextlib.closing(RayCrew(open_job, address, workers)) as crew:
+        yield crew
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,11 +17,11 @@ from ecolite_stream.app.default_store import (
 )
 from ecolite_stream.app.entry import run_and_leave
 from ecolite_stream.app.page_files import with_page_files
+from ecolite_stream.app.recognition_options import recognition_options, with_options
 from ecolite_stream.app.sinks import SINK_KEYS, RunConfig, sink_options
-from ecolite_stream.config.choices import AUTO, POLICIES, PRECISIONS
 from ecolite_stream.config.includes import load_stream_config
 from ecolite_stream.config.printable import printable
-from ecolite_stream.config.schema import ENGINES, StreamConfig
+from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.config.views import parse_view
 from ecolite_stream.version import __version__
 
@@ -39,21 +38,7 @@ from ecolite_stream.version import __version__
     metavar="[NAME=]SOURCE",
     help="camera, camera:1, a video file, a URL, - or pattern; repeat for more streams.",
 )
-@click.option("--bundle", type=click.Path(path_type=Path), help="Model folder. [current version]")
-@click.option(
-    "--engine", type=click.Choice(ENGINES), help="Inference engine. [auto: the best installed]"
-)
-@click.option("--device", help="Compute on cpu, ascend:0, gpu:0, cuda:0, ... [cpu]")
-@click.option(
-    "--precision",
-    type=click.Choice((AUTO, *PRECISIONS)),
-    help="Inference precision. [engine default]",
-)
-@click.option("--memory", type=click.Choice(POLICIES), help="Memory policy. [window]")
-@click.option("--span", type=float, help="Seconds the window spans. [the bundle's clip length]")
-@click.option("--every", type=float, help="Seconds between two labels. [0.5]")
-@click.option("--smoothing", type=float, help="Weight of earlier predictions, 0 to 1.")
-@click.option("--top", type=int, help="Number of labels to list. [5]")
+@recognition_options("current version")
 @click.option("--realtime", is_flag=True, default=None, help="Play files at their own speed.")
 @click.option("--no-reconnect", is_flag=True, default=None, help="Do not reopen lost live sources.")
 @click.option(
@@ -123,33 +108,23 @@ def stream(
 
 def merge(config: StreamConfig, options: dict[str, Any]) -> StreamConfig:
     """A configuration, overridden by the given options."""
-    given = {key: value for key, value in options.items() if value not in (None, ())}
-    if "every" in given:
-        given["every_s"] = given.pop("every")
+    given = {name: value for name, value in options.items() if value not in (None, ())}
     if "view" in given:
         given["views"] = tuple(map(parse_view, given.pop("view")))
     if given.pop("no_reconnect", False):
         given["reconnect"] = False
-    sections: dict[str, dict[str, Any]] = {}
-    for option, (section, key) in _SECTIONS.items():
-        if option in given:
-            sections.setdefault(section, {})[key] = given.pop(option)
-    for section, values in sections.items():
-        given[section] = dataclasses.replace(getattr(config, section), **values)
     alone = given.pop(NO_DEFAULT, False)
-    merged = dataclasses.replace(config, **given)
+    merged = with_options(config, given, _SECTIONS)
     return without_default_store(merged) if alone else merged
 
 
 _SECTIONS = {
-    "memory": ("memory", "policy"),
-    "span": ("memory", "span_s"),
     "events": ("events", "show"),
     "reconnect": ("reconnect", "enabled"),
     "web": ("web", "address"),
     **SINK_KEYS,
 }
-"""(section, key) of each option that sets a key of a section."""
+"""(section, key) of each further option that sets a key of a section."""
 
 
 def main() -> NoReturn:

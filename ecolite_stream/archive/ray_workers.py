@@ -9,19 +9,18 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
-from ecolite_stream.archive.recognition import Recognition
 from ecolite_stream.archive.tasks import (
     Broken,
     Failed,
     Lost,
-    Model,
+    OpenJob,
     Position,
     Ready,
     Report,
     Task,
 )
-from ecolite_stream.archive.workers import Worker, recognize
-from ecolite_stream.errors import ConfigError, EcoliteError, EngineError, one_line
+from ecolite_stream.archive.workers import Worker, opened, run
+from ecolite_stream.errors import ConfigError, one_line
 
 _CONNECT_S = 5.0
 _GCS = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:/\[\]@]+)):(\d{1,5})")
@@ -32,7 +31,7 @@ class RayCrew:
     """Workers of a Ray cluster that is running already; none is started.
 
     Args:
-        model: what each worker opens; its path must lead to the same bundle on every machine.
+        open_job: what each worker opens; its paths must lead to the same files on every machine.
         address: `auto`, the cluster of this machine, or `ray://HOST:PORT`.
         workers: how many; None is one for each processor core of the cluster.
 
@@ -43,8 +42,8 @@ class RayCrew:
         workers: how many workers to hire.
     """
 
-    def __init__(self, model: Model, address: str, workers: int | None) -> None:
-        self._model = model
+    def __init__(self, open_job: OpenJob, address: str, workers: int | None) -> None:
+        self._open_job = open_job
         self._ray = connected(address)
         cores = int(self._ray.cluster_resources().get("CPU", 0))
         self.workers = workers or max(1, cores)
@@ -55,7 +54,7 @@ class RayCrew:
 
     def hire(self, number: int) -> RayWorker:
         """See `Crew`."""
-        return RayWorker(self._ray, self._actor.remote(self._model))
+        return RayWorker(self._ray, self._actor.remote(self._open_job))
 
     def wait(self, workers: Sequence[Worker], timeout_s: float) -> None:
         """See `Crew`."""
@@ -128,28 +127,22 @@ class RayWorker:
 class _Actor:
     """Runs on a machine of the cluster; `position` answers while `run` works."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, open_job: OpenJob) -> None:
         self._time_s: float | None = None
-        self._opened: Recognition | EcoliteError
-        try:
-            self._opened = Recognition(model)
-        except EcoliteError as error:
-            self._opened = error
-        except Exception as error:
-            self._opened = EngineError(f"{type(error).__name__}: {one_line(error)}")
+        self._job = opened(open_job)
 
     def ready(self) -> Report:
-        """Whether the model is open."""
-        return Broken(self._opened) if isinstance(self._opened, EcoliteError) else Ready()
+        """Whether the job is open."""
+        return self._job if isinstance(self._job, Broken) else Ready()
 
     def run(self, task: Task) -> Report:
-        """Recognize a recording."""
-        assert isinstance(self._opened, Recognition)
+        """Do a task."""
+        assert not isinstance(self._job, Broken)
         self._time_s = None
-        return recognize(self._opened, task, self._note)
+        return run(self._job, task, self._note)
 
     def position(self) -> float | None:
-        """Stream time of the recording, in seconds; None before its first frame."""
+        """Stream time of the task, in seconds; None before its first frame."""
         return self._time_s
 
     def _note(self, position: Position) -> None:

@@ -10,10 +10,10 @@ import logging
 from collections.abc import Callable
 
 from ecolite_stream.archive.tasks import Model, Results, Task
-from ecolite_stream.engines import open_engine
+from ecolite_stream.engines import Engine, open_engine
 from ecolite_stream.engines.own_thread import OwnThreadEngine
 from ecolite_stream.errors import BundleError
-from ecolite_stream.model.bundle import read_bundle
+from ecolite_stream.model.bundle import Bundle, read_bundle
 from ecolite_stream.pipeline.pipeline import Pipeline
 from ecolite_stream.pipeline.reader import StreamInput
 from ecolite_stream.pipeline.wall_clock import WallClock
@@ -33,17 +33,10 @@ class Recognition:
     """
 
     def __init__(self, model: Model) -> None:
-        bundle = read_bundle(model.bundle)
-        if bundle.digest != model.bundle_digest:
-            raise BundleError(
-                f"{model.bundle} is another bundle here, {bundle.digest[:12]}..., expected "
-                f"{model.bundle_digest[:12]}...; copy the same one to every machine"
-            )
+        bundle = read_same_bundle(model)
         self._spec = bundle.spec
         self._config = model.config
-        self._engine = _HeldEngine(
-            lambda: open_engine(model.engine, bundle, model.device, model.precision)
-        )
+        self._engine = _HeldEngine(functools.partial(open_engine_of, model, bundle))
 
     def run(self, task: Task, on_position: Callable[[float], object]) -> Results:
         """Recognize a recording.
@@ -78,6 +71,30 @@ class Recognition:
     def end(self) -> None:
         """Close the engine."""
         self._engine.end()
+
+
+def read_same_bundle(model: Model) -> Bundle:
+    """The bundle of a model, on the machine of a worker.
+
+    Raises:
+        BundleError: it is none, or another one here.
+    """
+    bundle = read_bundle(model.bundle)
+    if bundle.digest != model.bundle_digest:
+        raise BundleError(
+            f"{model.bundle} is another bundle here, {bundle.digest[:12]}..., expected "
+            f"{model.bundle_digest[:12]}...; copy the same one to every machine"
+        )
+    return bundle
+
+
+def open_engine_of(model: Model, bundle: Bundle) -> Engine:
+    """The engine of a model.
+
+    Raises:
+        EcoliteError: it cannot be opened here.
+    """
+    return open_engine(model.engine, bundle, model.device, model.precision)
 
 
 class RecordingClock(WallClock):

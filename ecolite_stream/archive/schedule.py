@@ -6,9 +6,9 @@ import heapq
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-from ecolite_stream.archive.tasks import Broken, Failed, Lost, Position, Ready, Results, Task
+from ecolite_stream.archive.tasks import Broken, Done, Failed, Lost, Position, Ready, Task
 from ecolite_stream.archive.workers import Crew, Worker
 from ecolite_stream.errors import EngineError
 
@@ -34,11 +34,11 @@ class Limits:
 class Listener(Protocol):
     """What the command does with what the schedule finds."""
 
-    def finished(self, task: Task, results: Results) -> None:
-        """A recording is done."""
+    def finished(self, task: Any, results: Any) -> None:
+        """A task, of the kind that was given, is done, with what its job reported."""
 
-    def gave_up(self, task: Task, reason: str) -> None:
-        """A recording has failed as often as it may."""
+    def gave_up(self, task: Any, reason: str) -> None:
+        """A task has failed as often as it may."""
 
     def progress(self) -> None:
         """Called now and then."""
@@ -126,7 +126,7 @@ class Schedule:
                 self._replace(place, report.reason)
             elif not isinstance(report, Position) and task is not None:
                 place.task = None
-                if isinstance(report, Results):
+                if isinstance(report, Done):
                     self._listener.finished(task, report)
                 elif isinstance(report, Failed):
                     self._failed(task, report.reason)

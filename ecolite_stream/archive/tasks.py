@@ -1,13 +1,14 @@
-"""What passes between the command and its workers: small frozen values, never frames."""
+"""What passes between a command and its workers: small frozen values, never frames."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ecolite_stream.config.redact import redact_url
 from ecolite_stream.config.schema import StreamConfig
@@ -96,7 +97,12 @@ class Position:
 
 
 @dataclass(frozen=True)
-class Results:
+class Done:
+    """A task is done; what it led to is in the subclass of its job."""
+
+
+@dataclass(frozen=True)
+class Results(Done):
     """What a recording led to, as JSON Lines.
 
     Attributes:
@@ -131,5 +137,25 @@ class Lost:
     reason: str
 
 
-Report = Ready | Position | Results | Failed | Broken | Lost
+Report = Ready | Position | Done | Failed | Broken | Lost
 """What a worker reports."""
+
+
+class Job(Protocol):
+    """What a worker holds open for all of its tasks."""
+
+    def run(self, task: Any, on_position: Callable[[float], object]) -> Done:
+        """Do a task.
+
+        Args:
+            task: a `Task`, of the kind that belongs to the job.
+            on_position: called with the stream time, in seconds, as the task goes on, from any
+                thread; it must not wait.
+
+        Raises:
+            EcoliteError: it failed; other tasks may not.
+        """
+
+
+OpenJob = Callable[[], Job]
+"""Opens a job in a worker, which may be on another machine: pickled by its name and arguments."""

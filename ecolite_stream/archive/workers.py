@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Protocol
 
-from ecolite_stream.archive.recognition import Recognition
 from ecolite_stream.archive.tasks import (
     Broken,
     Failed,
+    Job,
     Lost,
-    Model,
+    OpenJob,
     Position,
     Ready,
     Report,
@@ -31,10 +31,10 @@ _KILL_S = 5.0
 
 
 class Worker(Protocol):
-    """Recognizes one recording at a time, somewhere else."""
+    """Does one task at a time, somewhere else."""
 
     def begin(self, task: Task) -> None:
-        """Start a recording; the worker must be ready."""
+        """Start a task; the worker must be ready."""
 
     def reports(self) -> Sequence[Report]:
         """What it has reported since the last call; never waits."""
@@ -44,10 +44,16 @@ class Worker(Protocol):
 
 
 class Crew(Protocol):
-    """Hires workers."""
+    """Hires workers.
+
+    Attributes:
+        workers: how many to hire.
+    """
+
+    workers: int
 
     def hire(self, number: int) -> Worker:
-        """Start worker `number`, or one in the place of a lost worker; it opens the model."""
+        """Start worker `number`, or one in the place of a lost worker; it opens the job."""
 
     def wait(self, workers: Sequence[Worker], timeout_s: float) -> None:
         """Wait until a worker has something to report."""
@@ -60,17 +66,21 @@ class ProcessCrew:
     """Workers as processes of this machine, each bound to its own cores where the system can.
 
     Args:
-        model: what each opens.
+        open_job: what each opens.
         workers: how many there will be; the cores are divided among them.
+
+    Attributes:
+        workers: the same.
     """
 
-    def __init__(self, model: Model, workers: int) -> None:
-        self._model = model
+    def __init__(self, open_job: OpenJob, workers: int) -> None:
+        self._open_job = open_job
+        self.workers = workers
         self._cores = divide_cores(usable_cores(), workers)
 
     def hire(self, number: int) -> ProcessWorker:
         """See `Crew`."""
-        return ProcessWorker(self._model, self._cores[number])
+        return ProcessWorker(self._open_job, self._cores[number])
 
     def wait(self, workers: Sequence[Worker], timeout_s: float) -> None:
         """See `Crew`."""
@@ -103,10 +113,10 @@ class ProcessWorker:
         pipe: readable where there is something to report, its end included.
     """
 
-    def __init__(self, model: Model, cores: list[int]) -> None:
+    def __init__(self, open_job: OpenJob, cores: list[int]) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_work, args=(theirs, model, cores), daemon=True)
+        self._process = context.Process(target=_work, args=(theirs, open_job, cores), daemon=True)
         self._process.start()
         theirs.close()
 
@@ -141,34 +151,38 @@ def _how_it_ended(exit_code: int | None) -> str:
     return f"its worker ended with exit code {exit_code}"
 
 
-def _work(pipe: Connection, model: Model, cores: list[int]) -> None:
+def _work(pipe: Connection, open_job: OpenJob, cores: list[int]) -> None:
     """The process of a worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal interrupts the parent, which kills
     if hasattr(os, "sched_setaffinity"):
         with contextlib.suppress(OSError):
             os.sched_setaffinity(0, cores)
     send = _locked(pipe)
-    try:
-        recognition = Recognition(model)
-    except EcoliteError as error:
-        send(Broken(error))
-        return
-    except Exception as error:
-        send(Broken(EngineError(f"{type(error).__name__}: {one_line(error)}")))
+    job = opened(open_job)
+    if isinstance(job, Broken):
+        send(job)
         return
     send(Ready())
     with contextlib.suppress(EOFError, OSError):  # the parent has gone
         while True:
-            send(recognize(recognition, pipe.recv(), send))
+            send(run(job, pipe.recv(), send))
 
 
-def recognize(
-    recognition: Recognition, task: Task, send_position: Callable[[Position], object]
-) -> Report:
-    """The results of a recording, or why there are none; positions are sent meanwhile."""
+def opened(open_job: OpenJob) -> Job | Broken:
+    """An open job, or why it cannot be opened."""
+    try:
+        return open_job()
+    except EcoliteError as error:
+        return Broken(error)
+    except Exception as error:
+        return Broken(EngineError(f"{type(error).__name__}: {one_line(error)}"))
+
+
+def run(job: Job, task: Task, send_position: Callable[[Position], object]) -> Report:
+    """What a task led to, or why it failed; positions are sent meanwhile."""
     position = _Positions(send_position)
     try:
-        return recognition.run(task, position)
+        return job.run(task, position)
     except Exception as error:
         is_ours = isinstance(error, EcoliteError)
         return Failed(one_line(error) if is_ours else f"{type(error).__name__}: {one_line(error)}")

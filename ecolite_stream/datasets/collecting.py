@@ -134,7 +134,7 @@ def cut_segments(
     waiting, begun = deque(segments), list[_Begun]()
     kept_s = -math.inf
     for frame in source:
-        while waiting and waiting[0].start <= _place(frame, waiting[0]):
+        while waiting and waiting[0].start <= waiting[0].place_of(frame):
             begun.append(_Begun(waiting.popleft()))
         for one in [one for one in begun if one.is_over(frame)]:
             begun.remove(one)
@@ -153,10 +153,6 @@ def cut_segments(
         yield ConfigError(f"{left.label} at {left.start:g} lies behind the end of the recording")
 
 
-def _place(frame: Frame, segment: Marked) -> float:
-    return float(frame.index) if segment.in_frames else frame.time_s
-
-
 @dataclass
 class _Begun:
     """A segment whose frames are coming."""
@@ -170,7 +166,7 @@ class _Begun:
         return self.pictures[-1][0] - self.pictures[0][0] if self.pictures else 0.0
 
     def is_over(self, frame: Frame) -> bool:
-        return _place(frame, self.segment) >= self.segment.end
+        return self.segment.place_of(frame) >= self.segment.end
 
     def clips(self, how: Cut) -> Iterator[Path | ConfigError]:
         """The clip of the pictures there are, which go; a short rest of a segment makes none."""

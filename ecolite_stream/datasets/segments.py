@@ -26,9 +26,13 @@ from ecolite_stream.datasets.text_files import (
     wrong_line,
 )
 from ecolite_stream.errors import ConfigError
+from ecolite_stream.types import Frame
 
 COLUMNS = ("start_s", "end_s", "label")
+SUFFIXES = (".csv", ".eaf", ".json")
 MOST_SEGMENTS = 100_000
+MOST_CHARACTERS = 40_000_000
+"""Of an ELAN or Label Studio file."""
 _DAMAGE = (
     *(ElementTree.ParseError, ValueError, KeyError, TypeError, AttributeError, RecursionError),
 )
@@ -52,6 +56,10 @@ class Marked:
     end: float
     label: str
     in_frames: bool = False
+
+    def place_of(self, frame: Frame) -> float:
+        """Where a frame lies, in the unit of the segment."""
+        return float(frame.index) if self.in_frames else frame.time_s
 
 
 def read_actions(path: Path) -> list[Action]:
@@ -100,9 +108,11 @@ def read_segments(path: Path, tier: str | None = None) -> list[Marked]:
         )
     where = f"segments {path}"
     text = decode_text(read_bytes(path, where), where)
+    if len(text) > MOST_CHARACTERS:  # parsed, it takes some ten times as much memory
+        raise ConfigError(f"{path} has more than {MOST_CHARACTERS} characters; divide it")
     found: list[Marked] = []
     try:
-        for one in readers[kind](text, tier):
+        for one in readers[kind](path, text, tier):
             if not (0 <= one.start < one.end < math.inf):
                 raise ConfigError(
                     f"{path}: {one.label!r} from {one.start:g} to {one.end:g}; expected an end "
@@ -118,7 +128,7 @@ def read_segments(path: Path, tier: str | None = None) -> list[Marked]:
     return sorted(found, key=lambda one: (one.start, one.end))
 
 
-def _elan(text: str, tier: str | None) -> Iterator[Marked]:
+def _elan(path: Path, text: str, tier: str | None) -> Iterator[Marked]:
     if "<!DOCTYPE" in text or "<!ENTITY" in text:  # entities can expand without bound
         raise ValueError("it declares entities, which ELAN never does")
     root = ElementTree.fromstring(text)
@@ -137,9 +147,14 @@ def _elan(text: str, tier: str | None) -> Iterator[Marked]:
                 yield Marked(ends[0], ends[1], label)
 
 
-def _label_studio(text: str, tier: str | None) -> Iterator[Marked]:
-    tasks = json.loads(text)
-    for task in tasks if isinstance(tasks, list) else [tasks]:
+def _label_studio(path: Path, text: str, tier: str | None) -> Iterator[Marked]:
+    found = json.loads(text)
+    tasks = found if isinstance(found, list) else [found]
+    if len(videos := {json.dumps(task.get("data"), sort_keys=True) for task in tasks}) > 1:
+        raise ConfigError(
+            f"{path} marks {len(videos)} videos; export the task of each to a file of its own"
+        )
+    for task in tasks:
         annotations = task.get("annotations") or task.get("completions") or []
         for annotation in annotations:
             if annotation.get("was_cancelled"):

@@ -28,12 +28,13 @@ from ecolite_stream.pipeline.frame_sinks import FrameSinks
 from ecolite_stream.pipeline.models_in_use import ModelsInUse, check_change
 from ecolite_stream.pipeline.reader import Reader, StreamInput, raise_source_errors
 from ecolite_stream.pipeline.sample_queue import SampleQueue
+from ecolite_stream.pipeline.stream_table import StreamTable
 from ecolite_stream.pipeline.wall_clock import WallClock
 from ecolite_stream.recognition.events import silence_s
 from ecolite_stream.recognition.models import Model
 from ecolite_stream.recognition.recognizer import check_fits
 from ecolite_stream.recognition.sampler import StreamSampler
-from ecolite_stream.recognition.step import MOST_PER_STEP, BatchStep
+from ecolite_stream.recognition.step import BatchStep
 from ecolite_stream.sinks import Sink
 from ecolite_stream.types import EngineBatch, Sent
 
@@ -98,17 +99,14 @@ class Pipeline:
             self._queue.expect(_STAYS)
         self._workers: list[SinkWorker] = []
         self._swapping = threading.Lock()  # one change of the bundle at a time
-        self._lock = threading.Lock()  # of the five below, and of changes of the models in use
-        self._inputs: dict[str, StreamInput] = {}
-        self._readers: dict[str, Reader] = {}
-        self._per_batch: dict[str, int] = {}
-        self._paused: dict[str, StreamInput] = {}
+        self._lock = threading.Lock()  # of the two below, and of changes of the models in use
+        self._streams = StreamTable(config)
         self._running = False
         for stream in streams:
             self._prepare(stream)
         self._engine_thread = EngineThread(
             open_engine,
-            BatchStep(self._models.by_number, self._settings, self._metrics),
+            BatchStep(self._models.by_number, self._streams.settings, self._metrics),
             self._queue,
             self._publish,
             self._has_room,
@@ -130,7 +128,7 @@ class Pipeline:
             SinkWorker(
                 sink,
                 self._metrics,
-                per_batch=self._most_per_batch(),
+                per_batch=self._streams.most_per_batch(),
                 essential=number == 0,
                 on_change=self._queue.wake,
             )
@@ -141,7 +139,7 @@ class Pipeline:
             if self._waits_for(self._engine_thread.engine_is_open):
                 with self._lock:
                     self._running = True
-                    for reader in self._readers.values():
+                    for reader in self._streams.readers.values():
                         reader.start()
                 self._waits_for(self._engine_thread.done)
             if self._engine_thread.done.is_set():
@@ -171,18 +169,18 @@ class Pipeline:
             ConfigError: the name is taken, or the settings contradict the bundle.
         """
         with self._lock:
-            self._check_free(stream.name)
-            is_again = stream.name in self._readers
+            self._streams.check_free(stream.name)
+            is_again = stream.name in self._streams.readers
         if is_again and not self._queue.wait_for_end(stream.name, _REMOVE_S):
             raise ConfigError(f"stream {stream.name!r} is still being removed; try again")
         with self._lock:
-            self._check_free(stream.name)  # another thread may have added it meanwhile
+            self._streams.check_free(stream.name)  # another thread may have added it meanwhile
             reader = self._prepare(stream)
             views = several_view_names((stream.settings or self._config).views)
             for sink in self._sinks:
                 sink.add_stream(stream.name, views)
             for worker in self._workers:
-                worker.make_room(self._most_per_batch())
+                worker.make_room(self._streams.most_per_batch())
             if self._running:
                 reader.start()
 
@@ -193,8 +191,8 @@ class Pipeline:
             ConfigError: there is no such stream.
         """
         with self._lock:
-            if self._paused.pop(name, None) is None:
-                self._stop_reader(name)
+            if self._streams.paused.pop(name, None) is None:
+                self._streams.stop(name)
             self._models.forget(name)
 
     def pause(self, name: str) -> None:
@@ -204,12 +202,9 @@ class Pipeline:
             ConfigError: there is no such stream, or it is paused already.
         """
         with self._lock:
-            if name in self._paused:
+            if name in self._streams.paused:
                 raise ConfigError(f"stream {name!r} is paused already")
-            stream = self._inputs.get(name)
-            self._stop_reader(name)
-            assert stream is not None  # or `_stop_reader` had raised
-            self._paused[name] = stream
+            self._streams.paused[name] = self._streams.stop(name)
             self._queue.expect(_PAUSED)  # the run goes on even with all streams paused
             self._metrics.state(name, "paused")
 
@@ -220,17 +215,17 @@ class Pipeline:
             ConfigError: the stream is not paused.
         """
         with self._lock:
-            stream = self._paused.pop(name, None)
+            stream = self._streams.paused.pop(name, None)
         if stream is None:
             raise ConfigError(f"stream {name!r} is not paused")
         try:
             self.add(stream)
         except BaseException:  # it is not lost: it stays paused
             with self._lock:
-                self._paused[name] = stream
+                self._streams.paused[name] = stream
             raise
         with self._lock:
-            if not self._paused:
+            if not self._streams.paused:
                 self._queue.forget(_PAUSED)
 
     def change_views(self, stream: StreamInput) -> None:
@@ -247,15 +242,12 @@ class Pipeline:
             spec = self._models.of(stream.name)[1].spec
             check_fits(settings, spec)
             most_views = StreamSampler(spec, settings).most_views
-            if stream.name in self._paused:
-                self._paused[stream.name] = stream
+            self._streams.change(stream, most_views)
+            if stream.name in self._streams.paused:
                 return
-            reader = self._reader(stream.name)
-            self._inputs[stream.name] = stream
-            per_batch = max(self._per_batch[stream.name], MOST_PER_STEP * most_views)
-            self._per_batch[stream.name] = per_batch
+            reader = self._streams.reader(stream.name)
             for worker in self._workers:
-                worker.make_room(self._most_per_batch())
+                worker.make_room(self._streams.most_per_batch())
             for sink in self._sinks:
                 sink.change_views(stream.name, several_view_names(settings.views))
             reader.change_views(settings)
@@ -267,10 +259,7 @@ class Pipeline:
             ConfigError: there is no such stream.
         """
         with self._lock:
-            if name in self._paused:
-                return self._paused[name]
-            self._reader(name)
-            return self._inputs[name]
+            return self._streams.input_of(name)
 
     def set_bundle(
         self, model: Model, open_engine: Callable[[], Engine], streams: Sequence[str] | None = None
@@ -305,33 +294,30 @@ class Pipeline:
     def bundles(self) -> dict[str, str]:
         """Digest of the bundle of each stream by name."""
         with self._lock:
-            return {name: self._models.of(name)[1].digest for name in self._names()}
+            return {name: self._models.of(name)[1].digest for name in self._streams.states()}
 
     @property
     def streams(self) -> dict[str, str]:
         """State of each stream by name: `watched` or `paused`."""
         with self._lock:
-            return self._names()
-
-    def _names(self) -> dict[str, str]:
-        watched = [name for name, reader in self._readers.items() if not reader.is_removed]
-        return {**dict.fromkeys(watched, "watched"), **dict.fromkeys(self._paused, "paused")}
+            return self._streams.states()
 
     def _check_model(self, model: Model, names: Sequence[str] | None) -> None:
-        check_change(model, names, {n: self._settings(n) for n in self._names()}, self._sinks)
+        settings = {name: self._streams.settings(name) for name in self._streams.states()}
+        check_change(model, names, settings, self._sinks)
 
     def _change_model(self, model: Model, engine: Engine, names: Sequence[str] | None) -> None:
         number = self._models.add(model, names)
         if not self._engine_thread.add_engine(number, engine):
             raise ConfigError("the run is ending; start it with the new bundle")
-        for name, state in self._names().items():
+        for name, state in self._streams.states().items():
             if state == "watched" and (names is None or name in names):
-                self._readers[name].change_model(number, model)
+                self._streams.readers[name].change_model(number, model)
 
     def _drop_unused(self, numbers: Collection[int]) -> Collection[int]:
         """Forget unneeded models; return their numbers. Readers queue samples, then change."""
         with self._lock:
-            coming = {number for r in self._readers.values() for number in r.models}
+            coming = {number for r in self._streams.readers.values() for number in r.models}
             return self._models.drop_unused(numbers, coming | self._queue.models())
 
     def _prepare(self, stream: StreamInput) -> Reader:
@@ -349,39 +335,13 @@ class Pipeline:
             silence_s(settings),
             (number, model),
         )
-        self._inputs[stream.name] = stream
-        self._readers[stream.name] = reader
-        self._per_batch[stream.name] = MOST_PER_STEP * sampler.most_views
+        self._streams.watch(stream, reader, sampler.most_views)
         self._queue.expect(stream.name)
         return reader
 
-    def _check_free(self, name: str) -> None:
-        reader = self._readers.get(name)
-        if name in self._paused or (reader is not None and not reader.is_removed):
-            raise ConfigError(f"there is a stream {name!r} already; remove it first")
-
-    def _stop_reader(self, name: str) -> None:
-        reader = self._reader(name)
-        del self._inputs[name]
-        reader.remove()
-
-    def _reader(self, name: str) -> Reader:
-        reader = self._readers.get(name)
-        if reader is None or reader.is_removed:
-            known = ", ".join(sorted(self._inputs)) or "none"
-            raise ConfigError(f"there is no stream {name!r}; streams: {known}")
-        return reader
-
-    def _settings(self, name: str) -> StreamConfig:
-        stream = self._inputs.get(name) or self._paused.get(name)
-        return (stream and stream.settings) or self._config
-
-    def _most_per_batch(self) -> int:
-        return 1 + sum(self._per_batch.values())
-
     def _all_readers(self) -> list[Reader]:
         with self._lock:
-            return list(self._readers.values())
+            return list(self._streams.readers.values())
 
     def heartbeat(self) -> int | None:
         """A number that changes at least once a second, unless the engine hangs or takes longer.
@@ -415,7 +375,7 @@ class Pipeline:
             self._stopping.set()
             return
         self._broken.append((name, error))
-        if len(self._readers) > 1:  # the others may go on for days: log it now
+        if len(self._streams.readers) > 1:  # the others may go on for days: log it now
             logger.error("%s", error)
 
     def _join(self) -> None:
@@ -440,4 +400,4 @@ class Pipeline:
         for error in errors:
             if error is not None:
                 raise error
-        raise_source_errors(self._broken, len(self._readers))
+        raise_source_errors(self._broken, len(self._streams.readers))

@@ -22,12 +22,12 @@ from ecolite_stream.store.config import StoreConfig
 from ecolite_stream.types import Frame
 from ecolite_stream.version import __version__
 from ecolite_stream.web.access import given_token, read_tokens
-from ecolite_stream.web.api.control import RunControl
 from ecolite_stream.web.latest_frames import LatestFrames
 from ecolite_stream.web.page_state import PageState
 
 if TYPE_CHECKING:
     from ecolite_stream.datasets.collect_sink import CollectSink
+    from ecolite_stream.web.api.control import RunControl
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -13,7 +14,7 @@ import pytest
 
 from ecolite_stream.app.archive_command import _model, _settings
 from ecolite_stream.archive.folder import MANIFEST
-from ecolite_stream.archive.recognition import RecordingClock
+from ecolite_stream.archive.recognition import Recognition, RecordingClock
 from ecolite_stream.archive.schedule import Limits, Schedule
 from ecolite_stream.archive.tasks import Task, task_of
 from ecolite_stream.archive.workers import ProcessCrew, ProcessWorker, divide_cores
@@ -157,7 +158,7 @@ class Saboteurs(ProcessCrew):
 def test_a_worker_that_is_killed_or_frozen_is_replaced(films: Path, how: str) -> None:
     model = _model(_settings(None, {"bundle": demo_bundle_path(), "engine": "openvino"}))
     tasks = [task_of(films / name, model.settings()) for name in ("a.mp4", "d.mp4")]
-    crew, heard = Saboteurs(model, 1), Heard()
+    crew, heard = Saboteurs(functools.partial(Recognition, model), 1), Heard()
     crew.signal_number = getattr(signal, how)
     Schedule(tasks, crew, 1, heard, Limits(silent_s=20 if how == "SIGKILL" else 4)).run()
     assert sorted(heard.done) == sorted(task.name for task in tasks)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import json
 import os
 import signal
 import socket
@@ -16,13 +18,16 @@ import pytest
 
 from ecolite_stream.app.archive_command import _model, _settings
 from ecolite_stream.archive.ray_workers import RayCrew, RayWorker, check_address
+from ecolite_stream.archive.recognition import Recognition
 from ecolite_stream.archive.schedule import Limits, Schedule
 from ecolite_stream.archive.tasks import Task, task_of
 from ecolite_stream.archive.workers import ProcessCrew
+from ecolite_stream.bench.accuracy.results import RESULTS
 from ecolite_stream.errors import ConfigError
-from ecolite_stream.model.bundle import demo_bundle_path
+from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
 from tests.app.runs import Command, unused_port
 from tests.archive.test_schedule import Heard
+from tests.bench.test_cli import exit_code
 from tests.conftest import installed
 from tests.videos import write_numbered_video
 
@@ -131,16 +136,34 @@ def test_a_cluster_gives_the_results_of_this_machine_although_an_actor_dies(
     (tmp_path / "d.mp4").write_bytes(b"no video")
     model = _model(_settings(None, {"bundle": demo_bundle_path(), "engine": "openvino"}))
     tasks = [task_of(path, model.settings()) for path in sorted(tmp_path.glob("*.mp4"))]
-    crew, there, here = Killing(model, "auto", None), Kept(), Kept()
+    crew, there, here = Killing(functools.partial(Recognition, model), "auto", None), Kept(), Kept()
     assert crew.workers == 2
     try:
         Schedule(tasks, crew, crew.workers, there, Limits(silent_s=60)).run()
     finally:
         crew.close()
     assert crew.hired >= 3
-    Schedule(tasks, ProcessCrew(model, 1), 1, here).run()
+    Schedule(tasks, ProcessCrew(functools.partial(Recognition, model), 1), 1, here).run()
     assert there.results == here.results
     assert len(there.results) == 3
     for heard in (there, here):
         ((name, reason),) = heard.failed
         assert name.endswith("d.mp4") and "holds no video" in reason
+
+
+def test_the_bench_gives_the_results_of_this_machine(cluster: str, tmp_path: Path) -> None:
+    data, label = tmp_path / "data", read_bundle(demo_bundle_path()).spec.labels[1]
+    (data / label).mkdir(parents=True)
+    for number in (1, 2, 3):
+        write_numbered_video(data / label / f"a_{number}.avi", 20 + number)
+    (data / label / "a_4.avi").write_bytes(b"no video")
+    options = ("--data", data, "--split-by", "/([a-z]+)_", "--test-groups", "a")
+    reports = [tmp_path / "here", tmp_path / "there"]
+    for report, more in zip(reports, ((), ("--address", "auto")), strict=True):
+        run = ("ucf101", *options, "--engine", "openvino", "--report", report, *more)
+        assert exit_code(*run) == 3  # one clip is unreadable
+    here, there = ((report / RESULTS).read_bytes() for report in reports)
+    assert here == there
+    assert here.count(b"\n") == 5
+    settings = json.loads((reports[1] / "report.json").read_text())["settings"]
+    assert (settings["address"], settings["workers"]) == ("auto", 2)

@@ -32,6 +32,8 @@ def task(name: str, size_bytes: int = 1) -> Task:
 class FakeCrew:
     """Workers that answer at the next wait, which takes a second of a clock of its own."""
 
+    workers = 2
+
     def __init__(self, answer: Answer, opens: Sequence[Report] = (Ready(),)) -> None:
         self.answer = answer
         self.opens = opens

@@ -219,6 +219,8 @@ def test_streams(bundle: Bundle, tmp_path: Path, capfd) -> None:
         (("engines", "--report", "{bundle}/bundle.json"), 2),
         (("ucf101", "--data", ".", "--split", "1", "--checkpoint", "nowhere.ckpt"), 2),
         (("ucf101", "--data", ".", "--split", "1", "--checkpoint", "a", "--bundle", "b"), 2),
+        (("ucf101", "--data", ".", "--split", "1", "--address", "x", "--checkpoint", "a"), 2),
+        (("ucf101", "--data", "{bundle}", "--split", "1", "--address", "nowhere"), 2),
         (("streams", "--idle", "--most", "1"), 2),
         (("nonsense",), 2),
     ],

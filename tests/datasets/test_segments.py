@@ -65,6 +65,24 @@ def test_label_studio_counts_frames_from_one(tmp_path: Path) -> None:
     assert read_segments(path) == [Marked(2.5, 4, "fall"), Marked(4, 15, "Movement", True)]
 
 
+def test_an_export_of_two_videos_is_refused(tmp_path: Path) -> None:
+    regions = [{"value": {"ranges": [{"start": 5, "end": 15}], "timelinelabels": ["a"]}}]
+    one, other = (
+        {"data": {"video": f"{name}.mp4"}, "annotations": [{"result": regions}]} for name in "ab"
+    )
+    path = written(tmp_path, "a.json", json.dumps([one, other]))
+    with pytest.raises(ConfigError, match="marks 2 videos; export the task of each"):
+        read_segments(path)
+    assert len(read_segments(written(tmp_path, "a.json", json.dumps([one, one])))) == 2
+
+
+def test_an_export_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ecolite_stream.datasets.segments.MOST_CHARACTERS", 100)
+    for name in ("a.eaf", "a.json"):
+        with pytest.raises(ConfigError, match="more than 100 characters"):
+            read_segments(written(tmp_path, name, " " * 101))
+
+
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [

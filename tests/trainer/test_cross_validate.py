@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ecolite_stream.errors import EcoliteError
+from ecolite_stream.errors import ConfigError, EcoliteError
 from tests.conftest import ROOT
-from trainer.cross_validate import RESULT, FoldResult, read_result, summary
+from trainer.config.schema import DataConfig, TrainConfig
+from trainer.cross_validate import RESULT, FoldResult, link_held_out, read_result, summary
 from trainer.synthetic import write_video
 
 pytestmark = pytest.mark.timeout(300)
@@ -88,3 +89,13 @@ def test_mean_and_spread_are_over_folds_the_sum_over_clips() -> None:
         "all clips 8/14 57.1 %, half-way 5/14 35.7 %"
     )
     assert str(results[0]) == "fold 1: clips 3/4 75.0 %, half-way 1/4 25.0 %, full memory 0/0"
+
+
+def test_segments_of_a_video_are_cut_before_they_are_streamed(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.mp4").touch()
+        (tmp_path / f"{name}.csv").write_text("start_s,end_s,label\n1,2,fall\n3,4,sit\n")
+    data = DataConfig((str(tmp_path),), split="fold", folds=2, split_pattern="/([ab])")
+    with pytest.raises(ConfigError, match=r"is a segment of a video.*collect --source"):
+        link_held_out(TrainConfig(data=data), tmp_path / "held_out")
+    assert not (tmp_path / "held_out").exists()

@@ -32,8 +32,9 @@ class DataConfig:
     """The clips, and which are held out for validation.
 
     Attributes:
-        clips: folders that hold `<class>/<clip>`, as `datasets.labelled_clips` finds them;
-            `$VARIABLES` are expanded.
+        clips: folders that hold `<class>/<clip>`, as `datasets.labelled_clips` finds them, or
+            videos with their marks beside them, as `trainer.data.marked` does; `$VARIABLES` are
+            expanded.
         figures_per_class: synthetic people added to the training set for each class; 0 adds none.
         figures_per_epoch: how many of them an epoch uses for each class, in turn; None uses all.
         idle_figures: further synthetic people of `idle`, most of whom fidget.

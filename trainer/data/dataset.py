@@ -16,7 +16,7 @@ from functools import partial
 import click
 import numpy as np
 
-from ecolite_stream.datasets.labelled_clips import VIDEO_SUFFIXES, ClipFile, find_clips
+from ecolite_stream.datasets.labelled_clips import VIDEO_SUFFIXES, ClipFile
 from ecolite_stream.errors import ConfigError
 from trainer.config.schema import TrainConfig
 from trainer.data.budget import Budget
@@ -24,6 +24,7 @@ from trainer.data.clips import Clip, HeldClip, cut_windows, still_clips
 from trainer.data.folders import DATA_VARIABLE, DEFAULT_DATA, expand_folder
 from trainer.data.following import Following, follow_clips, still_squares
 from trainer.data.listed import check_clips, read_lists
+from trainer.data.marked import find_clips
 from trainer.data.parallel import in_parallel
 from trainer.data.reading import (
     FileClip,
@@ -217,13 +218,13 @@ def _warn_of_uncached(clips: Sequence[Clip], cache_mb: float) -> None:
 
 
 def labelled_files(folders: Sequence[str]) -> list[ClipFile]:
-    """The clips in folders, `$VARIABLES` expanded.
+    """The clips in folders and the segments of their marked videos, `$VARIABLES` expanded.
 
     Raises:
         ConfigError: a folder does not exist or holds no clip.
     """
     try:
-        return find_clips(map(expand_folder, folders))
+        return find_clips([expand_folder(folder) for folder in folders])
     except ConfigError as error:
         if DATA_VARIABLE in os.environ or not any(DATA_VARIABLE in name for name in folders):
             raise

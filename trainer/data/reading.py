@@ -20,6 +20,7 @@ from ecolite_stream.sources import open_source
 from ecolite_stream.types import Image
 from trainer.data.budget import Budget
 from trainer.data.clips import Clip, Frames, HeldClip, Indices, check_indices
+from trainer.data.marked import segment_of
 from trainer.data.parallel import in_parallel
 
 CUT_FACTOR = 3
@@ -47,7 +48,10 @@ class Reading:
 
 @dataclass(frozen=True, eq=False)
 class FileClip(Clip):
-    """A clip that is decoded from its file at each read and shrunk to `short_side`."""
+    """A clip that is decoded from its file at each read and shrunk to `short_side`.
+
+    It has `length` frames of the file, from number `first` on.
+    """
 
     name: str
     label: str
@@ -55,6 +59,7 @@ class FileClip(Clip):
     short_side: int
     length: int
     fps: float
+    first: int = 0
 
     @property
     def num_frames(self) -> int:
@@ -62,7 +67,8 @@ class FileClip(Clip):
 
     def read(self, indices: Indices) -> Frames:
         check_indices(indices, self)
-        wanted, last = set(map(int, indices)), max(indices)
+        places = [self.first + int(index) for index in indices]
+        wanted, last = set(places), max(places)
         images: dict[int, Image] = {}
         with open_source(str(self.path)) as source:
             for frame in source:
@@ -72,10 +78,10 @@ class FileClip(Clip):
                     break
         if len(images) < len(wanted):
             raise SourceError(
-                f"{self.path} had {self.length} frames and has fewer now; leave the clips alone "
-                "while a training reads them"
+                f"{self.path} had {self.first + self.length} frames and has fewer now; leave the "
+                "clips alone while a training reads them"
             )
-        return np.stack([images[int(index)] for index in indices])
+        return np.stack([images[place] for place in places])
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,8 +129,14 @@ def read_clip(file: ClipFile, short_side: int, budget: Budget) -> Clip:
     held: list[Image] | None = []
     sizes: dict[tuple[int, ...], tuple[int, ...]] = {}  # as filmed: as shrunk
     times_s: list[float] = []
+    part, first = segment_of(file), 0
     with open_source(str(file.path)) as source:
         for frame in source:
+            if part.place_of(frame) >= part.end:
+                break
+            if part.place_of(frame) < part.start:
+                first = frame.index + 1
+                continue
             times_s.append(frame.time_s)
             image = frame.image
             if held is None and image.shape in sizes:
@@ -138,10 +150,12 @@ def read_clip(file: ClipFile, short_side: int, budget: Budget) -> Clip:
             elif held is not None:
                 budget.give_back(sum(one.nbytes for one in held))
                 held = None
+    if not times_s:
+        raise SourceError(f"{file.name} has no frame: {file.path} ends before it; mark it again")
     seconds = times_s[-1] - times_s[0]
     fps = (len(times_s) - 1) / seconds if seconds > 0 else FALLBACK_FPS
     if held is None:
-        return FileClip(file.name, file.label, file.path, short_side, len(times_s), fps)
+        return FileClip(file.name, file.label, file.path, short_side, len(times_s), fps, first)
     return HeldClip(file.name, file.label, np.stack(held), fps)
 
 

@@ -19,6 +19,7 @@ from ecolite_stream.datasets.text_files import (
 from ecolite_stream.errors import ConfigError
 from trainer.config.schema import DataConfig
 from trainer.data.folders import expand_folder
+from trainer.data.marked import SegmentFile
 
 
 def split_clips(
@@ -76,9 +77,12 @@ def group_clips(clips: Sequence[ClipFile], config: DataConfig) -> dict[str, list
     groups: dict[str, list[str]] = defaultdict(list)
     for clip in clips:
         if table is not None:
-            if clip.name not in table:
-                raise ConfigError(f"{config.groups} has no line for {clip.name}; add one")
-            groups[table[clip.name]].append(clip.name)
+            named = clip.name
+            if named not in table and isinstance(clip, SegmentFile):
+                named = clip.recording
+            if named not in table:
+                raise ConfigError(f"{config.groups} has no line for {named}; add one")
+            groups[table[named]].append(clip.name)
         elif config.split_pattern:
             groups[_search(clip, config.split_pattern)].append(clip.name)
         else:

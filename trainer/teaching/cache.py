@@ -11,7 +11,7 @@ import hashlib
 import logging
 import os
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -108,20 +108,10 @@ class FeatureCache:
                 path.unlink()
                 total -= state.st_size
 
-    def get(
-        self,
-        clip_hash: str,
-        framings: tuple[str, ...],
-        make: Callable[..., Mapping[str, ClipWindows]],
-    ) -> dict[str, ClipWindows]:
-        """Framing -> windows: those that are kept, and what `make(missing framings)` gives."""
+    def kept(self, clip_hash: str, framings: Sequence[str]) -> dict[str, ClipWindows]:
+        """Framing -> windows, of those framings that are there."""
         found = {framing: self.read(clip_hash, framing) for framing in framings}
-        there = {framing: windows for framing, windows in found.items() if windows is not None}
-        if missing := [framing for framing in framings if framing not in there]:
-            for framing, windows in make(missing).items():
-                self.write(clip_hash, framing, windows)
-                there[framing] = windows
-        return there
+        return {framing: windows for framing, windows in found.items() if windows is not None}
 
     def _path(self, clip_hash: str, framing: str) -> Path:
         text = f"{self._key} {clip_hash} {framing}"

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ecolite_stream.datasets.labelled_clips import ClipFile, find_clips
+from ecolite_stream.datasets.labelled_clips import ClipFile
 from ecolite_stream.errors import ConfigError, SourceError, one_line
 from ecolite_stream.model.bundle import Bundle
 from ecolite_stream.model.limits import is_printable
+from trainer.data.marked import SegmentFile, find_clips, segment_of
 from trainer.data.parallel import bar_of
 from trainer.teaching.cache import FeatureCache, hash_clip
 from trainer.teaching.features import ClipWindows, FeatureMaker
@@ -35,8 +37,14 @@ class TaughtClip:
     by_framing: Mapping[str, ClipWindows] = field(repr=False)
 
 
-def find_taught(folder: Path) -> dict[ClipFile, str]:
+def find_taught(folder: Path, tier: str | None = None) -> dict[ClipFile, str]:
     """The clips of a folder, each with the hash of its bytes; doubles are left out with a warning.
+
+    The hash of a segment of a video is followed by its bounds.
+
+    Args:
+        folder: of `<action>/<clip>`, and of videos with their marks beside them.
+        tier: of ELAN files, this one alone.
 
     Raises:
         ConfigError: there are no clips, an action has a name that is no label, or one file lies in
@@ -44,14 +52,18 @@ def find_taught(folder: Path) -> dict[ClipFile, str]:
     """
     found: dict[ClipFile, str] = {}
     first: dict[str, ClipFile] = {}
-    for clip in find_clips([folder]):
+    hash_once = functools.cache(hash_clip)
+    for clip in find_clips([folder], tier):
         if not is_printable(clip.label):
             raise ConfigError(f"{clip.path.parent} cannot be a label; rename the folder")
         try:
-            digest = hash_clip(clip.path)
+            digest = hash_once(clip.path)
         except OSError as error:
             _log.warning("left out %s: %s", clip.name, error.strerror)
             continue
+        if isinstance(clip, SegmentFile):
+            one = clip.segment
+            digest += f" {one.start!r} {one.end!r} {one.in_frames}"
         other = first.setdefault(digest, clip)
         if other.label != clip.label:
             raise ConfigError(
@@ -92,21 +104,48 @@ def load_features(
         cache = FeatureCache(bundle, f"{opened.name} {opened.precision}", cache_folder)
         maker = FeatureMaker(opened, bundle.spec)
         with bar_of("features", len(clips)) as step:
-            for number, (clip, digest) in enumerate(clips.items(), start=1):
-                try:
-                    windows = cache.get(
-                        digest,
-                        tuple(framings),
-                        lambda missing, path=clip.path: maker.windows(path, missing),
-                    )
+            found = _windows_of(clips, framings, cache, maker)
+            for number, (clip, windows) in enumerate(found, start=1):
+                if isinstance(windows, SourceError):
+                    _log.warning("left out %s: %s", clip.name, one_line(windows))
+                else:
                     taught.append(TaughtClip(clip.name, clip.label, windows))
-                except SourceError as error:
-                    _log.warning("left out %s: %s", clip.name, one_line(error))
                 step(1)
                 on_clip(number, len(clips))
         cache.prune()
     require_actions(taught)
-    return taught
+    return sorted(taught, key=lambda clip: clip.name)
+
+
+def _windows_of(
+    clips: Mapping[ClipFile, str],
+    framings: Sequence[str],
+    cache: FeatureCache,
+    maker: FeatureMaker,
+) -> Iterator[tuple[ClipFile, Mapping[str, ClipWindows] | SourceError]]:
+    """Each clip with its windows by framing, or why it has none; a file is decoded at most once."""
+    by_path: dict[Path, list[ClipFile]] = defaultdict(list)
+    for clip in clips:
+        by_path[clip.path].append(clip)
+    for path, own in by_path.items():
+        kept = {clip: cache.kept(clips[clip], framings) for clip in own}
+        wanted = {}
+        for clip, there in kept.items():
+            if missing := [framing for framing in framings if framing not in there]:
+                wanted[segment_of(clip)] = missing
+            else:
+                yield clip, there
+        left = {segment_of(clip): clip for clip in own if segment_of(clip) in wanted}
+        try:
+            for part, made in maker.windows(path, wanted) if wanted else ():
+                clip = left.pop(part)
+                if not isinstance(made, SourceError):
+                    for framing, windows in made.items():
+                        cache.write(clips[clip], framing, windows)
+                    made = {**kept[clip], **made}
+                yield clip, made
+        except SourceError as error:
+            yield from ((clip, error) for clip in left.values())
 
 
 def require_actions(clips: Iterable[TaughtClip]) -> None:

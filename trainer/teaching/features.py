@@ -6,7 +6,9 @@ every `EVERY_S` seconds, once for each framing and variant. So teaching sees wha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -14,6 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from ecolite_stream.config.schema import StreamConfig
+from ecolite_stream.datasets.collecting import SHORTEST_S
+from ecolite_stream.datasets.segments import Marked
 from ecolite_stream.engines import Engine
 from ecolite_stream.errors import SourceError
 from ecolite_stream.model.bundle import ModelSpec
@@ -71,29 +75,82 @@ class FeatureMaker:
         self._engine = engine
         self._spec = spec
 
-    def windows(self, path: Path, framings: Sequence[str]) -> dict[str, ClipWindows]:
-        """Framing -> the windows of a clip; the file is decoded once.
+    def windows(
+        self, path: Path, wanted: Mapping[Marked, Sequence[str]]
+    ) -> Iterator[tuple[Marked, dict[str, ClipWindows] | SourceError]]:
+        """Parts of a file, each as it ends: framing -> its windows, or why it has none.
+
+        The file is decoded once.
+
+        Args:
+            path: the file.
+            wanted: part -> framings. A part is seen as if it were cut out.
 
         Raises:
-            SourceError: it cannot be read, or has no frame.
+            SourceError: the file cannot be read.
             EngineError: the engine failed.
         """
-        runs = {framing: self._run(framing) for framing in framings}
+        in_order = sorted(wanted, key=lambda part: part.start)
+        queues = [deque(p for p in in_order if p.in_frames is unit) for unit in (False, True)]
+        begun: list[_Part] = []
+        newest_s = 0.0
         with open_source(str(path)) as source:
             for frame in source:
-                if frame.time_s > LONGEST_S:
+                newest_s = frame.time_s
+                if not (any(queues) or begun):
                     break
+                for queue in queues:
+                    while queue and queue[0].start <= queue[0].place_of(frame):
+                        part = queue.popleft()
+                        runs = {framing: self._run(framing) for framing in wanted[part]}
+                        begun.append(_Part(part, runs))
+                for one in [one for one in begun if one.is_over(frame)]:
+                    begun.remove(one)
+                    yield one.part, one.finish()
                 frame = replace(frame, pixels=cache(lambda frame=frame: frame.image))
-                for run in runs.values():
-                    run.observe(frame)
-        made = {framing: run.finish() for framing, run in runs.items()}
-        if not all(made.values()):
-            raise SourceError(f"{path} holds no frame; record it again")
-        return made
+                for one in begun:
+                    one.observe(frame)
+        for one in begun:
+            yield one.part, one.finish()
+        for part in (part for queue in queues for part in queue):
+            yield part, SourceError(f"the video ends before it, at {newest_s:.1f} s")
 
     def _run(self, framing: str) -> _Run:
         how = replace(self._spec.preprocessing, framing=framing)
         return _Run(self._engine, replace(self._spec, preprocessing=how))
+
+
+@dataclass
+class _Part:
+    """A part of a file whose frames are coming, by framing."""
+
+    part: Marked
+    runs: Mapping[str, _Run]
+    first_s: float | None = None
+    newest_s: float = 0.0
+
+    def is_over(self, frame: Frame) -> bool:
+        too_long = self.first_s is not None and frame.time_s - self.first_s > LONGEST_S
+        return too_long or self.part.place_of(frame) >= self.part.end
+
+    def observe(self, frame: Frame) -> None:
+        if self.first_s is None:
+            self.first_s = frame.time_s
+        self.newest_s = frame.time_s
+        frame = replace(frame, time_s=frame.time_s - self.first_s)
+        for run in self.runs.values():
+            run.observe(frame)
+
+    def finish(self) -> dict[str, ClipWindows] | SourceError:
+        length_s = self.newest_s - (self.first_s or 0.0)
+        if self.part.end < math.inf and length_s < SHORTEST_S:
+            return SourceError(
+                f"it lasts {length_s:.1f} s; at least {SHORTEST_S:g} s are needed to show an action"
+            )
+        made = {framing: run.finish() for framing, run in self.runs.items()}
+        if not all(made.values()):
+            return SourceError("it holds no frame; record it again")
+        return made
 
 
 class _Run:

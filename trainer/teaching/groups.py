@@ -10,9 +10,11 @@ from pathlib import Path
 from ecolite_stream.datasets.labelled_clips import ClipFile
 from ecolite_stream.errors import ConfigError
 from trainer.config.schema import DataConfig
+from trainer.data.marked import SegmentFile
 from trainer.data.splits import deal_folds, group_clips
 
 MOST_FOLDS = 10
+_RECORDED = ("source and day of clips.csv", "recordings")
 ONE_RECORDING = "each clip alone: all are of one source and day, so the score is too good"
 
 
@@ -60,7 +62,7 @@ def group_by(
     if recorded and not (table or pattern):
         together = _as_recorded(clips, recorded)
         if len(together) > 1:
-            groups, how = together, "source and day of clips.csv"
+            groups, how = together, _RECORDED[any(isinstance(c, SegmentFile) for c in clips)]
         else:  # the first evening: something is better than nothing, if it is said
             how = ONE_RECORDING
     if len(groups) < 2:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -119,13 +119,17 @@ def judge(
     labels: Sequence[str],
     framing: str,
     penalty: float = PENALTY,
+    choose: Callable[[Sequence[TaughtClip]], Sequence[TaughtClip]] = lambda clips: clips,
 ) -> HeldOut:
-    """Hold out each part of the clips in turn; see `HeldOut`."""
+    """Hold out each part of the clips in turn; see `HeldOut`.
+
+    `choose` picks those that teach among the clips of the other parts.
+    """
     by_name = {clip.name: clip for clip in clips}
     judged: dict[str, tuple[TaughtClip, Classifier]] = {}
     for part in folds:
         held = {name for name in part if name in by_name}
-        rest = [clip for clip in clips if clip.name not in held]
+        rest = choose([clip for clip in clips if clip.name not in held])
         known = {clip.label for clip in rest}
         held = {name for name in held if by_name[name].label in known}
         if held and len(known) > 1:

@@ -90,7 +90,7 @@ def find_out(
     wanted = tuple(dict.fromkeys((*framings, own)) if now is bundle else framings)
     clips = load_features(files, bundle, wanted, how.engine, on_clip=on_clip)
     labels = sorted({clip.label for clip in clips})
-    grouping = _grouping(files, clips, how)
+    grouping = group_taught(files, clips, how)
     judged = {one: judge(clips, grouping.folds, labels, one, how.penalty) for one in framings}
     chosen = choose_framing(judged, own)
     facts = {"clips": len(clips), "penalty": how.penalty, "grouping": grouping.how}
@@ -139,7 +139,10 @@ def compare(clips: Sequence[TaughtClip], held_out: HeldOut, now: Bundle) -> Comp
     return Comparison(printable(now.path.name), labels, taught, verdicts)
 
 
-def _grouping(files: dict[ClipFile, str], clips: Sequence[TaughtClip], how: Teaching) -> Grouping:
+def group_taught(
+    files: dict[ClipFile, str], clips: Sequence[TaughtClip], how: Teaching
+) -> Grouping:
+    """The groups of those files that became clips; errors as `groups.group_by`."""
     names = {clip.name for clip in clips}
     used = [file for file in files if file.name in names]
     return group_by(used, how.groups, how.group_pattern, how.folds, how.recorded)

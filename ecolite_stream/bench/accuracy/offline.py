@@ -127,7 +127,15 @@ class Pace:
 
 
 @dataclass(frozen=True)
-class _Decoded:
+class Decoded:
+    """What was read of a clip.
+
+    Attributes:
+        frames: how many it has.
+        squares: of its N frames; None if it cannot be read.
+        error: why it cannot be read.
+    """
+
     frames: int = 0
     squares: Squares | None = field(default=None, repr=False)
     error: str | None = None
@@ -214,16 +222,17 @@ def _read_pictures(folder: Path, num_segments: int) -> tuple[int, list[Image]]:
     return len(files), [images[number] for number in numbers]
 
 
-def _squares(clip: ClipFile, spec: ModelSpec, crops: int) -> _Decoded:
+def read_squares(clip: ClipFile, spec: ModelSpec, crops: int) -> Decoded:
+    """The squares of a clip, or why it cannot be read."""
     how = spec.preprocessing
     try:
         count, images = read_frames(clip.path, spec.num_segments)
     except SourceError as error:
-        return _Decoded(error=one_line(error))
+        return Decoded(error=one_line(error))
     if len(images) != spec.num_segments:
-        return _Decoded(error=f"{clip.path}: decodes differently each time; record it again")
+        return Decoded(error=f"{clip.path}: decodes differently each time; record it again")
     by_frame = [crops_of(image, how, crops) for image in images]
-    return _Decoded(count, np.stack([np.stack(crop) for crop in zip(*by_frame, strict=True)]))
+    return Decoded(count, np.stack([np.stack(crop) for crop in zip(*by_frame, strict=True)]))
 
 
 def logits_of(squares: Squares, engine: Engine, spec: ModelSpec) -> FloatArray:
@@ -271,16 +280,32 @@ def evaluate(
         EngineError: the engine failed.
     """
     start_s = clock()
-    decoded = read_ahead(clips, lambda clip: _squares(clip, spec, crops), workers)
+    decoded = read_ahead(clips, lambda clip: read_squares(clip, spec, crops), workers)
     for clip, read in zip(clips, decoded, strict=True):
-        if read.squares is None:
-            yield Outcome(clip.name, clip.label, error=read.error)
-            continue
-        begin_s = clock()
-        logits = logits_of(read.squares, engine, spec)
-        end_s = clock()
-        pace.add(end_s - begin_s, end_s - start_s)
-        yield judge(clip, read.frames, logits, spec.labels)
+        outcome, engine_s = evaluate_clip(clip, read, engine, spec, clock)
+        if engine_s is not None:
+            pace.add(engine_s, clock() - start_s)
+        yield outcome
+
+
+def evaluate_clip(
+    clip: ClipFile,
+    read: Decoded,
+    engine: Engine,
+    spec: ModelSpec,
+    clock: Callable[[], float] = time.perf_counter,
+) -> tuple[Outcome, float | None]:
+    """The outcome of a clip and the seconds from squares to logits; None if it is unreadable.
+
+    Raises:
+        EngineError: the engine failed.
+    """
+    if read.squares is None:
+        return Outcome(clip.name, clip.label, error=read.error), None
+    begin_s = clock()
+    logits = logits_of(read.squares, engine, spec)
+    engine_s = clock() - begin_s
+    return judge(clip, read.frames, logits, spec.labels), engine_s
 
 
 def read_ahead(items: Iterable[T], work: Callable[[T], R], workers: int) -> Iterator[R]:

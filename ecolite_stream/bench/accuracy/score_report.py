@@ -96,7 +96,8 @@ def _speed(pace: Pace) -> Table:
         ],
         notes=(
             "without decoding: from pixels to logits, measured while next clips are decoded beside "
-            "it. Results kept from an earlier run are not counted. peak resident: of this process.",
+            "it; of one worker with --address. Results kept from an earlier run are not counted. "
+            "peak resident: of this process.",
         ),
     )
 

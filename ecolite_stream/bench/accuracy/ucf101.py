@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from ecolite_stream.archive.workers import Crew
 from ecolite_stream.bench.accuracy.offline import Outcome, Pace, evaluate
+from ecolite_stream.bench.accuracy.on_workers import evaluate_on
 from ecolite_stream.bench.accuracy.published import published_for
 from ecolite_stream.bench.accuracy.results import Results
 from ecolite_stream.bench.accuracy.score_report import score_figures, score_tables
@@ -42,7 +43,8 @@ class Asked:
         split_by: regular expression on `<class>/<file>`.
         test_groups: values of its first group to test.
         crops: 1 or 10.
-        workers: threads that decode.
+        workers: threads that decode, or, in a report, workers of the cluster.
+        address: of the Ray cluster that evaluates; None evaluates in this process.
         limit: most videos.
         report: folder for the results.
         against: reference library that also classifies some clips.
@@ -56,6 +58,7 @@ class Asked:
     test_groups: tuple[str, ...] = ()
     crops: int = 1
     workers: int = 2
+    address: str | None = None
     limit: int | None = None
     report: Path | None = None
     against: str | None = None
@@ -121,6 +124,7 @@ def run_evaluation(
     selection: Selection,
     model: Model,
     on_clip: Callable[[], None] = lambda: None,
+    crew: Crew | None = None,
 ) -> tuple[Scores, Pace]:
     """Evaluate a selection, without what an earlier run has written to the report folder.
 
@@ -131,6 +135,7 @@ def run_evaluation(
         selection: clips.
         model: to evaluate.
         on_clip: called after each clip, kept ones too.
+        crew: hires workers that open a `ClipClassifier`; None evaluates in this process.
 
     Raises:
         ConfigError: the report folder has results of something else, or cannot be written.
@@ -153,12 +158,20 @@ def run_evaluation(
             for clip in todo
             if clip.path in faults
         ]
-        evaluated = evaluate(whole, model.engine, spec, asked.crops, asked.workers, pace)
-        for outcome in chain(unreadable, evaluated):
+
+        def keep(outcome: Outcome) -> None:
             known[outcome.clip] = outcome
             if results:
                 results.add(outcome)
             on_clip()
+
+        for outcome in unreadable:
+            keep(outcome)
+        if crew is not None:
+            evaluate_on(crew, whole, keep, pace)
+        else:
+            for outcome in evaluate(whole, model.engine, spec, asked.crops, asked.workers, pace):
+                keep(outcome)
         if results:
             results.finish()
     outcomes: list[Outcome] = [known[clip.name] for clip in selection.clips]
@@ -214,6 +227,7 @@ def _settings(asked: Asked, model: Model) -> dict[str, Any]:
         "device": model.device,
         "precision": model.precision,
         "workers": asked.workers,
+        **({"address": asked.address} if asked.address else {}),
         "protocol": PROTOCOL,
     }
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
+from ecolite_stream.app.extras import require_extra
+from ecolite_stream.archive.ray_workers import RayCrew
+from ecolite_stream.archive.workers import Crew
 from ecolite_stream.bench.accuracy import ucf101 as ucf101_bench
 from ecolite_stream.bench.accuracy.checkpoint import exported
 from ecolite_stream.bench.accuracy.offline import CROPS, check_crops
+from ecolite_stream.bench.accuracy.on_workers import open_classifier
 from ecolite_stream.bench.accuracy.scores import Scores
 from ecolite_stream.bench.accuracy.splits import SPLITS, Selection
 from ecolite_stream.bench.report.report import Report
@@ -52,7 +57,14 @@ from ecolite_stream.model.bundle import Bundle, demo_bundle_path, hash_file, rea
 @click.option("--test-groups", default="", metavar="A,B", help="Groups of --split-by to evaluate.")
 @click.option("--crops", type=click.Choice(tuple(map(str, CROPS))), default="1", show_default=True)
 @click.option(
-    "--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Decoding threads."
+    "--workers",
+    type=click.IntRange(1, 64),
+    help="Decoding threads, or with --address workers. [2; one per core of the cluster]",
+)
+@click.option(
+    "--address",
+    metavar="auto|ray://HOST:PORT",
+    help="Evaluate on a Ray cluster; data and bundle are at the same paths there.",
 )
 @click.option(
     "--limit", type=click.IntRange(1), help="Evaluate at most this many videos, spread evenly."
@@ -75,6 +87,7 @@ def ucf101(
     precision: str | None,
     crops: str,
     test_groups: str,
+    workers: int | None,
     output: Output,
     **options: Any,
 ) -> None:
@@ -85,8 +98,19 @@ def ucf101(
     """
     groups = tuple(filter(None, test_groups.split(",")))
     asked = ucf101_bench.Asked(
-        crops=int(crops), test_groups=groups, report=output.folder, **options
+        crops=int(crops),
+        test_groups=groups,
+        report=output.folder,
+        workers=workers or ucf101_bench.Asked.workers,
+        **options,
     )
+    if asked.address:
+        require_extra("ucf101 --address", "ray", "fleet")
+        if checkpoint:
+            raise ConfigError(
+                "--checkpoint and --address exclude each other; export the checkpoint, and name "
+                "its --bundle"
+            )
     if folder and checkpoint:
         raise ConfigError("--bundle and --checkpoint exclude each other; give one of them")
     if asked.against:
@@ -100,18 +124,32 @@ def ucf101(
         selection = ucf101_bench.select(asked, bundle.spec.labels)
         [backend] = stack.enter_context(opened(bundle, [engine], device, precision))
         model = ucf101_bench.Model(bundle, backend, device, checkpoint, digest, precision)
-        scores, report = _evaluated(asked, selection, model)
+        crew = None
+        if asked.address:
+            crew = stack.enter_context(closing(_crew(asked, model, workers)))
+        scores, report = _evaluated(asked, selection, model, crew)
     publish(report, output)
     click.echo(f"\n{scores.published_lines()}")
     _refuse_problems(asked, selection, scores)
 
 
+def _crew(asked: ucf101_bench.Asked, model: ucf101_bench.Model, workers: int | None) -> RayCrew:
+    engine = (model.engine.name, model.device, model.precision)
+    open_job = open_classifier(model.bundle, *engine, asked.crops)
+    return RayCrew(open_job, str(asked.address), workers)
+
+
 def _evaluated(
-    asked: ucf101_bench.Asked, selection: Selection, model: ucf101_bench.Model
+    asked: ucf101_bench.Asked,
+    selection: Selection,
+    model: ucf101_bench.Model,
+    crew: Crew | None,
 ) -> tuple[Scores, Report]:
     with progress("recognizing", len(selection.clips)) as step:
-        scores, pace = ucf101_bench.run_evaluation(asked, selection, model, lambda: step(1))
+        scores, pace = ucf101_bench.run_evaluation(asked, selection, model, lambda: step(1), crew)
     against = _against(asked, selection.clips, scores, model.bundle, model.engine)
+    if crew is not None:
+        asked = replace(asked, workers=crew.workers)
     report = ucf101_bench.make_report(asked, selection, model, scores, pace)
     return scores, with_against(report, against) if against else report
 

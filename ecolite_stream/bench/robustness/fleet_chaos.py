@@ -107,6 +107,7 @@ class Proof:
         Counted from the fault; for the store from when it is back.
         """
         time.sleep(self._chance.uniform(0, 2))
+        click.echo(f"{time.strftime('%X')} {kind}", err=True)
         faults: dict[str, Callable[[], float]] = {
             "kill": lambda: self._kill(self._busy()),
             "supervisor": lambda: self._kill(self._supervisor()),
@@ -200,7 +201,9 @@ class Proof:
             return all(self._observer.watchers(name, since_ms) - without for name in self.names)
 
         if not wait_until(all_watched, _LIMIT_S):
-            raise EcoliteError(f"a camera is not watched after {_LIMIT_S:g} s; {self._logs()}")
+            raise EcoliteError(
+                f"a camera is not watched after {_LIMIT_S:g} s; {self._status()}; {self._logs()}"
+            )
         return time.monotonic() - began_s
 
     def _wait_for_machine(self, name: str) -> None:

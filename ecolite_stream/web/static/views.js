@@ -191,6 +191,7 @@ async function picture(of, blob) {
   const canvas = $("picture");
   if (canvas.width !== bitmap.width || canvas.height !== bitmap.height) {
     Object.assign(canvas, { width: bitmap.width, height: bitmap.height });
+    canvas.parentElement.style.setProperty("--ratio", bitmap.width / bitmap.height);
   }
   canvas.getContext("2d").drawImage(bitmap, 0, 0);
   bitmap.close();

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from ecolite_stream.datasets.labelled_clips import ClipFile
+from ecolite_stream.datasets.segments import Marked
 from ecolite_stream.errors import SourceError
 from tests.videos import read_number, write_numbered_video
 from trainer.data.budget import Budget
 from trainer.data.clips import HeldClip, cut_windows
+from trainer.data.marked import SegmentFile
 from trainer.data.reading import FileClip, read_clip, read_clips
 
 
@@ -74,3 +76,23 @@ def test_a_clip_that_has_become_shorter_is_named(tmp_path: Path) -> None:
     write_numbered_video(path, 10)
     with pytest.raises(SourceError, match=r"a\.avi had 20 frames and has fewer now"):
         lazy.read([15])
+
+
+@pytest.mark.parametrize("part", [Marked(1.2, 3.2, "walk"), Marked(30, 80, "walk", in_frames=True)])
+def test_a_segment_reads_as_the_file_that_would_be_cut_out(tmp_path: Path, part: Marked) -> None:
+    path = write_numbered_video(tmp_path / "long.mp4", 100)
+    file = SegmentFile(path, "walk", part)
+    held, lazy = (read_clip(file, 120, Budget(mb)) for mb in (100, 0))
+    assert isinstance(held, HeldClip) and isinstance(lazy, FileClip)
+    for clip in (held, lazy):
+        assert (clip.name, clip.label, clip.num_frames) == (file.name, "walk", 50)
+        assert clip.fps == pytest.approx(25)
+        assert [read_number(frame) for frame in clip.read([0, 49, 7])] == [30, 79, 37]
+    with pytest.raises(IndexError, match="has 50 frames"):
+        lazy.read([50])
+
+
+def test_a_segment_behind_the_end_is_named(tmp_path: Path) -> None:
+    path = write_numbered_video(tmp_path / "long.mp4", 20)
+    with pytest.raises(SourceError, match=r"walk/long\.mp4@3-4 has no frame"):
+        read_clip(SegmentFile(path, "walk", Marked(3, 4, "walk")), 120, Budget(1))

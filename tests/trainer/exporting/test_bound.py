@@ -13,7 +13,7 @@ from tests.videos import write_numbered_video
 from trainer.checkpoints import Checkpoint
 from trainer.config.schema import DataConfig, TrainConfig
 from trainer.export import untrained, with_bound
-from trainer.exporting.bound import fit_held_out_bound
+from trainer.exporting.bound import fit_held_out_bound, fit_placed_bound
 from trainer.loop.state import plain_config
 from trainer.network import NetworkConfig
 
@@ -65,3 +65,18 @@ def test_an_export_without_held_out_clips_has_no_bound(
         assert "no bound of what is known: " in err and why in err
         with pytest.raises(ConfigError, match=why):
             fit_held_out_bound(checkpoint)
+
+
+def test_a_bound_from_clips_that_are_small_in_a_larger_picture(
+    clips: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = trained_on(clips, split="none")
+    how = dataclasses.replace(checkpoint.spec.preprocessing, framing="follow")
+    spec = dataclasses.replace(checkpoint.spec, preprocessing=how)
+    following = dataclasses.replace(checkpoint, spec=spec)
+    fitted = fit_placed_bound(following)
+    assert fitted.right >= 34 and fitted.given_up <= 0.03 * fitted.right
+    assert with_bound(following, placed=True).spec.energy_bound == fitted.bound
+    assert "right predictions of half-size clips it knows" in capfd.readouterr().err
+    with pytest.raises(ConfigError, match="only framing follow"):
+        fit_placed_bound(checkpoint)

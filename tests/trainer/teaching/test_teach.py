@@ -158,3 +158,55 @@ def test_a_full_cache_loses_what_was_used_longest_ago(tmp_path: Path) -> None:
         os.utime(tmp_path / f"{number}.npz", (number, number))
     FeatureCache(read_bundle(demo_bundle_path()), "x", tmp_path, most_bytes=250).prune()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["2.npz", "3.npz"]
+
+
+def test_marked_videos_are_taught_without_being_cut(
+    tmp_path: Path, counted: type[Tampered]
+) -> None:
+    """Two videos, each with both actions, beside a clip of a folder."""
+    folder, cache = tmp_path / "clips", tmp_path / "cache"
+    for number, name in enumerate(("monday", "tuesday")):
+        film(folder / f"{name}.mp4", "up", number, seconds=6)
+        rows = "0,2,up\n2.5,4.5,across\n5,5.2,up\n7,9,up\n"
+        (folder / f"{name}.csv").write_text(f"start_s,end_s,label\n{rows}")
+    film(folder / "up" / "cut.mp4", "up", 3)
+    bundle = read_bundle(demo_bundle_path())
+    made = load_features(find_taught(folder), bundle, ["center"], cache_folder=cache)
+    names = ["across/monday.mp4@2.5-4.5", "across/tuesday.mp4@2.5-4.5"]
+    names += ["up/cut.mp4", "up/monday.mp4@0-2", "up/tuesday.mp4@0-2"]
+    assert [clip.name for clip in made] == names
+    assert counted.written == 5
+    (folder / "monday.csv").write_text("start_s,end_s,label\n0,2,up\n3,4.5,across\n")
+    load_features(find_taught(folder), bundle, ["center"], cache_folder=cache)
+    assert counted.written == 6  # the bounds that changed
+
+
+def test_segments_of_a_recording_are_held_out_together(tmp_path: Path) -> None:
+    for number, name in enumerate(("monday", "tuesday", "friday")):
+        film(tmp_path / f"{name}.mp4", "up", number, seconds=5)
+        (tmp_path / f"{name}.csv").write_text(
+            "start_s,end_s,label\n0,2,up\n2.5,4.5,across\n4.7,4.8,up\n"
+        )
+    done = teach(tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "6 clips of 2 actions in 3 groups (recordings), held out in 3 turns" in done.stdout
+    assert "warning: each clip is held out alone" not in done.stderr
+    assert "left out up/friday.mp4@4.7-4.8: it lasts" in done.stderr
+    (tmp_path / "friday.csv").write_text("start_s,end_s,label\n0,2,up\n0,2,across\n")
+    done = teach(tmp_path)
+    assert done.returncode == 2
+    assert "are the same file in two actions" in done.stderr
+
+
+def test_the_curve_is_printed_and_written(clips: Path, tmp_path: Path) -> None:
+    words = (clips, "--curve", "--group-pattern", "/([a-z])-", "--json", tmp_path / "curve.json")
+    done = teach(*words, before=NO_MINDSPORE)
+    assert done.returncode == 0, done.stderr
+    assert "3 groups (groups by /([a-z])-), held out in 3 turns" in done.stdout
+    assert "  1 clips an action:" in done.stdout
+    found = json.loads((tmp_path / "curve.json").read_text())["curve"]
+    assert [point["each"] for point in found] == [1, None]
+    assert {point["clips"] for point in found} == {6}
+    done = teach(*words, "--out", tmp_path / "bundle")
+    assert (done.returncode, (tmp_path / "bundle").exists()) == (2, False)
+    assert "--curve only measures" in done.stderr
