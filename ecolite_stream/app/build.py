@@ -54,7 +54,7 @@ def watch(config: StreamConfig, load: Callable[[], StreamConfig] | None = None) 
     metrics = Metrics()
     streams = stream_inputs(config)
     names = [one.name for one in streams]
-    control = PipelineControl(config, bundle)
+    control = PipelineControl(config, bundle, loaded.precision)
     sinks: list[Any] = []
     collecting = functools.partial(collector_among, sinks)
     with (

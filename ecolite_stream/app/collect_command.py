@@ -44,14 +44,16 @@ LONGEST_LINE = 1000
 
 
 @click.command()
-@click.option("--list", "listed", type=PATH, metavar="DIR", help="Say what is in DIR and missing.")
+@click.option(
+    "--list", "listed", type=PATH, metavar="DIR", help="List the clips in DIR, and those to add."
+)
 @click.option("--source", metavar="[NAME=]SOURCE", help="Watch a camera, a URL or a video file.")
 @click.option("--label", help="Name the action.")
 @click.option("--into", type=PATH, metavar="DIR", help="Write clips to DIR/<action>/.")
 @click.option("--last", type=LENGTH, help="Cut the last seconds at each Enter. [4.0]")
-@click.option("--seconds", type=LENGTH, help="Cut one clip of so many seconds, from now on.")
+@click.option("--seconds", type=LENGTH, help="Cut one clip of this many seconds, from now on.")
 @click.option("--track", type=PATH, help="Cut at the segments of a .csv, .eaf or .json file.")
-@click.option("--tier", help="Of an ELAN file take this tier alone.")
+@click.option("--tier", help="Use only this tier of an ELAN file.")
 @click.option("--box", metavar="X,Y,W,H", help="Keep this part, in shares of the picture.")
 @click.option(
     "--from-events", is_flag=True, help="Cut stored events that are marked wrong or renamed."

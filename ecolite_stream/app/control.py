@@ -20,6 +20,7 @@ from ecolite_stream.config.drawn_views import DrawnViews, drawn_text, read_drawn
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.config.source_names import NamedSource
 from ecolite_stream.config.strict import check_readable, make_config
+from ecolite_stream.engines.auto_precision import choose_precision
 from ecolite_stream.engines.check import open_checked
 from ecolite_stream.errors import BundleError, ConfigError, EcoliteError, SourceError
 from ecolite_stream.media.new_files import locked_folder, replace_text
@@ -43,10 +44,12 @@ class PipelineControl:
     Args:
         config: of the run; added streams use its settings.
         bundle: the model at the start.
+        precision: as configured; `auto` is chosen anew for each bundle.
     """
 
-    def __init__(self, config: StreamConfig, bundle: Bundle) -> None:
+    def __init__(self, config: StreamConfig, bundle: Bundle, precision: str | None = None) -> None:
         self._config = config
+        self._precision = precision
         self._bundle = bundle
         self._pipeline: Pipeline | None = None
         self.alerts: AlertBook | None = None
@@ -139,8 +142,10 @@ class PipelineControl:
                 raise BundleError(f"{path} holds another bundle; remove it and add it again")
             if bundle.digest == self._bundle.digest:
                 return False
-            place = config.engine, bundle, config.device, config.precision
-            model = model_of(bundle, config.engine, config.device, config.precision)
+            chosen = choose_precision(config.engine, bundle, config.device, self._precision)
+            precision = config.precision if chosen is None else chosen.precision
+            place = config.engine, bundle, config.device, precision
+            model = model_of(bundle, config.engine, config.device, precision)
             pipeline.set_bundle(model, lambda: open_checked(*place))
             self._bundle = bundle
             for call in self._on_bundle:

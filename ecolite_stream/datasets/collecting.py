@@ -58,7 +58,7 @@ class Cut:
         return shrink(frame.image if self.box is None else cut(frame.image, self.box))
 
     def write(self, label: str, pictures: Sequence[tuple[float, Image]], start: str) -> Path:
-        """Write a clip and its row; the clip is there whole or not at all.
+        """Write a clip and its row; both are there whole, or neither is.
 
         Args:
             label: the action.
@@ -89,13 +89,17 @@ class Cut:
             finally:
                 writer.close()
             path = create_numbered(place, name, ".mp4")
-            part.replace(path)
+            row = ClipRow(
+                *(f"{label}/{path.name}", label, self.stream, self._part, start, self.source)
+            )
+            try:
+                part.replace(path)
+                add_row(self.folder, row)
+            except OSError:
+                path.unlink(missing_ok=True)
+                raise
         finally:
             part.unlink(missing_ok=True)
-        add_row(
-            self.folder,
-            ClipRow(f"{label}/{path.name}", label, self.stream, self._part, start, self.source),
-        )
         return path
 
     @property

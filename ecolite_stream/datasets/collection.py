@@ -141,7 +141,7 @@ def _missing(actions: Sequence[ActionCount]) -> Iterator[str]:
         elif is_one:
             yield f"all clips of {one.label} are from {group}: add some of other days or places"
     if not set(IDLE_LABELS) & {one.label for one in actions}:
-        yield "there is no action nothing: add clips in which none of the others happens"
+        yield "there is no action 'nothing': add clips in which no other action happens"
 
 
 def _doubles(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,13 @@ from ecolite_stream.app.reload import Reloader
 from ecolite_stream.app.sinks import RunConfig
 from ecolite_stream.app.versions import add_version, bundle_path, list_versions, use_version
 from ecolite_stream.config.schema import EventConfig
-from ecolite_stream.engines import open_engine
+from ecolite_stream.engines import Engine, open_engine
+from ecolite_stream.engines.auto_precision import Chosen
 from ecolite_stream.errors import BundleError, ConfigError, EngineError
 from ecolite_stream.model.bundle import Bundle, demo_bundle_path, read_bundle
 from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.pipeline.pipeline import Pipeline
-from ecolite_stream.recognition.models import model_of
+from ecolite_stream.recognition.models import Model, model_of
 from tests.app.bundles import changed, disagreeing, renamed
 from tests.fakes import OutputSink
 from tests.waiting import eventually
@@ -140,6 +142,29 @@ def test_a_version_is_swapped_in_and_back(run: Run, tmp_path: Path) -> None:
     assert digests <= {mine, run.bundle.digest}
     for event in run.sink.events("gate") + run.sink.events("hall"):
         assert (event.bundle == mine) == event.label.startswith("my ")
+
+
+def test_auto_precision_is_chosen_anew_for_each_bundle(
+    config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def chosen(engine: str, bundle: Bundle, device: str | None, precision: str | None) -> Chosen:
+        assert precision == "auto"
+        return Chosen("f32", "bf16 disagrees")
+
+    class Swapped:
+        """Stands for the pipeline."""
+
+        def set_bundle(self, model: Model, open_engine: Callable[[], Engine]) -> None:
+            with contextlib.closing(open_engine()) as engine:
+                opened.append(engine.precision)  # type: ignore[attr-defined]
+
+    opened: list[str] = []
+    monkeypatch.setattr("ecolite_stream.app.control.choose_precision", chosen)
+    start = dataclasses.replace(config, precision="bf16")  # of the bundle at the start
+    control = PipelineControl(start, read_bundle(demo_bundle_path()), "auto")
+    control.attach(Swapped())  # type: ignore[arg-type]
+    assert control.change_bundle(renamed(tmp_path / "mine").path)
+    assert opened == ["f32"]
 
 
 def test_only_versions_are_swapped_in(run: Run, tmp_path: Path) -> None:

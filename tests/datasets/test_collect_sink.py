@@ -153,6 +153,20 @@ def test_a_disk_that_is_full_is_an_error_and_leaves_no_half(
     assert sink.mark(Mark("door", "fall", 2.0)).is_file()
 
 
+def test_a_clip_whose_row_cannot_be_written_is_not_left_behind(
+    sink: CollectSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch(sink, 4)
+
+    def full(folder: Path, row: object) -> None:
+        raise OSError("clips.csv: the disk is full")
+
+    monkeypatch.setattr("ecolite_stream.datasets.collecting.add_row", full)
+    with pytest.raises(OSError, match="the disk is full"):
+        sink.mark(Mark("door", "fall", 2.0))
+    assert list((sink.folder / "fall").iterdir()) == []
+
+
 def test_marks_of_many_while_pictures_come(sink: CollectSink) -> None:
     watch(sink, 2)
     ending = threading.Event()

@@ -68,7 +68,7 @@ def test_what_is_there_and_what_is_missing(tmp_path: Path) -> None:
     assert "fall has 4 clips, all from camera 2026-11-28: ten more of other days" in text
     assert "sit has" not in text
     assert "sit/copy.mp4 is the same file as sit/3.mp4" in text
-    assert "there is no action nothing" in text
+    assert "there is no action 'nothing'" in text
     assert "1 rows of clips.csv name clips that are gone, such as fall/gone.mp4" in text
 
 

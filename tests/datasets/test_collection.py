@@ -48,7 +48,7 @@ def test_a_folder_that_is_not_there_yet_has_no_clips(tmp_path: Path) -> None:
     found = survey(tmp_path / "later")
     assert (found.clips, found.actions) == (0, ())
     assert found.missing == (
-        "there is no action nothing: add clips in which none of the others happens",
+        "there is no action 'nothing': add clips in which no other action happens",
     )
 
 

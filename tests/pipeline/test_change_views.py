@@ -167,7 +167,7 @@ def test_what_cannot_be_applied_is_not_kept(
 def test_views_that_could_not_be_read_again_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "views.yaml"
     shape = tuple(n / 64 for n in range(64))
-    many = {f"s{n}": DrawnViews(("whole",), (shape,) * 32) for n in range(47)}
+    many = {f"s{n}": DrawnViews(("whole",), (shape,) * 32) for n in range(11)}
     path.write_text(drawn_text(many))
     with Running("a") as run:
         control = control_of(run, path)

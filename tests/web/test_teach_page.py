@@ -157,7 +157,7 @@ def test_clips_are_counted_moved_and_dropped(
     teach_page(browser, page)
     assert browser.text("#count") == "2 clips of 1 actions"
     assert browser.text("#folder") == str(sink.folder)
-    assert "there is no action nothing" in browser.text("#missing")
+    assert "there is no action 'nothing'" in browser.text("#missing")
     wait_for(lambda: browser.run(LOADED) == 2)
     browser.run(
         "const to = document.querySelector('.clip .to'); to.value = 'nothing';"
