@@ -109,7 +109,7 @@ class Pipeline:
             BatchStep(self._models.by_number, self._streams.settings, self._metrics),
             self._queue,
             self._publish,
-            self._has_room,
+            lambda: not any(worker.is_full for worker in self._workers),
             self._drop_unused,
         )
         self._stopping = threading.Event()
@@ -344,10 +344,7 @@ class Pipeline:
             return list(self._streams.readers.values())
 
     def heartbeat(self) -> int | None:
-        """A number that changes at least once a second, unless the engine hangs or takes longer.
-
-        None before the engine is open.
-        """
+        """A number that changes each second while the engine works; None before it is open."""
         return self._engine_thread.turns if self._engine_thread.engine_is_open.is_set() else None
 
     def _ends(self) -> bool:
@@ -365,9 +362,6 @@ class Pipeline:
         for admitted in self._admit(output):
             for worker in self._workers:
                 worker.send(admitted, live)
-
-    def _has_room(self) -> bool:
-        return not any(worker.is_full for worker in self._workers)
 
     def _reader_failed(self, name: str, error: BaseException) -> None:
         if not isinstance(error, SourceError):
