@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -481,6 +482,8 @@ def test_a_rate_limit_fills_again() -> None:
 
 def test_the_document_describes_every_operation(page: Page) -> None:
     document = got(page, "/openapi.json")
+    named = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document)))
+    assert named <= set(document["components"]["schemas"])
     assert document["openapi"] == "3.1.0"
     found = {
         f"{method.upper()} {path}" for path, one in document["paths"].items() for method in one

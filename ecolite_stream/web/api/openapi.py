@@ -57,7 +57,7 @@ def openapi(operations: Sequence[Operation]) -> dict[str, Any]:
     queries = {one.query.__name__ for one in operations if one.query is not None}
     for name, schema in components.items():
         if name not in queries:
-            spec.components.schema(name, schema)
+            spec.components.schema(name, _without_closed_items(schema))
     for one in operations:
         parameters = [_path_parameter(key) for key in re.findall(r"{(\w+)}", one.path)]
         if one.query is not None:
@@ -73,6 +73,17 @@ def openapi(operations: Sequence[Operation]) -> dict[str, Any]:
             described["requestBody"] = {"required": True, "content": content}
         spec.path(f"/api{one.path}", operations={one.method.lower(): described})
     return spec.to_dict()
+
+
+def _without_closed_items(schema: Any) -> Any:
+    """A schema without `items: false`, which apispec takes for a reference; `maxItems` stays."""
+    if isinstance(schema, dict):
+        return {
+            key: _without_closed_items(value)
+            for key, value in schema.items()
+            if not (key == "items" and value is False)
+        }
+    return [_without_closed_items(one) for one in schema] if isinstance(schema, list) else schema
 
 
 def _operation_id(one: Operation) -> str:
