@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 from importlib import import_module
 from typing import NamedTuple
 
 import click
+
+from ecolite_stream.config.redact import redact_url
 
 
 class Subcommand(NamedTuple):
@@ -61,6 +64,21 @@ class LazyGroup(click.Group):
         module = import_module(f"ecolite_stream.app.{found.module}")
         command: click.Command = getattr(module, found.name)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The subcommand that is named.
+
+        Raises:
+            click.UsageError: there is none of that name; it says which was meant.
+        """
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            near = difflib.get_close_matches(name, self.list_commands(ctx), n=1)
+            advice = f"did you mean {near[0]!r}?" if near else "name what to watch after --source"
+            raise click.UsageError(f"there is no command {redact_url(name)!r}; {advice}", ctx)
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write their lines in `--help`."""

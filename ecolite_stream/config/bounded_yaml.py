@@ -27,7 +27,7 @@ def parse_yaml(text: str) -> Any:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Refuses repeated keys, non-scalar keys, huge numbers and alias bombs."""
+    """Refuses repeated keys, non-scalar keys, huge numbers and alias bombs; `on` is a key."""
 
     # File names with bytes that are not UTF-8 have surrogates, which PyYAML refuses.
     NON_PRINTABLE = re.compile(  # type: ignore[misc]
@@ -56,6 +56,8 @@ class _StrictLoader(yaml.SafeLoader):
         self._depth -= 1
         if not isinstance(event, yaml.AliasEvent) and event.anchor is not None:
             self._values_of[event.anchor] = self._values - before
+        if isinstance(parent, yaml.MappingNode) and index is None:
+            return _text_key(node)
         return node
 
     def _count(self, event: yaml.NodeEvent) -> int:
@@ -91,6 +93,15 @@ class _StrictLoader(yaml.SafeLoader):
                 f"a whole number exceeds {MAX_WHOLE_NUMBER}; write text in quotes", node.start_mark
             )
         return value
+
+
+def _text_key(node: yaml.Node | None) -> yaml.Node | None:
+    """A key, as text where YAML 1.1 takes it for a truth value: on, off, yes, no."""
+    if not isinstance(node, yaml.ScalarNode) or node.tag != "tag:yaml.org,2002:bool":
+        return node
+    return yaml.ScalarNode(
+        "tag:yaml.org,2002:str", node.value, node.start_mark, node.end_mark, node.style
+    )
 
 
 def _problem(text: str, mark: Any = None) -> yaml.MarkedYAMLError:

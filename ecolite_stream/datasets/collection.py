@@ -41,7 +41,8 @@ class ActionCount:
     Attributes:
         label: its name.
         clips: how many.
-        groups: of what should be held out together, source and day: clips of each.
+        groups: of what should be held out together, source and day: clips of each. Those of
+            `unknown` are held out one by one.
         days: clips of each day, `unknown` where no row says it.
     """
 
@@ -49,6 +50,12 @@ class ActionCount:
     clips: int
     groups: Mapping[str, int]
     days: Mapping[str, int]
+
+    @property
+    def turns(self) -> int:
+        """How many groups teaching counts: a clip of unknown source is one by itself."""
+        unknown = self.groups.get(UNKNOWN, 0)
+        return len(self.groups) + max(unknown - 1, 0)
 
 
 @dataclass(frozen=True)
@@ -112,7 +119,7 @@ def describe(folder: Path) -> Iterator[str]:
     yield f"{found.clips} clips of {len(found.actions)} actions in {printable(str(folder))}"
     for one in found.actions:
         dated = ", ".join(f"{day} {count}" for day, count in one.days.items())
-        yield (f"  {one.label:<20} {one.clips:4} clips, {len(one.groups):3} groups; days: {dated}")
+        yield f"  {one.label:<20} {one.clips:4} clips, {one.turns:3} groups; days: {dated}"
     yield from found.missing
     for name, other in found.doubles:
         yield f"{name} is the same file as {other}: remove one"

@@ -45,6 +45,8 @@ class ClipStore:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=folder):
                 pass
+        except FileExistsError as error:
+            raise ConfigError(f"clips: {folder} is a file; choose another folder") from error
         except OSError as error:
             raise ConfigError(
                 f"clips: {folder} cannot be written to: {error.strerror}; choose another folder"

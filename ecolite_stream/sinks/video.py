@@ -288,6 +288,10 @@ def _files(path: Path, streams: Sequence[str]) -> Iterator[tuple[str, Path, Call
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
+    except FileExistsError as error:
+        raise ConfigError(
+            f"video: {folder} is a file; name a new {SUFFIX} file, or a folder"
+        ) from error
     except OSError as error:
         raise ConfigError(
             f"video: {folder} cannot be written to: {error.strerror}; choose another place"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ecolite_stream.config.bounded_yaml import MAX_BYTES, MAX_VALUES, parse_yaml
 from ecolite_stream.config.strict import read_yaml
@@ -58,3 +59,11 @@ def test_aliases_and_merge_keys_within_the_bounds() -> None:
     text = "a: &a {x: 1}\nb: &b {<<: *a, y: 2}\nc: [*a, *b]"
     assert parse_yaml(text)["c"] == [{"x": 1}, {"x": 1, "y": 2}]
     assert len(parse_yaml("a: [" + "1," * (MAX_VALUES // 2) + "]")["a"]) == MAX_VALUES // 2
+
+
+@pytest.mark.parametrize("key", ["on", "off", "yes", "No", "true"])
+def test_a_key_is_text_where_a_value_is_a_truth_value(key: str) -> None:
+    assert parse_yaml(f"gate: {{{key}: [box-1]}}") == {"gate": {key: ["box-1"]}}
+    assert parse_yaml("a: on\nb: [off]\nyes: no") == {"a": True, "b": [False], "yes": False}
+    merged = parse_yaml(f"a: &a {{&k {key}: 1}}\nb: {{<<: *a, value: *k}}")
+    assert merged["b"] == {key: 1, "value": yaml.safe_load(key)}

@@ -9,6 +9,7 @@ import pytest
 from ecolite_stream.datasets import collection
 from ecolite_stream.datasets.collected import ClipRow, add_row, read_collected
 from ecolite_stream.datasets.collection import (
+    describe,
     drop_clip,
     find_clip,
     move_clip,
@@ -42,6 +43,16 @@ def test_counts_by_action_group_and_day(tmp_path: Path) -> None:
         f"{label} has 2 clips: ten more of other days or places help most"
         for label in ("fall", "nothing")
     )
+
+
+def test_each_clip_of_unknown_source_is_a_group(tmp_path: Path) -> None:
+    put(tmp_path, "fall/a.mp4", b"1")
+    put(tmp_path, "fall/b.mp4", b"22")
+    for name in ("c", "d", "e"):
+        (tmp_path / "fall" / f"{name}.mp4").write_bytes(name.encode())
+    (fall,) = survey(tmp_path).actions
+    assert (dict(fall.groups), fall.turns) == ({"camera 2026-11-28": 2, "unknown": 3}, 4)
+    assert "5 clips,   4 groups" in "\n".join(describe(tmp_path))
 
 
 def test_a_folder_that_is_not_there_yet_has_no_clips(tmp_path: Path) -> None:

@@ -11,11 +11,13 @@ import pytest
 
 from ecolite_stream.app.fleet_run import PipelineStreams, read_fleet, run_machine
 from ecolite_stream.app.versions import add_version, use_version
+from ecolite_stream.fleet.config import load_fleet, make_fleet
 from ecolite_stream.fleet.ledger import Holder, Ledger
 from ecolite_stream.pipeline.pipeline import Pipeline
 from ecolite_stream.store.database import Database
 from tests.app.bundles import renamed
 from tests.app.runs import Command, unused_port
+from tests.conftest import ROOT
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -124,6 +126,18 @@ def test_an_address_without_the_extra_and_one_that_does_not_answer(
         run = ecolite("fleet", "--config", path, "--address", "ray://8.8.8.8:10001")
         assert run.exit_code == 2 and "not on a private network" in run.error
     assert not (tmp_path / "events.db").exists()
+
+
+def test_the_configuration_in_the_instructions_loads(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "fleet.md").read_text()
+    blocks = re.findall(r"```yaml\n# (\S+)\n(.*?)```", text, re.DOTALL)
+    assert [name for name, _ in blocks] == ["fleet.yaml", "stream.yaml"]
+    for name, block in blocks:
+        (tmp_path / name).write_text(block)
+    fleet = load_fleet(tmp_path / "fleet.yaml")
+    cameras = make_fleet(fleet, dict.fromkeys(fleet.cameras, "")).cameras
+    needs = {camera.name: camera.needs for camera in cameras}
+    assert needs["vault"].on == ("box-3",) and needs["gate"].sites == ("north",)
 
 
 def test_a_configuration_is_described(ecolite: Command, tmp_path: Path) -> None:

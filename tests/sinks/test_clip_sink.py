@@ -199,8 +199,10 @@ def test_a_clip_that_cannot_be_written_is_an_error_once(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match=r"clips: .*file cannot be written to"):
+    with pytest.raises(ConfigError, match=r"clips: .*file is a file; choose another"):
         ClipSink(config_of(tmp_path / "file"))
+    with pytest.raises(ConfigError, match=r"clips: .*folder cannot be written to"):
+        ClipSink(config_of(tmp_path / "file" / "folder"))
 
 
 @pytest.mark.parametrize(

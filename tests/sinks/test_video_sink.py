@@ -231,6 +231,9 @@ def test_a_file_that_is_there_is_never_replaced(tmp_path: Path) -> None:
         VideoSink(tmp_path / "new.mp4", ["s", "t"])
     with pytest.raises(ConfigError, match="cannot be written to"):
         VideoSink(path / "folder", ["s"])
+    path.with_suffix(".txt").touch()
+    with pytest.raises(ConfigError, match=r"film\.txt is a file; name a new \.mp4 file"):
+        VideoSink(path.with_suffix(".txt"), ["s"])
     assert numbers(path) == [0, 1, 2]
 
 

@@ -51,7 +51,8 @@ function dress(found) {
       const name = cell("td", "");
       name.append(cell("b", action.label, `hue ${hue(action.label)}`));
       const days = Object.entries(action.days).map(([day, count]) => `${day === "unknown" ? "no date" : day}: ${count}`);
-      row.append(name, cell("td", action.clips), cell("td", Object.keys(action.groups).length), cell("td", days.join(", ")));
+      const { unknown = 0, ...known } = action.groups; // each clip of an unknown recording counts as one
+      row.append(name, cell("td", action.clips), cell("td", Object.keys(known).length + unknown), cell("td", days.join(", ")));
       return row;
     }),
   );
