@@ -78,9 +78,11 @@ def _exit_code(command: click.Command, args: Sequence[str] | None) -> int:
     except BrokenPipeError:  # the reader of stdout closed it: `... | head`
         _discard_output()
         return 0
-    except OSError as error:  # a full disk
+    except OSError as error:  # a full disk, a folder that cannot be written
         _discard_output()
-        click.echo(f"error: {printable(one_line(error))}", err=True)
+        where = f"{error.filename}: " if error.filename is not None else ""
+        reason = f"{where}{error.strerror or error}; choose another place or make room"
+        click.echo(f"error: {printable(' '.join(reason.split()))}", err=True)
         return EcoliteError.exit_code
 
 

@@ -19,7 +19,9 @@ def parse_address(text: str) -> tuple[str, int]:
     """
     match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]:|([^:\[\]]+):)?(\d{1,5})", text.strip())
     if not match or int(match[3]) > 65535:
-        raise ConfigError(f"address is {text!r}; expected PORT or HOST:PORT, such as 9464")
+        raise ConfigError(
+            f"address is {text!r}; expected PORT or HOST:PORT, such as 8080 or 127.0.0.1:8080"
+        )
     return match[1] or match[2] or LOOPBACK, int(match[3])
 
 

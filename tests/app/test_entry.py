@@ -6,9 +6,11 @@ import io
 import logging
 import sys
 
+import click
 import pytest
 
-from ecolite_stream.app.entry import _Printable
+from ecolite_stream.app.entry import _exit_code, _Printable
+from ecolite_stream.errors import EcoliteError
 
 BAD = "a\x1b[2J\nerror: forged \udce9"
 
@@ -43,3 +45,15 @@ def test_a_traceback_cannot_pass_for_another_line(log: logging.Logger, logged: i
     assert all(line.startswith("  ") for line in more)
     assert r"  error: forged \xe9" in more
     assert "\x1b" not in logged.getvalue()
+
+
+def test_an_error_of_the_system_names_the_file(capsys: pytest.CaptureFixture[str]) -> None:
+    @click.command()
+    def fails() -> None:
+        raise PermissionError(13, "Permission denied", "clips/a.mp4")
+
+    code = _exit_code(fails, [])
+    assert code == EcoliteError.exit_code
+    assert capsys.readouterr().err == (
+        "error: clips/a.mp4: Permission denied; choose another place or make room\n"
+    )
