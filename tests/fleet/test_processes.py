@@ -13,7 +13,7 @@ from ecolite_stream.bench.robustness.fleet_chaos import FAULTS, Proof
 from tests.conftest import installed
 from tests.store.postgres import Postgres
 
-pytestmark = pytest.mark.timeout(280)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
 _NUMBERS = itertools.count()
 TIMES = {"lease_s": 4, "margin_s": 0.5, "tick_s": 0.5, "settle_s": 5}
 
