@@ -139,8 +139,12 @@ def test_openvino_is_imported_in_one_place() -> None:
         r"|import(_library|_module|skip)\(\s*[\"'](openvino|nncf)\b",
         re.MULTILINE,
     )
-    own = {ROOT / "ecolite_stream/engines/openvino.py", Path(__file__).resolve()}
+    quantizing = ROOT / "trainer/quantizing/graphs.py"
+    own = {ROOT / "ecolite_stream/engines/openvino.py", quantizing, Path(__file__).resolve()}
     files = {*ROOT.glob("ecolite_stream/**/*.py"), *ROOT.glob("trainer/**/*.py")}
     files |= set(ROOT.glob("tests/**/*.py"))
     assert files > own
     assert [path for path in files - own if pattern.search(path.read_text())] == []
+    words = quantizing.read_text()
+    assert len(pattern.findall(words)) == 1
+    assert words.index("    block_telemetry()") < words.index("import nncf")

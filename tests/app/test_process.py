@@ -113,7 +113,9 @@ def test_a_full_disk_ends_with_1(bundle: Bundle) -> None:
     ):
         _, err = process.communicate(timeout=30)
     assert process.returncode == 1
-    assert re.fullmatch(r"error: .*No space left on device\n", err)
+    assert re.fullmatch(
+        r"error: .*No space left on device; choose another place or make room\n", err
+    )
 
 
 def test_exit_codes_reach_the_shell(bundle: Bundle) -> None:

@@ -136,6 +136,7 @@ def test_a_region_is_drawn_moved_resized_and_renamed(
 
 def test_masks_are_boxes_and_polygons(browser: Browser, page: Page, run: Streams) -> None:
     opened(browser, page)
+    wait_for(lambda: number_in_picture(browser) == 7)
     choose_tool(browser, "mask")
     pointer(browser, [(0.0, 0.0), (0.1, 0.1), (0.3, 0.1)])
     wait_for(lambda: run.drawn and near(run.drawn["door"].mask[0], (0.0, 0.0, 0.3, 0.1)))

@@ -8,6 +8,7 @@ machine reaches the database through a proxy of its own, which can be cut.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import random
 import signal
@@ -22,6 +23,7 @@ import click
 
 from ecolite_stream.app.entry import run
 from ecolite_stream.app.fleet_run import open_store, read_fleet
+from ecolite_stream.bench.accuracy.redescribe import redescribe
 from ecolite_stream.bench.robustness.cut_proxy import CutProxy
 from ecolite_stream.bench.robustness.fleet_machines import (
     CameraServer,
@@ -31,6 +33,7 @@ from ecolite_stream.bench.robustness.fleet_machines import (
     write_fleet,
 )
 from ecolite_stream.errors import EcoliteError
+from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
 
 if TYPE_CHECKING:
     from ecolite_stream.fleet.status import MachineStatus
@@ -73,16 +76,19 @@ class Proof:
         parts = make_url(store)
         self._proxies: dict[str, CutProxy] = {}
         self._machines: dict[str, MachineProcess] = {}
+        # What the cameras show is like nothing the model knows, and would begin no event.
+        embedded = read_bundle(demo_bundle_path())
+        unbounded = dataclasses.replace(embedded.spec, energy_bound=None)
+        bundle = redescribe(embedded, unbounded, folder / "bundle").path
         for name in boxes:
             proxy = CutProxy(parts.host or "", parts.port or 5432)
             url = parts.set(host="127.0.0.1", port=proxy.port)
             (folder / name).mkdir()
-            path = write_fleet(
-                folder / name, url.render_as_string(hide_password=False), urls, boxes, **times
-            )
+            through = url.render_as_string(hide_password=False)
+            path = write_fleet(folder / name, through, urls, boxes, bundle, **times)
             self._proxies[name] = proxy
             self._machines[name] = MachineProcess(name, path, folder / "seen")
-        self._status_file = write_fleet(folder, store, urls, boxes, **times)
+        self._status_file = write_fleet(folder, store, urls, boxes, bundle, **times)
         self._folder = folder / "seen"
         self._observer = Observer(self._folder)
         self._killed: list[str] = []

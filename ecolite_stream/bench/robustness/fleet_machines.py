@@ -143,6 +143,7 @@ def write_fleet(
     store: str,
     cameras: Mapping[str, str],
     machines: Mapping[str, Mapping[str, Any]],
+    bundle: Path | None = None,
     **settings: Any,
 ) -> Path:
     """Write `fleet.yaml` and `stream.yaml`; return the path of the former.
@@ -152,6 +153,7 @@ def write_fleet(
         store: URL of the store.
         cameras: URL by name.
         machines: settings by name.
+        bundle: their model; None takes the embedded one.
         settings: further keys of `fleet.yaml`.
     """
     stream = {
@@ -159,6 +161,7 @@ def write_fleet(
         "store": {"url": store, "picture_px": 0},
         "json_file": {"path": "seen.jsonl"},
         "engine": "openvino",
+        "bundle": None if bundle is None else str(bundle),
         "every_s": 0.4,
         "smoothing": 0,
         "events": {"enter": 0.28, "leave": 0.2, "min_s": 0, "cooldown_s": 0, "min_fill": 0},
