@@ -70,10 +70,11 @@ class _Camera(BaseHTTPRequestHandler):
 
 @functools.cache
 def _picture(number: int) -> bytes:
-    """A JPEG: a square that goes round in the first half of a cycle, and rests in the second."""
-    place = min(number, _CYCLE_S * FPS // 2) * 3 % (_SIZE - 16)
+    """A JPEG: a bar that goes to and fro in the first half of a cycle, and rests in the second."""
+    step = min(number, _CYCLE_S * FPS // 2)
+    place = 8 + abs(step * 6 % 64 - 32)
     picture = np.full((_SIZE, _SIZE, 3), 40, np.uint8)
-    picture[20:40, place : place + 16] = 220
+    picture[8:56, place : place + 10] = 220
     return bytes(cv2.imencode(".jpg", picture)[1])
 
 
@@ -164,7 +165,10 @@ def write_fleet(
         "bundle": None if bundle is None else str(bundle),
         "every_s": 0.4,
         "smoothing": 0,
-        "events": {"enter": 0.28, "leave": 0.2, "min_s": 0, "cooldown_s": 0, "min_fill": 0},
+        "events": {
+            **{"enter": 0.1, "leave": 0.05, "min_s": 0, "cooldown_s": 0, "min_fill": 0},
+            "ignore": [],  # whatever the model makes of a bar: what rests may be an event, too
+        },
         "reconnect": {"first_wait_s": 0.2, "longest_wait_s": 1},
     }
     fleet = {"name": "proof", "config": "stream.yaml", "machines": machines, **settings}
