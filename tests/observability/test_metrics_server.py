@@ -118,7 +118,7 @@ def test_half_requests_shut_nobody_out_and_take_no_thread(port: int) -> None:
             one.sendall(b"GET /metrics HTTP/1.1\r\nHost: lo")
             held.append(one)
         assert b"ecolite_build_info" in get(port)[1]
-        assert threading.active_count() == threads
+        assert threading.active_count() <= threads  # one of an earlier test may have ended
         one_address = sum(map(is_open, held))
         assert one_address <= MAX_PER_ADDRESS
     finally:
