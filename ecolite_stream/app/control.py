@@ -129,7 +129,7 @@ class PipelineControl:
             digest: expected; None takes any.
 
         Returns:
-            Whether it is another bundle than before.
+            Whether the bundle changed.
 
         Raises:
             EcoliteError: it cannot be used; the run is unchanged.

@@ -166,7 +166,7 @@ def _check_store(fleet: Fleet, config: StreamConfig) -> None:
 
 
 def _facts(path: str) -> dict[str, str]:
-    """What must be the same on all nodes."""
+    """Versions and digest of this node; all nodes need the same."""
     import ray
 
     try:

@@ -132,7 +132,7 @@ class _Actor:
         self._job = opened(open_job)
 
     def ready(self) -> Report:
-        """Whether the job is open."""
+        """Report `Ready` if the job is open, else `Broken`."""
         return self._job if isinstance(self._job, Broken) else Ready()
 
     def run(self, task: Task) -> Report:

@@ -142,7 +142,7 @@ Report = Ready | Position | Done | Failed | Broken | Lost
 
 
 class Job(Protocol):
-    """What a worker holds open for all of its tasks."""
+    """An open engine or reader that a worker uses for all its tasks."""
 
     def run(self, task: Any, on_position: Callable[[float], object]) -> Done:
         """Do a task.

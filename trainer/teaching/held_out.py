@@ -165,7 +165,7 @@ def verdict_of(
     logits_KC: FloatArray,
     labels: Sequence[str],
 ) -> Verdict:
-    """What a clip is taken for by the logits of its windows."""
+    """The predicted label of a clip, from the logits (K, C) of its windows."""
     mean_C = softmax(logits_KC).mean(axis=0)
     best = int(mean_C.argmax())
     return Verdict(clip.name, clip.label, labels[best], float(mean_C[best]))

@@ -128,7 +128,7 @@ class Pace:
 
 @dataclass(frozen=True)
 class Decoded:
-    """What was read of a clip.
+    """The N squares of a clip, or the error of reading it.
 
     Attributes:
         frames: how many it has.

@@ -32,7 +32,7 @@ class ClipTask(Task):
 
 @dataclass(frozen=True)
 class Classified(Done):
-    """What a clip is taken for.
+    """The predicted label of a clip, and the engine's time.
 
     Attributes:
         outcome: of the clip.

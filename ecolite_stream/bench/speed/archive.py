@@ -1,7 +1,7 @@
 """What dividing recordings among processes costs: a worker for each core against one with all.
 
 Both run `ecolite-stream archive` on the same drawn clips, in turn; of each the quickest run counts.
-What several machines would take comes from a simulation with the measured cost of a clip.
+A simulation with the measured cost of a clip estimates the time on several machines.
 
 python -m ecolite_stream.bench.speed.archive [CLIPS [SECONDS [ROUNDS]]]
 """
