@@ -36,6 +36,13 @@ class Sink(Protocol):
         """
         return None
 
+    def remove_stream(self, name: str) -> None:
+        """Drop what is kept of a removed stream; called from any thread.
+
+        The stream has ended, but its last outputs may still wait for this sink.
+        """
+        return None
+
     def change_views(self, name: str, views: Sequence[str]) -> None:
         """Expect other views of a stream; arguments as of `add_stream`; called from any thread."""
         return None
