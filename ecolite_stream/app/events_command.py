@@ -8,6 +8,7 @@ import json
 import re
 import sys
 import time
+import uuid
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,7 +31,27 @@ _OVERLAP_MS = 60_000  # clocks of several machines that write one database
 _PAGE = 500
 
 
-@click.group(invoke_without_command=True, subcommand_metavar="[COMMAND ...]")
+class _EventsGroup(click.Group):
+    """Knows what an ID in the place of a subcommand means."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The subcommand that is named.
+
+        Raises:
+            click.UsageError: there is none of that name.
+        """
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            advice = f"to print an event, run ecolite-stream events show {name[:80]}"
+            if not _is_id(name):
+                advice = f"expected one of {', '.join(self.list_commands(ctx))}"
+            raise click.UsageError(f"there is no command {name[:80]!r}; {advice}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_EventsGroup, invoke_without_command=True, subcommand_metavar="[COMMAND ...]")
 @click.option("--store", metavar="URL", help="Read this store.")
 @click.option(
     "--config", type=click.Path(path_type=Path), help="Read the store that this YAML file names."
@@ -88,6 +109,7 @@ def events(
         found = _followed(database, filters, now_ms)
     else:
         found = _pages(database, filters, limit or 100)
+        found = _or_none_match(found)
     show = _print_json if as_json else _print_csv if as_csv else _print_text
     show(found)
 
@@ -281,6 +303,14 @@ def _delete_clips(folder: Path, event_ids: Iterable[str]) -> None:
         )
 
 
+def _is_id(text: str) -> bool:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _missing(event_id: str) -> EcoliteError:
     return EcoliteError(f"there is no event {event_id[:80]}; ecolite-stream events lists them")
 
@@ -296,6 +326,16 @@ def _pages(database: Database, filters: Filters, limit: int) -> Iterator[StoredE
         limit -= len(found)
         if cursor is None:
             return
+
+
+def _or_none_match(found: Iterator[StoredEvent]) -> Iterator[StoredEvent]:
+    """The same events; without any, a line on stderr."""
+    first = next(found, None)
+    if first is None:
+        click.echo("No events match.", err=True)
+        return
+    yield first
+    yield from found
 
 
 def _followed(database: Database, filters: Filters, now_ms: int) -> Iterator[StoredEvent]:

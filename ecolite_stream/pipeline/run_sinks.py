@@ -103,7 +103,7 @@ class RunSinks:
             worker.stop()
         for worker in self._workers:
             if not worker.join(left_s()):
-                _log.warning("%s: still busy; left behind", worker.name)
+                _log.warning("%s: still busy; left behind", worker.log_name)
         self.frames.log_failures()
 
     def _make_room(self, per_batch: int) -> None:

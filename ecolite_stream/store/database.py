@@ -203,6 +203,8 @@ class Database:
                 return StoreError(f"store: {self.shown} {meaning}", permanent=True)
         if "unable to open database file" in why:
             why = "cannot be opened; check its folder and its rights"
+            if not self._is_checked:  # one that was open may come back, as on a network share
+                return StoreError(f"store: {self.shown} {why}", permanent=True)
         refused = isinstance(error, DataError | IntegrityError)
         return StoreError(f"store: {self.shown}: {why}", refuses_values=refused)
 

@@ -48,7 +48,13 @@ def test_a_run_is_stored_and_searched(ecolite: Command, film: Path, tmp_path: Pa
     assert (line["id"], line["state"], line["duration_s"]) == (event_id, "ended", 2.0)
     assert event_id in events("--store", url, "--since", "1h").stdout
     for nothing in (("--since", "2100-01-01"), ("--label", "none such"), ("--review", "wrong")):
-        assert events("--store", url, *nothing).stdout == ""
+        found = events("--store", url, *nothing)
+        assert (found.returncode, found.stdout, found.stderr) == (0, "", "No events match.\n")
+    found = events("--store", url, "--label", "none such", "--csv")
+    assert (found.stdout.count("\n"), found.stderr) == (1, "No events match.\n")  # the head
+    lost = events("--store", url, event_id)
+    assert (lost.returncode, lost.stdout) == (2, "")
+    assert f"to print an event, run ecolite-stream events show {event_id}" in lost.stderr
 
     assert events("--store", url, "review", event_id, "=sum(A1)", "--note", "a cat").returncode == 0
     assert events("--store", url, "keep", event_id).returncode == 0
