@@ -55,10 +55,16 @@ _log = logging.getLogger(__name__)
     help="Use the workers of a Ray cluster. [this machine's cores]",
 )
 @click.option(
-    "--workers", type=click.IntRange(1, 1000), help="Recordings at a time. [one per core]"
+    "--workers",
+    type=click.IntRange(1, 1000),
+    help="Process this many recordings at once. [one per core]",
 )
 @click.option(
-    "--tries", type=click.IntRange(1, 10), default=2, show_default=True, help="Tries per recording."
+    "--tries",
+    type=click.IntRange(1, 10),
+    default=2,
+    show_default=True,
+    help="Try a recording at most this often.",
 )
 @click.option(
     "--silent",
@@ -70,7 +76,9 @@ _log = logging.getLogger(__name__)
 )
 @recognition_options
 @click.option(
-    "--config", type=click.Path(path_type=Path), help="YAML file; its sources and sinks are unused."
+    "--config",
+    type=click.Path(path_type=Path),
+    help="Use this YAML file without its sources and sinks.",
 )
 def archive(
     paths: tuple[str, ...],

@@ -45,7 +45,7 @@ LONGEST_LINE = 1000
 
 @click.command()
 @click.option(
-    "--list", "listed", type=PATH, metavar="DIR", help="List the clips in DIR, and those to add."
+    "--list", "listed", type=PATH, metavar="DIR", help="List the clips in DIR and what is missing."
 )
 @click.option("--source", metavar="[NAME=]SOURCE", help="Watch a camera, a URL or a video file.")
 @click.option("--label", help="Name the action.")
@@ -54,13 +54,13 @@ LONGEST_LINE = 1000
 @click.option("--seconds", type=LENGTH, help="Cut one clip of this many seconds, from now on.")
 @click.option("--track", type=PATH, help="Cut at the segments of a .csv, .eaf or .json file.")
 @click.option("--tier", help="Use only this tier of an ELAN file.")
-@click.option("--box", metavar="X,Y,W,H", help="Keep this part, in shares of the picture.")
+@click.option("--box", metavar="X,Y,W,H", help="Crop to this box, in shares of the picture.")
 @click.option(
     "--from-events", is_flag=True, help="Cut stored events that are marked wrong or renamed."
 )
 @click.option("--store", metavar="URL", help="Read events of this store. [the default one]")
-@click.option("--config", type=PATH, help="Take store and clips from this YAML file.")
-@click.option("--clips", type=PATH, metavar="FOLDER", help="Find clips of events here.")
+@click.option("--config", type=PATH, help="Use the store and clips of this YAML file.")
+@click.option("--clips", type=PATH, metavar="FOLDER", help="Read clips of events from FOLDER.")
 @click.option("--remove", type=PATH, metavar="DIR", help="Delete all clips collected into DIR.")
 def collect(
     listed: Path | None,
@@ -80,8 +80,8 @@ def collect(
 ) -> None:
     """Collect labelled clips from a source or from events, or list those of a folder.
 
-    Without --seconds and --track press Enter when the action has happened; type another label
-    before Enter to use it instead; end with Ctrl-D.
+    Without --seconds and --track, press Enter after each action. To give another label, type it
+    before Enter. Press Ctrl-D to end.
     """
     if listed is not None:
         click.echo("\n".join(map(printable, describe(listed))))
@@ -91,7 +91,7 @@ def collect(
         return
     if from_events:
         if into is None:
-            raise click.UsageError("give --from-events and --into DIR")
+            raise click.UsageError("--from-events needs --into DIR")
         _collect_events(into, store, config, clips)
         return
     if source is None or into is None or (label is None and track is None):
@@ -111,8 +111,8 @@ def collect(
         if segments is None and not opened.live:
             if seconds is None:
                 raise ConfigError(
-                    f"{shown} is a recording: nobody can press a key in time; give --track or "
-                    "--seconds"
+                    f"{shown} is a recording; keys mark actions in live sources only; give "
+                    "--track or --seconds"
                 )
             segments = [Marked(0.0, seconds, label or "")]
         if segments is not None:
@@ -128,12 +128,12 @@ def _remove(folder: Path) -> None:
         deleted, left = remove_collected(folder)
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be deleted: {error.strerror}") from error
-    others = f"; {left} others, which no row of clips.csv names, stay" if left else ""
+    others = f"; kept {left} clips that are not in clips.csv" if left else ""
     click.echo(f"deleted {deleted} clips of {printable(str(folder))}{others}")
 
 
 def _collect_events(into: Path, store: str | None, config: Path | None, clips: Path | None) -> None:
-    """Cut all corrected events; those that cannot be clips are named, and end with code 2."""
+    """Cut all corrected events; log those that give no clip; then end with code 2."""
     from ecolite_stream.datasets.corrected import (
         collect_corrected,
         corrected_events,
@@ -153,9 +153,9 @@ def _collect_events(into: Path, store: str | None, config: Path | None, clips: P
         else:
             click.echo(printable(str(into / one.clip)))
     there = len(found) - len(new)
-    click.echo(f"{len(new) - failed} events collected, {there} were there already", err=True)
+    click.echo(f"{len(new) - failed} events collected; {there} were collected before", err=True)
     if failed:
-        raise ConfigError(f"{failed} of {len(new)} events became no clip")
+        raise ConfigError(f"{failed} of {len(new)} events gave no clip; see the warnings above")
 
 
 def _clips_of(config: Path | None) -> Path:
@@ -163,22 +163,26 @@ def _clips_of(config: Path | None) -> Path:
         folder = load_stream_config(config, RunConfig).section(ClipsConfig).folder
         if folder is not None:
             return folder
-    raise ConfigError("events are cut out of their clips; give --clips FOLDER of those")
+    raise ConfigError(
+        "the clips of events are needed; give --clips FOLDER, or --config with clips.folder"
+    )
 
 
 def _chosen(segments: Sequence[Marked], label: str | None, track: Path | None) -> list[Marked]:
     chosen = [one for one in segments if label is None or one.label == label]
     if not chosen:
         labels = ", ".join(sorted({one.label for one in segments}))
-        raise ConfigError(f"{track} marks no {label}; its labels: {labels}")
+        raise ConfigError(f"{track} has no segment labelled {label}; its labels: {labels}")
     return chosen
 
 
 def _cut(source: Source, segments: Sequence[Marked], how: Cut) -> None:
-    """Cut all segments; those that cannot be clips are named, and end the run with code 2."""
+    """Cut all segments; log those that give no clip; then end with code 2."""
     made = [_say(one) for one in cut_segments(source, segments, how)]
     if not all(made):
-        raise ConfigError(f"{made.count(False)} of {len(made)} segments became no clip")
+        raise ConfigError(
+            f"{made.count(False)} of {len(made)} segments gave no clip; see the warnings above"
+        )
 
 
 def _next_seconds(source: Source, last: LastSeconds, seconds: float, label: str) -> Path:
@@ -199,7 +203,7 @@ def _mark(source: Source, last: LastSeconds, label: str) -> None:
         marks.put(None)
 
     threading.Thread(target=read, name="marks", daemon=True).start()
-    click.echo(f"press Enter when {label} has happened; Ctrl-D ends", err=True)
+    click.echo(f"press Enter after each {label}; press Ctrl-D to end", err=True)
     collect_marked(source, last, marks, label, _say)
 
 

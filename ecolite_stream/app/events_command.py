@@ -58,10 +58,14 @@ class _EventsGroup(click.Group):
 )
 @click.option("--since", metavar="WHEN", help="Start at 2d, 90m ago or 2026-11-28T12:00.")
 @click.option("--until", metavar="WHEN", help="End before WHEN.")
-@click.option("--stream", "streams", multiple=True, help="List this stream; repeat for more.")
-@click.option("--label", "labels", multiple=True, help="List this label; repeat for more.")
+@click.option(
+    "--stream", "streams", multiple=True, help="List events of this stream; repeat for more."
+)
+@click.option(
+    "--label", "labels", multiple=True, help="List events with this label; repeat for more."
+)
 @click.option("--min-score", type=float, help="List events with at least this best score, 0 to 1.")
-@click.option("--review", help="List events reviewed as none, right, wrong or label.")
+@click.option("--review", help="List events with this review: none, right, wrong or label.")
 @click.option(
     "--limit", type=click.IntRange(min=1), help="List at most N events. [100; --follow: 0]"
 )
@@ -89,7 +93,7 @@ def events(
     A time without a zone is local. Put --store or --config before a subcommand.
     """
     if as_json and as_csv:
-        raise click.UsageError("choose --json or --csv")
+        raise click.UsageError("give --json or --csv, not both")
     database = context.with_resource(opened_store(store, config))
     context.obj = database
     if context.invoked_subcommand is not None:
@@ -141,10 +145,10 @@ def show(database: Database, event_id: str, picture: Path | None) -> None:
 
 @events.command()
 @click.argument("event_ids", metavar="ID...", nargs=-1, required=True)
-@click.option("--off", is_flag=True, help="Let retention delete it again.")
+@click.option("--off", is_flag=True, help="Let retention delete them again.")
 @click.pass_obj
 def keep(database: Database, event_ids: tuple[str, ...], off: bool) -> None:
-    """Spare events and their clips from retention."""
+    """Protect events and their clips from retention."""
     from ecolite_stream.store import queries
 
     with database.begin() as connection:
@@ -164,7 +168,7 @@ def keep(database: Database, event_ids: tuple[str, ...], off: bool) -> None:
 def review(
     database: Database, event_id: str, verdict: str, is_label: bool, note: str | None
 ) -> None:
-    """Record whether an event's label is right, or the right label."""
+    """Review an event: its label is right or wrong, or another LABEL is the right one."""
     from ecolite_stream.store import queries
 
     is_verdict = verdict in ("right", "wrong", "none") and not is_label
@@ -207,8 +211,8 @@ def delete_events(context: click.Context, event_ids: tuple[str, ...], clips: Pat
         _delete_clips(folder, event_ids)
     elif have_clips:
         click.echo(
-            f"{have_clips} clips are left to the service that made them; "
-            "to delete them now, add --clips FOLDER",
+            f"the service that made the clips will delete them: {have_clips}; "
+            "to delete them now, give --clips FOLDER",
             err=True,
         )
 
@@ -239,7 +243,7 @@ def opened_store(url: str | None, path: Path | None) -> Iterator[Database]:
         ConfigError: there is none, or it cannot be opened.
     """
     if url is not None and path is not None:
-        raise ConfigError("which store? give --store URL or --config FILE, not both")
+        raise ConfigError("give --store URL or --config FILE, not both")
     if url is None and path is None:
         default = state_folder() / FILE
         if not default.is_file():
@@ -298,8 +302,8 @@ def _delete_clips(folder: Path, event_ids: Iterable[str]) -> None:
             failed.append(f"{path}: {error.strerror}")
     if failed:
         raise EcoliteError(
-            f"the events are deleted, {len(failed)} clips are not ({failed[0]}); "
-            "the service that made them will try again"
+            f"the events are deleted; clips that could not be deleted: {len(failed)} "
+            f"({failed[0]}); the service that made them will try again"
         )
 
 

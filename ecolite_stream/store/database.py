@@ -111,7 +111,9 @@ class Database:
         self.shown = redact_url(url)
         self.is_sqlite = parts.drivername == "sqlite"
         if self.is_sqlite and not create and not Path(parts.database or "").is_file():
-            raise StoreError(f"store: there is no {parts.database}", permanent=True)
+            raise StoreError(
+                f"store: {parts.database} does not exist; check its path", permanent=True
+            )
         self._engine = _engine(parts, self.is_sqlite, create)
         self._create = create
         self._is_checked = False
