@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -102,11 +103,28 @@ def collect(
         raise click.UsageError("--last, --seconds and --track exclude each other; give one")
     if label is not None:
         check_label(label)
+    _collect_source(source, label, _Asked(into, last, seconds, track, tier, _box(box)))
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """How to cut a source; the options of the command."""
+
+    into: Path
+    last: float | None
+    seconds: float | None
+    track: Path | None
+    tier: str | None
+    box: Box | None
+
+
+def _collect_source(source: str, label: str | None, asked: _Asked) -> None:
     check_encoder("collect")
     named = named_source(source)
     shown = redact_url(named.url)
-    how = Cut(into, named.name or Path(shown).stem, shown, _box(box))
-    segments = None if track is None else read_segments(track, tier)
+    how = Cut(asked.into, named.name or Path(shown).stem, shown, asked.box)
+    seconds, track = asked.seconds, asked.track
+    segments = None if track is None else read_segments(track, asked.tier)
     with closing(open_source(named.url, name=named.name)) as opened:
         if segments is None and not opened.live:
             if seconds is None:
@@ -120,7 +138,7 @@ def collect(
         elif seconds is not None:
             _say(_next_seconds(opened, LastSeconds(seconds, how), seconds, label or ""))
         else:
-            _mark(opened, LastSeconds(last or LAST_S, how), label or "")
+            _mark(opened, LastSeconds(asked.last or LAST_S, how), label or "")
 
 
 def _remove(folder: Path) -> None:
