@@ -72,11 +72,10 @@ def watch(config: StreamConfig, load: Callable[[], StreamConfig] | None = None) 
         pipeline = Pipeline(
             list(map(connect, streams)),
             lambda: open_engine(config.engine, bundle, config.device, config.precision),
-            bundle.spec,
+            model_of(bundle, config.engine, config.device, config.precision),
             [*sinks, *page],
             config,
             metrics,
-            model=model_of(bundle, config.engine, config.device, config.precision),
         )
         control.attach(pipeline, connect, sinks)
         reloader = Reloader(loaded, load, pipeline, control, connect) if load else None

@@ -57,14 +57,13 @@ class Pipeline:
     Args:
         streams: their names must differ. The pipeline opens and closes them.
         open_engine: makes a warm engine; called in the thread that uses it.
-        spec: the bundle's description.
+        model: the bundle with its digest, which events carry; or its description alone.
         sinks: receive predictions, events and frames, each in its own thread, which enters and
             closes the sink. An error of the first sink ends the run; those of others are logged
             and counted.
         config: memory policy, period and smoothing.
         metrics: counters of the run.
         clock: time of day for live streams.
-        model: the bundle with its digest, which events carry; None knows only `spec`.
         admit: called in the engine's thread with each output; returns those that go to the sinks.
         stays: go on without streams until `stop`.
 
@@ -76,21 +75,21 @@ class Pipeline:
         self,
         streams: Sequence[StreamInput],
         open_engine: Callable[[], Engine],
-        spec: ModelSpec,
+        model: Model | ModelSpec,
         sinks: Sequence[Sink],
         config: StreamConfig | None = None,
         metrics: Metrics | None = None,
         clock: WallClock | None = None,
-        model: Model | None = None,
         admit: Callable[[Sent], Iterable[Sent]] = lambda output: (output,),
         stays: bool = False,
     ) -> None:
         config = config or StreamConfig()
-        check_fits(config, spec)
+        model = model if isinstance(model, Model) else Model(model)
+        check_fits(config, model.spec)
         self._metrics = metrics or Metrics()
         self._sinks = RunSinks(sinks, self._metrics)
         self._config = config
-        self._models = ModelsInUse(model or Model(spec))
+        self._models = ModelsInUse(model)
         self._queue = SampleQueue(clock)
         self._admit = admit
         if stays:

@@ -102,11 +102,10 @@ class Running:
         self.pipeline = Pipeline(
             [stream(name, ending=self.ending) for name in names],
             NumberEngine,
-            model.spec if model else spec_of(),
+            model or spec_of(),
             [self.sink, self.outputs, *sinks],
             config,
             self.metrics,
-            model=model,
         )
         self.thread = threading.Thread(target=self.pipeline.run)
 
