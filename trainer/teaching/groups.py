@@ -80,21 +80,26 @@ def group_by(
 def hold_out_once(grouping: Grouping) -> Grouping:
     """The same groups with one turn: about one clip in `ONE_IN`, of every action that allows it.
 
-    The part that shows most actions on both sides is held out. Where it lacks an action that two
-    groups show, one of them is held out, too. The same groups give the same part.
+    The part that shows most actions on both sides is held out, without groups that leave none of
+    their action to teach with. Where it lacks an action that another group can show, that is held
+    out, too. The same groups give the same part.
     """
-    labels_of = {group: set(map(_label, names)) for group, names in grouping.groups.items()}
+    groups = grouping.groups
+    labels_of = {group: set(map(_label, names)) for group, names in groups.items()}
     shown = Counter(label for labels in labels_of.values() for label in labels)
-    parts = deal_folds(grouping.groups, min(ONE_IN, len(grouping.groups)))
-    held = set(max(parts, key=partial(_on_both_sides, groups=grouping.groups)))
-    taken = {group for group, names in grouping.groups.items() if held.issuperset(names)}
+    parts = deal_folds(groups, min(ONE_IN, len(groups)))
+    best = max(parts, key=partial(_on_both_sides, groups=groups))
+    taken: set[str] = set()
+    for group in sorted(groups, key=lambda group: (len(groups[group]), group)):
+        if groups[group][0] in best and _may_go(group, taken, labels_of, shown):
+            taken.add(group)
     for label in sorted(shown):
         there = [group for group, labels in labels_of.items() if label in labels]
         free = [group for group in there if _may_go(group, taken, labels_of, shown)]
         if free and not taken.intersection(there):
-            taken.add(min(free, key=lambda group: (len(grouping.groups[group]), group)))
-    names = [name for group in grouping.groups if group in taken for name in grouping.groups[group]]
-    return replace(grouping, folds=[sorted(names)])
+            taken.add(min(free, key=lambda group: (len(groups[group]), group)))
+    names = [name for group in taken for name in groups[group]]
+    return replace(grouping, folds=[sorted(names or best)])
 
 
 def _on_both_sides(part: Sequence[str], groups: Mapping[str, Sequence[str]]) -> int:

@@ -25,7 +25,7 @@ from ecolite_stream.media.new_files import lock_until_closed
 from ecolite_stream.model.bundle import DESCRIPTION, Bundle, read_bundle
 from trainer.data.parallel import bar_of
 
-LAST, STATE, CURVES = "last.ckpt", "last.state", "curves.csv"
+LAST, BEST, STATE, CURVES = "last.ckpt", "best.ckpt", "last.state", "curves.csv"
 """Files of `trainer.train`, whose own names of them need MindSpore."""
 POLL_S = 0.5
 END_S = 20.0
@@ -102,6 +102,8 @@ class Trainings:
         try:
             self._train(folder, digests)
             run_module(["trainer.export", *words], folder / "training.log")
+            for name in (STATE, BEST):  # most of the folder's bytes, and of no more use
+                (folder / name).unlink(missing_ok=True)
         except KeyboardInterrupt:
             self._report("interrupted; the same command resumes after the last whole epoch")
             raise
