@@ -66,9 +66,13 @@ ALONE = (
     type=click.IntRange(2),
     help="Hold out in so many turns. [a group each; with --thorough one fifth once]",
 )
-@click.option("--thorough", is_flag=True, help="Train all layers: slower, better; needs MindSpore.")
 @click.option(
-    "--epochs", type=click.IntRange(1), help=f"Of each thorough training. [{SETTINGS['epochs']}]"
+    "--thorough", is_flag=True, help="Train all layers; takes longer and needs MindSpore."
+)
+@click.option(
+    "--epochs",
+    type=click.IntRange(1),
+    help=f"Epochs of each thorough training. [{SETTINGS['epochs']}]",
 )
 @click.option("--work", type=PATH, help=f"Keep thorough trainings here, to resume. [{WORK}]")
 @click.option(

@@ -93,8 +93,11 @@ class Findings:
 
     @property
     def against_quick(self) -> Comparison | None:
-        """The thorough way's clips by the quick way, which was taught with the same clips."""
-        if self.thorough is None:
+        """The thorough way's clips by the quick way, which was taught with the same clips.
+
+        None without such clips.
+        """
+        if self.thorough is None or not self.thorough.total:
             return None
         names = {verdict.name for verdict in self.thorough.verdicts}
         quick = [v for v in self.by_framing[self.chosen].verdicts if v.name in names]

@@ -97,8 +97,9 @@ class Thorough:
         settings = settings_of(bundle, framing, self.clips, self.epochs)
         found = Trainings(self.work, settings, count, self.report, self.on_epoch)
         also = " and 1 takes all clips" if final else ""
+        epochs = f"{self.epochs} {'epoch' if self.epochs == 1 else 'epochs'}"
         self.report(
-            f"{count} {'training' if count == 1 else 'trainings'} of {self.epochs} epochs: "
+            f"{count} {'training' if count == 1 else 'trainings'} of {epochs}: "
             f"{held_out} {'holds' if held_out == 1 else 'hold'} clips out{also}; interrupted, the "
             "same command resumes after the last whole epoch"
         )
