@@ -169,6 +169,28 @@ def test_the_curve_trains_a_network_for_each_point(
     assert text.out.count("clips an action:") == 4
 
 
+def test_segments_of_a_recording_are_held_out_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("mindspore", reason="mindspore is not installed")
+    folder = tmp_path / "clips"
+    for number, name in enumerate(("friday", "monday", "tuesday")):
+        film(folder / f"{name}.mp4", "up", number, seconds=5)
+        rows = "0,2,up\n2.5,4.5,across\n4.7,4.8,up\n"
+        (folder / f"{name}.csv").write_text(f"start_s,end_s,label\n{rows}")
+    programs = QuickPrograms(folder)
+    monkeypatch.setattr(trainings, "run_module", programs.run)
+    monkeypatch.setattr("trainer.teaching.bundle._check_engines", lambda bundle: None)
+    assert in_process(folder, "--thorough", "--epochs", 2, "--work", tmp_path / "work") == 0
+    text = capfd.readouterr()
+    assert "6 clips of 2 actions in 3 groups (recordings), 2 of the clips held out" in text.out
+    (taught,) = programs.taught
+    assert len(taught) == 4  # without those that are too short
+    assert {name.partition("/")[2] for name in taught if name.startswith("up/")} == {
+        name.partition("/")[2].replace("2.5-4.5", "0-2") for name in taught if "across/" in name
+    }
+
+
 def bundle_without_weights(folder: Path) -> Bundle:
     bundle = read_bundle(demo_bundle_path())
     spec = bundle.spec
