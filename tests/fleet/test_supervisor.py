@@ -21,7 +21,7 @@ from ecolite_stream.fleet.config import (
 from ecolite_stream.fleet.leases import CAMERA, LeaseKeeper
 from ecolite_stream.fleet.ledger import Holder
 from ecolite_stream.fleet.member import Member, kept_in_step
-from ecolite_stream.fleet.status import read_status, table_lines
+from ecolite_stream.fleet.status import FleetStatus, read_status, table_lines
 from ecolite_stream.fleet.supervisor import Supervisor, rate_step
 from ecolite_stream.store.database import Database
 from tests.fleet.test_leases import TimedLedger, pass_time
@@ -100,6 +100,11 @@ def step(ledger: TimedLedger, *boxes: Box, seconds: float = 1.0) -> None:
     for box in boxes:
         box.clock_s += seconds
         box.tick()
+
+
+def status(fleet: Fleet, ledger: TimedLedger) -> FleetStatus:
+    with ledger.begin() as table:
+        return read_status(fleet, table)
 
 
 def watched(*boxes: Box) -> list[str]:
@@ -225,17 +230,17 @@ def test_a_camera_that_no_machine_there_may_watch(
     one.tick()
     assert watched(one) == ["camera-0", "camera-2", "camera-3"]
     assert "no machine that is there may watch camera-1" in caplog.text
-    machines, unwatched = read_status(fleet, ledger)
-    assert [(one.state, one.cameras, one.supervisor) for one in machines] == [
+    found = status(fleet, ledger)
+    assert [(one.state, one.cameras, one.supervisor) for one in found.machines] == [
         ("up", 3, True),
         ("left", 0, False),
     ]
-    assert unwatched == ["camera-1"]
-    lines = list(table_lines(machines, unwatched))
+    assert found.unwatched == ["camera-1"]
+    lines = list(table_lines(found))
     assert lines[1].split()[:5] == ["box-1", "up", "3", "10", "100%"]
     assert lines[-1] == "not watched: camera-1"
     step(ledger, seconds=9)
-    assert [one.state for one in read_status(fleet, ledger)[0]] == ["lost", "left"]
+    assert [one.state for one in status(fleet, ledger).machines] == ["lost", "left"]
 
 
 def test_two_fleets_with_one_name_and_two_machines_with_one_name(ledger: TimedLedger) -> None:
