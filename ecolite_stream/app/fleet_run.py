@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ from ecolite_stream.fleet.leases import LeaseKeeper
 from ecolite_stream.model.bundle import read_bundle
 from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.observability.metrics_server import serve
+from ecolite_stream.observability.stream_health import Health, HealthReader
 from ecolite_stream.pipeline.pipeline import Pipeline
 from ecolite_stream.pipeline.reader import StreamInput
 from ecolite_stream.recognition.models import model_of
@@ -37,6 +38,9 @@ from ecolite_stream.web.page import with_page
 
 if TYPE_CHECKING:
     from ecolite_stream.store.database import Database
+
+FLEET_PATH = "/fleet"
+"""Path of the fleet's metrics, at the address of `metrics`."""
 
 
 def read_fleet(path: Path) -> tuple[Fleet, StreamConfig]:
@@ -120,6 +124,7 @@ def run_machine(
     from ecolite_stream.app.fleet_bundle import RolloutFollower
     from ecolite_stream.fleet.ledger import Holder, LeaseFence, Ledger
     from ecolite_stream.fleet.member import Member, kept_in_step
+    from ecolite_stream.fleet.reports import Reporter
     from ecolite_stream.fleet.rollout import Rollout
     from ecolite_stream.fleet.supervisor import Supervisor
 
@@ -128,16 +133,20 @@ def run_machine(
     check_fits(config, bundle.spec)
     config = with_precision(config, bundle)
     metrics, keeper = Metrics(), LeaseKeeper(fleet.config.times)
+    control = PipelineControl(config, bundle)
+    reporter = Reporter(lambda: control.bundle.digest, health_of(metrics))
     with (
         open_store(config, create=True) as database,
-        serve(metrics, config.metrics, config.web.hosts)
-        if config.metrics
-        else contextlib.nullcontext(),
-        with_page([], bundle.spec.labels, metrics, config) as (connect, page),
+        serve_metrics(metrics, config, fleet, database),
+        with_page([], bundle.spec.labels, metrics, config, fleet=(fleet, machine)) as (
+            connect,
+            page,
+        ),
     ):
         ledger, streams = Ledger(database, fleet.config.name), PipelineStreams(config)
-        member = Member(fleet, machine, ledger, keeper, streams)
+        member = Member(fleet, machine, ledger, keeper, streams, reporter.text)
         member.join()  # before anything is made: it may refuse
+        gate = LeaseGate(keeper.mark)
         sinks = build_sinks(SINKS, Run(config, [], bundle, fence=LeaseFence()))
         pipeline = Pipeline(
             [],
@@ -147,11 +156,10 @@ def run_machine(
             config,
             metrics,
             model=model_of(bundle, config.engine, config.device, config.precision),
-            admit=LeaseGate(keeper.mark).admit,
+            admit=lambda output: reporter.note(gate.admit(output)),
             stays=True,
         )
         streams.attach(pipeline, connect)
-        control = PipelineControl(config, bundle)
         control.attach(pipeline, connect)
         follower = RolloutFollower(Rollout(ledger), machine, control)
         candidate = Holder(machine, f"{member.holder.process}/supervisor")
@@ -162,6 +170,42 @@ def run_machine(
             notify_systemd(pipeline.heartbeat),
         ):
             pipeline.run()
+
+
+def health_of(metrics: Metrics) -> Callable[[Sequence[str]], Sequence[Health]]:
+    """Reads the health of streams by their names."""
+    wanted: list[str] = []
+    reader = HealthReader(metrics.registry, lambda: wanted)
+
+    def read(names: Sequence[str]) -> Sequence[Health]:
+        wanted[:] = names
+        return reader.read()
+
+    return read
+
+
+@contextlib.contextmanager
+def serve_metrics(
+    metrics: Metrics, config: StreamConfig, fleet: Fleet, database: Database
+) -> Iterator[None]:
+    """Serve the metrics of the machine, and at `FLEET_PATH` those of the fleet, if wanted."""
+    from ecolite_stream.fleet.metrics import FleetMetrics
+    from ecolite_stream.fleet.status import FleetStatus, status_of
+
+    if not config.metrics:
+        yield
+        return
+
+    def read() -> FleetStatus:
+        with database.read() as connection:
+            return status_of(fleet, connection)
+
+    whole = FleetMetrics(fleet.config.name, read)
+    try:
+        with serve(metrics, config.metrics, config.web.hosts, {FLEET_PATH: whole}):
+            yield
+    finally:
+        whole.close()
 
 
 @contextlib.contextmanager

@@ -160,7 +160,12 @@ class Member:
         at_s, before = self._reported or (-math.inf, None)
         if now_s - at_s < _REPORT_EVERY_S:
             return None
-        report = self._report(watched)
+        try:
+            report = self._report(watched)
+        except Exception:  # leases matter more
+            _log.exception("fleet: no report: unexpected error; report it")
+            self._report = None
+            return None
         return None if report == before else report
 
     def _wanted(self, table: Transaction, held: list[Lease]) -> dict[str, float]:

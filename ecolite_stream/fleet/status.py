@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import Connection
+
 from ecolite_stream.fleet.config import Fleet
 from ecolite_stream.fleet.leases import CAMERA, MACHINE, SUPERVISOR, Lease
-from ecolite_stream.fleet.ledger import Assignment, Transaction
+from ecolite_stream.fleet.ledger import Assignment, Transaction, database_now_ms
 from ecolite_stream.fleet.reports import MachineReport, Newest, StreamReport, read_reports
 from ecolite_stream.fleet.rollout import Turn, read_turns
 
@@ -133,6 +135,12 @@ def read_status(fleet: Fleet, table: Transaction) -> FleetStatus:
 
     machines = tuple(map(machine, fleet.config.machines))
     return FleetStatus(table.now_ms, machines, cameras, tuple(read_turns(table)))
+
+
+def status_of(fleet: Fleet, connection: Connection) -> FleetStatus:
+    """The state of a fleet now, read over a connection that need not write."""
+    table = Transaction(connection, fleet.config.name, database_now_ms(connection))
+    return read_status(fleet, table)
 
 
 def _camera(

@@ -76,9 +76,11 @@ def cameras() -> Iterator[CameraServer]:
 
 def machines_of(path: Path) -> list[MachineStatus]:
     fleet, config = read_fleet(path)
-    with open_store(config, create=False) as database:
-        with Ledger(database, fleet.config.name).begin() as table:
-            return list(read_status(fleet, table).machines)
+    with (
+        open_store(config, create=False) as database,
+        Ledger(database, fleet.config.name).begin() as table,
+    ):
+        return list(read_status(fleet, table).machines)
 
 
 def watched(path: Path) -> int:

@@ -233,9 +233,11 @@ class Proof:
         from ecolite_stream.fleet.status import read_status
 
         fleet, config = read_fleet(self._status_file)
-        with open_store(config, create=False) as database:
-            with Ledger(database, fleet.config.name).begin() as table:
-                return list(read_status(fleet, table).machines)
+        with (
+            open_store(config, create=False) as database,
+            Ledger(database, fleet.config.name).begin() as table,
+        ):
+            return list(read_status(fleet, table).machines)
 
     def _stored(self) -> dict[str, Any]:
         """(id, stream, start, end, run) of each event in the store, by id."""
