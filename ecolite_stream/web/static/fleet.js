@@ -90,6 +90,7 @@ function fillCamera(row, camera, find) {
     part.append(span(label, hue(label), "b"), span(` ${percent(score)}`, "score", "i"));
     return part;
   });
+  row.classList.toggle("unwatched", camera.machine === null);
   row.classList.toggle("labelled", labels.length > 0);
   find(".labels").replaceChildren(...labels);
   const at = camera.newest.map((one) => one.at).filter(Boolean).sort().at(-1);
