@@ -75,7 +75,7 @@ def fleet(
         return
     name = machine or platform.node()
     check_machine(checked, name)
-    run_machine(checked, config, name)
+    run_machine(checked, config, name, load=lambda: read_fleet(path))
 
 
 @fleet.command()

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from ecolite_stream.app.build import stream_inputs, stream_names, with_precision
 from ecolite_stream.app.control import PipelineControl
 from ecolite_stream.app.extras import missing_extra
+from ecolite_stream.app.fleet_reload import FleetReloader
+from ecolite_stream.app.reload import reload_on_sighup
 from ecolite_stream.app.sinks import SINKS, RunConfig
 from ecolite_stream.app.systemd import notify_systemd
 from ecolite_stream.app.versions import bundle_path
@@ -76,8 +78,11 @@ class PipelineStreams:
     """Cameras of a fleet as streams of a pipeline; see `fleet.member.Streams`."""
 
     def __init__(self, config: StreamConfig) -> None:
+        self.change(config)
+
+    def change(self, config: StreamConfig) -> None:
+        """Set the configuration of streams that are added from now on."""
         self._config = config
-        self._sources = {source.name: source for source in map(named_source, config.source)}
 
     def attach(self, pipeline: Pipeline, connect: Callable[[StreamInput], StreamInput]) -> None:
         """Set the pipeline, and the function that connects new streams to the page."""
@@ -89,11 +94,12 @@ class PipelineStreams:
 
     def add(self, name: str, share: float) -> None:
         """Watch a camera; a share below 1 makes the time between two predictions longer."""
-        source: NamedSource = self._sources[name]
+        config = self._config
+        source: NamedSource = next(s for s in map(named_source, config.source) if s.name == name)
         if share < 1:
-            every_s = self._config.of_stream(source).every_s / share
+            every_s = config.of_stream(source).every_s / share
             source = dataclasses.replace(source, every_s=every_s)
-        (stream,) = stream_inputs(dataclasses.replace(self._config, source=(source,)))
+        (stream,) = stream_inputs(dataclasses.replace(config, source=(source,)))
         self._pipeline.add(self._connect(stream))
 
     def remove(self, name: str) -> None:
@@ -108,6 +114,7 @@ def run_machine(
     machine: str,
     supervises: bool = True,
     on_start: Callable[[Pipeline], object] = lambda pipeline: None,
+    load: Callable[[], tuple[Fleet, StreamConfig]] | None = None,
 ) -> None:
     """Watch the cameras that this machine is given, until the run is stopped.
 
@@ -117,6 +124,7 @@ def run_machine(
         machine: name of this machine.
         supervises: whether to be a candidate for the supervisor.
         on_start: called with the pipeline before it runs.
+        load: reads the fleet and its configuration again, for SIGHUP; None handles no signal.
 
     Raises:
         EcoliteError: the fleet, the bundle, the engine or the store cannot be used.
@@ -131,7 +139,7 @@ def run_machine(
     check_machine(fleet, machine)
     bundle = read_bundle(bundle_path(config))
     check_fits(config, bundle.spec)
-    config = with_precision(config, bundle)
+    loaded, config = config, with_precision(config, bundle)
     metrics, keeper = Metrics(), LeaseKeeper(fleet.config.times)
     control = PipelineControl(config, bundle)
     reporter = Reporter(lambda: control.bundle.digest, health_of(metrics))
@@ -164,10 +172,17 @@ def run_machine(
         follower = RolloutFollower(Rollout(ledger), machine, control)
         candidate = Holder(machine, f"{member.holder.process}/supervisor")
         supervisor = Supervisor(fleet, ledger, candidate) if supervises else None
+        reloader = None
+        if load is not None:
+            reloader = FleetReloader(
+                *(fleet, loaded, load, lambda: control.bundle.spec),
+                *(streams.change, member.reopen),
+            )
         on_start(pipeline)
         with (
             kept_in_step(member, supervisor, fleet.config.tick_s, follower.tick),
             notify_systemd(pipeline.heartbeat),
+            reload_on_sighup(reloader),
         ):
             pipeline.run()
 

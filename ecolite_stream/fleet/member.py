@@ -109,9 +109,9 @@ class Member:
         Raises:
             StoreError: the store cannot be used.
         """
-        asked_s = self._keeper.clock()
         watched = set(self._streams.names())
-        report = self._due_report(asked_s, watched)
+        report = self._due_report(watched)
+        asked_s = self._keeper.clock()
         with self._ledger.begin() as table:
             leases = table.renew(self.holder, self._lease_ms)
             held = {one.name: one for one in leases if one.kind == CAMERA}
@@ -143,6 +143,12 @@ class Member:
                     self._streams.add(name, shares[name])
                     self._watched_at[name] = shares[name]
 
+    def reopen(self, cameras: Collection[str]) -> None:
+        """Have the next `enforce` open these anew, if they are watched."""
+        with self._lock:
+            for camera in cameras:
+                self._watched_at.pop(camera, None)
+
     def leave(self) -> None:
         """Release all leases, so that others take over at once.
 
@@ -153,12 +159,12 @@ class Member:
         with self._ledger.begin() as table:
             table.release(table.renew(self.holder, self._lease_ms))
 
-    def _due_report(self, now_s: float, watched: Collection[str]) -> str | None:
+    def _due_report(self, watched: Collection[str]) -> str | None:
         """The report, where it is due and has changed."""
         if self._report is None:
             return None
         at_s, before = self._reported or (-math.inf, None)
-        if now_s - at_s < _REPORT_EVERY_S:
+        if self._keeper.clock() - at_s < _REPORT_EVERY_S:
             return None
         try:
             report = self._report(watched)

@@ -155,6 +155,27 @@ def test_a_machine_that_is_cut_off_stops_before_another_takes_over(ledger: Timed
     assert (watched(one), watched(two)) == (ALL, [])
 
 
+def test_streams_are_opened_anew_under_the_same_leases(ledger: TimedLedger) -> None:
+    (one,) = joined(ledger, fleet_of(), "box-1")
+    one.tick()
+    with ledger.begin() as table:
+        before = {lease.name: lease.run for lease in table.current(CAMERA)}
+    opened: list[str] = []
+    add = one.streams.add
+
+    def noted(name: str, share: float) -> None:
+        opened.append(name)
+        add(name, share)
+
+    one.streams.add = noted  # type: ignore[method-assign]
+    one.member.reopen(["camera-1", "camera-7"])  # the other is not watched
+    step(ledger, one)
+    step(ledger, one)
+    assert opened == ["camera-1"] and watched(one) == ALL
+    with ledger.begin() as table:
+        assert {lease.name: lease.run for lease in table.current(CAMERA)} == before
+
+
 def test_another_supervises_once_the_lease_has_ended(ledger: TimedLedger) -> None:
     one, two = joined(ledger, fleet_of(), "box-1", "box-2")
     one.tick(), two.tick()
