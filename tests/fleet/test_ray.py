@@ -88,13 +88,16 @@ def watched(path: Path) -> int:
 
 
 def actor_pid(name: str) -> int:
-    """The process of an actor of the fleet."""
+    """The process of an actor of the fleet; 0 while there is none."""
     import ray
+    from ray.exceptions import RayActorError
 
     ray.init(address="auto", log_to_driver=False, logging_level="ERROR")
     try:
         actor = fleet_ray._actor(ray, name)
         return int(ray.get(actor.ready.remote(), timeout=30)) if actor is not None else 0
+    except RayActorError:  # it was killed, and Ray has just noticed
+        return 0
     finally:
         ray.shutdown()
 
