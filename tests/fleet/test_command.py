@@ -161,7 +161,7 @@ def test_a_configuration_is_described(ecolite: Command, tmp_path: Path) -> None:
 def test_the_status_of_a_fleet(ecolite: Command, tmp_path: Path) -> None:
     path = write(tmp_path)
     run = ecolite("fleet", "status", "--config", path)
-    assert run.exit_code == 2 and "there is no" in run.error
+    assert run.exit_code == 2 and "does not exist" in run.error
     fleet, _ = read_fleet(path)
     database = Database(f"sqlite:///{tmp_path}/events.db", create=True)
     with Ledger(database, "shop").begin() as table:
