@@ -161,7 +161,7 @@ class _Run:
 
 
 _KEPT = (
-    *("bundle", "engine", "device", "precision", "memory", "events", "every_s"),
+    *("bundle", "engine", "device", "precision", "reuse", "memory", "events", "every_s"),
     *("smoothing", "top", "views", "mask", "gate"),
 )
 """Settings of a configuration file that an archive uses."""

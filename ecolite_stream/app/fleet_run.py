@@ -141,7 +141,9 @@ def run_machine(
         sinks = build_sinks(SINKS, Run(config, [], bundle, fence=LeaseFence()))
         pipeline = Pipeline(
             [],
-            lambda: open_engine(config.engine, bundle, config.device, config.precision),
+            lambda: open_engine(
+                config.engine, bundle, config.device, config.precision, config.reuse
+            ),
             bundle.spec,
             [*sinks, *page],
             config,
