@@ -21,7 +21,7 @@ from ecolite_stream.engines.base import Run
 from ecolite_stream.types import FloatArray
 
 MOST_KEPT_BYTES = 256_000_000
-"""Most bytes of kept steps. At full size, N = 16, a view needs 31 to 36 million."""
+"""Most bytes of kept steps. At full size, N = 16, a window takes 31 million."""
 
 Layer = Callable[..., Sequence[FloatArray]]
 """Neighbours (K, 3 * C, h, w), and maybe shortcuts (K, D, h, w) -> outputs (K, D, h, w)."""
@@ -64,8 +64,8 @@ class _Kept:
 class ReusingHead:
     """A head that computes each step of res3 once for all windows that share it.
 
-    The logits depend on the arguments alone: a kept step has the values that it would be given
-    again.
+    The logits are those of the arguments, to rounding: a kept step has the values that it would be
+    given again.
 
     Args:
         stage: the head in parts.
