@@ -25,7 +25,7 @@ from ecolite_stream.app.extras import command_needs
 from ecolite_stream.errors import ConfigError, EcoliteError, one_line
 from trainer.config.load import load_train_config
 from trainer.config.schema import TrainConfig
-from trainer.data.dataset import labelled_files
+from trainer.data.dataset import used_files
 from trainer.data.marked import SegmentFile
 from trainer.data.splits import split_clips
 
@@ -136,7 +136,7 @@ def link_held_out(config: TrainConfig, folder: Path) -> Path:
     Raises:
         ConfigError: one is a segment of a video; only files are streamed.
     """
-    _, held_out = split_clips(labelled_files(config.data.clips), config.data, config.seed)
+    _, held_out = split_clips(used_files(config.data), config.data, config.seed)
     if segments := [clip for clip in held_out if isinstance(clip, SegmentFile)]:
         raise ConfigError(
             f"{segments[0].name} is a segment of a video, and cross validation streams files; cut "

@@ -20,7 +20,7 @@ from ecolite_stream.model.bundle import ModelSpec
 from trainer.config.schema import CACHE_MB, TrainConfig
 from trainer.data.budget import Budget
 from trainer.data.clips import Clip, cut_windows
-from trainer.data.dataset import labelled_files
+from trainer.data.dataset import labelled_files, used_files
 from trainer.data.following import Following, follow_clips
 from trainer.data.listed import check_clips, listed_clips, read_items
 from trainer.data.lists import read_list
@@ -133,7 +133,7 @@ def held_out_clips(config: TrainConfig, spec: ModelSpec) -> list[Clip]:
     if config.val_list:
         return _read_listed(config.val_list, config.data_path, "", spec, how)
     if data.holds_clips_out:
-        _, files = split_clips(labelled_files(data.clips), data, config.seed)
+        _, files = split_clips(used_files(data), data, config.seed)
         return _read_files(files, spec, how)
     raise ConfigError("no clips are held out; set val_list or data.split")
 

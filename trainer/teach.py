@@ -1,37 +1,50 @@
-"""Teach new actions to a bundle: its features stay, its last layer is fitted.
+"""Teach new actions to a bundle: fit its last layer, or train all its layers.
 
 python -m trainer.teach DIR --bundle BUNDLE --out BUNDLE2
+python -m trainer.teach DIR --bundle BUNDLE --out BUNDLE2 --thorough
 
 DIR holds `<action>/<clip>`, or long videos with their marks beside them: `evening.mp4` and
 `evening.csv` (start_s,end_s,label), `.eaf` (ELAN) or `.json` (Label Studio). Before the new bundle
-is written, each group of clips in turn is held out and judged. MindSpore is not needed; the package
-`onnx` is: pip install 'ecolite-stream[teach]'.
+is written, clips are held out and judged, group by group. It needs the package `onnx`: pip install
+'ecolite-stream[teach]'. --thorough needs MindSpore, too: pip install 'ecolite-stream[teach,train]'.
 """
 
 from __future__ import annotations
 
 import json
-import time
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ecolite_stream.app.entry import run
+from ecolite_stream.app.extras import require_extra
 from ecolite_stream.bench.shared import ENGINE
 from ecolite_stream.config.printable import printable
 from ecolite_stream.datasets.collected import read_collected
+from ecolite_stream.datasets.labelled_clips import require_folder
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
 from ecolite_stream.model.preprocess import FRAMINGS
 from trainer.data.marked import SegmentFile
-from trainer.exporting.folders import require_replaceable
+from trainer.exporting.folders import require_replaceable, why_not_writable
 from trainer.teaching.bundle import SHARE, engines_for
 from trainer.teaching.clips import find_taught, no_progress
 from trainer.teaching.curve import Curve, find_curve
 from trainer.teaching.held_out import PENALTY
 from trainer.teaching.report import Findings
-from trainer.teaching.run import Teaching, find_out, write
+from trainer.teaching.run import Teaching, conclude, hold_out, write
+from trainer.teaching.thorough import (
+    SETTINGS,
+    WORK,
+    Thorough,
+    judge_trained,
+    require_weights,
+    without_faults,
+    write_trained,
+)
 from trainer.weights.files import write_whole
 
 PATH = click.Path(path_type=Path)
@@ -48,7 +61,20 @@ ALONE = (
 @click.option("--against", type=PATH, help="Compare with this bundle, which runs now. [--bundle]")
 @click.option("--groups", type=PATH, help="Read groups from a CSV table: <action>/<clip>,group.")
 @click.option("--group-pattern", default="", help="Group by the first group of this pattern.")
-@click.option("--folds", type=click.IntRange(2), help="Hold out in so many turns. [a group each]")
+@click.option(
+    "--folds",
+    type=click.IntRange(2),
+    help="Hold out in so many turns. [a group each; with --thorough one fifth once]",
+)
+@click.option(
+    "--thorough", is_flag=True, help="Train all layers; takes longer and needs MindSpore."
+)
+@click.option(
+    "--epochs",
+    type=click.IntRange(1),
+    help=f"Epochs of each thorough training. [{SETTINGS['epochs']}]",
+)
+@click.option("--work", type=PATH, help=f"Keep thorough trainings here, to resume. [{WORK}]")
 @click.option(
     "--framing",
     type=click.Choice(("auto", *FRAMINGS)),
@@ -81,6 +107,9 @@ def main(
     groups: Path | None,
     group_pattern: str,
     folds: int | None,
+    thorough: bool,
+    epochs: int | None,
+    work: Path | None,
     framing: str | None,
     share: float,
     penalty: float,
@@ -97,10 +126,22 @@ def main(
         raise click.UsageError(
             "--curve only measures, with one framing; leave out --out, --against and --framing auto"
         )
-    bundle = read_bundle(bundle_folder or demo_bundle_path())
-    now = bundle if against is None else read_bundle(against)
+    if not thorough and (epochs or work):
+        raise click.UsageError("--epochs and --work are of --thorough; give that, too")
+    if thorough:
+        require_extra("trainer.teach --thorough", "mindspore", "train")
+    require_folder(folder)
     if out is not None:
         require_replaceable(out)
+    if json_file is not None and (reason := why_not_writable(json_file.resolve().parent)):
+        raise ConfigError(f"--json {json_file} cannot be written: {reason}")
+    bundle = read_bundle(bundle_folder or demo_bundle_path())
+    now = bundle if against is None else read_bundle(against)
+    deep = None
+    if thorough:
+        require_weights(bundle)
+        on_epoch = _print_epochs if progress else no_progress
+        deep = Thorough(folder, work or WORK, epochs or SETTINGS["epochs"], _say, on_epoch)
     on_clip = _print_progress if progress else no_progress
     files = find_taught(folder, tier)
     recorded = {name: row.group for name, row in read_collected(folder).items() if row.group}
@@ -108,16 +149,27 @@ def main(
     how = Teaching(groups, group_pattern, recorded, folds, framing, share, penalty, engine)
     if not (groups or group_pattern or recorded):
         click.echo(ALONE, err=True)
+    if deep is not None:
+        how, files = replace(how, once=folds is None), without_faults(files)
     if curve:
-        _report(find_curve(files, bundle, how, on_clip), json_file)
+        _report(find_curve(files, bundle, how, on_clip, deep), json_file)
         return
-    findings, spec = find_out(files, bundle, now, how, on_clip)
+    findings, seen_now = hold_out(files, bundle, now, how, on_clip)
+    trainings = None
+    if deep is not None:
+        turns = len(findings.grouping.folds)
+        trainings = deep.trainings(bundle, findings.chosen, turns, int(out is not None))
+        findings = judge_trained(findings, files, trainings, engine)
+    findings = conclude(findings, seen_now, bundle, now, share)
     _report(findings, json_file)
     if out is not None:
-        written = write(findings, spec, bundle, how, out)
+        if trainings is None:
+            written = write(findings, bundle, penalty, out)
+        else:
+            written = write_trained(findings, files, bundle, trainings, out)
         engines = ", ".join(engines_for(written))
         click.echo(f"wrote {out}, digest {written.digest[:12]}, agrees on {engines}", err=True)
-    click.echo(f"{time.process_time():.0f} s of processor time", err=True)
+    click.echo(f"{sum(os.times()[:4]):.0f} s of processor time", err=True)
 
 
 def _report(found: Findings | Curve, json_file: Path | None) -> None:
@@ -128,6 +180,14 @@ def _report(found: Findings | Curve, json_file: Path | None) -> None:
 
 def _print_progress(done: int, total: int) -> None:
     click.echo(f"progress: {done}/{total}", err=True)
+
+
+def _print_epochs(done: int, total: int) -> None:
+    click.echo(f"progress: {done}/{total} epochs", err=True)
+
+
+def _say(line: str) -> None:
+    click.echo(printable(line), err=True)
 
 
 def _write_json(path: Path, facts: dict[str, Any]) -> None:

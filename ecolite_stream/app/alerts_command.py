@@ -18,7 +18,7 @@ from ecolite_stream.types import Event, iso_utc
 
 @click.group()
 def alerts() -> None:
-    """Try alert rules."""
+    """Test alert rules."""
 
 
 @alerts.command()
@@ -27,7 +27,7 @@ def alerts() -> None:
     "--config", type=click.Path(path_type=Path), required=True, help="YAML file with the rules."
 )
 def test(names: tuple[str, ...], config: Path) -> None:
-    """Send one message by each rule, or by those named, whatever their filters say."""
+    """Send a test message by each RULE, or by all; filters do not count."""
     settings = with_page_files(load_stream_config(config, RunConfig), config)
     book = settings.section(AlertsConfig).book(settings.web.alerts_file)
     rules = [state.rule for state in book.states()]
@@ -54,4 +54,4 @@ def test(names: tuple[str, ...], config: Path) -> None:
                 failed += 1
                 click.echo(f"{rule.name}: {target}: {one_line(error)}", err=True)
     if failed:
-        raise EcoliteError(f"{failed} messages were not sent; see above why")
+        raise EcoliteError(f"{failed} messages were not sent; see the errors above")

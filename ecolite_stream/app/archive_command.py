@@ -15,6 +15,7 @@ from ecolite_stream.app.build import with_precision
 from ecolite_stream.app.extras import missing_extra, require_extra
 from ecolite_stream.app.recognition_options import recognition_options, with_options
 from ecolite_stream.app.sinks import RunConfig
+from ecolite_stream.app.versions import bundle_path
 from ecolite_stream.archive.folder import ArchiveFolder
 from ecolite_stream.archive.progress import Progress
 from ecolite_stream.archive.ray_workers import RayCrew
@@ -28,7 +29,7 @@ from ecolite_stream.config.printable import printable
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.engines import choose_engine
 from ecolite_stream.errors import ConfigError, SourceError
-from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
+from ecolite_stream.model.bundle import read_bundle
 from ecolite_stream.recognition.recognizer import check_fits
 
 if TYPE_CHECKING:
@@ -54,10 +55,16 @@ _log = logging.getLogger(__name__)
     help="Use the workers of a Ray cluster. [this machine's cores]",
 )
 @click.option(
-    "--workers", type=click.IntRange(1, 1000), help="Recordings at a time. [one per core]"
+    "--workers",
+    type=click.IntRange(1, 1000),
+    help="Process this many recordings at once. [one per core]",
 )
 @click.option(
-    "--tries", type=click.IntRange(1, 10), default=2, show_default=True, help="Tries per recording."
+    "--tries",
+    type=click.IntRange(1, 10),
+    default=2,
+    show_default=True,
+    help="Try a recording at most this often.",
 )
 @click.option(
     "--silent",
@@ -67,9 +74,11 @@ _log = logging.getLogger(__name__)
     show_default=True,
     help="Kill a worker that reads no frame for this many seconds.",
 )
-@recognition_options("the embedded one")
+@recognition_options
 @click.option(
-    "--config", type=click.Path(path_type=Path), help="YAML file; its sources and sinks are unused."
+    "--config",
+    type=click.Path(path_type=Path),
+    help="Use this YAML file without its sources and sinks.",
 )
 def archive(
     paths: tuple[str, ...],
@@ -161,8 +170,8 @@ class _Run:
 
 
 _KEPT = (
-    *("bundle", "engine", "device", "precision", "reuse", "memory", "events", "every_s"),
-    *("smoothing", "top", "views", "mask", "gate"),
+    *("bundle", "models", "engine", "device", "precision", "reuse", "memory", "events"),
+    *("every_s", "smoothing", "top", "views", "mask", "gate"),
 )
 """Settings of a configuration file that an archive uses."""
 
@@ -179,7 +188,7 @@ def _settings(path: Path | None, options: dict[str, Any]) -> StreamConfig:
 
 
 def _model(config: StreamConfig) -> Model:
-    bundle = read_bundle(config.bundle or demo_bundle_path())
+    bundle = read_bundle(bundle_path(config))
     check_fits(config, bundle.spec)
     config = with_precision(config, bundle)
     engine = choose_engine(config.engine, bundle, config.device, config.precision)

@@ -74,11 +74,10 @@ def watch(config: StreamConfig, load: Callable[[], StreamConfig] | None = None) 
             lambda: open_engine(
                 config.engine, bundle, config.device, config.precision, config.reuse
             ),
-            bundle.spec,
+            model_of(bundle, config.engine, config.device, config.precision),
             [*sinks, *page],
             config,
             metrics,
-            model=model_of(bundle, config.engine, config.device, config.precision),
         )
         control.attach(pipeline, connect, sinks)
         reloader = Reloader(loaded, load, pipeline, control, connect) if load else None
@@ -116,41 +115,48 @@ def stream_inputs(
         ConfigError: a name is invalid, or a name or standard input occurs twice.
     """
     config: StreamConfig | None = None
-    drawn: dict[str, DrawnViews] = {}
     if isinstance(specs, StreamConfig):
         config, realtime, reconnect = specs, specs.realtime, specs.reconnect
         specs = config.source
-        drawn = read_drawn(config.web.views_file)
-    waits = reconnect or ReconnectConfig()
-    if not waits.enabled:
-        reconnect = None
-
-    def stream_input(source: NamedSource, name: str) -> StreamInput:
-        again = reconnect if may_be_live(source.url) else None
-        configured = None if config is None else config.of_stream(source)
-        settings = configured
-        if configured is not None and name in drawn:
-            settings = drawn[name].over(configured)
-        return StreamInput(
-            name,
-            functools.partial(
-                open_source,
-                source.url,
-                name=name,
-                realtime=realtime,
-                end_is_worth_a_warning=not again,
-                open_timeout_s=waits.open_s,
-                read_timeout_s=waits.silent_s,
-            ),
-            again,
-            settings,
-            configured,
-            source.url,
-        )
-
     sources = [named_source(spec) for spec in specs]
-    names = stream_names(sources)
-    return [stream_input(one, name) for one, name in zip(sources, names, strict=True)]
+    named = list(zip(sources, stream_names(sources), strict=True))
+    streams = [_stream_input(source, name, realtime, reconnect) for source, name in named]
+    if config is None:
+        return streams
+    drawn = read_drawn(config.web.views_file)
+    return [
+        _with_settings(stream, config.of_stream(source), drawn.get(stream.name))
+        for stream, source in zip(streams, sources, strict=True)
+    ]
+
+
+def _stream_input(
+    source: NamedSource, name: str, realtime: bool, reconnect: ReconnectConfig | None
+) -> StreamInput:
+    waits = reconnect or ReconnectConfig()
+    again = reconnect if waits.enabled and may_be_live(source.url) else None
+    return StreamInput(
+        name,
+        functools.partial(
+            open_source,
+            source.url,
+            name=name,
+            realtime=realtime,
+            end_is_worth_a_warning=not again,
+            open_timeout_s=waits.open_s,
+            read_timeout_s=waits.silent_s,
+        ),
+        again,
+        source=source.url,
+    )
+
+
+def _with_settings(
+    stream: StreamInput, configured: StreamConfig, drawn: DrawnViews | None
+) -> StreamInput:
+    """The stream with its settings; views that were drawn on the page replace configured ones."""
+    settings = configured if drawn is None else drawn.over(configured)
+    return dataclasses.replace(stream, settings=settings, configured=configured)
 
 
 def stream_names(sources: Sequence[NamedSource]) -> list[str]:

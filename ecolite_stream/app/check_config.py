@@ -36,7 +36,10 @@ def describe_run(config: StreamConfig) -> Iterator[str]:
         EngineError: the engine is not installed, or cannot run the bundle.
     """
     if not config.source:
-        raise ConfigError("no source; name one under source or in an included file")
+        raise ConfigError(
+            "no source; add --source camera, --source FILE or --source pattern, or name one under "
+            "source in the configuration file"
+        )
     sources = [named_source(source) for source in config.source]
     names = stream_names(sources)
     _check_sources(sources)

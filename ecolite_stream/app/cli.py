@@ -38,7 +38,7 @@ from ecolite_stream.version import __version__
     metavar="[NAME=]SOURCE",
     help="camera, camera:1, a video file, a URL, - or pattern; repeat for more streams.",
 )
-@recognition_options("current version")
+@recognition_options
 @click.option("--realtime", is_flag=True, default=None, help="Play files at their own speed.")
 @click.option("--no-reconnect", is_flag=True, default=None, help="Do not reopen lost live sources.")
 @click.option(

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -45,7 +46,7 @@ LONGEST_LINE = 1000
 
 @click.command()
 @click.option(
-    "--list", "listed", type=PATH, metavar="DIR", help="List the clips in DIR, and those to add."
+    "--list", "listed", type=PATH, metavar="DIR", help="List the clips in DIR and what is missing."
 )
 @click.option("--source", metavar="[NAME=]SOURCE", help="Watch a camera, a URL or a video file.")
 @click.option("--label", help="Name the action.")
@@ -54,13 +55,13 @@ LONGEST_LINE = 1000
 @click.option("--seconds", type=LENGTH, help="Cut one clip of this many seconds, from now on.")
 @click.option("--track", type=PATH, help="Cut at the segments of a .csv, .eaf or .json file.")
 @click.option("--tier", help="Use only this tier of an ELAN file.")
-@click.option("--box", metavar="X,Y,W,H", help="Keep this part, in shares of the picture.")
+@click.option("--box", metavar="X,Y,W,H", help="Crop to this box, in shares of the picture.")
 @click.option(
     "--from-events", is_flag=True, help="Cut stored events that are marked wrong or renamed."
 )
 @click.option("--store", metavar="URL", help="Read events of this store. [the default one]")
-@click.option("--config", type=PATH, help="Take store and clips from this YAML file.")
-@click.option("--clips", type=PATH, metavar="FOLDER", help="Find clips of events here.")
+@click.option("--config", type=PATH, help="Use the store and clips of this YAML file.")
+@click.option("--clips", type=PATH, metavar="FOLDER", help="Read clips of events from FOLDER.")
 @click.option("--remove", type=PATH, metavar="DIR", help="Delete all clips collected into DIR.")
 def collect(
     listed: Path | None,
@@ -80,8 +81,8 @@ def collect(
 ) -> None:
     """Collect labelled clips from a source or from events, or list those of a folder.
 
-    Without --seconds and --track press Enter when the action has happened; type another label
-    before Enter to use it instead; end with Ctrl-D.
+    Without --seconds and --track, press Enter after each action. To give another label, type it
+    before Enter. Press Ctrl-D to end.
     """
     if listed is not None:
         click.echo("\n".join(map(printable, describe(listed))))
@@ -91,7 +92,7 @@ def collect(
         return
     if from_events:
         if into is None:
-            raise click.UsageError("give --from-events and --into DIR")
+            raise click.UsageError("--from-events needs --into DIR")
         _collect_events(into, store, config, clips)
         return
     if source is None or into is None or (label is None and track is None):
@@ -102,17 +103,34 @@ def collect(
         raise click.UsageError("--last, --seconds and --track exclude each other; give one")
     if label is not None:
         check_label(label)
+    _collect_source(source, label, _Asked(into, last, seconds, track, tier, _box(box)))
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """How to cut a source; the options of the command."""
+
+    into: Path
+    last: float | None
+    seconds: float | None
+    track: Path | None
+    tier: str | None
+    box: Box | None
+
+
+def _collect_source(source: str, label: str | None, asked: _Asked) -> None:
     check_encoder("collect")
     named = named_source(source)
     shown = redact_url(named.url)
-    how = Cut(into, named.name or Path(shown).stem, shown, _box(box))
-    segments = None if track is None else read_segments(track, tier)
+    how = Cut(asked.into, named.name or Path(shown).stem, shown, asked.box)
+    seconds, track = asked.seconds, asked.track
+    segments = None if track is None else read_segments(track, asked.tier)
     with closing(open_source(named.url, name=named.name)) as opened:
         if segments is None and not opened.live:
             if seconds is None:
                 raise ConfigError(
-                    f"{shown} is a recording: nobody can press a key in time; give --track or "
-                    "--seconds"
+                    f"{shown} is a recording; keys mark actions in live sources only; give "
+                    "--track or --seconds"
                 )
             segments = [Marked(0.0, seconds, label or "")]
         if segments is not None:
@@ -120,7 +138,7 @@ def collect(
         elif seconds is not None:
             _say(_next_seconds(opened, LastSeconds(seconds, how), seconds, label or ""))
         else:
-            _mark(opened, LastSeconds(last or LAST_S, how), label or "")
+            _mark(opened, LastSeconds(asked.last or LAST_S, how), label or "")
 
 
 def _remove(folder: Path) -> None:
@@ -128,12 +146,12 @@ def _remove(folder: Path) -> None:
         deleted, left = remove_collected(folder)
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be deleted: {error.strerror}") from error
-    others = f"; {left} others, which no row of clips.csv names, stay" if left else ""
+    others = f"; kept {left} clips that are not in clips.csv" if left else ""
     click.echo(f"deleted {deleted} clips of {printable(str(folder))}{others}")
 
 
 def _collect_events(into: Path, store: str | None, config: Path | None, clips: Path | None) -> None:
-    """Cut all corrected events; those that cannot be clips are named, and end with code 2."""
+    """Cut all corrected events; log those that give no clip; then end with code 2."""
     from ecolite_stream.datasets.corrected import (
         collect_corrected,
         corrected_events,
@@ -153,9 +171,9 @@ def _collect_events(into: Path, store: str | None, config: Path | None, clips: P
         else:
             click.echo(printable(str(into / one.clip)))
     there = len(found) - len(new)
-    click.echo(f"{len(new) - failed} events collected, {there} were there already", err=True)
+    click.echo(f"{len(new) - failed} events collected; {there} were collected before", err=True)
     if failed:
-        raise ConfigError(f"{failed} of {len(new)} events became no clip")
+        raise ConfigError(f"{failed} of {len(new)} events gave no clip; see the warnings above")
 
 
 def _clips_of(config: Path | None) -> Path:
@@ -163,22 +181,26 @@ def _clips_of(config: Path | None) -> Path:
         folder = load_stream_config(config, RunConfig).section(ClipsConfig).folder
         if folder is not None:
             return folder
-    raise ConfigError("events are cut out of their clips; give --clips FOLDER of those")
+    raise ConfigError(
+        "the clips of events are needed; give --clips FOLDER, or --config with clips.folder"
+    )
 
 
 def _chosen(segments: Sequence[Marked], label: str | None, track: Path | None) -> list[Marked]:
     chosen = [one for one in segments if label is None or one.label == label]
     if not chosen:
         labels = ", ".join(sorted({one.label for one in segments}))
-        raise ConfigError(f"{track} marks no {label}; its labels: {labels}")
+        raise ConfigError(f"{track} has no segment labelled {label}; its labels: {labels}")
     return chosen
 
 
 def _cut(source: Source, segments: Sequence[Marked], how: Cut) -> None:
-    """Cut all segments; those that cannot be clips are named, and end the run with code 2."""
+    """Cut all segments; log those that give no clip; then end with code 2."""
     made = [_say(one) for one in cut_segments(source, segments, how)]
     if not all(made):
-        raise ConfigError(f"{made.count(False)} of {len(made)} segments became no clip")
+        raise ConfigError(
+            f"{made.count(False)} of {len(made)} segments gave no clip; see the warnings above"
+        )
 
 
 def _next_seconds(source: Source, last: LastSeconds, seconds: float, label: str) -> Path:
@@ -199,7 +221,7 @@ def _mark(source: Source, last: LastSeconds, label: str) -> None:
         marks.put(None)
 
     threading.Thread(target=read, name="marks", daemon=True).start()
-    click.echo(f"press Enter when {label} has happened; Ctrl-D ends", err=True)
+    click.echo(f"press Enter after each {label}; press Ctrl-D to end", err=True)
     collect_marked(source, last, marks, label, _say)
 
 

@@ -20,7 +20,7 @@ class Subcommand(NamedTuple):
 
 
 SUBCOMMANDS = {
-    "alerts": Subcommand("alerts_command", "alerts", "Try alert rules."),
+    "alerts": Subcommand("alerts_command", "alerts", "Test alert rules."),
     "archive": Subcommand(
         "archive_command",
         "archive",

@@ -8,6 +8,7 @@ import json
 import re
 import sys
 import time
+import uuid
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,17 +31,41 @@ _OVERLAP_MS = 60_000  # clocks of several machines that write one database
 _PAGE = 500
 
 
-@click.group(invoke_without_command=True, subcommand_metavar="[COMMAND ...]")
+class _EventsGroup(click.Group):
+    """Knows what an ID in the place of a subcommand means."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The subcommand that is named.
+
+        Raises:
+            click.UsageError: there is none of that name.
+        """
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            advice = f"to print an event, run ecolite-stream events show {name[:80]}"
+            if not _is_id(name):
+                advice = f"expected one of {', '.join(self.list_commands(ctx))}"
+            raise click.UsageError(f"there is no command {name[:80]!r}; {advice}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_EventsGroup, invoke_without_command=True, subcommand_metavar="[COMMAND ...]")
 @click.option("--store", metavar="URL", help="Read this store.")
 @click.option(
     "--config", type=click.Path(path_type=Path), help="Read the store that this YAML file names."
 )
 @click.option("--since", metavar="WHEN", help="Start at 2d, 90m ago or 2026-11-28T12:00.")
 @click.option("--until", metavar="WHEN", help="End before WHEN.")
-@click.option("--stream", "streams", multiple=True, help="List this stream; repeat for more.")
-@click.option("--label", "labels", multiple=True, help="List this label; repeat for more.")
+@click.option(
+    "--stream", "streams", multiple=True, help="List events of this stream; repeat for more."
+)
+@click.option(
+    "--label", "labels", multiple=True, help="List events with this label; repeat for more."
+)
 @click.option("--min-score", type=float, help="List events with at least this best score, 0 to 1.")
-@click.option("--review", help="List events reviewed as none, right, wrong or label.")
+@click.option("--review", help="List events with this review: none, right, wrong or label.")
 @click.option(
     "--limit", type=click.IntRange(min=1), help="List at most N events. [100; --follow: 0]"
 )
@@ -68,7 +93,7 @@ def events(
     A time without a zone is local. Put --store or --config before a subcommand.
     """
     if as_json and as_csv:
-        raise click.UsageError("choose --json or --csv")
+        raise click.UsageError("give --json or --csv, not both")
     database = context.with_resource(opened_store(store, config))
     context.obj = database
     if context.invoked_subcommand is not None:
@@ -88,6 +113,7 @@ def events(
         found = _followed(database, filters, now_ms)
     else:
         found = _pages(database, filters, limit or 100)
+        found = _or_none_match(found)
     show = _print_json if as_json else _print_csv if as_csv else _print_text
     show(found)
 
@@ -119,10 +145,10 @@ def show(database: Database, event_id: str, picture: Path | None) -> None:
 
 @events.command()
 @click.argument("event_ids", metavar="ID...", nargs=-1, required=True)
-@click.option("--off", is_flag=True, help="Let retention delete it again.")
+@click.option("--off", is_flag=True, help="Let retention delete them again.")
 @click.pass_obj
 def keep(database: Database, event_ids: tuple[str, ...], off: bool) -> None:
-    """Spare events and their clips from retention."""
+    """Protect events and their clips from retention."""
     from ecolite_stream.store import queries
 
     with database.begin() as connection:
@@ -142,7 +168,7 @@ def keep(database: Database, event_ids: tuple[str, ...], off: bool) -> None:
 def review(
     database: Database, event_id: str, verdict: str, is_label: bool, note: str | None
 ) -> None:
-    """Record whether an event's label is right, or the right label."""
+    """Review an event: its label is right or wrong, or another LABEL is the right one."""
     from ecolite_stream.store import queries
 
     is_verdict = verdict in ("right", "wrong", "none") and not is_label
@@ -185,8 +211,8 @@ def delete_events(context: click.Context, event_ids: tuple[str, ...], clips: Pat
         _delete_clips(folder, event_ids)
     elif have_clips:
         click.echo(
-            f"{have_clips} clips are left to the service that made them; "
-            "to delete them now, add --clips FOLDER",
+            f"the service that made the clips will delete them: {have_clips}; "
+            "to delete them now, give --clips FOLDER",
             err=True,
         )
 
@@ -217,7 +243,7 @@ def opened_store(url: str | None, path: Path | None) -> Iterator[Database]:
         ConfigError: there is none, or it cannot be opened.
     """
     if url is not None and path is not None:
-        raise ConfigError("which store? give --store URL or --config FILE, not both")
+        raise ConfigError("give --store URL or --config FILE, not both")
     if url is None and path is None:
         default = state_folder() / FILE
         if not default.is_file():
@@ -276,9 +302,17 @@ def _delete_clips(folder: Path, event_ids: Iterable[str]) -> None:
             failed.append(f"{path}: {error.strerror}")
     if failed:
         raise EcoliteError(
-            f"the events are deleted, {len(failed)} clips are not ({failed[0]}); "
-            "the service that made them will try again"
+            f"the events are deleted; clips that could not be deleted: {len(failed)} "
+            f"({failed[0]}); the service that made them will try again"
         )
+
+
+def _is_id(text: str) -> bool:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _missing(event_id: str) -> EcoliteError:
@@ -296,6 +330,16 @@ def _pages(database: Database, filters: Filters, limit: int) -> Iterator[StoredE
         limit -= len(found)
         if cursor is None:
             return
+
+
+def _or_none_match(found: Iterator[StoredEvent]) -> Iterator[StoredEvent]:
+    """The same events; without any, a line on stderr."""
+    first = next(found, None)
+    if first is None:
+        click.echo("No events match.", err=True)
+        return
+    yield first
+    yield from found
 
 
 def _followed(database: Database, filters: Filters, now_ms: int) -> Iterator[StoredEvent]:

@@ -85,7 +85,7 @@ def fleet(
 def stop(path: Path | None, address: str | None, i_know: bool) -> None:
     """Stop a fleet that was started with --address; stop others with SIGTERM on each machine."""
     if path is None or address is None:
-        raise click.UsageError("name both: ecolite-stream fleet stop --config ... --address ...")
+        raise click.UsageError("give both: ecolite-stream fleet stop --config ... --address ...")
     require_extra("fleet --address", "ray", "fleet")
     check_private(address, i_know)
     stop_on_ray(read_fleet(path)[0], address)
@@ -95,7 +95,11 @@ def stop(path: Path | None, address: str | None, i_know: bool) -> None:
 @click.argument("bundle", type=click.Path(path_type=Path))
 @_config_option
 @click.option(
-    "--on", "machines", multiple=True, metavar="MACHINE", help="Change this one; again for more."
+    "--on",
+    "machines",
+    multiple=True,
+    metavar="MACHINE",
+    help="Change only this machine; repeat for more.",
 )
 def set_bundle(bundle: Path, path: Path | None, machines: tuple[str, ...]) -> None:
     """Change running machines to a bundle, one after the other, without a restart.
@@ -110,9 +114,7 @@ def set_bundle(bundle: Path, path: Path | None, machines: tuple[str, ...]) -> No
         )
     checked, config = read_fleet(path)
     if config.bundle is not None:
-        raise ConfigError(
-            f"{checked.config.config}: bundle is set, which a restart would return to; remove it"
-        )
+        raise ConfigError(f"{checked.config.config}: remove bundle; a restart would return to it")
     with open_store(config, create=False) as database:
         from ecolite_stream.app.fleet_bundle import roll_out
         from ecolite_stream.fleet.ledger import Ledger
@@ -130,7 +132,7 @@ def _report(line: str) -> None:
 @_config_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(path: Path | None, as_json: bool) -> None:
-    """Print the machines, what they watch, and the cameras that none watches."""
+    """Print the machines with their cameras, and the cameras that no machine watches."""
     if path is None:
         raise click.UsageError("name the fleet's file: ecolite-stream fleet status --config ...")
     checked, config = read_fleet(path)

@@ -144,11 +144,10 @@ def run_machine(
             lambda: open_engine(
                 config.engine, bundle, config.device, config.precision, config.reuse
             ),
-            bundle.spec,
+            model_of(bundle, config.engine, config.device, config.precision),
             [*sinks, *page],
             config,
             metrics,
-            model=model_of(bundle, config.engine, config.device, config.precision),
             admit=LeaseGate(keeper.mark).admit,
             stays=True,
         )

@@ -19,13 +19,15 @@ from ecolite_stream.config.includes import load_stream_config
 from ecolite_stream.config.printable import printable
 from ecolite_stream.errors import ConfigError
 
-_APPLY = "a running service changes to it at SIGHUP (systemctl reload) if its bundle: is null"
+_APPLY = "a service without bundle: changes to it at SIGHUP (systemctl reload)"
 
 
 @click.group(invoke_without_command=True, subcommand_metavar="[COMMAND ...]")
-@click.option("--folder", type=click.Path(path_type=Path), help="Keep versions in this folder.")
+@click.option("--folder", type=click.Path(path_type=Path), help="Use this folder of versions.")
 @click.option(
-    "--config", type=click.Path(path_type=Path), help="Use the folder that this YAML file names."
+    "--config",
+    type=click.Path(path_type=Path),
+    help="Use the folder of versions in this YAML file.",
 )
 @click.pass_context
 def models(context: click.Context, folder: Path | None, config: Path | None) -> None:
@@ -34,7 +36,7 @@ def models(context: click.Context, folder: Path | None, config: Path | None) -> 
     Put --folder or --config before a subcommand.
     """
     if folder is not None and config is not None:
-        raise ConfigError("which folder? give --folder or --config, not both")
+        raise ConfigError("give --folder or --config, not both")
     if config is not None:
         folder = load_stream_config(config, RunConfig).models
     context.obj = folder
@@ -61,14 +63,14 @@ def add(folder: Path | None, path: Path) -> None:
 @click.argument("digest")
 @click.pass_obj
 def use(folder: Path | None, digest: str) -> None:
-    """Make a version current: the first characters of its DIGEST, or `embedded`."""
+    """Make the version DIGEST current; its first 6 characters are enough, or `embedded`."""
     click.echo(f"current: {use_version(digest, folder)[:12]}; {_APPLY}", err=True)
 
 
 @models.command()
 @click.pass_obj
 def back(folder: Path | None) -> None:
-    """Make the version before the current one current again."""
+    """Return to the version that was used before the current one."""
     click.echo(f"current: {use_previous_version(folder)[:12]}; {_APPLY}", err=True)
 
 

@@ -19,17 +19,13 @@ _KEYS = {"every": "every_s"}
 _SECTIONS = {"memory": ("memory", "policy"), "span": ("memory", "span_s")}
 
 
-def recognition_options(bundle_default: str) -> Callable[[Command], Command]:
-    """Add --bundle, --engine, --device and the settings of recognition to a command.
-
-    Args:
-        bundle_default: what the command takes without --bundle, for its help.
-    """
+def recognition_options(command: Command) -> Command:
+    """Add --bundle, --engine, --device and the settings of recognition to a command."""
     options = (
         click.option(
             "--bundle",
             type=click.Path(path_type=Path),
-            help=f"Model folder. [{bundle_default}]",
+            help="Model folder. [current version]",
         ),
         click.option(
             "--engine",
@@ -56,12 +52,9 @@ def recognition_options(bundle_default: str) -> Callable[[Command], Command]:
         click.option("--top", type=int, help="Number of labels to list. [5]"),
     )
 
-    def add(command: Command) -> Command:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 def with_options(

@@ -7,7 +7,7 @@ import dataclasses
 import logging
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ecolite_stream.app.build import stream_inputs
 from ecolite_stream.app.control import PipelineControl
@@ -74,27 +74,8 @@ class Reloader:
         wanted = {stream.name: stream for stream in stream_inputs(config)}
         for stream in wanted.values():
             check_fits(stream.settings or config, spec)
-        there = {stream.name: stream for stream in stream_inputs(self._config)}
-        gone = [name for name in there if name not in wanted]
-        new = [
-            name
-            for name in wanted
-            if (name not in there or name in self._failed) and not self._is_applied(wanted[name])
-        ]
-        changed = [
-            name
-            for name in wanted
-            if name in there
-            and name not in self._failed
-            and differs(there[name], wanted[name])
-            and not self._is_applied(wanted[name])  # as views that were drawn on the page
-        ]
-        restart = [
-            field.name
-            for field in dataclasses.fields(config)
-            if field.name not in OF_STREAMS | _OF_BUNDLE
-            and getattr(config, field.name) != getattr(self._config, field.name)
-        ]
+        gone, new, changed = self._compare(wanted)
+        restart = _needs_restart(self._config, config)
         swapped = is_new and self._control.change_bundle(bundle.path, bundle.digest)
         self._digest = bundle.digest
         self._config = config
@@ -102,19 +83,33 @@ class Reloader:
             if name in self._pipeline.streams:
                 self._pipeline.remove(name)
         failed = self._add([wanted[name] for name in new + changed])
-        parts = [
-            f"{what} {', '.join(names)}"
-            for what, names in (
-                ("changed to bundle", [bundle.digest[:12]] if swapped else []),
-                ("added", [name for name in new if name not in self._failed]),
-                ("removed", gone),
-                ("opened anew", [name for name in changed if name not in self._failed]),
-                ("not added, reload again:", failed),
-                ("restart to apply", restart),
-            )
-            if names
-        ]
-        return "; ".join(parts) or "nothing changed"
+        return _in_words(
+            {
+                "changed to bundle": [bundle.digest[:12]] if swapped else [],
+                "added": [name for name in new if name not in self._failed],
+                "removed": gone,
+                "opened anew": [name for name in changed if name not in self._failed],
+                "not added, reload again:": failed,
+                "restart to apply": restart,
+            }
+        )
+
+    def _compare(self, wanted: Mapping[str, StreamInput]) -> tuple[list[str], list[str], list[str]]:
+        """Names of streams that are (gone, new, changed) since the last configuration."""
+        there = {stream.name: stream for stream in stream_inputs(self._config)}
+        gone = [name for name in there if name not in wanted]
+        new: list[str] = []
+        changed: list[str] = []
+        for name, stream in wanted.items():
+            if name not in there or name in self._failed:
+                found = new
+            elif differs(there[name], stream):
+                found = changed
+            else:
+                continue
+            if not self._is_applied(stream):  # by the API, or as views that were drawn on the page
+                found.append(name)
+        return gone, new, changed
 
     def _add(self, streams: Sequence[StreamInput]) -> list[str]:
         """Add streams; return why some could not be added. The next reload tries those again."""
@@ -131,6 +126,21 @@ class Reloader:
         if stream.name not in self._pipeline.streams:
             return False
         return not differs(self._pipeline.stream_input(stream.name), stream)
+
+
+def _needs_restart(before: StreamConfig, after: StreamConfig) -> list[str]:
+    """Names of changed settings that a reload does not apply."""
+    return [
+        field.name
+        for field in dataclasses.fields(after)
+        if field.name not in OF_STREAMS | _OF_BUNDLE
+        and getattr(after, field.name) != getattr(before, field.name)
+    ]
+
+
+def _in_words(changes: Mapping[str, Sequence[str]]) -> str:
+    parts = [f"{what} {', '.join(names)}" for what, names in changes.items() if names]
+    return "; ".join(parts) or "nothing changed"
 
 
 def differs(one: StreamInput, other: StreamInput) -> bool:

@@ -85,6 +85,10 @@ class CollectSink(FrameSink):
         self._newest(frame.stream).show(frame, live, self._now_ms())
         return True
 
+    def remove_stream(self, name: str) -> None:
+        with self._lock:
+            self._streams.pop(name, None)
+
     def send(self, output: Prediction) -> None:
         if output.box is not None:
             self._newest(output.stream).note_box(output.view, output.time_s, output.box)

@@ -88,10 +88,7 @@ def find_clips(folders: Iterable[Path]) -> list[ClipFile]:
     """
     found: list[ClipFile] = []
     for folder in folders:
-        if not folder.is_dir():
-            raise ConfigError(
-                f"clip folder {folder} does not exist; expected a folder with <class>/<clip> in it"
-            )
+        require_folder(folder)
         here = clips_in(folder, ClipKind.VIDEO)
         if not here:
             suffixes = ", ".join(VIDEO_SUFFIXES)
@@ -99,6 +96,18 @@ def find_clips(folders: Iterable[Path]) -> list[ClipFile]:
             raise ConfigError(f"{folder} has no <class>/<clip> with one of {suffixes}; {where}")
         found += here
     return sorted(found, key=lambda clip: (clip.name, clip.path))
+
+
+def require_folder(folder: Path) -> None:
+    """Pass where a folder of clips is there.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if not folder.is_dir():
+        raise ConfigError(
+            f"clip folder {folder} does not exist; expected a folder with <class>/<clip> in it"
+        )
 
 
 def where_clips_lie(folder: Path, *kinds: ClipKind) -> str:

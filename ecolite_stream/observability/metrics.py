@@ -6,8 +6,10 @@ Counting is cheap, so a run always counts; `metrics_server` serves the metrics.
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 from prometheus_client import (
     CollectorRegistry,
@@ -28,30 +30,44 @@ STAGES = ("decode", "preprocess", "wait", "encode", "classify")
 STATES = ("connecting", "live", "stalled", "waiting", "paused", "ended", "failed")
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _FINER = (0.0001, 0.00025, 0.0005)
+_Metric = TypeVar("_Metric", Counter, Gauge, Enum, Histogram)
 
 
 class _Maker:
-    """Creates metrics with conventional names."""
+    """Creates metrics with conventional names.
+
+    Attributes:
+        of_streams: the metrics with the label `stream`, and the names of their labels.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
+        self.of_streams: list[tuple[Counter | Gauge | Enum | Histogram, tuple[str, ...]]] = []
 
     def counter(self, name: str, what: str, *labels: str) -> Counter:
-        return Counter(f"ecolite_{name}", what, labels, registry=self._registry)
+        made = Counter(f"ecolite_{name}", what, labels, registry=self._registry)
+        return self._noted(made, labels)
 
     def gauge(self, name: str, what: str, *labels: str) -> Gauge:
-        return Gauge(f"ecolite_{name}", what, labels, registry=self._registry)
+        made = Gauge(f"ecolite_{name}", what, labels, registry=self._registry)
+        return self._noted(made, labels)
 
     def state(self, name: str, what: str) -> Enum:
-        return Enum(
-            f"ecolite_{name}", what, ["stream"], states=list(STATES), registry=self._registry
-        )
+        labels = ("stream",)
+        made = Enum(f"ecolite_{name}", what, labels, states=list(STATES), registry=self._registry)
+        return self._noted(made, labels)
 
     def histogram(
         self, name: str, what: str, label: str, finer: tuple[float, ...] = ()
     ) -> Histogram:
         buckets = (*finer, *_SECONDS)
-        return Histogram(f"ecolite_{name}", what, [label], buckets=buckets, registry=self._registry)
+        made = Histogram(f"ecolite_{name}", what, [label], buckets=buckets, registry=self._registry)
+        return self._noted(made, (label,))
+
+    def _noted(self, made: _Metric, labels: tuple[str, ...]) -> _Metric:
+        if "stream" in labels:
+            self.of_streams.append((made, labels))
+        return made
 
     def about_the_process(self) -> None:
         """Its version, memory, processor time and open files."""
@@ -80,6 +96,8 @@ class Metrics:
         self.registry = registry or CollectorRegistry()
         self.clock = clock
         self._newest_label: dict[ViewKey, str] = {}
+        self._streams: set[str] | None = None
+        self._lock = threading.Lock()  # of the two above, and of the removal of series
         make = _Maker(self.registry)
         make.about_the_process()
         self.frames_read = make.counter("frames_read", "Frames read from the source", "stream")
@@ -118,6 +136,7 @@ class Metrics:
         self._latency = make.histogram(
             "latency_seconds", "Time from a frame's arrival to its prediction's sink", "stream"
         )
+        self._of_streams = make.of_streams
 
     def _make_those_of_labels(self, make: _Maker) -> None:
         view, label = ("stream", "view"), ("stream", "view", "label")
@@ -139,6 +158,22 @@ class Metrics:
             "memory_fill_ratio", "Share of the memory's segments that are real", *view
         )
 
+    def add_stream(self, stream: str) -> None:
+        """Observe the latency of a stream; without any call, that of every stream."""
+        with self._lock:
+            self._streams = {*(self._streams or ()), stream}
+
+    def remove_stream(self, stream: str) -> None:
+        """Remove all series of an ended stream; later ones of its name start at 0."""
+        with self._lock:
+            if self._streams is not None:
+                self._streams.discard(stream)
+            for key in [key for key in self._newest_label if key[0] == stream]:
+                del self._newest_label[key]
+            for metric, labels in self._of_streams:
+                for values in _series_of(metric, labels, stream):
+                    metric.remove(*values)
+
     def state(self, stream: str, state: str) -> None:
         """Set a stream's state, one of `STATES`."""
         self._state.labels(stream).state(state)
@@ -157,8 +192,9 @@ class Metrics:
         self._predictions.labels(*view, label).inc()
         if prediction.known is False:
             self._unknown.labels(*view).inc()
-        before = self._newest_label.get(prediction.key, label)
-        self._newest_label[prediction.key] = label
+        with self._lock:
+            before = self._newest_label.get(prediction.key, label)
+            self._newest_label[prediction.key] = label
         if before != label:
             self._switches.labels(*view, label).inc()
         self._memory_fill.labels(*view).set(prediction.memory_fill)
@@ -169,11 +205,12 @@ class Metrics:
 
     def view_ended(self, key: ViewKey) -> None:
         """Forget an ended view; with the last of its name, its gauges are removed."""
-        self._newest_label.pop(key, None)
         stream, view = key[0], view_label(key[1])
-        if all((s, view_label(v)) != (stream, view) for s, v in self._newest_label):
-            for gauge in (self._label_age, self._memory_fill):
-                gauge.remove(stream, view)
+        with self._lock:
+            self._newest_label.pop(key, None)
+            if all((s, view_label(v)) != (stream, view) for s, v in self._newest_label):
+                for gauge in (self._label_age, self._memory_fill):
+                    gauge.remove(stream, view)
 
     def abstained(self, prediction: Prediction) -> None:
         """Count a prediction whose label scored too low for an event."""
@@ -210,7 +247,9 @@ class Metrics:
         self._delivered.labels(sink).inc()
         self._delivery.labels(sink).observe(delivery_s)
         if age_s is not None and isinstance(output, Prediction):
-            self._latency.labels(output.stream).observe(age_s)
+            with self._lock:  # a removed stream's last ones may come late
+                if self._streams is None or output.stream in self._streams:
+                    self._latency.labels(output.stream).observe(age_s)
 
     def sink_failed(self, sink: str) -> None:
         """Count an error of a sink."""
@@ -223,3 +262,15 @@ class Metrics:
     def not_shown(self, sink: str, stream: str) -> None:
         """Count a frame for which a sink had no room."""
         self._not_shown.labels(sink, stream).inc()
+
+
+def _series_of(
+    metric: Counter | Gauge | Enum | Histogram, labels: tuple[str, ...], stream: str
+) -> set[tuple[str, ...]]:
+    """Values of the labels of all series of a stream."""
+    samples = (sample for family in metric.collect() for sample in family.samples)
+    return {
+        tuple(sample.labels[label] for label in labels)
+        for sample in samples
+        if sample.labels.get("stream") == stream
+    }

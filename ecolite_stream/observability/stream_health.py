@@ -69,18 +69,18 @@ class HealthReader:
         self._clock = clock
         self._readings: deque[tuple[float, dict[str, Health]]] = deque()
 
-    def read(self) -> list[Health]:
-        """The health of every stream, in their order."""
+    def read(self) -> dict[str, Health]:
+        """The health of every stream by name, in their order."""
         names = self._streams()
         now_s, now = self._clock(), self._count(names)
         while len(self._readings) > 1 and now_s - self._readings[1][0] >= RATES_OVER_S:
             self._readings.popleft()
         self._readings.append((now_s, now))
         before_s, before = self._readings[0]
-        return [
-            _with_rates(before[name], now[name], now_s - before_s) if name in before else now[name]
-            for name in names
-        ]
+        return {
+            name: _with_rates(before[name], one, now_s - before_s) if name in before else one
+            for name, one in now.items()
+        }
 
     def _count(self, names: Sequence[str]) -> dict[str, Health]:
         facts: dict[str, dict[str, Any]] = {name: {"dropped": 0} for name in names}
@@ -105,7 +105,7 @@ _COUNTS = {_READ: "frames", _RECONNECTS: "reconnects"}
 
 
 def _with_rates(before: Health, now: Health, seconds: float) -> Health:
-    if seconds <= 0:
+    if seconds <= 0 or now.frames < before.frames:  # it was removed and added again
         return now
     facts = asdict(now)
     facts["fps"] = (now.frames - before.frames) / seconds

@@ -55,7 +55,7 @@ class SinkWorker:
     Args:
         sink: the worker enters and closes it.
         metrics: counters.
-        name: name of the sink in logs and metrics.
+        name: name of the sink in metrics; None takes that of its class.
         per_batch: most outputs of one batch; with it recordings lose nothing.
         essential: errors of the sink end the run: the console on stdout.
         on_change: called when there is room again, or the worker ends.
@@ -67,7 +67,7 @@ class SinkWorker:
         self,
         sink: Sink,
         metrics: SinkWorkerMetrics,
-        name: str = "",
+        name: str | None = None,
         *,
         per_batch: int = 0,
         essential: bool = False,
@@ -76,6 +76,7 @@ class SinkWorker:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name or type(sink).__name__
+        self.log_name = sink.log_name or self.name
         self.error: BaseException | None = None
         self._sink = sink
         self._metrics = metrics
@@ -186,11 +187,11 @@ class SinkWorker:
             with self._sink:
                 while (waited := self._next()) is not None:
                     self._deliver(waited)
-                self._log_losses(f"{self.name}:")
+                self._log_losses(f"{self.log_name}:")
         except BaseException as error:  # raised again in the main thread
             if not self._essential:
                 self._metrics.sink_failed(self.name)
-                _log.exception("%s: cannot be opened or closed", self.name)
+                _log.exception("%s: cannot be opened or closed", self.log_name)
             self.error = error
         finally:
             self._ended.set()
@@ -239,11 +240,11 @@ class SinkWorker:
         self._metrics.sink_failed(self.name)
         if first and not self._lost:
             reason = " ".join(str(error).split()) or type(error).__name__
-            _log.warning("%s failed: %s; trying again", self.name, reason)
+            _log.warning("%s failed: %s; trying again", self.log_name, reason)
 
     def _delivered(self, output: Sent, delivery_s: float, age_s: float | None) -> None:
         self._metrics.delivered(self.name, output, delivery_s, age_s)
-        self._log_losses(f"{self.name} works again;")
+        self._log_losses(f"{self.log_name} works again;")
 
     def _log_losses(self, beginning: str) -> None:
         """Log the number of outputs lost since the failure, including those dropped when full."""

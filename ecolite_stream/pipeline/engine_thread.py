@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from ecolite_stream.engines.base import Engine
 from ecolite_stream.errors import one_line
@@ -33,6 +33,7 @@ class EngineThread:
         has_room: whether sinks have room for outputs of recordings; else their samples wait.
         drop_unused: takes the numbers of all models with an engine and returns those that no
             later sample can be for; None keeps all.
+        on_ended: called with the streams that ended in a batch, after the batch.
 
     Attributes:
         turns: grows at least once a second, unless a call of the engine takes longer.
@@ -46,6 +47,7 @@ class EngineThread:
         publish: Callable[[Sent], None],
         has_room: Callable[[], bool],
         drop_unused: Callable[[Collection[int]], Collection[int]] = lambda models: (),
+        on_ended: Callable[[Sequence[str]], object] = lambda streams: None,
     ) -> None:
         self.error: BaseException | None = None
         self.engine_is_open = threading.Event()
@@ -57,6 +59,7 @@ class EngineThread:
         self._publish = publish
         self._has_room = has_room
         self._drop_unused = drop_unused
+        self._on_ended = on_ended
         self._engines: dict[int, Engine] = {}
         self._adding = threading.Lock()  # of the line below
         self._ended = False
@@ -108,6 +111,9 @@ class EngineThread:
         self._publish(current)
         for output in self._batch_step.run_batch(engines, current):
             self._publish(output)
+        if ended:
+            self._queue.settle(ended)
+            self._on_ended(ended)
         return True
 
     def _close_unused(self) -> None:

@@ -36,12 +36,14 @@ class FrameSinks:
                     self._metrics.not_shown(name, frame.stream)
             except Exception as error:
                 self._metrics.sink_failed(name)
-                if not self._failed[name]:
+                if not self._failed[sink.log_name or name]:
                     reason = one_line(error) or type(error).__name__
                     _log.warning(
-                        "%s failed on a frame: %s; later failures are only counted", name, reason
+                        "%s failed on a frame: %s; later failures are only counted",
+                        sink.log_name or name,
+                        reason,
                     )
-                self._failed[name] += 1
+                self._failed[sink.log_name or name] += 1
 
     def hurry(self) -> None:
         """Make the sinks' `close` quick: the run is stopping."""

@@ -22,11 +22,10 @@ from ecolite_stream.engines.own_thread import OwnThreadEngine
 from ecolite_stream.errors import ConfigError, SourceError
 from ecolite_stream.model.bundle import ModelSpec
 from ecolite_stream.observability.metrics import Metrics
-from ecolite_stream.pipeline.delivery import SinkWorker
 from ecolite_stream.pipeline.engine_thread import EngineThread
-from ecolite_stream.pipeline.frame_sinks import FrameSinks
 from ecolite_stream.pipeline.models_in_use import ModelsInUse, check_change
 from ecolite_stream.pipeline.reader import Reader, StreamInput, raise_source_errors
+from ecolite_stream.pipeline.run_sinks import RunSinks
 from ecolite_stream.pipeline.sample_queue import SampleQueue
 from ecolite_stream.pipeline.stream_table import StreamTable
 from ecolite_stream.pipeline.wall_clock import WallClock
@@ -58,14 +57,13 @@ class Pipeline:
     Args:
         streams: their names must differ. The pipeline opens and closes them.
         open_engine: makes a warm engine; called in the thread that uses it.
-        spec: the bundle's description.
+        model: the bundle with its digest, which events carry; or its description alone.
         sinks: receive predictions, events and frames, each in its own thread, which enters and
             closes the sink. An error of the first sink ends the run; those of others are logged
             and counted.
         config: memory policy, period and smoothing.
         metrics: counters of the run.
         clock: time of day for live streams.
-        model: the bundle with its digest, which events carry; None knows only `spec`.
         admit: called in the engine's thread with each output; returns those that go to the sinks.
         stays: go on without streams until `stop`.
 
@@ -77,30 +75,29 @@ class Pipeline:
         self,
         streams: Sequence[StreamInput],
         open_engine: Callable[[], Engine],
-        spec: ModelSpec,
+        model: Model | ModelSpec,
         sinks: Sequence[Sink],
         config: StreamConfig | None = None,
         metrics: Metrics | None = None,
         clock: WallClock | None = None,
-        model: Model | None = None,
         admit: Callable[[Sent], Iterable[Sent]] = lambda output: (output,),
         stays: bool = False,
     ) -> None:
         config = config or StreamConfig()
-        check_fits(config, spec)
-        self._sinks = sinks
+        model = model if isinstance(model, Model) else Model(model)
+        check_fits(config, model.spec)
         self._metrics = metrics or Metrics()
-        self._frame_sinks = FrameSinks(sinks, self._metrics)
+        self._sinks = RunSinks(sinks, self._metrics)
         self._config = config
-        self._models = ModelsInUse(model or Model(spec))
+        self._models = ModelsInUse(model)
         self._queue = SampleQueue(clock)
         self._admit = admit
         if stays:
             self._queue.expect(_STAYS)
-        self._workers: list[SinkWorker] = []
         self._swapping = threading.Lock()  # one change of the bundle at a time
         self._lock = threading.Lock()  # of the two below, and of changes of the models in use
         self._streams = StreamTable(config)
+        self._leaving: set[str] = set()  # removed streams that have not ended yet
         self._running = False
         for stream in streams:
             self._prepare(stream)
@@ -109,11 +106,12 @@ class Pipeline:
             BatchStep(self._models.by_number, self._streams.settings, self._metrics),
             self._queue,
             self._publish,
-            lambda: not any(worker.is_full for worker in self._workers),
+            lambda: self._sinks.have_room,
             self._drop_unused,
+            self._forget_ended,
         )
         self._stopping = threading.Event()
-        self._broken: list[tuple[str, SourceError]] = []
+        self._broken: dict[str, SourceError] = {}
         self._fatal: BaseException | None = None
 
     def run(self) -> None:
@@ -124,16 +122,7 @@ class Pipeline:
             EngineError: the engine failed; all streams were stopped.
             Exception: an error of the first sink.
         """
-        self._workers = [
-            SinkWorker(
-                sink,
-                self._metrics,
-                per_batch=self._streams.most_per_batch(),
-                essential=number == 0,
-                on_change=self._queue.wake,
-            )
-            for number, sink in enumerate(self._sinks)
-        ]
+        self._sinks.start(self._streams.most_per_batch(), self._queue.wake)
         try:
             self._engine_thread.start()
             if self._waits_for(self._engine_thread.engine_is_open):
@@ -143,9 +132,8 @@ class Pipeline:
                         reader.start()
                 self._waits_for(self._engine_thread.done)
             if self._engine_thread.done.is_set():
-                for worker in self._workers:
-                    worker.end()
-            while not self._ends() and not all(o.join(_POLL_S) for o in self._workers):
+                self._sinks.end()
+            while not self._ends() and not self._sinks.join(_POLL_S):
                 pass
         finally:
             self.stop()
@@ -158,9 +146,7 @@ class Pipeline:
         self._queue.close()
         for reader in self._all_readers():
             reader.stop()
-        self._frame_sinks.hurry()
-        for worker in self._workers:
-            worker.hurry()
+        self._sinks.hurry()
 
     def add(self, stream: StreamInput) -> None:
         """Watch one more stream; call it from any thread, before or during the run.
@@ -175,17 +161,17 @@ class Pipeline:
             raise ConfigError(f"stream {stream.name!r} is still being removed; try again")
         with self._lock:
             self._streams.check_free(stream.name)  # another thread may have added it meanwhile
+            self._forget(stream.name)
             reader = self._prepare(stream)
             views = several_view_names((stream.settings or self._config).views)
-            for sink in self._sinks:
-                sink.add_stream(stream.name, views)
-            for worker in self._workers:
-                worker.make_room(self._streams.most_per_batch())
+            self._sinks.add_stream(stream.name, views, self._streams.most_per_batch())
             if self._running:
                 reader.start()
 
     def remove(self, name: str) -> None:
         """Stop watching a stream and end its events; call it from any thread. It never waits long.
+
+        Once its last event was sent, nothing of it is kept, its metrics included.
 
         Raises:
             ConfigError: there is no such stream.
@@ -194,6 +180,8 @@ class Pipeline:
             if self._streams.paused.pop(name, None) is None:
                 self._streams.stop(name)
             self._models.forget(name)
+            self._leaving.add(name)
+            self._forget_if_ended(name)
 
     def pause(self, name: str) -> None:
         """Close the source of a stream until `resume` and end its events.
@@ -246,10 +234,8 @@ class Pipeline:
             if stream.name in self._streams.paused:
                 return
             reader = self._streams.reader(stream.name)
-            for worker in self._workers:
-                worker.make_room(self._streams.most_per_batch())
-            for sink in self._sinks:
-                sink.change_views(stream.name, several_view_names(settings.views))
+            views = several_view_names(settings.views)
+            self._sinks.change_views(stream.name, views, self._streams.most_per_batch())
             reader.change_views(settings)
 
     def stream_input(self, name: str) -> StreamInput:
@@ -304,7 +290,7 @@ class Pipeline:
 
     def _check_model(self, model: Model, names: Sequence[str] | None) -> None:
         settings = {name: self._streams.settings(name) for name in self._streams.states()}
-        check_change(model, names, settings, self._sinks)
+        check_change(model, names, settings, self._sinks.sinks)
 
     def _change_model(self, model: Model, engine: Engine, names: Sequence[str] | None) -> None:
         number = self._models.add(model, names)
@@ -330,14 +316,37 @@ class Pipeline:
             sampler,
             self._queue,
             self._metrics,
-            self._frame_sinks.show,
+            self._sinks.frames.show,
             self._reader_failed,
             silence_s(settings),
             (number, model),
+            lambda name: self._forget_ended([name]),
         )
+        self._metrics.add_stream(stream.name)
         self._streams.watch(stream, reader, sampler.most_views)
         self._queue.expect(stream.name)
         return reader
+
+    def _forget_ended(self, names: Sequence[str]) -> None:
+        """Called where a stream ends: in the thread of its reader, and in that of the engine."""
+        with self._lock:
+            for name in names:
+                self._forget_if_ended(name)
+
+    def _forget_if_ended(self, name: str) -> None:
+        reader = self._streams.readers.get(name)
+        if reader is None or (reader.has_ended and self._queue.wait_for_end(name, 0)):
+            self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        """Drop everything that is kept of a removed stream."""
+        if name not in self._leaving:
+            return
+        self._leaving.discard(name)
+        self._streams.forget(name)
+        self._broken.pop(name, None)
+        self._metrics.remove_stream(name)
+        self._sinks.remove_stream(name)
 
     def _all_readers(self) -> list[Reader]:
         with self._lock:
@@ -348,7 +357,7 @@ class Pipeline:
         return self._engine_thread.turns if self._engine_thread.engine_is_open.is_set() else None
 
     def _ends(self) -> bool:
-        return self._stopping.is_set() or any(worker.error for worker in self._workers)
+        return self._stopping.is_set() or self._sinks.have_failed
 
     def _waits_for(self, event: threading.Event) -> bool:
         """Wait for an event; return whether it was set before the end of the run."""
@@ -360,15 +369,14 @@ class Pipeline:
     def _publish(self, output: Sent) -> None:
         live = not isinstance(output, EngineBatch) and self._queue.is_live(output.stream)
         for admitted in self._admit(output):
-            for worker in self._workers:
-                worker.send(admitted, live)
+            self._sinks.send(admitted, live)
 
     def _reader_failed(self, name: str, error: BaseException) -> None:
         if not isinstance(error, SourceError):
             self._fatal = self._fatal or error
             self._stopping.set()
             return
-        self._broken.append((name, error))
+        self._broken[name] = error
         if len(self._streams.readers) > 1:  # the others may go on for days: log it now
             logger.error("%s", error)
 
@@ -380,18 +388,12 @@ class Pipeline:
             return max(0.0, deadline_s - time.monotonic())
 
         self._engine_thread.join(left_s() * 2 / 3)  # it ends open events
-        for worker in self._workers:  # stop all before joining one: it may be stuck
-            worker.stop()
-        for worker in self._workers:
-            if not worker.join(left_s()):
-                logger.warning("%s: still busy; left behind", worker.name)
-        self._frame_sinks.log_failures()
+        self._sinks.stop(left_s)
         for reader in self._all_readers():
             reader.join(left_s())
 
     def _raise_what_failed(self) -> None:
-        errors = [self._fatal, self._engine_thread.error, *(o.error for o in self._workers[:1])]
-        for error in errors:
+        for error in (self._fatal, self._engine_thread.error, self._sinks.first_error):
             if error is not None:
                 raise error
-        raise_source_errors(self._broken, len(self._streams.readers))
+        raise_source_errors(list(self._broken.items()), len(self._streams.readers))

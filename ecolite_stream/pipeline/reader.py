@@ -81,6 +81,7 @@ class Reader:
         on_error: called with the stream's name and the error that ended it.
         silence_s: seconds without a frame after which events of a live stream end.
         model: number and model that the sampler's samples are for.
+        on_end: called with the stream's name at the end of the thread.
     """
 
     def __init__(
@@ -93,7 +94,9 @@ class Reader:
         on_error: Callable[[str, BaseException], None],
         silence_s: float,
         model: tuple[int, Model],
+        on_end: Callable[[str], object] = lambda name: None,
     ) -> None:
+        self._on_end = on_end
         self._silence_s = silence_s
         self._removed = False
         self.name = stream.name
@@ -114,7 +117,7 @@ class Reader:
         self._next_model: tuple[int, Model] | None = None
         self._new_settings: StreamConfig | None = None
         self._has_ended = False
-        self._changing = threading.Lock()  # of the four above
+        self._changing = threading.Lock()  # of the four above, and of `_removed`
         # A daemon: a blocked camera read must not keep the process alive.
         self._thread = threading.Thread(target=self._run, name=f"read {self.name}", daemon=True)
 
@@ -152,12 +155,20 @@ class Reader:
         """Whether the stream was removed from the run."""
         return self._removed
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more comes from the thread."""
+        return self._has_ended or self._thread.ident is None
+
     def remove(self) -> None:
         """Stop and report nothing more of the stream; never wait."""
-        self._removed = True
-        self.stop()
         self._report("ended")
-        self._queue.end(self.name)
+        with self._changing:
+            self._removed = True
+            has_ended = self._has_ended
+        self.stop()
+        if not has_ended:
+            self._queue.end(self.name)
 
     def join(self, timeout_s: float) -> None:
         """Wait for the thread, and log what was dropped: a read may block for ever."""
@@ -165,6 +176,10 @@ class Reader:
             self._thread.join(timeout_s)
         if self._thread.is_alive():
             _log.warning("%s: still blocked in a read; left behind", self.name)
+        if not self._removed:
+            self._log_dropped()
+
+    def _log_dropped(self) -> None:
         if self.frames_dropped:
             _log.warning(
                 "%s: %d due frames were dropped to keep up", self.name, self.frames_dropped
@@ -183,6 +198,8 @@ class Reader:
         )
 
     def _report(self, state: str) -> None:
+        if self._removed:  # a new reader may have the name by now
+            return
         self._metrics.state(self.name, state)
         if state != self._state:
             self._state = state
@@ -202,12 +219,19 @@ class Reader:
         finally:
             with self._changing:
                 self._has_ended = True
-            if not self._removed:  # a new reader may have the name by now
+                removed = self._removed
+            if removed:
+                self._log_dropped()
+            else:
                 self._report(end)
                 self._queue.end(self.name)
+            self._on_end(self.name)
 
     def _read(self, source: Source) -> None:
-        self._queue.open(self.name, self._stream_queue(source.live))
+        with self._changing:
+            if self._removed:
+                return
+            self._queue.open(self.name, self._stream_queue(source.live))
         self._report("live")
         frames_read = self._metrics.frames_read.labels(self.name)
         frames_due = self._metrics.frames_due.labels(self.name)

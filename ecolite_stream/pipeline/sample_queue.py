@@ -6,7 +6,7 @@ import dataclasses
 import math
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from ecolite_stream.pipeline.wall_clock import WallClock
@@ -141,11 +141,19 @@ class SampleQueue:
             self._changed.notify_all()
 
     def wait_for_end(self, stream: str, timeout_s: float) -> bool:
-        """Wait until the end of a stream was popped; False after the timeout."""
+        """Wait until the end of a stream was popped and settled; False after the timeout."""
         with self._changed:
             return self._changed.wait_for(
-                lambda: stream not in self._expected or self._closed, timeout_s
+                lambda: not {stream} & (self._expected | self._queues.keys()) or self._closed,
+                timeout_s,
             )
+
+    def settle(self, streams: Iterable[str]) -> None:
+        """Drop the queues of streams whose ends were popped and processed."""
+        with self._changed:
+            for stream in streams:
+                self._queues.pop(stream, None)
+            self._changed.notify_all()
 
     def open(self, stream: str, stream_queue: StreamQueue) -> None:
         """Add the queue of a stream."""
@@ -176,6 +184,9 @@ class SampleQueue:
 
         Returns:
             False if the queue was closed.
+
+        Raises:
+            KeyError: the queue is not open; that of a removed stream was dropped.
         """
         with self._changed:
             stream_queue = self._queues[samples[0].stream]

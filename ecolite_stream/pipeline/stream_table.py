@@ -15,7 +15,7 @@ class StreamTable:
         config: settings of streams that have none of their own.
 
     Attributes:
-        readers: of all streams that were ever watched; of one name, the newest.
+        readers: of all streams, paused ones and those being removed included.
         paused: inputs of paused streams.
     """
 
@@ -61,6 +61,11 @@ class StreamTable:
         stream = self._inputs.pop(name)
         reader.remove()
         return stream
+
+    def forget(self, name: str) -> None:
+        """Drop what is left of a removed stream."""
+        self.readers.pop(name, None)
+        self._per_batch.pop(name, None)
 
     def states(self) -> dict[str, str]:
         """State of each stream by name: `watched` or `paused`."""

@@ -121,6 +121,7 @@ class BatchStep:
             return
         for stream in streams:
             yield from self._end(self._keys_of(stream))
+            self._anchors.pop(stream, None)
 
     def _end(self, keys: Iterable[ViewKey]) -> Iterator[Event]:
         for key in keys:

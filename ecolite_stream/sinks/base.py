@@ -18,11 +18,13 @@ class Sink(Protocol):
         takes: the types it receives, of `Prediction`, `Event` and `EngineBatch`.
         wants_all: whether it needs every prediction of a live stream, not only the newest.
         retry_after_s: seconds to wait before each further try, for live streams.
+        log_name: its name in logs: that of its setting. An empty one is the name of its class.
     """
 
     takes: tuple[type[Sent], ...] = (Prediction,)
     wants_all: bool = False
     retry_after_s: Sequence[float] = RETRY_AFTER_S
+    log_name: str = ""
 
     def send(self, output: Any, /) -> None:
         """Process an output of a type it `takes`."""
@@ -33,6 +35,13 @@ class Sink(Protocol):
         Args:
             name: of the stream.
             views: names of its views, if it has several.
+        """
+        return None
+
+    def remove_stream(self, name: str) -> None:
+        """Drop what is kept of a removed stream; called from any thread.
+
+        The stream has ended, but its last outputs may still wait for this sink.
         """
         return None
 

@@ -7,6 +7,7 @@ import logging
 import math
 import threading
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -100,13 +101,23 @@ class ClipSink(FrameSink):
         return True
 
     def send(self, output: Output) -> None:
-        ring = self._ring(output.stream)
-        if isinstance(output, Prediction):
-            ring.drop_before(output.time_s, self._back_s)
-        else:
-            self._note(ring, output)
-        for clip in list(ring.clips):
-            self._advance(ring, clip)
+        ring = self._rings.get(output.stream)
+        if ring is not None:  # else no picture has come
+            if isinstance(output, Prediction):
+                ring.drop_before(output.time_s, self._back_s)
+            else:
+                self._note(ring, output)
+            for clip in list(ring.clips):
+                self._advance(ring, clip)
+        self._drop_removed()
+
+    def add_stream(self, name: str, views: Sequence[str] = ()) -> None:
+        if (ring := self._rings.get(name)) is not None:
+            ring.is_removed = False
+
+    def remove_stream(self, name: str) -> None:
+        if (ring := self._rings.get(name)) is not None:
+            ring.is_removed = True
 
     def hurry(self) -> None:
         """Do nothing: `close` is always quick."""
@@ -120,6 +131,15 @@ class ClipSink(FrameSink):
                     self._advance(ring, clip, last=True)
                 except OSError as error:  # go on with the other clips
                     _log.error("%s", error)
+
+    def _drop_removed(self) -> None:
+        """Finish the clips of removed streams after their last events, and drop their pictures."""
+        for name, ring in list(self._rings.items()):
+            if ring.is_removed and all(clip.has_ended for clip in ring.clips):
+                with self._lock:
+                    del self._rings[name]
+                for clip in list(ring.clips):
+                    self._advance(ring, clip, last=True)
 
     def _ring(self, stream: str) -> _FrameRing:
         with self._lock:
@@ -163,6 +183,7 @@ class _FrameRing:
         self.newest_id = ""
         self.newest_s = self.predicted_s = -math.inf
         self.restarts = 0
+        self.is_removed = False
         self._config = config
         self._capacity = capacity
         self._pictures: deque[tuple[float, bytes]] = deque()

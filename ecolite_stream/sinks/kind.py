@@ -112,7 +112,9 @@ class SinkKind(Generic[Config]):
             ConfigError: the extra is not installed, or the sink cannot be built.
         """
         with self._naming_the_extra():
-            return self.build(run.config.section(self.config), run)
+            sink = self.build(run.config.section(self.config), run)
+        sink.log_name = self.name
+        return sink
 
     @contextlib.contextmanager
     def _naming_the_extra(self) -> Iterator[None]:

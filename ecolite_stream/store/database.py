@@ -111,7 +111,9 @@ class Database:
         self.shown = redact_url(url)
         self.is_sqlite = parts.drivername == "sqlite"
         if self.is_sqlite and not create and not Path(parts.database or "").is_file():
-            raise StoreError(f"store: there is no {parts.database}", permanent=True)
+            raise StoreError(
+                f"store: {parts.database} does not exist; check its path", permanent=True
+            )
         self._engine = _engine(parts, self.is_sqlite, create)
         self._create = create
         self._is_checked = False
@@ -203,6 +205,8 @@ class Database:
                 return StoreError(f"store: {self.shown} {meaning}", permanent=True)
         if "unable to open database file" in why:
             why = "cannot be opened; check its folder and its rights"
+            if not self._is_checked:  # one that was open may come back, as on a network share
+                return StoreError(f"store: {self.shown} {why}", permanent=True)
         refused = isinstance(error, DataError | IntegrityError)
         return StoreError(f"store: {self.shown}: {why}", refuses_values=refused)
 

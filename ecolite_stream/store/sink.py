@@ -100,6 +100,9 @@ class StoreSink(FrameSink):
         self._newest[frame.stream] = frame
         return True
 
+    def remove_stream(self, name: str) -> None:
+        self._newest.pop(name, None)
+
     def send(self, event: Event) -> None:
         """Queue an event.
 

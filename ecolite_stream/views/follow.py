@@ -2,7 +2,8 @@
 
 Sideways it follows the newest motion at once. Its height is remembered for longer, since of
 somebody who waves only the arms move. It grows quickly and shrinks slowly. Until something moves,
-and where everything does, it is the middle square.
+and where everything does, it is the middle square. Faint motion, of people far away, is followed
+where nothing else moves.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ LEAST_ACTIVE, LEAST_MOVING = 0.0015, 0.001
 """Shares of the picture that must be active, or move, to be followed."""
 WEAK_ACTIVE, SUSTAINED_LOOKS = 0.0008, 12
 """A smaller share is followed, too, once it lasts so many looks: somebody far away who waves."""
+FAINT_AFTER_S = 3.0
+"""Seconds without clear motion after which faint motion elsewhere is followed."""
 TAILS, NARROW_TAILS = 0.02, 0.1
 """Shares of motion left outside of an extent at each side."""
 
@@ -68,6 +71,8 @@ class FollowingSquare:
         self._bottom: float | None = None
         self._seen = False
         self._weak_looks = 0
+        self._clear_s: float | None = None
+        self._follows_faint = False
         self._time_s = time_s
 
     def box(self) -> Box:
@@ -86,18 +91,47 @@ class FollowingSquare:
         if motion.everywhere:
             self._move(width / 2, height / 2, float(min(height, width)), quick, slow)
             return
-        active = cv2.countNonZero(motion.active) / (height * width)
+        if self._is_clear(motion):
+            self._clear_s, self._follows_faint = motion.time_s, False
+            self._approach(motion.active, motion.moving, quick, slow)
+        elif motion.faint is not None and self._accepts(motion.faint, motion.time_s):
+            self._follows_faint = True
+            self._approach(motion.faint, motion.faint, quick, slow)
+
+    def _is_clear(self, motion: Motion) -> bool:
+        """Whether enough moves to be followed, now or for a while; called once per new look."""
+        active = cv2.countNonZero(motion.active) / motion.active.size
         self._weak_looks = self._weak_looks + 1 if active > WEAK_ACTIVE else 0
-        if active <= LEAST_ACTIVE and self._weak_looks < SUSTAINED_LOOKS:
-            return
-        x0, x1, y0, y1 = extent(motion.active, TAILS)
+        return active > LEAST_ACTIVE or self._weak_looks >= SUSTAINED_LOOKS
+
+    def _accepts(self, faint: Mask, time_s: float) -> bool:
+        """Whether the square goes to faint motion.
+
+        Faint motion inside the square is of somebody who is followed already and moves only a
+        hand: the square stays around the whole person.
+        """
+        if self._follows_faint or self._clear_s is None:
+            return True
+        if time_s - self._clear_s < FAINT_AFTER_S:
+            return False
+        x0, x1, y0, y1 = extent(faint, TAILS)
+        off = max(abs((x0 + x1) / 2 - self._x), abs((y0 + y1) / 2 - self._y))
+        if off <= self._side / 2:
+            return False
+        self._top = self._bottom = None  # of somebody else
+        return True
+
+    def _approach(self, active: Mask, moving: Mask, quick: float, slow: float) -> None:
+        """Move towards what has moved lately, (h, w), and sideways to what moves now, (h, w)."""
+        height, width = self.shape
+        x0, x1, y0, y1 = extent(active, TAILS)
         self._top = y0 if self._top is None or y0 < self._top else _to(self._top, y0, slow)
         self._bottom = (
             y1 if self._bottom is None or y1 > self._bottom else _to(self._bottom, y1, slow)
         )
         to_x, to_y = (x0 + x1) / 2, (self._top + self._bottom) / 2
-        if cv2.countNonZero(motion.moving) > LEAST_MOVING * height * width:
-            left, right, *_ = extent(motion.moving, NARROW_TAILS)
+        if cv2.countNonZero(moving) > LEAST_MOVING * height * width:
+            left, right, *_ = extent(moving, NARROW_TAILS)
             to_x = 0.3 * to_x + 0.7 * (left + right) / 2
         short = min(height, width)
         wanted = MARGIN * max(x1 - x0, self._bottom - self._top)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import functools
 import math
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import cv2
@@ -24,6 +25,7 @@ import numpy.typing as npt
 
 from ecolite_stream.model.preprocess import shrink_luma
 from ecolite_stream.types import Box, FloatArray, Frame, Luma
+from ecolite_stream.views.faint import FaintMotion
 
 LONG_SIDE = 160
 """Pixels of the long side of the pictures that are compared."""
@@ -39,6 +41,8 @@ NOISE_FACTOR = 9.0
 """Median differences that count as motion: over three standard deviations of a difference."""
 SMALLEST_SIDE = 16
 """Pixels of the short side below which nobody looks for a shift of the whole picture."""
+CLEAR = 0.0015
+"""Share of pixels that move from which on nobody looks for faint motion."""
 EVERYWHERE = 0.5
 """Share of pixels that move beyond which the camera or the light does."""
 SUDDEN, SUDDEN_LEVELS = 0.1, 3
@@ -71,6 +75,8 @@ class Motion:
         active: (h, w), what has moved lately.
         everywhere: most of the picture changes: the camera turns, or the light does.
         looked: whether this is a new look, and not the one before once more.
+        faint: (h, w), what moves too little for one look, and has for a while (`views.faint`);
+            None where nothing does.
     """
 
     time_s: float
@@ -78,6 +84,14 @@ class Motion:
     active: Mask = field(repr=False)
     everywhere: bool = False
     looked: bool = True
+    faint: Mask | None = field(default=None, repr=False)
+
+    def each(self, change: Callable[[Mask], Mask]) -> Motion:
+        """The motion with all of its masks changed."""
+        faint = None if self.faint is None else change(self.faint)
+        if faint is not None and not cv2.countNonZero(faint):
+            faint = None
+        return replace(self, moving=change(self.moving), active=change(self.active), faint=faint)
 
     def within(self, box: Box | None) -> float:
         """Share of the pixels of a box, or of the picture, that move now."""
@@ -100,6 +114,7 @@ class MotionDetector:
         self._last: Motion | None = None
         self._repeated: Motion | None = None
         self._noise = 0.0
+        self._faint = FaintMotion()
 
     def look(self, frame: Frame) -> Motion:
         """Look at the next frame; its brightness is read only where a look is due."""
@@ -122,14 +137,15 @@ class MotionDetector:
             elif step_s < LOOK_S:
                 return self._repeat(last)
         grey = cv2.GaussianBlur(luma, (3, 3), 0)
-        moving, everywhere = self._compare(np.asarray(grey, np.uint8), time_s)
+        moving, everywhere, faint = self._compare(np.asarray(grey, np.uint8), time_s)
         if last is None:
             self._recent = np.zeros(luma.shape, np.float32)
         else:
             self._recent *= np.float32(math.exp(-(time_s - last.time_s) / RECENT_S))
         self._recent[moving.view(np.bool_)] = 1
         active = (self._recent > ACTIVE).view(np.uint8)
-        self._last, self._repeated = Motion(time_s, moving, active, everywhere), None
+        self._last = Motion(time_s, moving, active, everywhere, faint=faint)
+        self._repeated = None
         return self._last
 
     def _repeat(self, last: Motion) -> Motion:
@@ -141,9 +157,10 @@ class MotionDetector:
         self._past.clear()
         self._last = None
         self._noise = 0.0
+        self._faint.reset()
 
-    def _compare(self, grey: Luma, time_s: float) -> tuple[Mask, bool]:
-        """(what differs from `LAG_S` before, whether that is everywhere)."""
+    def _compare(self, grey: Luma, time_s: float) -> tuple[Mask, bool, Mask | None]:
+        """(what differs from `LAG_S` before, whether that is everywhere, faint motion)."""
         past = self._past
         nothing = np.zeros(grey.shape, np.uint8)
         while len(past) > 1 and time_s - past[1][0] >= LAG_S - 1e-3:
@@ -151,12 +168,12 @@ class MotionDetector:
         before = past[0][1] if past else None
         past.append((time_s, grey))
         if before is None:
-            return nothing, False
+            return nothing, False, None
         shift, size = _difference(grey, before)
         differs = _above(size, LEAST_DIFFERENCE)
         share = _share(differs)
         if share > SPREAD and _turned(grey, before, differs):
-            return nothing, True
+            return nothing, True, None
         sudden = share > SUDDEN or abs(shift) >= SUDDEN_LEVELS
         if sudden:
             size = _relit_difference(grey, before)
@@ -165,10 +182,13 @@ class MotionDetector:
         self._noise = noise if noise < self._noise else self._noise + 0.1 * (noise - self._noise)
         moving = _above(size, max(LEAST_DIFFERENCE, NOISE_FACTOR * self._noise))
         if _share(moving) > EVERYWHERE:
-            return nothing, True
+            return nothing, True, None
         # Light leaves thin lines along edges, where it is not the same on both sides.
         opened = cv2.morphologyEx(moving, cv2.MORPH_OPEN, _BLOCKS[3 if sudden else 2])
-        return np.asarray(opened, np.uint8), False
+        faint = None
+        if not sudden and _share(opened) < CLEAR:  # next to clear motion it does not matter
+            faint = self._faint.observe(size, max(noise, self._noise), time_s)
+        return np.asarray(opened, np.uint8), False, faint
 
 
 def _above(size: Luma, least: float) -> Mask:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -110,7 +110,7 @@ class StreamViews:
         keep = self._keep
         if keep is None or keep.shape != motion.moving.shape:
             keep = self._keep = np.asarray(1 - draw_mask(self._mask, motion.moving.shape), np.uint8)
-        return replace(motion, moving=motion.moving * keep, active=motion.active * keep)
+        return motion.each(lambda pixels: pixels * keep)
 
 
 class _View:
@@ -197,7 +197,9 @@ def _subject_name(number: int) -> str:
 
 def moves(motion: Motion) -> bool:
     """Whether anything moves at a look, or everything does."""
-    return motion.everywhere or cv2.countNonZero(motion.moving) > STILL * motion.moving.size
+    if motion.everywhere or motion.faint is not None:
+        return True
+    return cv2.countNonZero(motion.moving) > STILL * motion.moving.size
 
 
 def crop_motion(motion: Motion, region: Box) -> Motion:
@@ -207,7 +209,7 @@ def crop_motion(motion: Motion, region: Box) -> Motion:
     bottom = max(top + 1, math.ceil((region.y + region.height) * height))
     right = max(left + 1, math.ceil((region.x + region.width) * width))
     rows, columns = slice(top, bottom), slice(left, right)
-    return replace(motion, moving=motion.moving[rows, columns], active=motion.active[rows, columns])
+    return motion.each(lambda pixels: pixels[rows, columns])
 
 
 def within(region: Box | None, box: Box) -> Box:

@@ -29,10 +29,17 @@ class LatestFrames:
         """The newest frame of a stream; None while it has none."""
         return self._newest.get(stream)
 
-    def jpeg(self, stream: str, width_px: int) -> bytes:
-        """The newest frame of a stream as a JPEG, no wider than that; the stream must have one."""
+    def forget(self, stream: str) -> None:
+        """Drop the frame of a stream that has ended."""
+        self._newest.pop(stream, None)
+        for key in [key for key in list(self._jpegs) if key[0] == stream]:
+            self._jpegs.pop(key, None)
+
+    def jpeg(self, stream: str, width_px: int) -> bytes | None:
+        """The newest frame of a stream as a JPEG, no wider than that; None if it has none."""
         frame = self.newest(stream)
-        assert frame is not None
+        if frame is None:
+            return None
         known = self._jpegs.get((stream, width_px))
         if known is not None and known[0] is frame:
             return known[1]

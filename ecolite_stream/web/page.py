@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 import click
 
@@ -28,6 +29,52 @@ from ecolite_stream.web.page_state import PageState
 if TYPE_CHECKING:
     from ecolite_stream.datasets.collect_sink import CollectSink
     from ecolite_stream.web.api.control import RunControl
+    from ecolite_stream.web.api.types import StreamSettings
+
+
+class _PageStreams:
+    """Connects the streams of a run to the page, and knows how each is watched.
+
+    Args:
+        config: of the run; settings of a stream that is not connected.
+        names: of the streams at the start.
+    """
+
+    def __init__(self, config: StreamConfig, names: Sequence[str]) -> None:
+        self.gallery = LatestFrames()
+        self.board = PageState(names, on_removed=self.gallery.forget)
+        self._config = config
+        # The run holds its streams; of one that was removed nothing is left here.
+        self._inputs: WeakValueDictionary[str, StreamInput] = WeakValueDictionary()
+
+    def connect(self, stream: StreamInput) -> StreamInput:
+        """The stream, with a function that shows its sampled frames on the page."""
+        connected = dataclasses.replace(stream, on_sampled=self._sampled)
+        self._inputs[stream.name] = connected
+        return connected
+
+    def settings(self, name: str) -> StreamSettings:
+        """How a stream is watched."""
+        from ecolite_stream.web.api.types import StreamSettings
+
+        stream = self._inputs.get(name)
+        one = (stream and stream.settings) or self._config
+        return StreamSettings(
+            every_s=one.every_s,
+            memory=one.memory.policy,
+            views=tuple(map(view_name, one.views)),
+            ignore=one.events.ignore,
+            min_s=one.events.min_s,
+        )
+
+    def source(self, name: str) -> str:
+        """What a stream watches, without credentials; its name if that is not known."""
+        stream = self._inputs.get(name)
+        return (stream and redact_url(stream.source)) or name
+
+    def _sampled(self, frame: Frame, live: bool) -> None:
+        self.board.note_live(frame.stream, live)
+        self.gallery.show(frame)
 
 
 @contextlib.contextmanager
@@ -50,7 +97,8 @@ def with_page(
         collecting: makes clips to teach with, once the sinks are built.
 
     Returns:
-        What lets a stream show the page its pictures, and the sinks to add: one, or none.
+        What lets a stream show the page its pictures, and the sinks to add: one, or none. The run
+        must hold the streams: the page knows them as long as they exist.
 
     Raises:
         ConfigError: the extra is not installed, or nothing can listen there.
@@ -59,56 +107,37 @@ def with_page(
         yield lambda stream: stream, []
         return
     check_page(config.web)
-    from ecolite_stream.web.api.types import StreamSettings
     from ecolite_stream.web.server import serve_page
     from ecolite_stream.web.site import Run
 
-    watched: dict[str, StreamConfig] = {}  # settings by name
-    sources: dict[str, str] = {}
-
-    def connect(stream: StreamInput) -> StreamInput:
-        watched[stream.name] = stream.settings or config
-        sources[stream.name] = redact_url(stream.source)
-        return dataclasses.replace(stream, on_sampled=sampled)
-
-    def settings(name: str) -> StreamSettings:
-        one = watched.get(name, config)
-        return StreamSettings(
-            every_s=one.every_s,
-            memory=one.memory.policy,
-            views=tuple(map(view_name, one.views)),
-            ignore=one.events.ignore,
-            min_s=one.events.min_s,
-        )
-
-    board, gallery = PageState(names), LatestFrames()
-
-    def sampled(frame: Frame, live: bool) -> None:
-        board.note_live(frame.stream, live)
-        gallery.show(frame)
-
-    about: dict[str, Any] = {
-        "version": __version__,
-        "every_s": config.every_s,
-        "labels": labels,
-        "idle": config.events.ignore,
-        "collects": config.section(CollectConfig).folder is not None,
-    }
+    streams = _PageStreams(config, names)
+    about = _about(config, labels)
     if control is not None:
         control.on_bundle(lambda bundle: about.update(labels=bundle.spec.labels))
     clips = config.web.clips or config.section(ClipsConfig).folder
     web = dataclasses.replace(config.web, clips=clips)
     run = Run(
         config.section(StoreConfig).url,
-        settings,
+        streams.settings,
         control,
         collecting,
-        lambda name: sources.get(name) or name,
+        streams.source,
         alerts=lambda: control.alerts if control else None,
     )
-    with serve_page(board, gallery, metrics, web, about, run) as url:
+    with serve_page(streams.board, streams.gallery, metrics, web, about, run) as url:
         click.echo(f"page: {url}", err=True)
-        yield connect, [board]
+        yield streams.connect, [streams.board]
+
+
+def _about(config: StreamConfig, labels: Sequence[str]) -> dict[str, Any]:
+    """What the page must know before anything else."""
+    return {
+        "version": __version__,
+        "every_s": config.every_s,
+        "labels": labels,
+        "idle": config.events.ignore,
+        "collects": config.section(CollectConfig).folder is not None,
+    }
 
 
 def check_page(config: WebConfig) -> None:

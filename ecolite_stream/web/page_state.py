@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,8 +19,9 @@ VIEW_KEPT_S = 10.0
 
 @dataclass
 class _Noted:
-    """Something as the page gets it, and the version of the board at which it last changed."""
+    """Something of a stream as the page gets it, and the version at which it last changed."""
 
+    stream: str
     facts: dict[str, Any]
     version: int
 
@@ -31,11 +32,13 @@ class Changes:
 
     Attributes:
         version: of the board now.
+        streams: names by number.
         predictions: the newest of each view, the longest known first.
         events: oldest first, each as it stands now.
     """
 
     version: int
+    streams: tuple[str, ...] = ()
     predictions: list[dict[str, Any]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
 
@@ -50,16 +53,23 @@ class PageState(Sink):
     it last did. All methods may be called from any thread.
 
     Args:
-        streams: names of the streams; the page knows them by their numbers.
+        streams: names of the streams; the page knows them by their numbers, which change when a
+            stream is removed.
         clock: the time of day, in seconds since 1970; for events of recordings.
+        on_removed: called with the name of a stream that was removed.
     """
 
     takes = (Prediction, Event)
 
-    def __init__(self, streams: Sequence[str], clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        streams: Sequence[str],
+        clock: Callable[[], float] = time.time,
+        on_removed: Callable[[str], object] = lambda name: None,
+    ) -> None:
         self.streams = tuple(streams)
-        self._numbers = {name: number for number, name in enumerate(self.streams)}
         self._clock = clock
+        self._on_removed = on_removed
         self._live: dict[str, bool] = {}
         self._version = 0
         self._predictions: dict[ViewKey, _Noted] = {}
@@ -68,6 +78,8 @@ class PageState(Sink):
 
     def send(self, output: Output) -> None:
         with self._lock:
+            if output.stream not in self.streams:  # it was removed before this came
+                return
             self._version += 1
             if isinstance(output, Prediction):
                 self._note_prediction(output)
@@ -76,14 +88,21 @@ class PageState(Sink):
 
     def add_stream(self, name: str, views: Sequence[str] = ()) -> None:
         with self._lock:
-            if name not in self._numbers:
-                self._numbers[name] = len(self.streams)
+            if name not in self.streams:
                 self.streams = (*self.streams, name)
+
+    def remove_stream(self, name: str) -> None:
+        with self._lock:
+            self.streams = tuple(one for one in self.streams if one != name)
+            self._live.pop(name, None)
+            self._drop_predictions(name)
+            for event in [e for e, noted in self._events.items() if noted.stream == name]:
+                del self._events[event]
+        self._on_removed(name)
 
     def change_views(self, name: str, views: Sequence[str]) -> None:
         with self._lock:
-            for key in [key for key in self._predictions if key[0] == name]:
-                del self._predictions[key]
+            self._drop_predictions(name)
 
     def close(self) -> None:
         """What is on the board stays."""
@@ -107,17 +126,27 @@ class PageState(Sink):
         """What has changed since that version; 0 is the beginning."""
         with self._lock:
             if version == self._version:
-                return Changes(version)
-            return Changes(
-                self._version,
-                [dict(p.facts) for p in self._predictions.values() if p.version > version],
-                [dict(e.facts) for e in self._events.values() if e.version > version],
-            )
+                return Changes(version, self.streams)
+            numbers = {name: number for number, name in enumerate(self.streams)}
+
+            def newer(noted: Iterable[_Noted]) -> list[dict[str, Any]]:
+                return [
+                    {**one.facts, "stream": numbers[one.stream]}
+                    for one in noted
+                    if one.version > version
+                ]
+
+            predictions, events = newer(self._predictions.values()), newer(self._events.values())
+            return Changes(self._version, self.streams, predictions, events)
+
+    def _drop_predictions(self, stream: str) -> None:
+        for key in [key for key in self._predictions if key[0] == stream]:
+            del self._predictions[key]
 
     def _note_prediction(self, prediction: Prediction) -> None:
-        facts = {**prediction.as_dict(), "stream": self._numbers[prediction.stream]}
+        noted = _Noted(prediction.stream, prediction.as_dict(), self._version)
         self._predictions.pop(prediction.key, None)
-        self._predictions[prediction.key] = _Noted(facts, self._version)
+        self._predictions[prediction.key] = noted
         if prediction.view:  # subjects come and go: those that have gone are forgotten
             since_s = prediction.time_s - VIEW_KEPT_S
             for key, noted in list(self._predictions.items()):
@@ -130,13 +159,12 @@ class PageState(Sink):
         began_unix_s, ended_unix_s = self._when(event, before)
         facts = {
             **event.as_dict(),
-            "stream": self._numbers[event.stream],
             "live": live,
             "began_unix_s": began_unix_s,
             "ended_unix_s": ended_unix_s,
             "clip": before.facts["clip"] if before else None,
         }
-        self._events[event.id] = _Noted(facts, self._version)
+        self._events[event.id] = _Noted(event.stream, facts, self._version)
         while len(self._events) > EVENTS_KEPT:
             del self._events[next(iter(self._events))]
 

@@ -80,7 +80,7 @@ def serve_page(
         about["run"] = secrets.token_hex(8)
         executor = ThreadPoolExecutor(1, "page")
 
-        async def encode(stream: str, width_px: int) -> bytes:
+        async def encode(stream: str, width_px: int) -> bytes | None:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(executor, gallery.jpeg, stream, width_px)
 

@@ -297,16 +297,12 @@ class Site:
             self.connections.extend(request.transport, CLIP_S)
         return web.FileResponse(path, headers={"Content-Type": "video/mp4"})
 
-    def _without_removed(self, health: list[Health]) -> list[Health]:
-        """Streams keep their numbers: those that were removed have a state of their own."""
+    def _without_removed(self, health: dict[str, Health]) -> dict[str, Health]:
+        """Streams that are being removed have a state of their own."""
         there = self._run.control.names() if self._run.control else None
         if there is None:
             return health
-        names = self._show.board.streams
-        return [
-            one if name in there else Health(REMOVED)
-            for name, one in zip(names, health, strict=False)
-        ]
+        return {name: one if name in there else Health(REMOVED) for name, one in health.items()}
 
     async def _close_sockets(self, app: web.Application) -> None:
         async def close(socket: web.WebSocketResponse, let_go: Callable[[], object]) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,9 +30,9 @@ class Show:
     Attributes:
         board: predictions and events.
         gallery: pictures.
-        encode: makes the JPEG of a stream at a width, in another thread.
+        encode: makes the JPEG of a stream at a width, in another thread; None without a picture.
         about: what a page is told first.
-        health: of every stream, read once a second.
+        health: of every stream by name, read once a second.
         sinks: the health of every sink, read then too.
         readings: how often it was read.
         period_s: seconds between two pictures of a stream, at least.
@@ -40,10 +40,10 @@ class Show:
 
     board: PageState
     gallery: LatestFrames
-    encode: Callable[[str, int], Awaitable[bytes]]
+    encode: Callable[[str, int], Awaitable[bytes | None]]
     about: dict[str, Any]
     period_s: float
-    health: list[Health]
+    health: Mapping[str, Health]
     sinks: list[SinkHealth]
     readings: int = 0
 
@@ -63,6 +63,7 @@ class Viewer:
         self._large: int | None = None
         self._sent: dict[int, tuple[Frame, int, float]] = {}
         self._streams: tuple[str, ...] | None = None
+        self._most_streams = 0
         self._labels: Sequence[str] | None = None
         self._version = 0
         self._readings = -1
@@ -81,7 +82,8 @@ class Viewer:
 
     def _wants(self, text: str) -> bool:
         """Take what a page says, and tell whether it made sense."""
-        count = len(self._show.board.streams)
+        # A message may cross the news that a stream was removed.
+        count = max(self._most_streams, len(self._show.board.streams))
         try:
             said = json.loads(text)
             watched, large = said["watch"], said.get("large")
@@ -110,26 +112,31 @@ class Viewer:
         streams, labels = self._show.board.streams, self._show.about.get("labels")
         if streams != self._streams or labels != self._labels:
             self._streams, self._labels = streams, labels
-            self._version, self._readings = 0, -1
+            self._most_streams = max(self._most_streams, len(streams))
+            self._version, self._readings, self._sent = 0, -1, {}
             await self._send({"kind": "about", **self._show.about, "streams": streams})
 
     async def _send_changes(self) -> None:
         show = self._show
-        changes = show.board.since(self._version)
+        changes, streams = show.board.since(self._version), self._streams or ()
+        if changes.streams != streams:
+            return  # the page must know them first
         self._version = changes.version
         news: dict[str, Any] = {}
         if changes:
             news |= {"predictions": changes.predictions, "events": changes.events}
         if self._readings != show.readings:
             self._readings = show.readings
-            news["health"] = [health.as_dict() for health in show.health]
+            news["health"] = [show.health.get(name, Health()).as_dict() for name in streams]
             news["sinks"] = [sink.as_dict() for sink in show.sinks]
         if news:
             await self._send({"kind": "news", "now_unix_s": time.time(), **news})
 
     async def _send_picture(self, number: int) -> None:
         show, now_s = self._show, asyncio.get_running_loop().time()
-        name = show.board.streams[number]
+        if self._streams is None or number >= len(self._streams):
+            return
+        name = self._streams[number]
         frame = show.gallery.newest(name)
         width_px = LARGE_PX if number == self._large else SMALL_PX
         if frame is None:
@@ -140,6 +147,8 @@ class Viewer:
                 return
         self._sent[number] = frame, width_px, now_s
         jpeg = await show.encode(name, width_px)
+        if jpeg is None:
+            return
         async with asyncio.timeout(SLOW_S):
             await self._socket.send_bytes(number.to_bytes(4, "big") + jpeg)
 

@@ -177,7 +177,7 @@ def test_options_count_too(check: Check) -> None:
 @pytest.mark.parametrize(
     ("args", "code", "words"),
     [
-        ([], 2, "no source"),
+        ([], 2, "no source; add --source camera, --source FILE or --source pattern, or name one"),
         (["--source", "a=pattern", "--source", "a=camera"], 2, "two streams are named 'a'"),
         (["--source", "a:hush=rtsp://b"], 2, "the name of a source has : in it"),
         (["--source", "gate=rtps://me:hush@door"], 2, "gate: rtps://door: unknown kind"),

@@ -38,7 +38,7 @@ def test_a_recording_is_cut_at_its_track_and_listed(recording: Path, tmp_path: P
     done = collect("--source", recording, "--track", track, "--into", tmp_path / "clips")
     assert done.returncode == 2
     assert "no clip: a clip of sit would last" in done.stderr
-    assert "1 of 3 segments became no clip" in done.stderr
+    assert "1 of 3 segments gave no clip" in done.stderr
     assert sorted(read_collected(tmp_path / "clips")) == [
         "fall/long-0.00.mp4",
         "sit/long-2.00.mp4",
@@ -109,11 +109,11 @@ def test_corrected_events_are_collected_once_and_removed(tmp_path: Path) -> None
     done = collect(*words)
     assert done.returncode == 2
     assert f"warning: event {ids[1]}: its clip {ids[1]}.mp4 is not in" in done.stderr
-    assert "1 events collected, 0 were there already" in done.stderr
+    assert "1 events collected; 0 were collected before" in done.stderr
     assert done.stdout.strip() == str(into / "fall" / f"event-{ids[0]}.mp4")
     write_numbered_video(tmp_path / f"{ids[1]}.mp4", 50, codec="libx264")
     done = collect(*words)
-    assert (done.returncode, "1 were there already" in done.stderr) == (0, True)
+    assert (done.returncode, "1 were collected before" in done.stderr) == (0, True)
     done = collect("--remove", into)
     assert (done.returncode, done.stdout) == (0, f"deleted 2 clips of {into}\n")
     assert not into.exists()

@@ -42,11 +42,10 @@ class Run:
         self.pipeline = Pipeline(
             stream_inputs(config),
             lambda: open_engine("openvino", self.bundle),
-            self.bundle.spec,
+            model_of(self.bundle, "openvino"),
             [self.sink],
             config,
             self.metrics,
-            model=model_of(self.bundle, "openvino"),
         )
         self._thread = threading.Thread(target=self.pipeline.run)
 

@@ -48,7 +48,13 @@ def test_a_run_is_stored_and_searched(ecolite: Command, film: Path, tmp_path: Pa
     assert (line["id"], line["state"], line["duration_s"]) == (event_id, "ended", 2.0)
     assert event_id in events("--store", url, "--since", "1h").stdout
     for nothing in (("--since", "2100-01-01"), ("--label", "none such"), ("--review", "wrong")):
-        assert events("--store", url, *nothing).stdout == ""
+        found = events("--store", url, *nothing)
+        assert (found.returncode, found.stdout, found.stderr) == (0, "", "No events match.\n")
+    found = events("--store", url, "--label", "none such", "--csv")
+    assert (found.stdout.count("\n"), found.stderr) == (1, "No events match.\n")  # the head
+    lost = events("--store", url, event_id)
+    assert (lost.returncode, lost.stdout) == (2, "")
+    assert f"to print an event, run ecolite-stream events show {event_id}" in lost.stderr
 
     assert events("--store", url, "review", event_id, "=sum(A1)", "--note", "a cat").returncode == 0
     assert events("--store", url, "keep", event_id).returncode == 0
@@ -83,12 +89,14 @@ def test_deleting_deletes_the_clip_too(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr, paths[1].exists()) == (0, "", False)
     done = events("--store", url, "delete", ids[2])
     assert (done.returncode, paths[2].exists()) == (0, True)
-    assert done.stderr.startswith("1 clips are left to the service") and "--clips" in done.stderr
+    assert done.stderr.startswith("the service that made the clips will delete them: 1; to delete")
     paths[3].unlink()
     (clips / paths[3].name).mkdir()  # what cannot be deleted
     failed = events("--store", url, "delete", "--clips", clips, ids[3])
     assert (failed.returncode, failed.stderr.count("\n")) == (1, 1)
-    assert failed.stderr.startswith("error: the events are deleted, 1 clips are not")
+    assert failed.stderr.startswith(
+        "error: the events are deleted; clips that could not be deleted: 1 ("
+    )
 
 
 def test_following_prints_what_is_new(tmp_path: Path) -> None:
@@ -122,7 +130,10 @@ def test_following_prints_what_is_new(tmp_path: Path) -> None:
     [
         ((), "error: no store at "),
         (("--store", "mysql://u:secret@host/x"), "error: store is 'mysql://host/x'; expected"),
-        (("--store", "sqlite:////none/such.db"), "error: store: there is no /none/such.db"),
+        (
+            ("--store", "sqlite:////none/such.db"),
+            "error: store: /none/such.db does not exist; check its path",
+        ),
         (("--store", "sqlite:///:memory:"), "error: store is 'sqlite:///:memory:'; expected"),
         (
             ("--store", "postgresql+psycopg://u:secret@127.0.0.1:1/x"),

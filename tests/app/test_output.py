@@ -80,7 +80,7 @@ def test_files_and_web_servers_get_events_too(ecolite: Command, film: Path, tmp_
     )
     assert result.exit_code == 0
     assert all(list(line) == KEYS for line in result.predictions)
-    assert f"warning: WebhookSink failed: {url}: Connection refused" in result.err
+    assert f"warning: webhook failed: {url}: Connection refused" in result.err
     kinds = [json.loads(line).get("kind") for line in lines.read_text().splitlines()]
     assert kinds == [None, None, "start", None, None, None, "end"]
 

@@ -13,14 +13,16 @@ from typing import Any
 import pytest
 
 from ecolite_stream.app.archive_command import _model, _settings
+from ecolite_stream.app.versions import add_version, use_version
 from ecolite_stream.archive.folder import MANIFEST
 from ecolite_stream.archive.recognition import Recognition, RecordingClock
 from ecolite_stream.archive.schedule import Limits, Schedule
 from ecolite_stream.archive.tasks import Task, task_of
 from ecolite_stream.archive.workers import ProcessCrew, ProcessWorker, divide_cores
-from ecolite_stream.model.bundle import demo_bundle_path
+from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
 from ecolite_stream.recognition.event_id import event_id
 from ecolite_stream.types import Sample
+from tests.app.bundles import renamed
 from tests.app.runs import Command, Result
 from tests.archive.test_schedule import Heard
 from tests.conftest import installed
@@ -129,6 +131,16 @@ def test_nothing_is_begun_where_there_is_nothing_to_do(ecolite: Command, tmp_pat
     assert run.exit_code == 2
     assert run.error.startswith(f"no recordings in {empty}; expected files such as ")
     assert not out.exists()
+
+
+def test_an_archive_takes_the_current_version_of_the_model(tmp_path: Path) -> None:
+    installed("openvino")
+    bundle, config = renamed(tmp_path / "bundle"), tmp_path / "archive.yaml"
+    config.write_text(f"models: {tmp_path / 'models'}\nengine: openvino\n")
+    use_version(add_version(bundle.path, tmp_path / "models"), tmp_path / "models")
+    assert _model(_settings(config, {})).bundle_digest == bundle.digest
+    explicit = _model(_settings(config, {"bundle": demo_bundle_path()}))
+    assert explicit.bundle_digest == read_bundle(demo_bundle_path()).digest
 
 
 class Saboteurs(ProcessCrew):

@@ -255,7 +255,7 @@ def digests(pipeline: Pipeline) -> set[str]:
 @pytest.mark.parametrize(
     ("stream", "options", "message"),
     [
-        ({"bundle": str(demo_bundle_path())}, (), "bundle is set, which a restart would return to"),
+        ({"bundle": str(demo_bundle_path())}, (), "remove bundle; a restart would return to it"),
         ({}, ("--on", "box-9"), "expected names of machines, each once; there are box-1, box-2"),
         ({}, ("--on", "box-1", "--on", "box-1"), "each once"),
     ],

@@ -90,7 +90,11 @@ class Running:
     """A pipeline that runs in a thread of its own."""
 
     def __init__(
-        self, *names: str, config: StreamConfig | None = None, model: Model | None = None
+        self,
+        *names: str,
+        config: StreamConfig | None = None,
+        model: Model | None = None,
+        sinks: Sequence[Sink] = (),
     ) -> None:
         self.sink, self.outputs = ListSink(), OutputSink()
         self.metrics = Metrics()
@@ -98,11 +102,10 @@ class Running:
         self.pipeline = Pipeline(
             [stream(name, ending=self.ending) for name in names],
             NumberEngine,
-            model.spec if model else spec_of(),
-            [self.sink, self.outputs],
+            model or spec_of(),
+            [self.sink, self.outputs, *sinks],
             config,
             self.metrics,
-            model=model,
         )
         self.thread = threading.Thread(target=self.pipeline.run)
 

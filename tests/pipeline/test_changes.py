@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import threading
 
 import pytest
 
 from ecolite_stream.config.schema import EventConfig, StreamConfig
 from ecolite_stream.errors import ConfigError
-from ecolite_stream.types import Event
+from ecolite_stream.sinks import FrameSink
+from ecolite_stream.types import Event, Frame
+from ecolite_stream.web.page_state import PageState
 from tests.pipeline.runs import ALWAYS, Running, stream, threads_of
 
 pytestmark = pytest.mark.timeout(60)
@@ -128,3 +131,102 @@ def test_a_stream_that_joins_has_its_own_events() -> None:
             run.wait(f"labels of {name}", lambda name=name: run.count(name) > 5)
     events = [output for output in run.outputs.outputs if isinstance(output, Event)]
     assert {event.stream for event in events} == {"a"}
+
+
+class _FrameKeeper(FrameSink):
+    """Keeps the newest frame of each stream, and counts removals."""
+
+    def __init__(self) -> None:
+        self.newest: dict[str, Frame] = {}
+        self.removed: list[str] = []
+
+    def show(self, frame: Frame, live: bool) -> bool:
+        self.newest[frame.stream] = frame
+        return True
+
+    def hurry(self) -> None:
+        pass
+
+    def remove_stream(self, name: str) -> None:
+        self.newest.pop(name, None)
+        self.removed.append(name)
+
+
+def test_nothing_is_left_of_streams_that_were_removed() -> None:
+    """200 streams of other names come and go; what is kept is as much as at the start."""
+    board, keeper = PageState(["a"]), _FrameKeeper()
+    with Running("a", config=ALWAYS, sinks=[board, keeper]) as run:
+        run.wait_for_more("a")
+        anchors = run.pipeline._engine_thread._batch_step._anchors
+        for number in range(200):
+            name = f"b{number}"
+            run.pipeline.add(stream(name))
+            if number % 20 == 0:
+                run.wait(f"an event of {name}", lambda name=name: run.outputs.events(name))
+                assert name in board.streams
+                assert name in _streams_with_series(run)
+            run.pipeline.remove(name)
+        run.wait("the last removal", lambda: len(keeper.removed) == 200)
+        run.wait("the end of their threads", lambda: not _threads_of_removed())
+        run.wait_for_more("a")
+        assert run.pipeline._streams.readers.keys() == {"a"}
+        assert run.pipeline._streams._per_batch.keys() == {"a"}
+        assert run.pipeline._queue._queues.keys() == {"a"}
+        assert anchors.keys() == {"a"}
+        assert not run.pipeline._leaving
+        assert keeper.newest.keys() == {"a"}
+        assert board.streams == ("a",)
+        changes = board.since(0)
+        assert {one["stream"] for one in [*changes.predictions, *changes.events]} == {0}
+        assert _streams_with_series(run) == {"a"}
+
+
+def _threads_of_removed() -> list[str]:
+    return [one.name for one in threading.enumerate() if one.name.startswith("read b")]
+
+
+def _streams_with_series(run: Running) -> set[str]:
+    families = list(run.metrics.registry.collect())
+    names = (one.labels.get("stream") for family in families for one in family.samples)
+    return {name for name in names if name is not None}
+
+
+def test_counters_of_a_stream_that_was_removed_start_at_0_again() -> None:
+    labels, read = {"stream": "b"}, "ecolite_frames_read_total"
+    with Running("a", "b") as run:
+        run.wait_for_more("b")
+        run.wait("many frames", lambda: run.metrics.registry.get_sample_value(read, labels) > 100)
+        run.pipeline.remove("b")
+        run.pipeline.add(stream("b", ending=already_set()))
+        run.wait("its end", lambda: "read b" not in threads_of("b"))
+        assert run.metrics.registry.get_sample_value(read, labels) == 0
+        run.pipeline.pause("a")
+        before = run.metrics.registry.get_sample_value(read, {"stream": "a"})
+        run.pipeline.resume("a")
+        run.wait_for_more("a")
+        after = run.metrics.registry.get_sample_value(read, {"stream": "a"})
+        assert after > before > 0  # a pause is no removal
+
+
+@pytest.mark.parametrize("how", ["ended", "paused"])
+def test_a_stream_that_ended_before_it_is_removed_leaves_nothing(how: str) -> None:
+    ending = threading.Event()
+    with Running("a") as run:
+        run.pipeline.add(stream("b", ending=ending))
+        run.wait_for_more("b")
+        if how == "paused":
+            run.pipeline.pause("b")
+        else:
+            ending.set()
+        run.wait("its end", lambda: "read b" not in threads_of("b"))
+        run.pipeline.remove("b")
+        run.wait("its removal", lambda: _streams_with_series(run) == {"a"})
+        run.wait("its name is free", lambda: run.pipeline._streams.readers.keys() == {"a"})
+        run.pipeline.add(stream("b"))
+        run.wait_for_more("b")
+
+
+def already_set() -> threading.Event:
+    event = threading.Event()
+    event.set()
+    return event

@@ -74,9 +74,8 @@ def test_twenty_changes_of_a_recording_lose_no_frame() -> None:
         engines.clear()
         sink = ListSink()
         source = ListSource("s", frames)  # type: ignore[arg-type]
-        spec = model("0", features=SAME).spec
         one = StreamInput("s", lambda: source)
-        made = Pipeline([one], opened, spec, [sink], model=model("0", features=SAME))
+        made = Pipeline([one], opened, model("0", features=SAME), [sink])
         pipeline[:] = [made]
         made.run()
         return sink, sorted(n for e in engines for n in e.encoded.elements())
@@ -329,9 +328,7 @@ def test_a_still_view_is_encoded_anew_for_another_encoder() -> None:
     source = ListSource("s", still(), live=True)  # type: ignore[arg-type]
     old = model("old", ("a", "idle", "c"))
     sink = ListSink()
-    run = Pipeline(
-        [StreamInput("s", lambda: source)], NumberEngine, old.spec, [sink], quiet, model=old
-    )
+    run = Pipeline([StreamInput("s", lambda: source)], NumberEngine, old, [sink], quiet)
     thread = threading.Thread(target=run.run)
     thread.start()
     try:

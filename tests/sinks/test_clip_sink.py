@@ -162,6 +162,21 @@ def test_the_clip_of_a_lost_camera_is_there_when_its_event_ends(tmp_path: Path) 
     sink.close()
 
 
+def test_the_clip_of_a_removed_stream_is_there_after_its_last_event(tmp_path: Path) -> None:
+    """The end of the event may come after the removal; the pictures go with the clip."""
+    with ClipSink(config_of(tmp_path)) as sink:
+        play(sink, frames(0, 75), (1.0, begin(1.0)))
+        play(sink, frames(0, 75, "t"))
+        sink.remove_stream("s")
+        sink.send(prediction(3.0, "t"))
+        assert sink._rings.keys() == {"s", "t"}  # its event has not ended yet
+        sink.send(end(1.0, 2.9))
+        assert names(tmp_path) == [clip_name(begin(1.0).id)]
+        assert sink._rings.keys() == {"t"}
+        sink.send(prediction(3.0))  # one that waited in the queue
+        assert sink._rings.keys() == {"t"}
+
+
 def test_a_stream_that_starts_again(tmp_path: Path) -> None:
     """Its time goes back: what lasted ends with what there was."""
     sink = ClipSink(config_of(tmp_path))

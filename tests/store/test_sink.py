@@ -326,6 +326,13 @@ def test_errors_at_the_start_are_one_line(sqlite_url: str, tmp_path: Path) -> No
     with pytest.raises(StoreError, match=r"cannot be opened; check its folder") as caught:
         Database(f"sqlite:///{tmp_path}/none/events.db", create=True).prepare()
     assert "\n" not in str(caught.value)
+    assert caught.value.permanent
+
+
+@pytest.mark.skipif(not Path("/proc/version").exists(), reason="a folder without room for files")
+def test_a_path_that_can_never_be_written_is_refused_at_the_start() -> None:
+    with pytest.raises(StoreError, match=r"/proc/ecolite.db cannot be opened; check its folder"):
+        sink_at("sqlite:////proc/ecolite.db")
 
 
 def test_a_read_only_store_is_named_as_such(sqlite_url: str, tmp_path: Path) -> None:

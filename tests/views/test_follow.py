@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 
 from ecolite_stream.types import Luma
-from ecolite_stream.views.follow import LEAST_ACTIVE, Follower
+from ecolite_stream.views.follow import LEAST_ACTIVE, WEAK_ACTIVE, Follower
 from ecolite_stream.views.motion import Motion
+from ecolite_stream.views.views import StreamViews
 from tests.views.scenes import (
     HEIGHT,
     WIDTH,
     compressed,
     film,
     followed,
+    frame_of,
     looks,
     noisy,
     room,
@@ -179,3 +181,49 @@ def test_motion_in_a_part_of_the_masks_is_followed_as_on_its_own():
         copied = Motion(motion.time_s, moving.copy(), active.copy())
         assert part.follow(sliced) == whole.follow(copied)
     assert part.follow(sliced).width < 0.9
+
+
+def waves_far_away(time_s: float) -> Luma:
+    """Somebody of 30 pixels who stands still and waves."""
+    image = with_person(ROOM, 250, 0, tall=30, feet=120)
+    lift = round(7 * math.sin(2 * math.pi * 1.2 * time_s))
+    cv2.line(image, (250, 97), (258, 97 - lift), 225, 1)
+    return image
+
+
+@pytest.mark.parametrize("sigma", [0, 2])
+def test_faint_motion_far_away_is_followed(sigma: float):
+    found = followed(noisy(film(5, waves_far_away), sigma))
+    assert max(motion.active.mean() for motion, _ in found) < WEAK_ACTIVE
+    for motion, box in found:
+        if motion.time_s > 3:
+            assert abs((box.x + box.width / 2) * WIDTH - 254) < 10
+            assert abs((box.y + box.height / 2) * HEIGHT - 97) < 15
+            assert box.height * HEIGHT < 60
+
+
+def test_faint_motion_of_somebody_followed_does_not_move_the_square():
+    """The square stays on the whole person who moves a hand, and does not shrink to the hand."""
+
+    def fidgets(time_s: float) -> Luma:
+        image = with_person(ROOM, 60 + 35 * min(time_s, 3), min(time_s, 3))
+        if time_s > 3:
+            lift = round(7 * math.sin(2 * math.pi * 1.2 * time_s))
+            cv2.line(image, (180, 150), (188, 150 - lift), 225, 1)
+        return image
+
+    found = followed(film(10, fidgets))
+    assert any(motion.faint is not None for motion, _ in found)
+    boxes = [box for motion, box in found if motion.time_s > 4.5]
+    assert all(box == boxes[0] for box in boxes)
+    assert boxes[0].height * HEIGHT > 100
+
+
+def test_faint_motion_under_a_mask_is_none():
+    views = [StreamViews("follow", mask=mask) for mask in ((), ((0.7, 0.3, 0.2, 0.2),))]
+    still = []
+    for time_s, image in film(6, waves_far_away):
+        frame = frame_of(image, time_s)
+        still.append([of_one.look(frame)[0].still_s for of_one in views])
+    assert max(seen for seen, _ in still[-25:]) < 1.0
+    assert still[-1][1] > 5.0

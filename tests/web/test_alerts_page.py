@@ -14,9 +14,9 @@ from ecolite_stream.sinks.alert_book import AlertBook
 from ecolite_stream.sinks.alert_rules import AlertRule, HoursConfig
 from tests.sinks.test_alert_book import PHONE, page_rule
 from tests.sinks.test_alerts import rule
+from tests.web.api import Streams
 from tests.web.browser import Browser, started, wait_for
 from tests.web.conftest import Page, served
-from tests.web.test_api import Streams
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -15,9 +15,9 @@ pytest.importorskip("aiohttp", reason="the extra `web` is not installed")
 from ecolite_stream.config.drawn_views import DrawnViews
 from ecolite_stream.config.views import ViewConfig
 from tests.sinks.test_alert_book import book_at
+from tests.web.api import READER, TOKEN, Streams, bearer, got, refused
 from tests.web.asking import ask
 from tests.web.conftest import Page, served
-from tests.web.test_api import READER, TOKEN, Streams, bearer, got, refused
 
 pytestmark = pytest.mark.timeout(60)
 

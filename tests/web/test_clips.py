@@ -19,10 +19,10 @@ from ecolite_stream.datasets.collect_sink import CollectSink
 from ecolite_stream.datasets.collected import ClipRow, add_row, read_collected
 from ecolite_stream.types import Box, Frame, Prediction
 from tests.videos import write_numbered_video
+from tests.web.api import READER, TOKEN, bearer, got, refused
 from tests.web.asking import ask
 from tests.web.conftest import Page, served
 from tests.web.history import history
-from tests.web.test_api import READER, TOKEN, bearer, got, refused
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -10,9 +10,9 @@ import pytest
 
 pytest.importorskip("aiohttp", reason="the extra `web` is not installed")
 
+from tests.web.api import READER, TOKEN, bearer, got
 from tests.web.asking import ask
 from tests.web.conftest import Page, served
-from tests.web.test_api import READER, TOKEN, bearer, got
 
 pytestmark = pytest.mark.timeout(60)
 

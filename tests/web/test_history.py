@@ -12,11 +12,11 @@ pytest.importorskip("aiohttp", reason="the extra `web` is not installed")
 
 from ecolite_stream.types import Box, Prediction
 from tests.videos import write_numbered_video
+from tests.web.api import READER, TOKEN, bearer
 from tests.web.asking import ask
 from tests.web.browser import Browser, started, wait_for
 from tests.web.conftest import Page, served
 from tests.web.history import history
-from tests.web.test_api import READER, TOKEN, bearer
 
 pytestmark = pytest.mark.timeout(120)
 

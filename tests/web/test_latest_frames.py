@@ -34,6 +34,9 @@ def test_nothing_is_encoded_until_somebody_looks() -> None:
     assert len(made) == 1
     gallery.show(Frame("yard", 10, 0.3, numbered_image(10)))
     assert read_number(decoded(gallery.jpeg("yard", 480))) == 10
+    gallery.forget("yard")
+    assert gallery.newest("yard") is gallery.jpeg("yard", 480) is None
+    assert not gallery._jpegs
 
 
 @pytest.mark.parametrize(

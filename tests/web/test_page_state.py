@@ -150,3 +150,24 @@ def test_each_view_has_its_newest_prediction_until_it_is_gone() -> None:
     assert found == {"subject 1": "walk", "subject 2": "jump"}
     predict("subject 2", 11.5, "jump")  # the other one was last seen 10.5 s ago
     assert [p["view"] for p in board.since(0).predictions] == ["subject 2"]
+
+
+def test_nothing_is_left_of_a_stream_that_was_removed() -> None:
+    removed: list[str] = []
+    board = PageState(["door", "yard", "gate"], on_removed=removed.append)
+    for stream in board.streams:
+        board.note_live(stream, True)
+        board.send(prediction(stream))
+        board.send(dataclasses.replace(BEGAN, id=f"{stream}@1.000", stream=stream))
+    board.remove_stream("yard")
+    assert removed == ["yard"]
+    board.send(prediction("yard"))  # it waited in the queue of the sink
+    board.send(dataclasses.replace(ENDED, id="yard@1.000", stream="yard"))
+    changes = board.since(0)
+    assert changes.streams == ("door", "gate")
+    assert [one["stream"] for one in changes.predictions] == [0, 1]
+    assert [one["event"] for one in changes.events] == ["door@1.000", "gate@1.000"]
+    board.add_stream("yard")
+    board.send(prediction("yard"))
+    assert board.since(changes.version).streams == ("door", "gate", "yard")
+    assert [one["stream"] for one in board.since(changes.version).predictions] == [2]

@@ -112,6 +112,29 @@ def test_pictures_of_the_streams_that_are_watched(page: Page) -> None:
     assert page.gallery._jpegs.keys() == {("yard", 480), ("<i>gate", 1280)}  # no other was made
 
 
+def test_a_stream_that_is_removed_leaves_an_open_page(page: Page) -> None:
+    for stream, number in zip(page.streams, (11, 22, 33), strict=True):
+        page.show(stream, number)
+        page.predict(stream)
+
+    async def use(live: aiohttp.ClientWebSocketResponse) -> None:
+        await live.send_json({"watch": [2]})
+        assert await next_number(live) == (2, 33, 320)
+        page.board.remove_stream("yard")
+        page.gallery.forget("yard")
+        about = await next_json(live, lambda m: m["kind"] == "about" and m)
+        assert about["streams"] == ["door", "<i>gate"]
+        news = await next_json(live, lambda m: m.get("predictions") and m)
+        assert [p["stream"] for p in news["predictions"]] == [0, 1]
+        await live.send_json({"watch": [2]})  # sent before the page knew
+        health = await next_json(live, lambda m: m.get("health"))
+        assert len(health) == 2
+        await live.send_json({"watch": [1]})
+        assert await next_number(live) == (1, 33, 320)
+
+    connected(page, use)
+
+
 @pytest.mark.parametrize(
     "said",
     [

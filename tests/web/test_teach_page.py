@@ -18,10 +18,10 @@ from ecolite_stream.datasets.collected import read_collected
 from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
 from ecolite_stream.types import Frame
 from tests.videos import write_numbered_video
+from tests.web.api import got
 from tests.web.browser import Browser, started, wait_for
 from tests.web.conftest import Page, page_of, served, start
 from tests.web.history import history
-from tests.web.test_api import got
 
 pytestmark = pytest.mark.timeout(120)
 

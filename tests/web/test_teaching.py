@@ -17,9 +17,9 @@ from ecolite_stream.datasets.collect_sink import CollectSink
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.web.teaching import Teaching, TeachingProcess
 from tests.waiting import eventually
+from tests.web.api import READER, TOKEN, bearer, got, refused
 from tests.web.asking import ask
 from tests.web.conftest import served
-from tests.web.test_api import READER, TOKEN, bearer, got, refused
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -13,9 +13,9 @@ from ecolite_stream.config.drawn_views import DrawnViews
 from ecolite_stream.config.views import ViewConfig
 from ecolite_stream.types import Box, Prediction
 from tests.videos import read_number
+from tests.web.api import READER, TOKEN, Streams
 from tests.web.browser import Browser, started, wait_for
 from tests.web.conftest import Page, served
-from tests.web.test_api import READER, TOKEN, Streams
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -53,6 +53,7 @@ class DataConfig:
         folds, fold: for `fold`: the number of parts, each of whole groups and alike in size and
             classes, and the number, from 1, of the one held out.
         val_list: file that lists one `<class>/<file>` a line, for `list`.
+        only: file that lists, likewise, the clips that are used; None uses all in the folders.
         workers: threads that decode and augment.
         cache_mb: megabytes of decoded clips kept in memory; others are read from their files each
             time.
@@ -74,6 +75,7 @@ class DataConfig:
     folds: int = 5
     fold: int = 1
     val_list: Path | None = None
+    only: Path | None = None
     workers: int = 2
     cache_mb: float = CACHE_MB
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from ecolite_stream.datasets.labelled_clips import VIDEO_SUFFIXES, ClipFile
 from ecolite_stream.errors import ConfigError
-from trainer.config.schema import TrainConfig
+from trainer.config.schema import DataConfig, TrainConfig
 from trainer.data.budget import Budget
 from trainer.data.clips import Clip, HeldClip, cut_windows, still_clips
 from trainer.data.folders import DATA_VARIABLE, DEFAULT_DATA, expand_folder
@@ -32,7 +32,7 @@ from trainer.data.reading import (
     reading_side,
     shrink,
 )
-from trainer.data.splits import split_clips
+from trainer.data.splits import keep_only, split_clips
 from trainer.synthetic import ACTIONS, draw_clip
 
 FIGURE_FPS = 25.0
@@ -163,8 +163,9 @@ def _draw(
 
 def _read_folders(config: TrainConfig) -> tuple[list[Clip], list[Clip], tuple[str, ...]]:
     data, short_side = config.data, reading_side(config.preprocessing)
-    files = labelled_files(data.clips)
-    _warn_of_skipped(data.clips, files)
+    files = used_files(data)
+    if data.only is None:
+        _warn_of_skipped(data.clips, files)
     budget = Budget(data.cache_mb)
     sides = split_clips(files, data, config.seed)
     if data.split != "none":
@@ -232,6 +233,16 @@ def labelled_files(folders: Sequence[str]) -> list[ClipFile]:
             f"{error}; set --data.clips '[DIR]' or {DATA_VARIABLE}, which is "
             f"{DEFAULT_DATA} by default"
         ) from error
+
+
+def used_files(data: DataConfig) -> list[ClipFile]:
+    """The clips that a configuration names: those of its folders, or `only` some of them.
+
+    Raises:
+        ConfigError: as `labelled_files`; or the list cannot be read, or names no clip.
+    """
+    files = labelled_files(data.clips)
+    return files if data.only is None else keep_only(files, data.only)
 
 
 def draw_clips(

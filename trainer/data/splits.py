@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -50,7 +51,8 @@ def _held_out(clips: Sequence[ClipFile], config: DataConfig, seed: int) -> set[s
         groups = group_clips(clips, config)
         return set(deal_folds(groups, config.folds)[config.fold - 1])
     if config.split == "list":
-        return _listed(clips, config)
+        assert config.val_list is not None  # DataConfig checks it
+        return _listed(clips, config.val_list, "val_list")
     return set()
 
 
@@ -134,16 +136,25 @@ def _count_labels(names: Sequence[str]) -> Counter[str]:
     return Counter(name.split("/")[0] for name in names)
 
 
-def _listed(clips: Sequence[ClipFile], config: DataConfig) -> set[str]:
-    assert config.val_list is not None  # DataConfig checks it
-    lines = read_lines(config.val_list, "val_list", names_files=True)
-    names = {clip.name for clip in clips}
+def keep_only(clips: Sequence[ClipFile], path: Path) -> list[ClipFile]:
+    """Those of the clips that a file lists, one `<class>/<file>` a line.
+
+    Raises:
+        ConfigError: the file cannot be read, or names no clip.
+    """
+    names = _listed(clips, path, "data.only")
+    return [clip for clip in clips if clip.name in names]
+
+
+def _listed(clips: Sequence[ClipFile], path: Path, what: str) -> set[str]:
+    lines = read_lines(path, what, names_files=True)
+    names = {listed_name(clip.name): clip.name for clip in clips}
     unknown = [line for line in lines if listed_name(line.text) not in names]
     if unknown:
         found = f"such as {min(names)!r}" if names else "and there are none"
         raise ConfigError(
-            f"{config.val_list}:{unknown[0].number}: no clip is named "
+            f"{path}:{unknown[0].number}: no clip is named "
             f"{listed_name(unknown[0].text)!r} ({len(unknown)} of {len(lines)} lines); write a "
             f"clip's <class>/<file> in each line, {found}"
         )
-    return {listed_name(line.text) for line in lines}
+    return {names[listed_name(line.text)] for line in lines}

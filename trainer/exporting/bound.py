@@ -14,7 +14,7 @@ from ecolite_stream.model.known import FEWEST_RIGHT, LEAST_FILL, energy, fit_ene
 from trainer.config.schema import CACHE_MB, TrainConfig
 from trainer.data.budget import Budget
 from trainer.data.clips import Clip, ClipWindow, cut_windows
-from trainer.data.dataset import labelled_files
+from trainer.data.dataset import used_files
 from trainer.data.following import PLACED_SCALES, Following
 from trainer.data.loader import test_batches
 from trainer.data.reading import read_clips, reading_side
@@ -83,7 +83,7 @@ def fit_placed_bound(checkpoint: Checkpoint) -> FittedBound:
     if spec.preprocessing.framing != "follow":
         raise ConfigError("only framing follow sees clips that are placed in larger pictures")
     budget = Budget(config.data.cache_mb)
-    files = labelled_files(config.data.clips)
+    files = used_files(config.data)
     clips = read_clips(files, reading_side(spec.preprocessing), config.data.workers, budget)
     how = Following(spec.preprocessing.short_side, placed=len(PLACED_SCALES))
     variants = [how.variants(clip, Budget(CACHE_MB), seed=_PLACES) for clip in clips]

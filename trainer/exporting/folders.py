@@ -18,7 +18,8 @@ def require_replaceable(folder: Path) -> None:
     """Check that a bundle can be written: the folder is a bundle, empty or missing.
 
     Raises:
-        BundleError: the folder holds something else, or engines cannot open its path.
+        BundleError: the folder holds something else, cannot be written, or has a path that engines
+            cannot open.
     """
     try:
         str(folder.resolve()).encode()
@@ -27,9 +28,26 @@ def require_replaceable(folder: Path) -> None:
             f"{printable(str(folder.resolve()))} has bytes in its path that are not UTF-8, "
             "which MindSpore cannot open; name another folder"
         ) from error
-    is_free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
-    if not is_free and not (folder / DESCRIPTION).is_file():
+    try:
+        is_free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+        is_bundle = (folder / DESCRIPTION).is_file()
+    except OSError as error:
+        raise BundleError(f"bundle {folder} cannot be written: {error}") from error
+    if not is_free and not is_bundle:
         raise BundleError(f"{folder} exists and is not a bundle; name another folder")
+    if reason := why_not_writable(folder.resolve().parent):
+        raise BundleError(f"bundle {folder} cannot be written: {reason}; name another folder")
+
+
+def why_not_writable(folder: Path) -> str | None:
+    """Why nothing can be written into a folder, which may not exist yet; None where it can."""
+    try:
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+    except OSError as error:
+        return f"{error.filename}: {error.strerror}"
+    if not there.is_dir():
+        return f"{there} is no folder"
+    return None if os.access(there, os.W_OK | os.X_OK) else f"{there} may not be written to"
 
 
 def replace_folder(new: Path, folder: Path) -> None:

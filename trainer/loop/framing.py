@@ -26,7 +26,7 @@ from trainer.config.schema import TrainConfig
 from trainer.data.augment import test_sample
 from trainer.data.budget import Budget
 from trainer.data.clips import Clip, cut_windows
-from trainer.data.dataset import labelled_files
+from trainer.data.dataset import used_files
 from trainer.data.following import Following
 from trainer.data.listed import check_clips
 from trainer.data.parallel import bar_of
@@ -118,7 +118,7 @@ def with_framing(config: TrainConfig, framing: str) -> TrainConfig:
 def compare_framings(config: TrainConfig) -> Choice:
     """Score every framing; as `with_chosen_framing`."""
     began_s = time.monotonic()
-    files = pick_files(split_clips(labelled_files(config.data.clips), config.data, config.seed)[0])
+    files = pick_files(split_clips(used_files(config.data), config.data, config.seed)[0])
     check_clips([file.path for file in files], config.data.workers)
     groups = group_clips(files, config.data)
     labels = sorted({file.label for file in files})

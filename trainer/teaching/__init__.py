@@ -1,1 +1,1 @@
-"""Teaching new actions to a bundle: its features stay, its last layer is fitted. No MindSpore."""
+"""Teaching new actions to a bundle: its last layer is fitted, or all are. No MindSpore here."""

@@ -6,7 +6,8 @@ import dataclasses
 import logging
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,23 +65,21 @@ def taught_spec(
     )
 
 
-def calibrated(
-    spec: ModelSpec, held_out: HeldOut | None, share: float = SHARE
-) -> tuple[ModelSpec, Calibration | None]:
-    """A description with temperature and thresholds that fit held-out clips, where those do.
+def fit_calibration(spec: ModelSpec, held_out: HeldOut, share: float = SHARE) -> Calibration | None:
+    """Temperature and thresholds that fit held-out clips; None where those do not determine them.
 
-    Returns:
-        The description, and what was fitted; None where nothing could be.
+    Args:
+        spec: a description that is not calibrated, with the labels of the clips.
+        held_out: the clips.
+        share: how often a label is right at its threshold.
     """
-    if held_out is None or not held_out.total:
-        return spec, None
+    if not held_out.total:
+        return None
     try:
-        fitted = calibrate(held_out.samples, spec, share, held_out.half_full)
+        return calibrate(held_out.samples, spec, share, held_out.half_full)
     except ConfigError as error:
         _log.warning("scores are not calibrated: %s", error)
-        return spec, None
-    counts = {"predictions": len(held_out.samples.right), "clips": held_out.total}
-    return fitted.applied(spec, counts), fitted
+        return None
 
 
 def write_taught(bundle: Bundle, spec: ModelSpec, classifier: Classifier, folder: Path) -> Bundle:
@@ -101,21 +100,48 @@ def write_taught(bundle: Bundle, spec: ModelSpec, classifier: Classifier, folder
     require_replaceable(folder)
     encoder, head = onnx_graphs(bundle)
     golden = _golden(bundle, spec, classifier)
+    with _checked_draft(folder) as draft:
+        shutil.copyfile(bundle.file(encoder.file), draft / encoder.file)
+        (draft / head.file).write_bytes(with_classifier(bundle, classifier))
+        np.savez_compressed(draft / GOLDEN, **dataclasses.asdict(golden))
+        write_description(draft, spec, [encoder, head], [GOLDEN])
+    return read_bundle(folder)
+
+
+def write_described(bundle: Bundle, spec: ModelSpec, folder: Path) -> Bundle:
+    """Write a copy of a bundle with another description, checked like `write_taught`.
+
+    Raises:
+        BundleError: the folder holds something other than a bundle, or cannot be written.
+        EngineError: an engine disagrees.
+    """
+    require_replaceable(folder)
+    with _checked_draft(folder) as draft:
+        for name in dict.fromkeys([*(graph.file for graph in bundle.graphs), *bundle.files]):
+            shutil.copyfile(bundle.file(name), draft / name)
+        write_description(draft, spec, bundle.graphs, bundle.files)
+    return read_bundle(folder)
+
+
+@contextmanager
+def _checked_draft(folder: Path) -> Iterator[Path]:
+    """An empty folder for a bundle, which replaces `folder` where all engines agree with it.
+
+    Raises:
+        BundleError: it cannot be written.
+        EngineError: an engine disagrees.
+    """
     try:
         parent = folder.resolve().parent
         parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=parent, prefix=".teach-") as scratch:
             draft = Path(scratch) / "bundle"
             draft.mkdir()
-            shutil.copyfile(bundle.file(encoder.file), draft / encoder.file)
-            (draft / head.file).write_bytes(with_classifier(bundle, classifier))
-            np.savez_compressed(draft / GOLDEN, **dataclasses.asdict(golden))
-            write_description(draft, spec, [encoder, head], [GOLDEN])
+            yield draft
             _check_engines(read_bundle(draft))
             replace_folder(draft, folder)
     except OSError as error:
         raise BundleError(f"bundle {folder} cannot be written: {error}") from error
-    return read_bundle(folder)
 
 
 def engines_for(bundle: Bundle) -> list[str]:

@@ -99,6 +99,20 @@ def load_features(
         BundleError: the bundle cannot be taught.
         EngineError: the engine failed.
     """
+    taught = read_features(clips, bundle, framings, engine, cache_folder, on_clip)
+    require_actions(taught)
+    return taught
+
+
+def read_features(
+    clips: Mapping[ClipFile, str],
+    bundle: Bundle,
+    framings: Sequence[str],
+    engine: str = "auto",
+    cache_folder: Path | None = None,
+    on_clip: Callable[[int, int], None] = no_progress,
+) -> list[TaughtClip]:
+    """As `load_features`, of any clips, whatever they show."""
     taught: list[TaughtClip] = []
     with opened_without_classifier(bundle, engine) as opened:
         cache = FeatureCache(bundle, f"{opened.name} {opened.precision}", cache_folder)
@@ -113,7 +127,6 @@ def load_features(
                 step(1)
                 on_clip(number, len(clips))
         cache.prune()
-    require_actions(taught)
     return sorted(taught, key=lambda clip: clip.name)
 
 

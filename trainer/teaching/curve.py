@@ -15,8 +15,9 @@ from ecolite_stream.datasets.labelled_clips import ClipFile
 from ecolite_stream.model.bundle import Bundle
 from trainer.teaching.clips import TaughtClip, load_features, no_progress
 from trainer.teaching.groups import Grouping
-from trainer.teaching.held_out import judge
+from trainer.teaching.held_out import Learn, judge
 from trainer.teaching.run import Teaching, group_taught
+from trainer.teaching.thorough import Thorough, learn_with
 
 COUNTS = (1, 2, 3, 5, 10)
 DRAWS = 10
@@ -88,28 +89,50 @@ def find_curve(
     bundle: Bundle,
     how: Teaching,
     on_clip: Callable[[int, int], None] = no_progress,
+    thorough: Thorough | None = None,
 ) -> Curve:
-    """The curve of a folder's clips; arguments and errors as those of `run.find_out`."""
+    """The curve of a folder's clips; arguments and errors as those of `run.find_out`.
+
+    `thorough` trains a network for each point and turn and draws
+    once; None is the quick way.
+    """
     framing = how.framings(bundle)[0]
     clips = load_features(files, bundle, (framing,), how.engine, on_clip=on_clip)
     grouping = group_taught(files, clips, how)
-    return Curve(grouping, framing, tuple(trace(clips, grouping, framing, how.penalty)))
+    if thorough is None:
+        return Curve(grouping, framing, tuple(trace(clips, grouping, framing, how.penalty)))
+    count = len(grouping.folds) * (1 + len(counts_of(clips, grouping)))
+    trainings = thorough.trainings(bundle, framing, count, final=0)
+    labels = sorted({clip.label for clip in clips})
+    learn = learn_with(trainings, files, labels, framing, how.engine)
+    points = trace(clips, grouping, framing, how.penalty, draws=1, learn=learn)
+    return Curve(grouping, framing, tuple(points))
+
+
+def counts_of(clips: Sequence[TaughtClip], grouping: Grouping) -> list[int]:
+    """`COUNTS` as long as some action has more clips to teach with."""
+    there = [_count(clips, part) for part in grouping.folds]
+    most = max(max(counts.values(), default=0) for counts in there)
+    return [each for each in COUNTS if each < most]
 
 
 def trace(
-    clips: Sequence[TaughtClip], grouping: Grouping, framing: str, penalty: float
+    clips: Sequence[TaughtClip],
+    grouping: Grouping,
+    framing: str,
+    penalty: float,
+    draws: int = DRAWS,
+    learn: Learn | None = None,
 ) -> Iterator[CurvePoint]:
-    """The points: `COUNTS` as long as some action has more clips to teach with, then all clips."""
+    """The points of `counts_of`, then that of all clips; `learn` as `judge` takes it."""
     labels = sorted({clip.label for clip in clips})
     group_of = {name: group for group, names in grouping.groups.items() for name in names}
-    held_out = partial(judge, clips, grouping.folds, labels, framing, penalty)
+    held_out = partial(judge, clips, grouping.folds, labels, framing, penalty, learn=learn)
     there = [_count(clips, part) for part in grouping.folds]
-    for each in COUNTS:
-        if each >= max(max(counts.values(), default=0) for counts in there):
-            break
+    for each in counts_of(clips, grouping):
         found = [
             held_out(choose=partial(draw, group_of=group_of, each=each, seed=seed))
-            for seed in range(DRAWS)
+            for seed in range(draws)
         ]
         fewer = {label for counts in there for label in labels if counts[label] < each}
         right = tuple(one.right for one in found)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from ecolite_stream.datasets.labelled_clips import ClipFile
@@ -14,6 +15,8 @@ from trainer.data.marked import SegmentFile
 from trainer.data.splits import deal_folds, group_clips
 
 MOST_FOLDS = 10
+ONE_IN = 5
+"""Where clips are held out once, about one in so many is."""
 _RECORDED = ("source and day of clips.csv", "recordings")
 ONE_RECORDING = "each clip alone: all are of one source and day, so the score is too good"
 
@@ -72,6 +75,53 @@ def group_by(
         )
     parts = deal_folds(groups, folds or min(len(groups), MOST_FOLDS))
     return Grouping(how, groups, parts)
+
+
+def hold_out_once(grouping: Grouping) -> Grouping:
+    """The same groups with one turn: about one clip in `ONE_IN`, of every action that allows it.
+
+    The part that shows most actions on both sides is held out, without groups that leave none of
+    their action to teach with. Where it lacks an action that another group can show, that is held
+    out, too. The same groups give the same part.
+    """
+    groups = grouping.groups
+    labels_of = {group: set(map(_label, names)) for group, names in groups.items()}
+    shown = Counter(label for labels in labels_of.values() for label in labels)
+    parts = deal_folds(groups, min(ONE_IN, len(groups)))
+    best = max(parts, key=partial(_on_both_sides, groups=groups))
+    taken: set[str] = set()
+    for group in sorted(groups, key=lambda group: (len(groups[group]), group)):
+        if groups[group][0] in best and _may_go(group, taken, labels_of, shown):
+            taken.add(group)
+    for label in sorted(shown):
+        there = [group for group, labels in labels_of.items() if label in labels]
+        free = [group for group in there if _may_go(group, taken, labels_of, shown)]
+        if free and not taken.intersection(there):
+            taken.add(min(free, key=lambda group: (len(groups[group]), group)))
+    names = [name for group in taken for name in groups[group]]
+    return replace(grouping, folds=[sorted(names or best)])
+
+
+def _on_both_sides(part: Sequence[str], groups: Mapping[str, Sequence[str]]) -> int:
+    """How many actions are in a part and in the rest."""
+    held = set(part)
+    rest = {_label(name) for names in groups.values() for name in names if name not in held}
+    return len(rest & set(map(_label, part)))
+
+
+def _may_go(
+    group: str,
+    taken: Collection[str],
+    labels_of: Mapping[str, Collection[str]],
+    shown: Mapping[str, int],
+) -> bool:
+    """Whether each action of a group is left in another one where the group is held out, too."""
+    out = Counter(label for one in {*taken, group} for label in labels_of[one])
+    return group not in taken and all(out[label] < shown[label] for label in labels_of[group])
+
+
+def _label(name: str) -> str:
+    return name.partition("/")[0]
 
 
 def _as_recorded(clips: Sequence[ClipFile], recorded: Mapping[str, str]) -> dict[str, list[str]]:

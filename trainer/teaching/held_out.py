@@ -81,6 +81,10 @@ class HeldOut:
         return Counter((verdict.label, verdict.taken_for) for verdict in self.verdicts)
 
 
+Learn = Callable[[Sequence[TaughtClip], list[TaughtClip]], tuple[Classifier, list[TaughtClip]]]
+"""(clips that teach, held-out clips) -> a classifier, and the held-out clips as it sees them."""
+
+
 def wilson(right: int, total: int, z: float = Z_95) -> tuple[float, float]:
     """The interval in which the true share lies, 0 to 1, at 95 % where `z` is left as it is.
 
@@ -120,10 +124,18 @@ def judge(
     framing: str,
     penalty: float = PENALTY,
     choose: Callable[[Sequence[TaughtClip]], Sequence[TaughtClip]] = lambda clips: clips,
+    learn: Learn | None = None,
 ) -> HeldOut:
     """Hold out each part of the clips in turn; see `HeldOut`.
 
-    `choose` picks those that teach among the clips of the other parts.
+    Args:
+        clips: all of them.
+        folds: names of the clips of each part; clips of no part only teach.
+        labels: in the order of the logits.
+        framing: of the windows.
+        penalty: of the quick way.
+        choose: picks those that teach among the clips of the other parts.
+        learn: what makes a classifier of them; None is the quick way.
     """
     by_name = {clip.name: clip for clip in clips}
     judged: dict[str, tuple[TaughtClip, Classifier]] = {}
@@ -131,10 +143,13 @@ def judge(
         held = {name for name in part if name in by_name}
         rest = choose([clip for clip in clips if clip.name not in held])
         known = {clip.label for clip in rest}
-        held = {name for name in held if by_name[name].label in known}
-        if held and len(known) > 1:
-            classifier = teach(rest, labels, framing, penalty)
-            judged |= {name: (by_name[name], classifier) for name in held}
+        seen = [by_name[name] for name in sorted(held) if by_name[name].label in known]
+        if seen and len(known) > 1:
+            if learn is None:
+                classifier = teach(rest, labels, framing, penalty)
+            else:
+                classifier, seen = learn(rest, seen)
+            judged |= {clip.name: (clip, classifier) for clip in seen}
     names = sorted(judged)
     plain = [(judged[name][1], _plain(judged[name][0], framing)) for name in names]
     full = [classifier.logits(windows.judged) for classifier, windows in plain]
@@ -144,7 +159,7 @@ def judge(
         framing,
         tuple(labels),
         tuple(verdict_of(by_name[n], own, labels) for n, own in zip(names, full, strict=True)),
-        tuple(sorted(by_name.keys() - judged.keys())),
+        tuple(sorted(by_name.keys() & {n for part in folds for n in part} - judged.keys())),
         _samples(full, right, len(labels)),
         _samples(half_full, right, len(labels)),
     )

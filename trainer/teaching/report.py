@@ -14,6 +14,7 @@ from trainer.teaching.held_out import HeldOut, Verdict, wilson
 
 FEW_CLIPS = 10
 """Of an action, fewer are said to be few."""
+QUICK = "the quick way"
 MOST_NAMED = 20
 """Of the clips that are wrong."""
 
@@ -72,6 +73,8 @@ class Findings:
         own: the framing of the bundle that was taught.
         comparison: with the bundle that runs now; None where no label is in both.
         calibration: None where nothing could be fitted.
+        thorough: the held-out clips by networks whose layers were all trained; None where the
+            last layer alone was taught.
     """
 
     clips: Sequence[TaughtClip]
@@ -81,10 +84,25 @@ class Findings:
     own: str
     comparison: Comparison | None = None
     calibration: Calibration | None = None
+    thorough: HeldOut | None = None
 
     @property
     def held_out(self) -> HeldOut:
-        return self.by_framing[self.chosen]
+        """The clips by the way that makes the bundle."""
+        return self.thorough or self.by_framing[self.chosen]
+
+    @property
+    def against_quick(self) -> Comparison | None:
+        """The thorough way's clips by the quick way, which was taught with the same clips.
+
+        None without such clips.
+        """
+        if self.thorough is None or not self.thorough.total:
+            return None
+        names = {verdict.name for verdict in self.thorough.verdicts}
+        quick = [v for v in self.by_framing[self.chosen].verdicts if v.name in names]
+        labels = tuple(sorted({verdict.label for verdict in quick}))
+        return Comparison(QUICK, labels, self.thorough.verdicts, quick)
 
     def lines(self) -> Iterator[str]:
         """The report, line by line."""
@@ -101,7 +119,7 @@ class Findings:
         """Plain containers, as the bundle's scores and --json carry them."""
         held_out = self.held_out
         low, high = wilson(held_out.right, held_out.total)
-        compared = self.comparison
+        compared, against_quick = self.comparison, self.against_quick
         return {
             "clips_right": held_out.right,
             "clips": held_out.total,
@@ -114,26 +132,34 @@ class Findings:
             "wrong": {v.name: v.taken_for for v in held_out.wrong},
             "confusion": [[*pair, n] for pair, n in sorted(held_out.confusion().items())],
             "compared": compared and compared.to_json(),
+            "quick": against_quick and against_quick.to_json(),
         }
 
     def _material(self) -> Iterator[str]:
         counts = Counter(clip.label for clip in self.clips)
         yield (
             f"{len(self.clips)} clips of {len(counts)} actions in {len(self.grouping.groups)} "
-            f"groups ({self.grouping.how}), held out in {len(self.grouping.folds)} turns"
+            f"groups ({self.grouping.how}), {self._turns()}"
         )
         for label, count in sorted(counts.items()):
             groups = len({self.grouping.group_of(c.name) for c in self.clips if c.label == label})
             few = "  few: record more" if count < FEW_CLIPS else ""
             yield f"  {label:<20} {count:4} clips, {groups:3} groups{few}"
 
+    def _turns(self) -> str:
+        folds = self.grouping.folds
+        if len(folds) > 1:
+            return f"held out in {len(folds)} turns"
+        return f"{len(folds[0])} of the clips held out once"
+
     def _framings(self) -> Iterator[str]:
         if len(self.by_framing) == 1:
             yield f"framing {self.chosen}; --framing auto compares all of them"
             return
+        how = "" if self.thorough is None else f"{QUICK}, "
         for framing, one in self.by_framing.items():
             own = "  (the bundle's own)" if framing == self.own else ""
-            yield f"framing {framing:<8} {one.right}/{one.total} clips right{own}"
+            yield f"{how}framing {framing:<8} {one.right}/{one.total} clips right{own}"
         most = max(one.right for one in self.by_framing.values())
         others = [name for name, one in self.by_framing.items() if one.right == most]
         why = "no other has more clips right" if self.chosen == self.own else "most clips right"
@@ -156,8 +182,9 @@ class Findings:
                 f"not judged: {len(held_out.unjudged)} clips of {', '.join(labels)}, which no "
                 "other group shows; record them at another place or of another person"
             )
-        if self.comparison is not None:
-            yield from self.comparison.lines()
+        for comparison in (self.comparison, self.against_quick):
+            if comparison is not None:
+                yield from comparison.lines()
 
     def _confusion(self) -> Iterator[str]:
         confusion = self.held_out.confusion()

@@ -11,9 +11,9 @@ from ecolite_stream.config.strict import check_above_zero, check_between
 from ecolite_stream.datasets.labelled_clips import ClipFile
 from ecolite_stream.model.bundle import Bundle, ModelSpec
 from ecolite_stream.model.preprocess import FRAMINGS
-from trainer.teaching.bundle import SHARE, calibrated, taught_spec, write_taught
+from trainer.teaching.bundle import SHARE, fit_calibration, taught_spec, write_taught
 from trainer.teaching.clips import TaughtClip, load_features, no_progress
-from trainer.teaching.groups import Grouping, group_by
+from trainer.teaching.groups import Grouping, group_by, hold_out_once
 from trainer.teaching.head_graph import read_classifier
 from trainer.teaching.held_out import (
     PENALTY,
@@ -39,6 +39,7 @@ class Teaching:
         share: how often a label is right at its threshold, above 0 to 1.
         penalty: of the squared weights.
         engine: what computes features: `auto` or the name of one.
+        once: without `folds`, hold out one part alone, about one clip in five.
     """
 
     groups: Path | None = None
@@ -49,6 +50,7 @@ class Teaching:
     share: float = SHARE
     penalty: float = PENALTY
     engine: str = "auto"
+    once: bool = False
 
     def __post_init__(self) -> None:
         check_between("share", self.share, 0, 1)
@@ -62,14 +64,14 @@ class Teaching:
         return (self.framing or bundle.spec.preprocessing.framing,)
 
 
-def find_out(
+def hold_out(
     files: dict[ClipFile, str],
     bundle: Bundle,
     now: Bundle,
     how: Teaching,
     on_clip: Callable[[int, int], None] = no_progress,
-) -> tuple[Findings, ModelSpec]:
-    """Judge clips that are held out in turn.
+) -> tuple[Findings, list[TaughtClip]]:
+    """Judge clips that are held out in turn, the quick way.
 
     Args:
         files: clips with the hashes of their bytes.
@@ -79,7 +81,7 @@ def find_out(
         on_clip: called after each clip with how many are done, and of how many.
 
     Returns:
-        What was found, and the calibrated description of the taught bundle.
+        What was found, without comparison and calibration, and the clips with features of `now`.
 
     Raises:
         ConfigError: there are too few actions or groups.
@@ -92,30 +94,56 @@ def find_out(
     labels = sorted({clip.label for clip in clips})
     grouping = group_taught(files, clips, how)
     judged = {one: judge(clips, grouping.folds, labels, one, how.penalty) for one in framings}
-    chosen = choose_framing(judged, own)
-    facts = {"clips": len(clips), "penalty": how.penalty, "grouping": grouping.how}
-    draft = taught_spec(bundle, labels, chosen, facts)
-    spec, calibration = calibrated(draft, judged[chosen], how.share)
-    shown = clips
+    seen_now = clips
     if now is not bundle:
         framing = now.spec.preprocessing.framing
-        shown = load_features(files, now, (framing,), how.engine, on_clip=on_clip)
-    compared = compare(shown, judged[chosen], now)
-    return Findings(clips, grouping, judged, chosen, own, compared, calibration), spec
+        seen_now = load_features(files, now, (framing,), how.engine, on_clip=on_clip)
+    return Findings(clips, grouping, judged, choose_framing(judged, own), own), seen_now
 
 
-def write(
-    findings: Findings, spec: ModelSpec, bundle: Bundle, how: Teaching, folder: Path
-) -> Bundle:
+def conclude(
+    findings: Findings,
+    seen_now: Sequence[TaughtClip],
+    bundle: Bundle,
+    now: Bundle,
+    share: float = SHARE,
+) -> Findings:
+    """What was found, compared with the bundle that runs now, and calibrated.
+
+    Args:
+        findings: of `hold_out`.
+        seen_now: the clips with features of `now`.
+        bundle: that was taught.
+        now: the bundle that runs now.
+        share: how often a label is right at its threshold.
+    """
+    held_out = findings.held_out
+    draft = taught_spec(bundle, held_out.labels, findings.chosen, {})
+    compared, fitted = compare(seen_now, held_out, now), fit_calibration(draft, held_out, share)
+    return replace(findings, comparison=compared, calibration=fitted)
+
+
+def write(findings: Findings, bundle: Bundle, penalty: float, folder: Path) -> Bundle:
     """Fit the last layer to all clips and write the bundle, its held-out scores with it.
 
     Raises:
         BundleError: the folder cannot be written.
         EngineError: an engine disagrees.
     """
-    classifier = teach(findings.clips, spec.labels, findings.chosen, how.penalty)
-    scored = replace(spec, scores={**spec.scores, "held_out": findings.to_json()})
-    return write_taught(bundle, scored, classifier, folder)
+    clips, labels = findings.clips, findings.held_out.labels
+    facts = {"clips": len(clips), "penalty": penalty, "grouping": findings.grouping.how}
+    spec = with_scores(taught_spec(bundle, labels, findings.chosen, facts), findings)
+    classifier = teach(clips, labels, findings.chosen, penalty)
+    return write_taught(bundle, spec, classifier, folder)
+
+
+def with_scores(spec: ModelSpec, findings: Findings) -> ModelSpec:
+    """A description that is not calibrated, with the calibration and the scores that were found."""
+    held_out = findings.held_out
+    if findings.calibration is not None:
+        counts = {"predictions": len(held_out.samples.right), "clips": held_out.total}
+        spec = findings.calibration.applied(spec, counts)
+    return replace(spec, scores={**spec.scores, "held_out": findings.to_json()})
 
 
 def compare(clips: Sequence[TaughtClip], held_out: HeldOut, now: Bundle) -> Comparison | None:
@@ -145,4 +173,5 @@ def group_taught(
     """The groups of those files that became clips; errors as `groups.group_by`."""
     names = {clip.name for clip in clips}
     used = [file for file in files if file.name in names]
-    return group_by(used, how.groups, how.group_pattern, how.folds, how.recorded)
+    grouping = group_by(used, how.groups, how.group_pattern, how.folds, how.recorded)
+    return hold_out_once(grouping) if how.once and how.folds is None else grouping

@@ -17,8 +17,10 @@ def online_tables(results: Sequence[PolicyResult]) -> list[Table]:
 
 
 def _policies(results: Sequence[PolicyResult]) -> Table:
+    unreadable = sum(clip.error is not None for clip in results[0].clips)
     return Table(
-        f"Labelled clips, streamed: {len(results[0].clips)}",
+        f"Labelled clips, streamed: {len(results[0].clips)}"
+        + (f"; unreadable: {unreadable}" if unreadable else ""),
         ("memory", "clips right", "live right, memory full", "live right, all", "never full"),
         [
             (r.policy, str(r.clips_right), str(r.full_right), str(r.live_right), r.never_full)

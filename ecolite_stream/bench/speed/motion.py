@@ -23,6 +23,8 @@ LOOP_S = 2
 TARGETS_MS = {(320, 240): 3.0, (1920, 1080): 10.0}
 """Target in ms per second of a camera, by size of the picture."""
 SUBJECTS = 4
+FAINT = "follow, faint motion"
+"""The view `follow`, of footage in which little moves."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,9 @@ class MotionCost:
 
     Attributes:
         picture: width and height, `320x240`.
-        view: `follow` or `subjects: K`.
+        view: `follow`, `FAINT` or `subjects: K`.
         ms_per_camera_s: milliseconds of processor for a second of `FPS` frames.
-        target_ms: target of `follow`; None for others.
+        target_ms: target of `follow`; None for subjects.
     """
 
     picture: str
@@ -54,11 +56,16 @@ def measure_motion(seconds: float, clock: Clock = time.process_time) -> list[Mot
     costs = []
     for (width, height), target_ms in TARGETS_MS.items():
         planes = camera_planes(width, height)
-        for view in ("follow", f"subjects: {SUBJECTS}"):
-            cost_ms = _cost_ms(planes, view, seconds, clock)
+        far = camera_planes(width, height, faint=True)
+        for view in ("follow", FAINT, f"subjects: {SUBJECTS}"):
+            seen = far if view == FAINT else planes
+            cost_ms = _cost_ms(seen, view, seconds, clock)
             costs.append(
                 MotionCost(
-                    f"{width}x{height}", view, cost_ms, target_ms if view == "follow" else None
+                    f"{width}x{height}",
+                    view,
+                    cost_ms,
+                    None if view.startswith("subjects") else target_ms,
                 )
             )
     return costs
@@ -72,7 +79,7 @@ def _cost_ms(planes: Sequence[Luma], view: str, seconds: float, clock: Clock) ->
         begin_s = clock()
         for frame in frames:
             motion = detector.look(frame)
-            if view == "follow":
+            if view in ("follow", FAINT):
                 follower.follow(motion)
             else:
                 tracker.track(motion)
@@ -93,8 +100,13 @@ def make_frame(index: int, plane: Luma) -> Frame:
     return Frame("camera", index, index / FPS, no_colours, luma=luma)
 
 
-def camera_planes(width: int, height: int) -> list[Luma]:
-    """Two seconds of a noisy, still room in which a block of half its height moves to and fro.
+def camera_planes(width: int, height: int, faint: bool = False) -> list[Luma]:
+    """Two seconds of a grainy, still room in which a block of half its height moves to and fro.
+
+    Args:
+        width: of the picture in pixels.
+        height: of the picture in pixels.
+        faint: whether the block is small and hardly brighter than the room, as an arm far away.
 
     Returns:
         (h, w) uint8 planes, `FPS` a second.
@@ -106,6 +118,11 @@ def camera_planes(width: int, height: int) -> list[Luma]:
     for index in range(LOOP_S * FPS):
         plane = still.copy()
         way = 1 - abs(2 * index / (LOOP_S * FPS) - 1)
+        if faint:
+            left = round(width * (0.5 + 0.02 * way))
+            plane[height // 2 : height // 2 + height // 24, left : left + width // 80] = 140
+            planes.append(plane)
+            continue
         left = round(width * (0.1 + 0.5 * way))
         plane[height // 4 : height * 3 // 4, left : left + width // 8] = 210
         planes.append(plane)

@@ -34,7 +34,7 @@ from ecolite_stream.web.latest_frames import SMALL_PX
 from ecolite_stream.web.viewer import SLOW_S, Show
 
 REMOVED = "removed"
-"""State of a stream that is not watched any more; its events are still there."""
+"""State of a stream that is being removed: its source or its last event has not ended yet."""
 _TICK_S = 0.25
 _SILENT_S = 15.0
 """A comment is sent after so long: proxies close connections that say nothing."""
@@ -124,17 +124,17 @@ class StreamOperations:
 
     async def _list(self, call: Call) -> StreamList:
         newest = self._newest()
-        names = self._show.board.streams
-        found = (self._stream(number, newest) for number in range(len(names)))
+        found = (self._stream(name, newest) for name in self._show.board.streams)
         there = tuple(stream for stream in found if stream.state != REMOVED)
         return StreamList(there, tuple(self._show.about.get("labels", ())))
 
     async def _one(self, call: Call) -> Stream:
-        return self._stream(self._number(call), self._newest())
+        return self._stream(self._name(call), self._newest())
 
-    def _newest(self) -> dict[int, list[Newest]]:
-        found: dict[int, list[Newest]] = {}
-        for facts in self._show.board.since(0).predictions:
+    def _newest(self) -> dict[str, list[Newest]]:
+        found: dict[str, list[Newest]] = {}
+        changes = self._show.board.since(0)
+        for facts in changes.predictions:
             one = Newest(
                 view=facts.get("view", ""),
                 label=facts["label"],
@@ -143,33 +143,30 @@ class StreamOperations:
                 at=facts.get("at"),
                 box=facts.get("box"),
             )
-            found.setdefault(facts["stream"], []).append(one)
+            found.setdefault(changes.streams[facts["stream"]], []).append(one)
         return found
 
-    def _stream(self, number: int, newest: dict[int, list[Newest]]) -> Stream:
-        name = self._show.board.streams[number]
-        known = self._show.health
-        health = known[number] if number < len(known) else Health()
-        facts = health.as_dict()
+    def _stream(self, name: str, newest: dict[str, list[Newest]]) -> Stream:
+        facts = self._show.health.get(name, Health()).as_dict()
         del facts["frames"], facts["dropping"]
         return Stream(
             name=name,
-            newest=tuple(newest.get(number, ())),
+            newest=tuple(newest.get(name, ())),
             settings=self._settings(name),
             **facts,
         )
 
-    def _number(self, call: Call) -> int:
+    def _name(self, call: Call) -> str:
         name = call.path("name")
         if name not in self._show.board.streams:
             raise _no_stream(name)
-        return self._show.board.streams.index(name)
+        return name
 
     async def _picture(self, call: Call) -> web.Response:
-        name = self._show.board.streams[self._number(call)]
-        if self._show.gallery.newest(name) is None:
+        jpeg = await self._show.encode(self._name(call), SMALL_PX)
+        if jpeg is None:
             raise ApiError(404, "the stream has no picture yet")
-        return web.Response(body=await self._show.encode(name, SMALL_PX), content_type=JPEG)
+        return web.Response(body=jpeg, content_type=JPEG)
 
     async def _add(self, call: Call) -> Added:
         source = {key: value for key, value in msgspec.structs.asdict(call.body).items() if value}
@@ -240,18 +237,16 @@ class StreamOperations:
         while True:
             changes = show.board.since(version)
             version = changes.version
-            news = [("prediction", facts) for facts in changes.predictions]
-            news += [("event", facts) for facts in changes.events]
+            names = changes.streams
+            news = [("prediction", names[one["stream"]], one) for one in changes.predictions]
+            news += [("event", names[one["stream"]], one) for one in changes.events]
             if readings != show.readings:
                 readings = show.readings
-                news += [
-                    ("health", {"stream": number, **health.as_dict()})
-                    for number, health in enumerate(show.health)
-                ]
+                news += [("health", name, one.as_dict()) for name, one in show.health.items()]
             lines = [
                 f"event: {kind}\ndata: {json.dumps({**facts, 'stream': name})}\n\n"
-                for kind, facts in news
-                if (name := show.board.streams[facts["stream"]]) in wanted or not wanted
+                for kind, name, facts in news
+                if name in wanted or not wanted
             ]
             if not lines and loop.time() - said_s > _SILENT_S:
                 lines = [": still here\n\n"]

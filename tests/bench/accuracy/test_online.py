@@ -74,6 +74,7 @@ def test_shares_of_clips_and_of_live_predictions():
     assert result.never_full == 2
     policies, classes, wrong = online_tables([result])
     assert policies.rows[0][-1] == 2
+    assert policies.title == "Labelled clips, streamed: 4; unreadable: 1"
     assert classes.rows == [("a", 2, 1), ("b", 2, 1)]
     assert wrong.rows == [("window", "a/2", "b"), ("window", "b/4", "no video")]
     assert policy_json(result)["results"][3]["error"] == "no video"

@@ -24,11 +24,13 @@ def test_a_turn_of_the_footage_is_so_many_seconds_of_a_camera():
     ticks = itertools.count(step=0.5)
     costs = measure_motion(1.2, lambda: float(next(ticks)))
     # Three turns of half a second each, for two camera's seconds each.
-    assert [cost.ms_per_camera_s for cost in costs] == pytest.approx([500 / LOOP_S] * 4)
+    assert [cost.ms_per_camera_s for cost in costs] == pytest.approx([500 / LOOP_S] * 6)
     assert [(cost.picture, cost.view, cost.target_ms) for cost in costs] == [
         ("320x240", "follow", 3.0),
+        ("320x240", "follow, faint motion", 3.0),
         ("320x240", "subjects: 4", None),
         ("1920x1080", "follow", 10.0),
+        ("1920x1080", "follow, faint motion", 10.0),
         ("1920x1080", "subjects: 4", None),
     ]
     assert costs[0].to_json() == {
@@ -37,6 +39,15 @@ def test_a_turn_of_the_footage_is_so_many_seconds_of_a_camera():
         "ms_per_camera_s": pytest.approx(250),
         "target_ms": 3.0,
     }
+
+
+@pytest.mark.parametrize("size", TARGETS_MS)
+def test_faint_motion_is_in_the_other_footage(size: tuple[int, int]):
+    detector, planes = MotionDetector(), camera_planes(*size, faint=True)
+    frames = [make_frame(i, plane) for i, plane in enumerate([*planes, *planes])]
+    motions = [detector.look(frame) for frame in frames]
+    assert max(motion.active.mean() for motion in motions) < LEAST_ACTIVE
+    assert np.mean([motion.faint is not None for motion in motions[25:]]) > 0.5
 
 
 @pytest.mark.parametrize("size", TARGETS_MS)

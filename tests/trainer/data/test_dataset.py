@@ -23,6 +23,7 @@ from trainer.data.dataset import (
     expand_folder,
     labelled_files,
     load_dataset,
+    used_files,
 )
 from trainer.data.loader import test_batches as validation_batches
 from trainer.data.loader import training_batches
@@ -59,6 +60,20 @@ def test_a_folder_without_clips_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigError, match=name):
         find_clips([tmp_path / name])
+
+
+def test_only_listed_clips_are_used_and_read(tmp_path: Path) -> None:
+    """A clip that is not listed may be broken."""
+    for label in ("run", "walk"):
+        (tmp_path / label).mkdir()
+        write_numbered_video(tmp_path / label / "a.avi", 10)
+        (tmp_path / label / "broken.avi").write_bytes(b"no film")
+    (tmp_path / "only.txt").write_text("run/a.avi\nwalk/a.avi\n")
+    words = [f"--data.clips=[{tmp_path}]", f"--data.only={tmp_path / 'only.txt'}"]
+    config = load_train_config(None, [*words, "--data.split=none", "--lr_schedule=constant"])
+    assert [clip.name for clip in used_files(config.data)] == ["run/a.avi", "walk/a.avi"]
+    dataset = load_dataset(config)
+    assert [clip.name for (clip,) in dataset.filmed] == ["run/a.avi", "walk/a.avi"]
 
 
 def test_a_folder_may_hold_variables_and_the_environment_is_left_alone(

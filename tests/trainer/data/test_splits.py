@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from ecolite_stream.datasets.labelled_clips import ClipFile
+from ecolite_stream.datasets.segments import Marked
 from ecolite_stream.errors import ConfigError
 from trainer.config.schema import DataConfig
-from trainer.data.splits import deal_folds, split_clips
+from trainer.data.marked import SegmentFile
+from trainer.data.splits import deal_folds, keep_only, split_clips
 
 
 def clip_files(people: str = "abcd", labels: str = "xy", count: int = 1) -> list[ClipFile]:
@@ -168,6 +170,22 @@ def test_names_in_val_lists_have_spaces_and_windows_ends(tmp_path: Path) -> None
     wanted = r"val\.txt:2: no clip is named 'x/walk\.avi' \(1 of 2 lines\).* such as 'x/walk \(31\)"
     with pytest.raises(ConfigError, match=wanted):
         split_clips(clips, config, seed=0)
+
+
+def test_a_list_of_clips_names_files_and_segments(tmp_path: Path) -> None:
+    """As they are, with spaces at their ends, numbers and escapes in their names."""
+    names = (" fall /a 12.mp4", "fall/b.mp4", "caf\\xe9/c.mp4")
+    clips = [ClipFile(Path(name), name.partition("/")[0]) for name in names]
+    clips += [SegmentFile(Path("v.mp4"), "fall", Marked(n, n + 1.5, "fall")) for n in (0, 3)]
+    chosen = [clips[0], *clips[2:4]]
+    path = tmp_path / "only.txt"
+    path.write_text("".join(f"{clip.name}\n" for clip in chosen), encoding="utf-8")
+    assert keep_only(clips, path) == chosen
+    path.write_text("fall/none.mp4\n")
+    with pytest.raises(ConfigError, match=r"only\.txt:1: no clip is named 'fall/none\.mp4'"):
+        keep_only(clips, path)
+    with pytest.raises(ConfigError, match=r"data\.only .* cannot be read"):
+        keep_only(clips, tmp_path / "gone.txt")
 
 
 def test_a_table_of_groups_from_a_spreadsheet(tmp_path: Path) -> None:

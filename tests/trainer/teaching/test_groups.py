@@ -8,7 +8,7 @@ import pytest
 
 from ecolite_stream.datasets.labelled_clips import ClipFile
 from ecolite_stream.errors import ConfigError
-from trainer.teaching.groups import group_by
+from trainer.teaching.groups import Grouping, group_by, hold_out_once
 
 NAMES = ["fall/a-1.mp4", "fall/a-2.mp4", "fall/b-1.mp4", "sit/a-1.mp4", "sit/b-1.mp4"]
 CLIPS = [ClipFile(Path(name), name.partition("/")[0]) for name in NAMES]
@@ -56,3 +56,39 @@ def test_clips_of_one_evening_are_held_out_alone_and_it_is_said() -> None:
     recorded["sit/b-1.mp4"] = "camera 2026-11-29"
     found = group_by(CLIPS, None, "", None, recorded)
     assert (found.how, len(found.groups)) == ("source and day of clips.csv", 2)
+
+
+ONE_FIFTH = {
+    f"p{n}": [f"{label}/p{n}-{take}.mp4" for label in ("fall", "sit") for take in range(2)]
+    for n in range(10)
+}
+
+
+def test_held_out_once_is_about_one_clip_in_five_of_every_action() -> None:
+    whole = Grouping("people", ONE_FIFTH, [])
+    (part,) = hold_out_once(whole).folds
+    assert len(part) == 8
+    assert {name.partition("/")[0] for name in part} == {"fall", "sit"}
+    groups = {whole.group_of(name) for name in part}
+    assert sorted(part) == sorted(name for group in groups for name in ONE_FIFTH[group])
+    assert hold_out_once(whole) == hold_out_once(Grouping("people", dict(ONE_FIFTH), [["x"]]))
+
+
+def test_every_action_that_two_groups_show_is_on_both_sides() -> None:
+    """Each person shows one action alone, and one action has a single person."""
+    groups = {
+        f"{label}{n}": [f"{label}/{label}{n}-{take}.mp4" for take in range(1 + n)]
+        for label in ("fall", "nothing", "sit")
+        for n in range(2)
+    }
+    groups["waver"] = ["wave/1.mp4", "wave/2.mp4"]
+    (part,) = hold_out_once(Grouping("people", groups, [])).folds
+    rest = {name for names in groups.values() for name in names} - set(part)
+    assert {name.partition("/")[0] for name in part} == {"fall", "nothing", "sit"}
+    assert {name.partition("/")[0] for name in rest} == {"fall", "nothing", "sit", "wave"}
+
+
+def test_two_groups_are_one_on_each_side() -> None:
+    groups = {who: [f"{label}/{who}.mp4" for label in ("fall", "sit")] for who in "ab"}
+    (part,) = hold_out_once(Grouping("people", groups, [])).folds
+    assert part in (groups["a"], groups["b"])

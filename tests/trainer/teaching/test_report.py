@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ecolite_stream.bench.accuracy.samples import Samples
@@ -58,3 +60,20 @@ def test_worse_than_what_runs_now_is_said() -> None:
 def test_what_could_not_be_judged_is_named() -> None:
     found = text({"center": held_out("center", 0, ("wave/1.mp4",))}, "center")
     assert "not judged: 1 clips of wave, which no other group shows" in found
+
+
+def test_the_thorough_way_is_compared_with_the_quick_way_on_the_clips_that_both_judged() -> None:
+    clips = [TaughtClip(name, name.partition("/")[0], {}) for name in NAMES]
+    grouping = Grouping("each clip", {name: [name] for name in NAMES}, [NAMES])
+    quick, trained = held_out("center", 9), held_out("center", 2)
+    trained = replace(trained, verdicts=trained.verdicts[:40])
+    found = Findings(clips, grouping, {"center": quick}, "center", "center", thorough=trained)
+    text = "\n".join(found.lines())
+    assert "held out: 38 of 40 clips right" in text
+    assert "better than the quick way, which has 31 of 40 clips right of fall, sit" in text
+    assert "60 of the clips held out once" in text
+    compared = found.to_json()["quick"]
+    assert (compared["taught"], compared["now"], compared["clips"]) == (38, 31, 40)
+    nothing = replace(found, thorough=replace(trained, verdicts=()))
+    assert nothing.to_json()["quick"] is None
+    assert "the quick way" not in "\n".join(nothing.lines())
