@@ -75,7 +75,7 @@ def fleet(
         return
     name = machine or platform.node()
     check_machine(checked, name)
-    run_machine(checked, config, name)
+    run_machine(checked, config, name, load=lambda: read_fleet(path))
 
 
 @fleet.command()
@@ -138,21 +138,20 @@ def status(path: Path | None, as_json: bool) -> None:
     checked, config = read_fleet(path)
     with open_store(config, create=False) as database:
         from ecolite_stream.fleet.ledger import Ledger
-        from ecolite_stream.fleet.rollout import Rollout
         from ecolite_stream.fleet.status import read_status, rollout_lines, table_lines
 
-        ledger = Ledger(database, checked.config.name)
-        machines, unwatched = read_status(checked, ledger)
-        turns = Rollout(ledger).turns()
+        with Ledger(database, checked.config.name).begin() as table:
+            found = read_status(checked, table)
     if as_json:
         facts = {
-            "machines": [one.as_dict() for one in machines],
-            "not_watched": unwatched,
-            "rollout": [dataclasses.asdict(turn) for turn in turns],
+            "machines": [one.as_dict() for one in found.machines],
+            "cameras": [dataclasses.asdict(one) for one in found.cameras],
+            "not_watched": found.unwatched,
+            "rollout": [dataclasses.asdict(turn) for turn in found.rollout],
         }
         click.echo(json.dumps(facts))
         return
-    lines = [*table_lines(machines, unwatched), *rollout_lines(turns)]
+    lines = [*table_lines(found), *rollout_lines(found.rollout)]
     click.echo("\n".join(map(printable, lines)))
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ecolite_stream.app.build import stream_inputs, stream_names, with_precision
 from ecolite_stream.app.control import PipelineControl
 from ecolite_stream.app.extras import missing_extra
+from ecolite_stream.app.fleet_reload import FleetReloader
+from ecolite_stream.app.reload import reload_on_sighup
 from ecolite_stream.app.sinks import SINKS, RunConfig
 from ecolite_stream.app.systemd import notify_systemd
 from ecolite_stream.app.versions import bundle_path
@@ -25,6 +27,7 @@ from ecolite_stream.fleet.leases import LeaseKeeper
 from ecolite_stream.model.bundle import read_bundle
 from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.observability.metrics_server import serve
+from ecolite_stream.observability.stream_health import Health, HealthReader
 from ecolite_stream.pipeline.pipeline import Pipeline
 from ecolite_stream.pipeline.reader import StreamInput
 from ecolite_stream.recognition.models import model_of
@@ -37,6 +40,9 @@ from ecolite_stream.web.page import with_page
 
 if TYPE_CHECKING:
     from ecolite_stream.store.database import Database
+
+FLEET_PATH = "/fleet"
+"""Path of the fleet's metrics, at the address of `metrics`."""
 
 
 def read_fleet(path: Path) -> tuple[Fleet, StreamConfig]:
@@ -72,8 +78,11 @@ class PipelineStreams:
     """Cameras of a fleet as streams of a pipeline; see `fleet.member.Streams`."""
 
     def __init__(self, config: StreamConfig) -> None:
+        self.change(config)
+
+    def change(self, config: StreamConfig) -> None:
+        """Set the configuration of streams that are added from now on."""
         self._config = config
-        self._sources = {source.name: source for source in map(named_source, config.source)}
 
     def attach(self, pipeline: Pipeline, connect: Callable[[StreamInput], StreamInput]) -> None:
         """Set the pipeline, and the function that connects new streams to the page."""
@@ -85,11 +94,12 @@ class PipelineStreams:
 
     def add(self, name: str, share: float) -> None:
         """Watch a camera; a share below 1 makes the time between two predictions longer."""
-        source: NamedSource = self._sources[name]
+        config = self._config
+        source: NamedSource = next(s for s in map(named_source, config.source) if s.name == name)
         if share < 1:
-            every_s = self._config.of_stream(source).every_s / share
+            every_s = config.of_stream(source).every_s / share
             source = dataclasses.replace(source, every_s=every_s)
-        (stream,) = stream_inputs(dataclasses.replace(self._config, source=(source,)))
+        (stream,) = stream_inputs(dataclasses.replace(config, source=(source,)))
         self._pipeline.add(self._connect(stream))
 
     def remove(self, name: str) -> None:
@@ -104,6 +114,7 @@ def run_machine(
     machine: str,
     supervises: bool = True,
     on_start: Callable[[Pipeline], object] = lambda pipeline: None,
+    load: Callable[[], tuple[Fleet, StreamConfig]] | None = None,
 ) -> None:
     """Watch the cameras that this machine is given, until the run is stopped.
 
@@ -113,6 +124,7 @@ def run_machine(
         machine: name of this machine.
         supervises: whether to be a candidate for the supervisor.
         on_start: called with the pipeline before it runs.
+        load: reads the fleet and its configuration again, for SIGHUP; None handles no signal.
 
     Raises:
         EcoliteError: the fleet, the bundle, the engine or the store cannot be used.
@@ -120,24 +132,29 @@ def run_machine(
     from ecolite_stream.app.fleet_bundle import RolloutFollower
     from ecolite_stream.fleet.ledger import Holder, LeaseFence, Ledger
     from ecolite_stream.fleet.member import Member, kept_in_step
+    from ecolite_stream.fleet.reports import Reporter
     from ecolite_stream.fleet.rollout import Rollout
     from ecolite_stream.fleet.supervisor import Supervisor
 
     check_machine(fleet, machine)
     bundle = read_bundle(bundle_path(config))
     check_fits(config, bundle.spec)
-    config = with_precision(config, bundle)
+    loaded, config = config, with_precision(config, bundle)
     metrics, keeper = Metrics(), LeaseKeeper(fleet.config.times)
+    control = PipelineControl(config, bundle)
+    reporter = Reporter(lambda: control.bundle.digest, health_of(metrics))
     with (
         open_store(config, create=True) as database,
-        serve(metrics, config.metrics, config.web.hosts)
-        if config.metrics
-        else contextlib.nullcontext(),
-        with_page([], bundle.spec.labels, metrics, config) as (connect, page),
+        serve_metrics(metrics, config, fleet, database),
+        with_page([], bundle.spec.labels, metrics, config, fleet=(fleet, machine)) as (
+            connect,
+            page,
+        ),
     ):
         ledger, streams = Ledger(database, fleet.config.name), PipelineStreams(config)
-        member = Member(fleet, machine, ledger, keeper, streams)
+        member = Member(fleet, machine, ledger, keeper, streams, reporter.text)
         member.join()  # before anything is made: it may refuse
+        gate = LeaseGate(keeper.mark)
         sinks = build_sinks(SINKS, Run(config, [], bundle, fence=LeaseFence()))
         pipeline = Pipeline(
             [],
@@ -148,21 +165,64 @@ def run_machine(
             [*sinks, *page],
             config,
             metrics,
-            admit=LeaseGate(keeper.mark).admit,
+            admit=lambda output: reporter.note(gate.admit(output)),
             stays=True,
         )
         streams.attach(pipeline, connect)
-        control = PipelineControl(config, bundle)
         control.attach(pipeline, connect)
         follower = RolloutFollower(Rollout(ledger), machine, control)
         candidate = Holder(machine, f"{member.holder.process}/supervisor")
         supervisor = Supervisor(fleet, ledger, candidate) if supervises else None
+        reloader = None
+        if load is not None:
+            reloader = FleetReloader(
+                *(fleet, loaded, load, lambda: control.bundle.spec),
+                *(streams.change, member.reopen),
+            )
         on_start(pipeline)
         with (
             kept_in_step(member, supervisor, fleet.config.tick_s, follower.tick),
             notify_systemd(pipeline.heartbeat),
+            reload_on_sighup(reloader),
         ):
             pipeline.run()
+
+
+def health_of(metrics: Metrics) -> Callable[[Sequence[str]], Sequence[Health]]:
+    """Reads the health of streams by their names."""
+    wanted: list[str] = []
+    reader = HealthReader(metrics.registry, lambda: wanted)
+
+    def read(names: Sequence[str]) -> Sequence[Health]:
+        wanted[:] = names
+        found = reader.read()
+        return [found[name] for name in names]
+
+    return read
+
+
+@contextlib.contextmanager
+def serve_metrics(
+    metrics: Metrics, config: StreamConfig, fleet: Fleet, database: Database
+) -> Iterator[None]:
+    """Serve the metrics of the machine, and at `FLEET_PATH` those of the fleet, if wanted."""
+    from ecolite_stream.fleet.metrics import FleetMetrics
+    from ecolite_stream.fleet.status import FleetStatus, status_of
+
+    if not config.metrics:
+        yield
+        return
+
+    def read() -> FleetStatus:
+        with database.read() as connection:
+            return status_of(fleet, connection)
+
+    whole = FleetMetrics(fleet.config.name, read)
+    try:
+        with serve(metrics, config.metrics, config.web.hosts, {FLEET_PATH: whole}):
+            yield
+    finally:
+        whole.close()
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 from ecolite_stream.app.build import stream_inputs
 from ecolite_stream.app.control import PipelineControl
@@ -25,6 +26,13 @@ OF_STREAMS = frozenset({"source", "include", "reconnect", "realtime", *STREAM_SE
 _OF_BUNDLE = frozenset({"bundle"})
 """Settings that a reload applies; the others need a restart."""
 _POLL_S = 1.0
+
+
+class CanReload(Protocol):
+    """Applies a changed configuration."""
+
+    def reload(self) -> str:
+        """Read and apply it; return the changes in one line, or raise an EcoliteError."""
 
 
 class Reloader:
@@ -153,7 +161,7 @@ def differs(one: StreamInput, other: StreamInput) -> bool:
 
 
 @contextlib.contextmanager
-def reload_on_sighup(reloader: Reloader | None) -> Iterator[None]:
+def reload_on_sighup(reloader: CanReload | None) -> Iterator[None]:
     """Reload at each SIGHUP while the block runs; without a reloader do nothing."""
     if reloader is None or not hasattr(signal, "SIGHUP"):
         yield

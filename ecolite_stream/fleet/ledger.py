@@ -344,6 +344,8 @@ def limit_locks(connection: Connection) -> None:
 
 
 def _create(connection: Connection) -> None:
+    from ecolite_stream.fleet import reports, rollout  # noqa: F401  they have tables of their own
+
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_CREATING})"))
     metadata.create_all(connection)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import platform
 import secrets
 import threading
@@ -15,11 +16,13 @@ from ecolite_stream.errors import ConfigError, EcoliteError, one_line
 from ecolite_stream.fleet.config import Fleet
 from ecolite_stream.fleet.leases import CAMERA, MACHINE, Lease, LeaseKeeper
 from ecolite_stream.fleet.ledger import Holder, Ledger, Transaction
+from ecolite_stream.fleet.reports import forget_reports, write_report
 from ecolite_stream.fleet.supervisor import Supervisor
 
 _log = logging.getLogger(__name__)
 
 _ENFORCE_S = 0.1
+_REPORT_EVERY_S = 2.0
 _END_S = 5.0
 
 
@@ -45,10 +48,17 @@ class Member:
         ledger: tables of the fleet.
         keeper: what this process holds.
         streams: of its pipeline.
+        report: makes the report of streams, for the other machines; see `fleet.reports`.
     """
 
     def __init__(
-        self, fleet: Fleet, machine: str, ledger: Ledger, keeper: LeaseKeeper, streams: Streams
+        self,
+        fleet: Fleet,
+        machine: str,
+        ledger: Ledger,
+        keeper: LeaseKeeper,
+        streams: Streams,
+        report: Callable[[Collection[str]], str] | None = None,
     ) -> None:
         self._fleet = fleet
         self._ledger = ledger
@@ -59,6 +69,8 @@ class Member:
         self._watched_at: dict[str, float] = {}
         self._lock = threading.Lock()  # of changes to the streams
         self._is_doubled = False
+        self._report = report
+        self._reported: tuple[float, str] | None = None  # when, and what
         self.holder = Holder(machine, f"{platform.node()}/{secrets.token_hex(8)}")
 
     def join(self, wait: Callable[[float], object] = time.sleep) -> None:
@@ -97,8 +109,9 @@ class Member:
         Raises:
             StoreError: the store cannot be used.
         """
-        asked_s = self._keeper.clock()
         watched = set(self._streams.names())
+        report = self._due_report(watched)
+        asked_s = self._keeper.clock()
         with self._ledger.begin() as table:
             leases = table.renew(self.holder, self._lease_ms)
             held = {one.name: one for one in leases if one.kind == CAMERA}
@@ -110,6 +123,10 @@ class Member:
                 lease = table.acquire(CAMERA, camera, self.holder, self._lease_ms)
                 if lease is not None:
                     held[camera] = lease
+            if report is not None and not self._is_doubled:
+                write_report(table, self.holder.machine, report)
+        if report is not None:
+            self._reported = asked_s, report
         self._keeper.confirm(held.values(), table.now_ms, asked_s)
         self._shares = wanted
 
@@ -126,6 +143,12 @@ class Member:
                     self._streams.add(name, shares[name])
                     self._watched_at[name] = shares[name]
 
+    def reopen(self, cameras: Collection[str]) -> None:
+        """Have the next `enforce` open these anew, if they are watched."""
+        with self._lock:
+            for camera in cameras:
+                self._watched_at.pop(camera, None)
+
     def leave(self) -> None:
         """Release all leases, so that others take over at once.
 
@@ -135,6 +158,21 @@ class Member:
         self._keeper.drop(self._keeper.cameras())
         with self._ledger.begin() as table:
             table.release(table.renew(self.holder, self._lease_ms))
+
+    def _due_report(self, watched: Collection[str]) -> str | None:
+        """The report, where it is due and has changed."""
+        if self._report is None:
+            return None
+        at_s, before = self._reported or (-math.inf, None)
+        if self._keeper.clock() - at_s < _REPORT_EVERY_S:
+            return None
+        try:
+            report = self._report(watched)
+        except Exception:  # leases matter more
+            _log.exception("fleet: no report: unexpected error; report it")
+            self._report = None
+            return None
+        return None if report == before else report
 
     def _wanted(self, table: Transaction, held: list[Lease]) -> dict[str, float]:
         """The share of each camera to watch; none while another process is this machine's."""
@@ -170,6 +208,7 @@ def define(table: Transaction, fleet: Fleet) -> None:
             "name, or stop the other one first"
         )
     table.define(fleet.digest, [camera.name for camera in fleet.cameras])
+    forget_reports(table)
 
 
 @contextlib.contextmanager

@@ -143,7 +143,7 @@ class Rollout:
             StoreError: the store cannot be used.
         """
         with self._ledger.begin() as table:
-            return self._turns(table)
+            return read_turns(table)
 
     def pending(self) -> list[str]:
         """Machines that are up and have still to change; none once one failed or was lost at it.
@@ -152,7 +152,7 @@ class Rollout:
             StoreError: the store cannot be used.
         """
         with self._ledger.begin() as table:
-            return self._pending(table, self._turns(table))
+            return self._pending(table, read_turns(table))
 
     def take_turn(self, machine: str) -> str | None:
         """The digest of the bundle that a machine is to change to now, or None.
@@ -197,12 +197,7 @@ class Rollout:
         """The turns; no other transaction changes them until this one ends."""
         mine = select(_turns.c.machine).where(_turns.c.fleet == table.fleet)
         table.connection.execute(mine.order_by(_turns.c.place).with_for_update()).all()
-        return self._turns(table)
-
-    def _turns(self, table: Transaction) -> list[Turn]:
-        found = select(_turns).where(_turns.c.fleet == table.fleet).order_by(_turns.c.place)
-        rows = table.connection.execute(found)
-        return [Turn(row.machine, row.digest, row.state, row.message) for row in rows]
+        return read_turns(table)
 
     def _pending(self, table: Transaction, turns: Collection[Turn]) -> list[str]:
         up = {one.name for one in table.current(MACHINE) if not one.is_over(table.now_ms)}
@@ -225,6 +220,13 @@ class Rollout:
             )
             data = table.connection.execute(found).scalar()
         return None if data is None else bytes(data)
+
+
+def read_turns(table: Transaction) -> list[Turn]:
+    """The machines of the last rollout, in order; none before the first."""
+    found = select(_turns).where(_turns.c.fleet == table.fleet).order_by(_turns.c.place)
+    rows = table.connection.execute(found)
+    return [Turn(row.machine, row.digest, row.state, row.message) for row in rows]
 
 
 def _parts(path: Path) -> Iterator[bytes]:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import io
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from email.parser import BytesParser
 from email.policy import compat32
 from typing import Any, cast
@@ -32,13 +32,19 @@ _END = b"\r\n\r\n"
 
 
 @contextlib.contextmanager
-def serve(metrics: Metrics, address: str, hosts: Iterable[str] = ()) -> Iterator[int]:
+def serve(
+    metrics: Metrics,
+    address: str,
+    hosts: Iterable[str] = (),
+    more: Mapping[str, Collector] | None = None,
+) -> Iterator[int]:
     """Serve metrics over HTTP at `[HOST:]PORT` while the block runs; yields the port.
 
     Args:
         metrics: to serve.
         address: to listen at.
         hosts: names that requests may use beside this machine's own.
+        more: other metrics, by the path of their own at which they are served.
 
     Raises:
         ConfigError: the address cannot be used.
@@ -48,12 +54,13 @@ def serve(metrics: Metrics, address: str, hosts: Iterable[str] = ()) -> Iterator
         bound_to, port = listening.getsockname()[:2]
         known = known_hosts(host, bound_to, hosts)
         app = make_wsgi_app(_encodable(metrics.registry))
+        others = {path: make_wsgi_app(_encodable(one)) for path, one in (more or {}).items()}
         connections = Connections(MAX_CONNECTIONS, MAX_PER_ADDRESS)
 
         async def start() -> asyncio.Server:
             loop = asyncio.get_running_loop()
             return await loop.create_server(
-                lambda: _Connection(app, known, connections), sock=listening
+                lambda: _Connection(app, others, known, connections), sock=listening
             )
 
         async def end(server: asyncio.Server) -> None:
@@ -72,8 +79,15 @@ def serve(metrics: Metrics, address: str, hosts: Iterable[str] = ()) -> Iterator
 class _Connection(asyncio.Protocol):
     """A connection: one request, one answer."""
 
-    def __init__(self, app: WSGIApplication, known: KnownHosts, connections: Connections) -> None:
+    def __init__(
+        self,
+        app: WSGIApplication,
+        others: Mapping[str, WSGIApplication],
+        known: KnownHosts,
+        connections: Connections,
+    ) -> None:
         self._app = app
+        self._others = others
         self._known = known
         self._connections = connections
         self._received = bytearray()
@@ -92,15 +106,20 @@ class _Connection(asyncio.Protocol):
             self._answered = True
             too_long = len(head) > MAX_REQUEST_BYTES
             answer = _text("431 Too Large", "the request is too long") if too_long else None
-            self._transport.write(answer or _answer(head, self._app, self._known))
+            self._transport.write(answer or _answer(head, self._app, self._others, self._known))
             self._transport.close()  # after sending; the deadline covers that, too
 
     def connection_lost(self, error: Exception | None) -> None:
         self._connections.remove(self._transport)
 
 
-def _answer(head: bytes, app: WSGIApplication, known: KnownHosts) -> bytes:
-    """The answer to a request's head."""
+def _answer(
+    head: bytes,
+    app: WSGIApplication,
+    others: Mapping[str, WSGIApplication],
+    known: KnownHosts,
+) -> bytes:
+    """The answer to a request's head; `others` answer at their paths, `app` at all others."""
     line, _, fields = head.partition(b"\r\n")
     words = line.decode("latin-1").split(" ")
     if len(words) != 3 or not words[2].startswith("HTTP/1."):
@@ -123,7 +142,7 @@ def _answer(head: bytes, app: WSGIApplication, known: KnownHosts) -> bytes:
     for variable, name in (("HTTP_ACCEPT", "Accept"), ("HTTP_ACCEPT_ENCODING", "Accept-Encoding")):
         if name in headers:
             environ[variable] = str(headers[name])
-    return _run(app, environ)
+    return _run(others.get(path, app), environ)
 
 
 def _run(app: WSGIApplication, environ: dict[str, Any]) -> bytes:
@@ -152,9 +171,9 @@ def _response(status: str, headers: Iterable[tuple[str, str]], body: bytes) -> b
 
 
 class _Encodable(Collector):
-    """Metrics of a registry, with labels made encodable in UTF-8."""
+    """Metrics of a registry or a collector, with labels made encodable in UTF-8."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry | Collector) -> None:
         self._registry = registry
 
     def collect(self) -> Iterator[Metric]:
@@ -169,10 +188,11 @@ class _Encodable(Collector):
 
     def describe(self) -> Iterable[Metric]:
         """Lets a scrape ask for some names only."""
-        return self._registry.collect()
+        described = getattr(self._registry, "describe", self._registry.collect)
+        return cast(Iterable[Metric], described())
 
 
-def _encodable(registry: CollectorRegistry) -> CollectorRegistry:
+def _encodable(registry: CollectorRegistry | Collector) -> CollectorRegistry:
     """A registry with the same metrics, as `_Encodable` shows them."""
     encodable = CollectorRegistry()
     encodable.register(_Encodable(registry))

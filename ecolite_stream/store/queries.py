@@ -93,6 +93,7 @@ class StoredEvent:
         review_label: the right label, of the review `label`.
         note: what people wrote.
         keep: whether retention spares it.
+        machine: of the fleet that saw it; None outside of fleets.
     """
 
     id: str
@@ -115,6 +116,7 @@ class StoredEvent:
     review_label: str | None
     note: str
     keep: bool
+    machine: str | None
 
     @property
     def duration_s(self) -> float | None:

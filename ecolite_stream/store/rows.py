@@ -67,6 +67,7 @@ def row_of(event: Event, origin: Origin, clip: str | None, picture_bytes: int) -
         "box": None if event.box is None else json.dumps(event.box.as_list()),
         "bundle": event.bundle or origin.bundle,
         "clip": clip,
+        "machine": None if event.lease is None else plain(event.lease.machine),
         "note": "",
         "keep": False,
         "deleted": False,

@@ -18,7 +18,9 @@ from sqlalchemy import (
     Table,
     Text,
     insert,
+    inspect,
     select,
+    text,
     update,
 )
 
@@ -59,6 +61,7 @@ events = Table(
     Column("box", Text),  # JSON: [x, y, width, height]
     Column("bundle", String(64), nullable=False),
     Column("clip", Text),  # file name
+    Column("machine", Text),  # of the fleet that saw it; NULL outside of fleets
     Column("review", String(5)),  # right, wrong or label
     Column("review_label", Text),
     Column("note", Text, nullable=False, default=""),
@@ -88,7 +91,13 @@ def _first(connection: Connection) -> None:
     metadata.create_all(connection)
 
 
-MIGRATIONS: Sequence[Callable[[Connection], None]] = (_first,)
+def _machine_of_events(connection: Connection) -> None:
+    columns = {column["name"] for column in inspect(connection).get_columns("ecolite_events")}
+    if "machine" not in columns:  # the first step makes the newest tables
+        connection.execute(text("ALTER TABLE ecolite_events ADD COLUMN machine TEXT"))
+
+
+MIGRATIONS: Sequence[Callable[[Connection], None]] = (_first, _machine_of_events)
 """Step n leads from version n to n + 1. A step that is released is never changed: later steps
 spell out their own statements, for the tables above are those of the newest version."""
 

@@ -28,6 +28,7 @@ from ecolite_stream.web.page_state import PageState
 
 if TYPE_CHECKING:
     from ecolite_stream.datasets.collect_sink import CollectSink
+    from ecolite_stream.fleet.config import Fleet
     from ecolite_stream.web.api.control import RunControl
     from ecolite_stream.web.api.types import StreamSettings
 
@@ -85,6 +86,7 @@ def with_page(
     config: StreamConfig,
     control: RunControl | None = None,
     collecting: Callable[[], CollectSink | None] = lambda: None,
+    fleet: tuple[Fleet, str] | None = None,
 ) -> Iterator[tuple[Callable[[StreamInput], StreamInput], list[Sink]]]:
     """Serve the page while the block runs, if the configuration wants it; says where on stderr.
 
@@ -95,6 +97,7 @@ def with_page(
         config: all of it.
         control: changes the streams of the run, if that can be done.
         collecting: makes clips to teach with, once the sinks are built.
+        fleet: the fleet that the run belongs to, and the name of its machine.
 
     Returns:
         What lets a stream show the page its pictures, and the sinks to add: one, or none. The run
@@ -107,6 +110,7 @@ def with_page(
         yield lambda stream: stream, []
         return
     check_page(config.web)
+    from ecolite_stream.web.api.fleet import Place
     from ecolite_stream.web.server import serve_page
     from ecolite_stream.web.site import Run
 
@@ -123,6 +127,7 @@ def with_page(
         collecting,
         streams.source,
         alerts=lambda: control.alerts if control else None,
+        place=None if fleet is None else Place(*fleet),
     )
     with serve_page(streams.board, streams.gallery, metrics, web, about, run) as url:
         click.echo(f"page: {url}", err=True)

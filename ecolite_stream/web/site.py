@@ -25,6 +25,7 @@ from ecolite_stream.web.api.bundle import BundleOperations
 from ecolite_stream.web.api.clips import ClipOperations
 from ecolite_stream.web.api.control import RunControl
 from ecolite_stream.web.api.events import EventOperations
+from ecolite_stream.web.api.fleet import FleetOperations, Place
 from ecolite_stream.web.api.operations import problem
 from ecolite_stream.web.api.store_access import StoreAccess
 from ecolite_stream.web.api.streams import REMOVED, StreamOperations
@@ -55,6 +56,8 @@ _PAGES = {
     "/alerts": "alerts.html",
     "/views": "views.html",
 }
+_FLEET_PAGE = {"/fleet": "fleet.html"}
+_FLEET_LINK = b'      <a href="/fleet">Fleet</a>\n'
 _KINDS = {
     ".html": "text/html",
     ".css": "text/css",
@@ -90,6 +93,7 @@ class Run:
         source: what a stream of that name watches, without credentials.
         teaching: teaches those clips.
         alerts: gives its alert rules; None where it sends no alerts.
+        place: its place in a fleet; None outside of fleets.
     """
 
     store: str | None
@@ -99,6 +103,7 @@ class Run:
     source: Callable[[str], str] = lambda name: name
     teaching: TeachingProcess = field(default_factory=TeachingProcess)
     alerts: Callable[[], AlertBook | None] = lambda: None
+    place: Place | None = None
 
 
 class Site:
@@ -137,7 +142,8 @@ class Site:
         self._executor = executor
         self._max_viewers = config.viewers
         self._clips = ClipFolder(config.clips) if config.clips else None
-        self._files = _static_files()
+        self._pages = _PAGES if run.place is None else {**_PAGES, **_FLEET_PAGE}
+        self._files = _static_files(has_fleet=run.place is not None)
         self._sockets: dict[web.WebSocketResponse, Callable[[], object]] = {}
         self._store = StoreAccess(run.store)
         self._stream_operations = StreamOperations(
@@ -154,6 +160,7 @@ class Site:
             *AlertOperations(run.alerts).operations(),
             *BundleOperations(run.control).operations(),
             *EventOperations(self._store, self._clips).operations(),
+            *FleetOperations(self._store, run.place).operations(),
             *ClipOperations(
                 run.collecting,
                 lambda name: run.settings(name).views,
@@ -171,7 +178,7 @@ class Site:
         app.on_response_prepare.append(_add_headers)
         app.on_shutdown.append(self._close_sockets)
         app.cleanup_ctx.append(self._reads_health)
-        for path, file in _PAGES.items():
+        for path, file in self._pages.items():
             app.router.add_get(path, functools.partial(self._page, file))
         app.router.add_get("/session", self._session)
         app.router.add_post("/session", self._log_in)
@@ -336,9 +343,13 @@ class Site:
             await reading
 
 
-def _static_files() -> dict[str, bytes]:
+def _static_files(has_fleet: bool) -> dict[str, bytes]:
+    """All files by name; pages link to the fleet's only where there is one."""
     folder = resources.files("ecolite_stream.web") / "static"
-    return {file.name: file.read_bytes() for file in folder.iterdir() if "." in file.name}
+    files = {file.name: file.read_bytes() for file in folder.iterdir() if "." in file.name}
+    if has_fleet:
+        return files
+    return {name: content.replace(_FLEET_LINK, b"") for name, content in files.items()}
 
 
 def _cookie(request: web.Request) -> str:

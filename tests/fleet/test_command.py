@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
+from ecolite_stream.app.fleet_reload import FleetReloader
 from ecolite_stream.app.fleet_run import PipelineStreams, read_fleet, run_machine
 from ecolite_stream.app.versions import add_version, use_version
+from ecolite_stream.errors import ConfigError
 from ecolite_stream.fleet.config import load_fleet, make_fleet
 from ecolite_stream.fleet.ledger import Holder, Ledger
+from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
 from ecolite_stream.pipeline.pipeline import Pipeline
 from ecolite_stream.store.database import Database
 from tests.app.bundles import renamed
@@ -200,6 +203,39 @@ def test_a_share_of_the_rate_makes_the_period_longer(tmp_path: Path) -> None:
     streams.add("gate", 0.5)
     streams.add("yard", 0.8)
     assert streams.names() == {"gate": 1.0, "yard": 1.25}
+
+
+def test_changed_settings_of_streams_are_applied_and_other_changes_are_not(
+    tmp_path: Path,
+) -> None:
+    fleet, config = read_fleet(path := write(tmp_path))
+    done: list[Any] = []
+    bundle = read_bundle(demo_bundle_path())
+    reloader = FleetReloader(
+        *(fleet, config, lambda: read_fleet(path), lambda: bundle.spec),
+        *(lambda config: done.append(config.every_s), done.append),
+    )
+    assert reloader.reload() == "nothing changed"
+    assert done == [config.every_s, []]
+    done.clear()
+    write(tmp_path, {"every_s": 2.0, "json_file": {"path": "lines.jsonl"}})
+    assert reloader.reload() == "changed gate; restart to apply json_file"  # yard has its own
+    assert done == [2.0, ["gate"]]
+    done.clear()
+    password = [{**SOURCES[0], "url": "rtsp://me:changed@10.0.0.7/live"}, SOURCES[1]]
+    write(tmp_path, {"every_s": 2.0, "source": password})
+    assert reloader.reload().startswith("changed gate")
+    done.clear()
+    for stream, more, message in (
+        ({"source": SOURCES[:1]}, {}, "stop the fleet on all machines"),
+        ({}, {"lease_s": 9}, "stop the fleet on all machines"),
+        ({"every_s": -1}, {}, "every_s"),
+        ({"memory": {"num_segments": 99}}, {}, "num_segments"),
+    ):
+        write(tmp_path, stream, **more)
+        with pytest.raises(ConfigError, match=message):
+            reloader.reload()
+    assert done == []
 
 
 def test_a_machine_uses_the_current_version_and_chooses_the_precision(tmp_path: Path) -> None:

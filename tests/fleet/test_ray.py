@@ -76,8 +76,11 @@ def cameras() -> Iterator[CameraServer]:
 
 def machines_of(path: Path) -> list[MachineStatus]:
     fleet, config = read_fleet(path)
-    with open_store(config, create=False) as database:
-        return read_status(fleet, Ledger(database, fleet.config.name))[0]
+    with (
+        open_store(config, create=False) as database,
+        Ledger(database, fleet.config.name).begin() as table,
+    ):
+        return list(read_status(fleet, table).machines)
 
 
 def watched(path: Path) -> int:

@@ -21,7 +21,7 @@ from ecolite_stream.fleet.config import (
 from ecolite_stream.fleet.leases import CAMERA, LeaseKeeper
 from ecolite_stream.fleet.ledger import Holder
 from ecolite_stream.fleet.member import Member, kept_in_step
-from ecolite_stream.fleet.status import read_status, table_lines
+from ecolite_stream.fleet.status import FleetStatus, read_status, table_lines
 from ecolite_stream.fleet.supervisor import Supervisor, rate_step
 from ecolite_stream.store.database import Database
 from tests.fleet.test_leases import TimedLedger, pass_time
@@ -102,6 +102,11 @@ def step(ledger: TimedLedger, *boxes: Box, seconds: float = 1.0) -> None:
         box.tick()
 
 
+def status(fleet: Fleet, ledger: TimedLedger) -> FleetStatus:
+    with ledger.begin() as table:
+        return read_status(fleet, table)
+
+
 def watched(*boxes: Box) -> list[str]:
     return sorted(name for box in boxes for name in box.streams.shares)
 
@@ -148,6 +153,27 @@ def test_a_machine_that_is_cut_off_stops_before_another_takes_over(ledger: Timed
         if watched(one) != before:
             assert watched(two) == []
     assert (watched(one), watched(two)) == (ALL, [])
+
+
+def test_streams_are_opened_anew_under_the_same_leases(ledger: TimedLedger) -> None:
+    (one,) = joined(ledger, fleet_of(), "box-1")
+    one.tick()
+    with ledger.begin() as table:
+        before = {lease.name: lease.run for lease in table.current(CAMERA)}
+    opened: list[str] = []
+    add = one.streams.add
+
+    def noted(name: str, share: float) -> None:
+        opened.append(name)
+        add(name, share)
+
+    one.streams.add = noted  # type: ignore[method-assign]
+    one.member.reopen(["camera-1", "camera-7"])  # the other is not watched
+    step(ledger, one)
+    step(ledger, one)
+    assert opened == ["camera-1"] and watched(one) == ALL
+    with ledger.begin() as table:
+        assert {lease.name: lease.run for lease in table.current(CAMERA)} == before
 
 
 def test_another_supervises_once_the_lease_has_ended(ledger: TimedLedger) -> None:
@@ -225,17 +251,17 @@ def test_a_camera_that_no_machine_there_may_watch(
     one.tick()
     assert watched(one) == ["camera-0", "camera-2", "camera-3"]
     assert "no machine that is there may watch camera-1" in caplog.text
-    machines, unwatched = read_status(fleet, ledger)
-    assert [(one.state, one.cameras, one.supervisor) for one in machines] == [
+    found = status(fleet, ledger)
+    assert [(one.state, one.cameras, one.supervisor) for one in found.machines] == [
         ("up", 3, True),
         ("left", 0, False),
     ]
-    assert unwatched == ["camera-1"]
-    lines = list(table_lines(machines, unwatched))
+    assert found.unwatched == ["camera-1"]
+    lines = list(table_lines(found))
     assert lines[1].split()[:5] == ["box-1", "up", "3", "10", "100%"]
     assert lines[-1] == "not watched: camera-1"
     step(ledger, seconds=9)
-    assert [one.state for one in read_status(fleet, ledger)[0]] == ["lost", "left"]
+    assert [one.state for one in status(fleet, ledger).machines] == ["lost", "left"]
 
 
 def test_two_fleets_with_one_name_and_two_machines_with_one_name(ledger: TimedLedger) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 import yaml
+from prometheus_client.metrics_core import Metric
 
 from ecolite_stream.observability.metrics import Metrics
 from tests.conftest import ROOT, installed
@@ -55,9 +56,23 @@ def alerts() -> dict[str, str]:
 QUERIES = [query for queries in panels().values() for query in queries] + list(alerts().values())
 
 
+def fleet_metrics() -> list[Metric]:
+    pytest.importorskip("sqlalchemy")
+    from ecolite_stream.fleet.metrics import FleetMetrics
+
+    return list(FleetMetrics("shop", Never().read).describe())
+
+
+class Never:
+    """A store that nobody asks."""
+
+    def read(self) -> Any:
+        raise AssertionError("the store was asked")
+
+
 def exposed() -> set[str]:
     """Every name that Prometheus gets to see."""
-    names = set()
+    names = {metric.name for metric in fleet_metrics()}
     for metric in Metrics().registry.collect():
         names |= {metric.name + ending for ending in ENDINGS.get(metric.type, ("",))}
     return names
@@ -104,6 +119,12 @@ def test_every_metric_is_explained() -> None:
         if metric.name.startswith("ecolite_"):
             ending = {"counter": "_total", "info": "_info"}.get(metric.type, "")
             assert f"`{metric.name.removeprefix('ecolite_')}{ending}`" in text, metric.name
+
+
+def test_every_metric_of_a_fleet_is_explained() -> None:
+    text = (ROOT / "docs" / "fleet.md").read_text()
+    for metric in fleet_metrics():
+        assert f"`{metric.name.removeprefix('ecolite_fleet_')}`" in text, metric.name
 
 
 def test_promtool_takes_the_configuration() -> None:
@@ -158,6 +179,23 @@ CASES = [
         "10m",
         "40m",
     ),
+    (
+        "EcoliteCameraUnwatched",
+        {
+            'ecolite_fleet_stream_up{fleet="f", stream="s", machine="box-1"}': "1x5 stale",
+            'ecolite_fleet_stream_up{fleet="f", stream="s"}': "_x5 0x20",
+            'ecolite_fleet_stream_up{fleet="f", stream="lost", machine="box-1"}': "0x30",
+        },
+        "6m",
+        "12m",
+    ),
+    (
+        "EcoliteMachineLost",
+        {'ecolite_fleet_machine_up{fleet="f", machine="box-1"}': "1x5 0x20"},
+        "9m",
+        "15m",
+    ),
+    ("EcoliteFleetStoreAway", {'ecolite_fleet_store_up{fleet="f"}': "1x5 0x20"}, "6m", "10m"),
     (
         "EcoliteFilesRunOut",
         {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from sqlalchemy import Connection, inspect, text
 from ecolite_stream.store import database as module
 from ecolite_stream.store import schema
 from ecolite_stream.store.database import Database, StoreError
+from ecolite_stream.types import LeaseMark
 from tests.store.making import began, sink_at, stored
 
 pytestmark = pytest.mark.timeout(280)
@@ -33,7 +35,7 @@ def test_a_store_of_an_older_version_is_migrated_and_keeps_its_events(
     monkeypatch.setattr(schema, "MIGRATIONS", steps)
     monkeypatch.setattr(module, "MIGRATIONS", steps)
     reader = Database(url)
-    with pytest.raises(StoreError, match="has version 1, 2 is needed"):
+    with pytest.raises(StoreError, match="has version 2, 3 is needed"):
         reader.prepare()
     reader.close()
     with sink_at(url):
@@ -41,10 +43,24 @@ def test_a_store_of_an_older_version_is_migrated_and_keeps_its_events(
     assert len(stored(url)) == 1
     opened = Database(url)
     with opened.read() as connection:
-        assert schema.current_version(connection) == 2
+        assert schema.current_version(connection) == 3
         columns = [column["name"] for column in inspect(connection).get_columns("ecolite_events")]
     opened.close()
     assert "mood" in columns
+
+
+def test_a_store_of_the_first_version_gets_the_machine_of_events(url: str) -> None:
+    with sink_at(url) as sink:
+        sink.send(began(1.0))
+    opened = Database(url, create=True)
+    with opened.begin() as connection:  # as it was before fleets named the machine
+        connection.execute(text("ALTER TABLE ecolite_events DROP COLUMN machine"))
+        connection.execute(text("UPDATE ecolite_schema SET version = 1"))
+    opened.close()
+    mark = LeaseMark("box-1", 1, "a" * 32, 1)
+    with sink_at(url) as sink:
+        sink.send(dataclasses.replace(began(2.0), lease=mark))
+    assert [event.machine for event in stored(url)] == ["box-1", None]
 
 
 def test_a_migration_that_fails_changes_nothing(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -321,7 +321,7 @@ def test_errors_at_the_start_are_one_line(sqlite_url: str, tmp_path: Path) -> No
         pass
     with sqlite3.connect(path) as newer:
         newer.execute("UPDATE ecolite_schema SET version = 99")
-    with pytest.raises(StoreError, match=r"has version 99, this program knows 1; update"):
+    with pytest.raises(StoreError, match=r"has version 99, this program knows 2; update"):
         sink_at(sqlite_url)
     with pytest.raises(StoreError, match=r"cannot be opened; check its folder") as caught:
         Database(f"sqlite:///{tmp_path}/none/events.db", create=True).prepare()

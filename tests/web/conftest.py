@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
@@ -25,6 +26,9 @@ from ecolite_stream.web.teaching import TeachingProcess
 from tests.app.runs import Started
 from tests.conftest import ROOT
 from tests.videos import numbered_image
+
+if TYPE_CHECKING:
+    from ecolite_stream.web.api.fleet import Place
 
 STREAMS = ("door", "yard", "<i>gate")
 
@@ -75,6 +79,7 @@ def served(
     collecting: CollectSink | None = None,
     views: tuple[str, ...] = (),
     teaching: TeachingProcess | None = None,
+    place: Place | None = None,
     **web: object,
 ) -> Iterator[Page]:
     """Serve a page."""
@@ -105,6 +110,7 @@ def served(
         lambda name: f"rtsp://{name}",
         teaching or TeachingProcess(),
         lambda: control.alerts if control else None,
+        place,
     )
     with serve_page(page.board, page.gallery, page.metrics, config, about, run) as page.url:
         yield page

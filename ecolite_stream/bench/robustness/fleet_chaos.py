@@ -233,8 +233,11 @@ class Proof:
         from ecolite_stream.fleet.status import read_status
 
         fleet, config = read_fleet(self._status_file)
-        with open_store(config, create=False) as database:
-            return read_status(fleet, Ledger(database, fleet.config.name))[0]
+        with (
+            open_store(config, create=False) as database,
+            Ledger(database, fleet.config.name).begin() as table,
+        ):
+            return list(read_status(fleet, table).machines)
 
     def _stored(self) -> dict[str, Any]:
         """(id, stream, start, end, run) of each event in the store, by id."""

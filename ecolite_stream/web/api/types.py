@@ -222,6 +222,7 @@ class StoredEvent(Struct, frozen=True, kw_only=True):
     review_label: str | None
     note: str
     keep: bool
+    machine: str | None
 
 
 class EventPage(Struct, frozen=True):

@@ -61,6 +61,7 @@ export class EventDialog {
       event.duration_s === null ? "goes on" : duration(event.duration_s),
       `best ${percent(event.peak_score)}, mean ${percent(event.mean_score)}`,
       event.view && `view ${event.view}`,
+      event.machine && `on ${event.machine}`,
       { lost: "ended with its camera", interrupted: "ended with its run" }[event.state],
       event.note && `“${event.note}”`,
     ];

@@ -1,4 +1,4 @@
-// What the API is asked: events, reviews, streams, views, alert rules, clips. Errors are Errors with the server's words.
+// What the API is asked: events, reviews, streams, views, alert rules, clips, the fleet. Errors are Errors with the server's words.
 export class Gone extends Error {}
 
 async function ask(path, options = {}) {
@@ -41,6 +41,7 @@ export const removeRule = (name) => remove(ruleOf(name));
 export const mute = (name, minutes) => put(`${ruleOf(name)}/mute`, { minutes });
 export const unmute = (name) => remove(`${ruleOf(name)}/mute`);
 export const streams = () => ask("/streams");
+export const fleet = () => ask("/fleet");
 export const page = (query, signal) => ask(`/events?${query}`, { signal });
 export const one = (id) => ask(`/events/${encodeURIComponent(id)}`);
 export const review = (id, verdict, label) => put(`/events/${id}/review`, { review: verdict, label });
