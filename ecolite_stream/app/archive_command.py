@@ -170,8 +170,8 @@ class _Run:
 
 
 _KEPT = (
-    *("bundle", "models", "engine", "device", "precision", "memory", "events", "every_s"),
-    *("smoothing", "top", "views", "mask", "gate"),
+    *("bundle", "models", "engine", "device", "precision", "reuse", "memory", "events"),
+    *("every_s", "smoothing", "top", "views", "mask", "gate"),
 )
 """Settings of a configuration file that an archive uses."""
 

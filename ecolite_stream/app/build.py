@@ -71,7 +71,9 @@ def watch(config: StreamConfig, load: Callable[[], StreamConfig] | None = None) 
         sinks += build_sinks(SINKS, Run(config, names, bundle, views))
         pipeline = Pipeline(
             list(map(connect, streams)),
-            lambda: open_engine(config.engine, bundle, config.device, config.precision),
+            lambda: open_engine(
+                config.engine, bundle, config.device, config.precision, config.reuse
+            ),
             model_of(bundle, config.engine, config.device, config.precision),
             [*sinks, *page],
             config,

@@ -13,7 +13,7 @@ from ecolite_stream.config.drawn_views import read_drawn
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.config.source_names import NamedSource, named_source
 from ecolite_stream.config.views import PLAIN_VIEWS, view_name
-from ecolite_stream.engines import choose_engine
+from ecolite_stream.engines import choose_engine, require_reuse
 from ecolite_stream.errors import ConfigError, SourceError
 from ecolite_stream.model.bundle import Bundle, read_bundle
 from ecolite_stream.recognition.memory import cheaper_period_s
@@ -124,12 +124,15 @@ def _precision(name: str) -> str:
 def _shared(config: StreamConfig, bundle: Bundle, names: Sequence[str]) -> str:
     """The line about shared settings; raises like `describe_run`."""
     engine = choose_engine(config.engine, bundle, config.device, config.precision)
+    if config.reuse:
+        require_reuse(engine)
     parts = [
         f"bundle {bundle.path}, {len(bundle.spec.labels)} labels",
         " ".join(
             [f"engine {engine}"]
             + ([f"on {config.device}"] if config.device else [])
             + ([f"in {_precision(config.precision)}"] if config.precision else [])
+            + (["with activations reused"] if config.reuse else [])
         ),
     ]
     run = Run(config, names, bundle)

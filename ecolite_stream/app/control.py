@@ -146,7 +146,7 @@ class PipelineControl:
             precision = config.precision if chosen is None else chosen.precision
             place = config.engine, bundle, config.device, precision
             model = model_of(bundle, config.engine, config.device, precision)
-            pipeline.set_bundle(model, lambda: open_checked(*place))
+            pipeline.set_bundle(model, lambda: open_checked(*place, config.reuse))
             self._bundle = bundle
             for call in self._on_bundle:
                 call(bundle)

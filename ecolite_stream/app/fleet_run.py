@@ -158,7 +158,9 @@ def run_machine(
         sinks = build_sinks(SINKS, Run(config, [], bundle, fence=LeaseFence()))
         pipeline = Pipeline(
             [],
-            lambda: open_engine(config.engine, bundle, config.device, config.precision),
+            lambda: open_engine(
+                config.engine, bundle, config.device, config.precision, config.reuse
+            ),
             model_of(bundle, config.engine, config.device, config.precision),
             [*sinks, *page],
             config,

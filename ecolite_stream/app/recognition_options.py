@@ -38,6 +38,11 @@ def recognition_options(command: Command) -> Command:
             type=click.Choice((AUTO, *PRECISIONS)),
             help="Inference precision. [engine default]",
         ),
+        click.option(
+            "--reuse/--no-reuse",
+            default=None,
+            help="Keep activations of the 3D net from label to label. [no]",
+        ),
         click.option("--memory", type=click.Choice(POLICIES), help="Memory policy. [window]"),
         click.option(
             "--span", type=float, help="Seconds the window spans. [the bundle's clip length]"

@@ -43,6 +43,7 @@ def replay(
         model,
         device or recording.device,
         precision or recording.precision,
+        recording.reuse,
     )
     try:
         lines = _emitted(replayed(recording, runs, model.spec))

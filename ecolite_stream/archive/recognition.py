@@ -94,7 +94,7 @@ def open_engine_of(model: Model, bundle: Bundle) -> Engine:
     Raises:
         EcoliteError: it cannot be opened here.
     """
-    return open_engine(model.engine, bundle, model.device, model.precision)
+    return open_engine(model.engine, bundle, model.device, model.precision, model.config.reuse)
 
 
 class RecordingClock(WallClock):

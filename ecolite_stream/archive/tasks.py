@@ -47,6 +47,7 @@ class Model:
             "engine": self.engine,
             "device": self.device,
             "precision": self.precision,
+            **({"reuse": True} if self.config.reuse else {}),
         }
         found: dict[str, Any] = json.loads(json.dumps({**model, **chosen}, default=str))
         return found

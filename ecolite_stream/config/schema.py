@@ -205,6 +205,7 @@ class StreamConfig:
         precision: inference precision, one of `PRECISIONS`, or `auto`: bf16 where the processor
             has it and the bundle's golden numbers agree, else the engine's default. None takes the
             engine's default on the device.
+        reuse: keep activations of the 3D net from label to label, see `engines.reuse`.
         memory: working memory of each stream.
         events: when events begin and end.
         reconnect: how to reopen a lost live source.
@@ -231,6 +232,7 @@ class StreamConfig:
     engine: str = "auto"
     device: str | None = None
     precision: str | None = None
+    reuse: bool = False
     memory: MemoryConfig = field(default_factory=MemoryConfig)
     events: EventConfig = field(default_factory=EventConfig)
     reconnect: ReconnectConfig = field(default_factory=ReconnectConfig)

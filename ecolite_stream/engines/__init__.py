@@ -20,6 +20,7 @@ __all__ = [
     "open_engine",
     "precisions_of",
     "require_graphs",
+    "require_reuse",
 ]
 
 
@@ -29,7 +30,11 @@ def installed_engines() -> list[str]:
 
 
 def open_engine(
-    name: str, bundle: Bundle, device: str | None = None, precision: str | None = None
+    name: str,
+    bundle: Bundle,
+    device: str | None = None,
+    precision: str | None = None,
+    reuse: bool = False,
 ) -> GraphEngine:
     """Open a bundle with the engine of that name.
 
@@ -39,16 +44,17 @@ def open_engine(
         bundle: the model.
         device: `cpu`, `ascend:0`, `gpu:0`, see `parse_device`; None is the engine's default.
         precision: `f32`, `bf16`, `f16`; None is the engine's default on that device.
+        reuse: keep activations of the 3D net from call to call, see `engines.reuse`.
 
     Raises:
         ConfigError: there is no such device.
-        EngineError: it is unknown, not installed, lacks that device or precision, or cannot run
-            the bundle.
+        EngineError: it is unknown, not installed, lacks that device or precision, cannot run
+            the bundle, or cannot reuse activations of it.
     """
     if name == "auto":
         name = _first_able(bundle, device, precision)
     with uninterrupted():
-        return _known(name)(bundle, device, precision)
+        return _known(name)(bundle, device, precision, reuse)
 
 
 def choose_engine(
@@ -83,6 +89,15 @@ def require_graphs(
             for it.
     """
     return _known(name).require(bundle, device, precision)
+
+
+def require_reuse(name: str) -> None:
+    """Check that an engine can reuse activations; needs no library.
+
+    Raises:
+        EngineError: it cannot, or is unknown.
+    """
+    _known(name).require_reuse()
 
 
 def precisions_of(name: str, device: str | None = None) -> tuple[str, ...]:

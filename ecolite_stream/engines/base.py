@@ -39,8 +39,8 @@ Run = Callable[[FloatArray], FloatArray]
 class Engine(Protocol):
     """Runs the frame encoder and the clip head of one bundle; made by `open_engine`.
 
-    An engine keeps no frames: results depend on the arguments alone, and later calls do not change
-    them. It is warm when its constructor returns. Call it from one thread at a time.
+    Results depend on the arguments alone, and later calls do not change them. It is warm when its
+    constructor returns. Call it from one thread at a time.
 
     Attributes:
         name: as in `--engine`.
@@ -109,27 +109,37 @@ class GraphEngine(ABC):
             engine's name, or `library`.
         device: as `parse_device` reads it; None is the first of `devices`.
         precision: None is the first on that device.
+        reuse: keep activations of the 3D net from call to call, see `engines.reuse`.
 
     Attributes:
         precision: one of `choices.PRECISIONS`.
+        can_reuse: whether it can keep activations.
         library_errors: errors of its library, translated into `EngineError`.
 
     Raises:
         ConfigError: there is no such device.
         BundleError: a graph is malformed, or needs files that the bundle's hashes do not cover.
         EngineError: the library is not installed, lacks that device or precision, or cannot run
-            the graphs.
+            the graphs; or it cannot reuse activations.
     """
 
     name: str
     format: ClassVar[str]
     library: ClassVar[str] = ""
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
+    can_reuse: ClassVar[bool] = False
     library_errors: tuple[type[Exception], ...] = LIBRARY_ERRORS
 
     def __init__(
-        self, bundle: Bundle, device: str | None = None, precision: str | None = None
+        self,
+        bundle: Bundle,
+        device: str | None = None,
+        precision: str | None = None,
+        reuse: bool = False,
     ) -> None:
+        if reuse:
+            self.require_reuse()
+        self._reuse = reuse
         graphs = self.require(bundle, device, precision)
         for graph in graphs:
             require_self_contained(bundle.file(graph.file), graph.format)
@@ -152,6 +162,18 @@ class GraphEngine(ABC):
     def is_installed(cls) -> bool:
         """Whether its library is installed."""
         return find_spec(cls.library or cls.name) is not None
+
+    @classmethod
+    def require_reuse(cls) -> None:
+        """Check that it can keep activations.
+
+        Raises:
+            EngineError: it cannot.
+        """
+        if not cls.can_reuse:
+            raise EngineError(
+                f"engine {cls.name} cannot reuse activations; set reuse: false or engine: openvino"
+            )
 
     @classmethod
     def has_device(cls, kind: str) -> bool:

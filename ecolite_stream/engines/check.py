@@ -114,7 +114,11 @@ def check_engine(engine: GraphEngine, bundle: Bundle) -> Check:
 
 
 def open_checked(
-    name: str, bundle: Bundle, device: str | None = None, precision: str | None = None
+    name: str,
+    bundle: Bundle,
+    device: str | None = None,
+    precision: str | None = None,
+    reuse: bool = False,
 ) -> GraphEngine:
     """Open an engine as `open_engine` does and check it against the golden numbers, untimed.
 
@@ -125,7 +129,7 @@ def open_checked(
     """
     engine: GraphEngine | None = None
     try:
-        engine = open_engine(name, bundle, device, precision)
+        engine = open_engine(name, bundle, device, precision, reuse)
         _compare(engine, bundle, *_outputs(engine, bundle)[1:]).require()
         return engine
     except BaseException as error:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ecolite_stream.engines.base import Device, GraphEngine, Run, import_library, translated
+from ecolite_stream.engines.openvino_reuse import reusing_run
 from ecolite_stream.errors import EngineError
 from ecolite_stream.model.bundle import CONV2D_ONLY_PARTS, Bundle, Graph
 from ecolite_stream.types import FloatArray
@@ -56,6 +57,7 @@ class OpenVinoEngine(GraphEngine):
 
     name = "openvino"
     format = "onnx"
+    can_reuse = True
 
     @classmethod
     def precisions_on(cls, kind: str) -> tuple[str, ...]:
@@ -79,11 +81,21 @@ class OpenVinoEngine(GraphEngine):
         if takes_batches:
             size = bundle.spec.preprocessing.image_size
             model.reshape([-1, 3, size, size])
-        compiled = self._core.compile_model(model, "CPU", settings(self.precision))
-        request = compiled.create_infer_request()
+        elif self._reuse:
+            if graph.precision == "int8":
+                raise EngineError(
+                    "engine openvino: activations in int8 cannot be reused; set reuse: false, or "
+                    "name another precision"
+                )
+            return reusing_run(model, self._request, graph.file)
+        request = self._request(model)
         if takes_batches:
             return lambda batch: infer(request, batch)
         return lambda batch: np.concatenate([infer(request, one[None]) for one in batch])
+
+    def _request(self, model: Any) -> Any:
+        compiled = self._core.compile_model(model, "CPU", settings(self.precision))
+        return compiled.create_infer_request()
 
 
 def has_bf16() -> bool:

@@ -61,6 +61,7 @@ class Recording:
         engine: the engine that ran it.
         device: of the engine; None is its default.
         precision: of the engine; None is its default.
+        reuse: whether the engine kept activations.
         config: the settings that change predictions or events.
         overrides: those of single streams, by their names.
     """
@@ -72,6 +73,7 @@ class Recording:
     device: str | None
     config: StreamConfig
     precision: str | None = None
+    reuse: bool = False
     overrides: Mapping[str, StreamConfig] = field(default_factory=dict)
 
     def settings(self, stream: str) -> StreamConfig:
@@ -87,6 +89,7 @@ class Recording:
             "engine": self.engine,
             "device": self.device,
             "precision": self.precision,
+            **({"reuse": True} if self.reuse else {}),
             "config": _settings(self.config),
             **({"overrides": overrides} if overrides else {}),
         }
@@ -134,6 +137,7 @@ def recording_of(run: Run, folder: Path) -> Recording:
         device=run.config.device,
         config=run.config,
         precision=run.config.precision,
+        reuse=run.config.reuse,
         overrides=_overrides(run),
     )
 

@@ -88,6 +88,20 @@ def test_what_costs_little_already_needs_no_advice(check: Check, tmp_path: Path,
     assert "needs only" not in out[1]
 
 
+def test_reused_activations_are_named_or_refused(check: Check, tmp_path: Path) -> None:
+    installed("openvino")
+    path = write(tmp_path, {"c.yaml": "source: pattern\nreuse: true\nengine: openvino"})
+    code, out, _ = check("--config", path)
+    assert code == 0
+    assert "; engine openvino with activations reused; " in out[1]
+    installed("onnxruntime")
+    code, out, err = check("--config", path, "--engine", "onnxruntime")
+    assert (code, out) == (5, [])
+    assert err == [
+        "error: engine onnxruntime cannot reuse activations; set reuse: false or engine: openvino"
+    ]
+
+
 def test_every_sink_is_named_and_none_is_opened(check: Check, tmp_path: Path) -> None:
     pytest.importorskip("paho.mqtt")
     path = write(

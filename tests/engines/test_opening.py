@@ -112,7 +112,7 @@ def test_an_interruption_waits_until_an_engine_is_open(
 ) -> None:
     opened: list[Engine] = []
 
-    def open_slowly(bundle: Bundle, device: str | None, precision: str | None) -> Engine:
+    def open_slowly(bundle: Bundle, *settings: object) -> Engine:
         signal.raise_signal(signal.SIGINT)
         opened.append(open_engine("auto", bundle))
         return opened[0]

@@ -28,7 +28,7 @@ from ecolite_stream.recording.recording import Recording, read_recording, replay
 from ecolite_stream.recording.sink import FRAMES, ROUNDS, RUN, SAID, RecordSink
 from ecolite_stream.sinks import JsonLinesSink
 from ecolite_stream.types import EngineBatch, Event, Frame, Output, Sample, unix_ms_of
-from tests.conftest import ROOT
+from tests.conftest import ROOT, installed
 from tests.fakes import ListSource, NumberEngine, OutputSink, frames, spec_of
 
 pytestmark = pytest.mark.timeout(60)
@@ -279,6 +279,19 @@ def command(*words: object) -> subprocess.CompletedProcess[str]:
         timeout=50,
         check=False,
     )
+
+
+def test_a_run_with_activations_reused_is_replayed_with_them(tmp_path: Path) -> None:
+    installed("openvino")
+    run = tmp_path / "run"
+    first = command(
+        "--source", "pattern:seconds=6", "--reuse", "--engine", "openvino", "--record", run
+    )
+    assert first.returncode == 0, first.stderr
+    assert json.loads((run / RUN).read_text())["reuse"] is True
+    again = command("replay", run)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout == (run / SAID).read_text()
 
 
 def test_the_command_records_and_replays(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """Time the 3D net, exported in three forms, in each library.
 
-python -m trainer.reference.heads [--num-segments 4] [--image-size 224] [--width 1]
+python -m trainer.reference.heads [--num-segments 4] [--image-size 224] [--width 1] [--clips 1]
 
     as trained   3D convolutions
     trimmed      the same without the taps in time that no step meets
     2D           2D convolutions only, batch norm folded: what all ONNX in a bundle is
+
+Of several clips, the first two forms take all in one call; the third takes them one by one.
 
 Weights are random, and the forms take turns. Run it on an idle machine.
 """
@@ -12,6 +14,7 @@ Weights are random, and the forms take turns. Run it on an idle machine.
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,6 +34,7 @@ from ecolite_stream.engines.base import import_library
 from ecolite_stream.engines.check import relative_error
 from ecolite_stream.engines.openvino import import_openvino, infer, settings, shared_core
 from ecolite_stream.errors import EngineError
+from ecolite_stream.recognition.step import MOST_AT_ONCE
 from ecolite_stream.types import FloatArray
 from trainer.exporting.deploy import TOLERANCE, export_graph
 from trainer.network import NetworkConfig, build_network
@@ -85,22 +89,50 @@ def in_onnxruntime(head: nn.Cell, example: FloatArray, folder: Path) -> Head:
 LIBRARIES = {"mindspore": in_mindspore, "openvino": in_openvino, "onnxruntime": in_onnxruntime}
 
 
+def loaded(
+    library: str, form: str, config: NetworkConfig, features_BNCHW: FloatArray, folder: Path
+) -> Head:
+    """A head for as many clips as these; form 2D runs them one by one."""
+    load, head = LIBRARIES[library], head_of(form, config)
+    if form != "2D":
+        return load(head, features_BNCHW, folder)
+    one = load(head, features_BNCHW[:1], folder)
+    return lambda clips: np.concatenate([one(clip[None]) for clip in clips])
+
+
 @click.command()
 @click.option("--num-segments", default=4, show_default=True, type=click.IntRange(2))
 @click.option("--image-size", default=224, show_default=True)
 @click.option("--width", default=1.0, show_default=True)
+@click.option("--clips", default=1, show_default=True, type=click.IntRange(1, MOST_AT_ONCE))
+@click.option(
+    "--library",
+    "names",
+    type=click.Choice(tuple(LIBRARIES)),
+    multiple=True,
+    help="Library; repeat for more. [all]",
+)
+@click.option("--processor", is_flag=True, help="Measure processor time in place of wall time.")
 @click.option("--seconds", default=1.6, show_default=True, help="Seconds to measure each.")
-def main(num_segments: int, image_size: int, width: float, seconds: float) -> None:
-    """Time the head in each form and library, one clip at a time."""
+def main(
+    num_segments: int,
+    image_size: int,
+    width: float,
+    clips: int,
+    names: tuple[str, ...],
+    processor: bool,
+    seconds: float,
+) -> None:
+    """Time the head in each form and library."""
     config = NetworkConfig("eco_lite", num_segments, image_size, CLASSES, width)
-    shape = (1, num_segments, *build_network(config).feature_shape)
+    shape = (clips, num_segments, *build_network(config).feature_shape)
     features = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     expected = head_of("as trained", config)(ms.Tensor(features)).asnumpy()
-    heads: dict[str, dict[str, Head]] = {library: {} for library in LIBRARIES}
+    heads: dict[str, dict[str, Head]] = {library: {} for library in names or LIBRARIES}
     for form in FORMS:
-        for library, load in LIBRARIES.items():
+        for library in heads:
             with tempfile.TemporaryDirectory(prefix="heads-") as folder:
-                heads[library][form] = load(head_of(form, config), features, Path(folder))
+                heads[library][form] = loaded(library, form, config, features, Path(folder))
             error = relative_error(heads[library][form](features), expected)
             if not error <= TOLERANCE:
                 raise EngineError(f"{library}, {form}: off by {error:.1e}")
@@ -110,11 +142,16 @@ def main(num_segments: int, image_size: int, width: float, seconds: float) -> No
     }
     for facts in (machine_facts(), versions()):
         click.echo(", ".join(f"{key} {value}" for key, value in facts.items()))
-    click.echo(f"N={num_segments}, {image_size} px, width {width:g}; p50 in ms, and of as trained")
-    for library, own in time_in_turns(calls, seconds).items():
+    click.echo(
+        f"N={num_segments}, {image_size} px, width {width:g}, {clips} clips; "
+        f"p50 {'of processor time ' if processor else ''}in ms a clip, and of as trained"
+    )
+    clock = time.process_time if processor else time.perf_counter
+    for library, own in time_in_turns(calls, seconds, clock=clock).items():
         first = own[FORMS[0]].p50_ms
         times = [
-            f"{form} {time.p50_ms:.2f} ({time.p50_ms / first:.2f})" for form, time in own.items()
+            f"{form} {timing.p50_ms / clips:.2f} ({timing.p50_ms / first:.2f})"
+            for form, timing in own.items()
         ]
         click.echo(f"  {library:12} {', '.join(times)}")
 

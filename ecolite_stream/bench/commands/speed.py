@@ -48,6 +48,7 @@ class Asked:
     precisions: tuple[str, ...]
     seconds: float
     new_frames: int | None
+    reuse: bool
     video: Path | None
     output: Output
 
@@ -78,6 +79,7 @@ class Asked:
     help="Seconds to measure each number.",
 )
 @click.option("--new-frames", type=click.IntRange(1), help="New frames of a live step. [half of N]")
+@click.option("--reuse", is_flag=True, help="Also time OpenVINO with activations reused.")
 @click.option(
     "--stream", "video", type=PATH, help="Also stream this file. [decode a synthetic one]"
 )
@@ -92,7 +94,7 @@ def speed(**options: Any) -> None:
         raise EngineError(
             "no inference engine is installed; run pip install 'ecolite-stream[openvino]'"
         )
-    who, notes = backends(names, asked.precisions or precisions_in(bundles))
+    who, notes = backends(names, asked.precisions or precisions_in(bundles), asked.reuse)
     if asked.video:
         open_source(str(asked.video)).close()  # fail early on a wrong name
     rows: list[speed_bench.Row] = []

@@ -26,14 +26,21 @@ class Backend:
         library: name of an engine or a reference.
         precision: one of `PRECISIONS`.
         open: opens and warms it; picklable.
+        reuse: whether it keeps activations of the 3D net.
     """
 
     library: str
     precision: str
     open: Callable[[Bundle], Engine]
+    reuse: bool = False
+
+    @property
+    def engine(self) -> str:
+        """The library, and whether it reuses activations."""
+        return f"{self.library} reuse" if self.reuse else self.library
 
     def __str__(self) -> str:
-        return self.library if self.precision == "f32" else f"{self.library} {self.precision}"
+        return self.engine if self.precision == "f32" else f"{self.engine} {self.precision}"
 
 
 def precisions_in(bundles: Iterable[Bundle]) -> tuple[str, ...]:
@@ -46,8 +53,15 @@ def _has(name: str, precision: str) -> bool:
     return name == "openvino" and precision == "bf16" and has_bf16()
 
 
-def backends(engines: Iterable[str], precisions: Sequence[str]) -> tuple[list[Backend], list[str]]:
+def backends(
+    engines: Iterable[str], precisions: Sequence[str], reuse: bool = False
+) -> tuple[list[Backend], list[str]]:
     """The named engines, then every installed reference, in float32.
+
+    Args:
+        engines: their names.
+        precisions: of `PRECISIONS`.
+        reuse: add those engines that can reuse activations once more, reusing them.
 
     Returns:
         Backends, and a line for each precision that an engine lacks.
@@ -67,6 +81,8 @@ def backends(engines: Iterable[str], precisions: Sequence[str]) -> tuple[list[Ba
                 lacking.append(f"{name} computes in float32 only, here: not in {precision}.")
     if not found:
         raise ConfigError(f"--precision {precisions[0]}: {' '.join(lacking)}")
+    if reuse:
+        found += [_reusing(backend) for backend in found if _can_reuse(backend)]
     there = {(backend.library, backend.precision) for backend in found}
     found += [
         Backend(name, "f32", reference)
@@ -74,3 +90,14 @@ def backends(engines: Iterable[str], precisions: Sequence[str]) -> tuple[list[Ba
         if (name, "f32") not in there and find_spec(name) is not None
     ]
     return found, lacking
+
+
+def _can_reuse(backend: Backend) -> bool:
+    return backend.library == "openvino" and backend.precision != "int8"
+
+
+def _reusing(backend: Backend) -> Backend:
+    opener = functools.partial(
+        open_engine, backend.library, precision=backend.precision, reuse=True
+    )
+    return Backend(backend.library, backend.precision, opener, reuse=True)

@@ -35,6 +35,19 @@ def test_engines_in_every_precision_they_have(monkeypatch):
         backends(["openvino", "mindspore"], ["bf16"])
 
 
+def test_reuse_is_timed_beside_the_same_engine_without_it(monkeypatch):
+    monkeypatch.setattr(module, "has_bf16", lambda: True)
+    monkeypatch.setattr(module, "REFERENCES", {"json": len})
+    found, _ = backends(["openvino", "mindspore"], ["f32", "bf16"], reuse=True)
+    expected = ["openvino", "openvino bf16", "mindspore"]
+    assert list(map(str, found)) == [*expected, "openvino reuse", "openvino reuse bf16", "json"]
+    assert [backend.engine for backend in found[3:5]] == ["openvino reuse"] * 2
+    assert [one.open.keywords for one in found[3:5]] == [
+        {"precision": "f32", "reuse": True},
+        {"precision": "bf16", "reuse": True},
+    ]
+
+
 def test_int8_where_an_engine_runs_it():
     found, lacking = backends(["openvino", "mindspore", "onnxruntime"], ["int8"])
     assert list(map(str, found))[:2] == ["openvino int8", "onnxruntime int8"]

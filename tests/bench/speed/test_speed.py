@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from pathlib import Path
 
@@ -110,6 +111,24 @@ def test_a_live_step_encodes_new_frames_one_by_one_and_recomputing_all_at_once()
     shapes.clear()
     calls[RECOMPUTE]()
     assert shapes == [("encode", 4), ("classify", (1, 4))]
+
+
+def test_only_a_live_step_sees_features_again():
+    clips = []
+
+    class Engine(NumberEngine):
+        def classify(self, features):
+            clips.append(set(features.ravel().tolist()))
+            return super().classify(features)
+
+    calls = speed_calls(Engine(), spec_of(num_segments=4), new_frames=1)
+    for _ in range(3):
+        calls[LIVE_STEP]()
+    assert [len(old & new) for old, new in itertools.pairwise(clips)] == [3, 3]
+    clips.clear()
+    for what in (HEAD, HEAD, RECOMPUTE, RECOMPUTE):
+        calls[what]()
+    assert sum(map(len, clips)) == len(set().union(*clips)) == 16
 
 
 def test_ratios():
