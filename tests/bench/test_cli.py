@@ -125,7 +125,7 @@ def test_online(bundle: Bundle, clip: Path, tmp_path: Path, capfd):
     assert exit_code(*args) == 3
     out, err = capfd.readouterr()
     assert "evaluated 1 of 2 clips" in out and "pyramid" in out  # all memories by default
-    assert "streamed: 1\n" in out and "streamed: 2\n" in out
+    assert "streamed: 1\n" in out and "streamed: 2; unreadable: 1\n" in out
     assert f"unreadable: {label}/broken.avi" in err
     assert "error: 1 of 2 clips cannot be read" in err
 
