@@ -104,10 +104,11 @@ PathFinder.find_spec = find_others
 sys.argv = sys.argv[1:]
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 """
+INTERNAL = ROOT / "trainer/teaching/attached.py"  # runs other modules; nobody calls it by hand
 COMMANDS = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__main__")
     for path in (ROOT / "trainer").rglob("*.py")
-    if '__name__ == "__main__"' in path.read_text(encoding="utf-8")
+    if path != INTERNAL and '__name__ == "__main__"' in path.read_text(encoding="utf-8")
 )
 NEED_MINDSPORE = (
     *("checkpoints", "cross_validate", "evaluate", "export", "train"),

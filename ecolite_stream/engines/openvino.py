@@ -87,7 +87,7 @@ class OpenVinoEngine(GraphEngine):
                     "engine openvino: activations in int8 cannot be reused; set reuse: false, or "
                     "name another precision"
                 )
-            return reusing_run(model, self._request, graph.file)
+            return reusing_run(import_openvino(), model, self._request, graph.file)
         request = self._request(model)
         if takes_batches:
             return lambda batch: infer(request, batch)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ecolite_stream.engines.base import Run, import_library
+from ecolite_stream.engines.base import Run
 from ecolite_stream.engines.reuse import ReusingHead, Stage
 from ecolite_stream.errors import EngineError
 from ecolite_stream.types import FloatArray
@@ -20,10 +20,11 @@ _PADDED = ([1, 1], [1, 1], [1, 1], [1, 1])
 """Strides, padding at both sides and dilations of a 3x3 convolution."""
 
 
-def reusing_run(model: Any, compile_model: Compile, source: str) -> Run:
+def reusing_run(openvino: Any, model: Any, compile_model: Compile, source: str) -> Run:
     """A head that keeps what it computed: features (B, N, C, h, w) -> logits (B, classes).
 
     Args:
+        openvino: the library, as `engines.openvino` imports it.
         model: a head of ECO-Lite with 2D convolutions only, as OpenVINO reads it; it is changed.
         compile_model: compiles its parts.
         source: the file of the model, for errors.
@@ -31,7 +32,7 @@ def reusing_run(model: Any, compile_model: Compile, source: str) -> Run:
     Raises:
         EngineError: the model is another one.
     """
-    parts = _Parts(model, source)
+    parts = _Parts(openvino, model, source)
     built = [parts.first(), parts.second(), parts.third(), parts.rest()]
     first, second, third, rest = (_runner(compile_model(part)) for part in built)
     return ReusingHead(Stage(first, second, third, lambda maps: np.array(rest(maps)[0]))).classify
@@ -52,9 +53,9 @@ def _runner(request: Any) -> Callable[..., Sequence[FloatArray]]:
 class _Parts:
     """Finds the weights of a head by the names that the export gives them."""
 
-    def __init__(self, model: Any, source: str) -> None:
-        self._openvino = import_library("openvino", "ecolite-stream[openvino]")
-        self._ops = import_library("openvino.opset13", "ecolite-stream[openvino]")
+    def __init__(self, openvino: Any, model: Any, source: str) -> None:
+        self._openvino = openvino
+        self._ops = openvino.opset13
         self._model = model
         self._source = source
         self._constants = {

@@ -157,7 +157,7 @@ def test_stores_that_cannot_be_read_are_one_line(
         (("--since", "soon"), "'soon' is not a time; expected 2d"),
         (("--min-score", "2"), "min_score is 2.0; expected 0 to 1"),
         (("--review", "maybe"), "review is 'maybe'; expected none"),
-        (("--json", "--csv"), "choose --json or --csv"),
+        (("--json", "--csv"), "give --json or --csv, not both"),
     ],
 )
 def test_filters_that_make_no_sense(tmp_path: Path, words: tuple[str, ...], message: str) -> None:

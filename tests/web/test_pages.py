@@ -9,7 +9,9 @@ import pytest
 
 pytest.importorskip("aiohttp", reason="the extra `web` is not installed")
 
-from ecolite_stream.web.site import _PAGES
+from ecolite_stream.web.site import _FLEET_PAGE, _PAGES
+
+PAGES = _PAGES | _FLEET_PAGE
 
 STATIC = resources.files("ecolite_stream.web") / "static"
 
@@ -27,18 +29,18 @@ def common_head(file: str) -> list[str]:
     return [line for line in part(file, "head").splitlines() if not own.search(line)]
 
 
-@pytest.mark.parametrize("file", [file for file in _PAGES.values() if file != "index.html"])
+@pytest.mark.parametrize("file", [file for file in PAGES.values() if file != "index.html"])
 def test_heads_differ_in_title_styles_and_script_alone(file: str) -> None:
     assert len(common_head(file)) > 5
     assert common_head(file) == common_head("index.html")
     assert re.search(r"<title>\w+ \u2013 ecolite-stream</title>", part(file, "head"))
 
 
-@pytest.mark.parametrize(("path", "file"), _PAGES.items())
+@pytest.mark.parametrize(("path", "file"), PAGES.items())
 def test_each_page_links_all_pages_and_marks_its_own(path: str, file: str) -> None:
     nav = part(file, "nav")
     assert re.findall(r'href="([^"]+)" aria-current="page"', nav) == [path]
     assert nav.replace(' aria-current="page"', "") == part("index.html", "nav").replace(
         ' aria-current="page"', ""
     )
-    assert set(re.findall(r'href="([^"]+)"', nav)) == set(_PAGES)
+    assert set(re.findall(r'href="([^"]+)"', nav)) == set(PAGES)
