@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import json
 import re
-import sys
 import time
 import uuid
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from ecolite_stream.app.default_store import FILE, state_folder
+from ecolite_stream.app.events_output import print_csv, print_json, print_text
 from ecolite_stream.errors import ConfigError, EcoliteError
 from ecolite_stream.media.clip_names import clip_name
-from ecolite_stream.types import iso_utc
 
 if TYPE_CHECKING:
     from ecolite_stream.store.database import Database
@@ -114,7 +112,7 @@ def events(
     else:
         found = _pages(database, filters, limit or 100)
         found = _or_none_match(found)
-    show = _print_json if as_json else _print_csv if as_csv else _print_text
+    show = print_json if as_json else print_csv if as_csv else print_text
     show(found)
 
 
@@ -370,45 +368,3 @@ def _followed(database: Database, filters: Filters, now_ms: int) -> Iterator[Sto
         since_ms = round(1000 * time.time())
         seen = {key: at_ms for key, at_ms in seen.items() if at_ms > since_ms - 3 * _OVERLAP_MS}
         time.sleep(_POLL_S)
-
-
-def _print_json(found: Iterable[StoredEvent]) -> None:
-    for event in found:
-        print(json.dumps(event.as_dict()), flush=True)
-
-
-def _print_csv(found: Iterable[StoredEvent]) -> None:
-    import dataclasses
-
-    from ecolite_stream.store.queries import StoredEvent
-
-    names = [field.name for field in dataclasses.fields(StoredEvent)]
-    columns = [{"start_ms": "started_at", "end_ms": "ended_at"}.get(name, name) for name in names]
-    writer = csv.writer(sys.stdout)
-    writer.writerow([*columns, "duration_s"])
-    for event in found:
-        facts = event.as_dict()
-        writer.writerow([_cell(facts[column]) for column in (*columns, "duration_s")])
-        sys.stdout.flush()
-
-
-def _cell(value: Any) -> Any:
-    """A value for a spreadsheet; text that looks like a formula gets an apostrophe."""
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return "'" + value
-    return json.dumps(value) if isinstance(value, tuple | list) else value
-
-
-def _print_text(found: Iterable[StoredEvent]) -> None:
-    for event in found:
-        lasted = "lasts" if event.duration_s is None else f"{event.duration_s:.1f} s"
-        verdict = {"label": f"was {event.review_label}"}.get(event.review or "", event.review or "")
-        where = f"{event.stream}/{event.view}" if event.view else event.stream
-        marks = [event.state if event.state in ("lost", "interrupted") else "", verdict]
-        marks.append("kept" if event.keep else "")
-        tail = " ".join(mark for mark in marks if mark)
-        line = (
-            f"{iso_utc(event.start_ms)}  {event.id}  {where}  {event.label}  "
-            f"{event.peak_score:.0%}  {lasted}  {tail}"
-        )
-        print(line.rstrip(), flush=True)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 
 from ecolite_stream.app.build import stream_inputs
-from ecolite_stream.app.reload import OF_STREAMS, differs
+from ecolite_stream.app.reload import differs, in_words, needs_restart
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.fleet.config import Fleet
@@ -65,22 +64,8 @@ class FleetReloader:
             check_fits(stream.settings or config, self._spec())
         before = {stream.name: stream for stream in stream_inputs(self._config)}
         changed = [name for name in wanted if differs(before[name], wanted[name])]
-        restart = _for_restart(self._config, config)
+        restart = needs_restart(self._config, config)
         self._change(config)
         self._config = config
         self._reopen(changed)
-        parts = {"changed": changed, "restart to apply": restart}
-        return _in_words(parts) or "nothing changed"
-
-
-def _for_restart(before: StreamConfig, after: StreamConfig) -> list[str]:
-    return [
-        field.name
-        for field in dataclasses.fields(after)
-        if field.name not in OF_STREAMS
-        and getattr(before, field.name) != getattr(after, field.name)
-    ]
-
-
-def _in_words(parts: Mapping[str, list[str]]) -> str:
-    return "; ".join(f"{what} {', '.join(names)}" for what, names in parts.items() if names)
+        return in_words({"changed": changed, "restart to apply": restart})

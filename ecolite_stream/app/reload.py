@@ -83,7 +83,7 @@ class Reloader:
         for stream in wanted.values():
             check_fits(stream.settings or config, spec)
         gone, new, changed = self._compare(wanted)
-        restart = _needs_restart(self._config, config)
+        restart = needs_restart(self._config, config, OF_STREAMS | _OF_BUNDLE)
         swapped = is_new and self._control.change_bundle(bundle.path, bundle.digest)
         self._digest = bundle.digest
         self._config = config
@@ -91,7 +91,7 @@ class Reloader:
             if name in self._pipeline.streams:
                 self._pipeline.remove(name)
         failed = self._add([wanted[name] for name in new + changed])
-        return _in_words(
+        return in_words(
             {
                 "changed to bundle": [bundle.digest[:12]] if swapped else [],
                 "added": [name for name in new if name not in self._failed],
@@ -136,17 +136,19 @@ class Reloader:
         return not differs(self._pipeline.stream_input(stream.name), stream)
 
 
-def _needs_restart(before: StreamConfig, after: StreamConfig) -> list[str]:
-    """Names of changed settings that a reload does not apply."""
+def needs_restart(
+    before: StreamConfig, after: StreamConfig, applied: frozenset[str] = OF_STREAMS
+) -> list[str]:
+    """Names of changed settings that are not among those that a reload applies."""
     return [
         field.name
         for field in dataclasses.fields(after)
-        if field.name not in OF_STREAMS | _OF_BUNDLE
-        and getattr(after, field.name) != getattr(before, field.name)
+        if field.name not in applied and getattr(after, field.name) != getattr(before, field.name)
     ]
 
 
-def _in_words(changes: Mapping[str, Sequence[str]]) -> str:
+def in_words(changes: Mapping[str, Sequence[str]]) -> str:
+    """One line of what changed: names by kind of change."""
     parts = [f"{what} {', '.join(names)}" for what, names in changes.items() if names]
     return "; ".join(parts) or "nothing changed"
 

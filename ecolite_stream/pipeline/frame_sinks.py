@@ -36,14 +36,15 @@ class FrameSinks:
                     self._metrics.not_shown(name, frame.stream)
             except Exception as error:
                 self._metrics.sink_failed(name)
-                if not self._failed[sink.log_name or name]:
+                log_name = sink.log_name or name
+                if not self._failed[log_name]:
                     reason = one_line(error) or type(error).__name__
                     _log.warning(
                         "%s failed on a frame: %s; later failures are only counted",
-                        sink.log_name or name,
+                        log_name,
                         reason,
                     )
-                self._failed[sink.log_name or name] += 1
+                self._failed[log_name] += 1
 
     def hurry(self) -> None:
         """Make the sinks' `close` quick: the run is stopping."""

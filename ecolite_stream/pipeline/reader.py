@@ -157,7 +157,7 @@ class Reader:
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more comes from the thread."""
+        """Whether the thread has ended or never began: no more samples come."""
         return self._has_ended or self._thread.ident is None
 
     def remove(self) -> None:

@@ -47,12 +47,12 @@ class RunSinks:
 
     @property
     def have_room(self) -> bool:
-        """Whether recordings need not wait for a sink."""
+        """Whether no queue of a sink is full; recordings wait for room."""
         return not any(worker.is_full for worker in self._workers)
 
     @property
     def have_failed(self) -> bool:
-        """Whether a worker ended with an error."""
+        """Whether an error ended a worker."""
         return any(worker.error for worker in self._workers)
 
     @property

@@ -38,13 +38,13 @@ class FaintMotion:
     """Finds faint motion in the differences of one stream."""
 
     def __init__(self) -> None:
-        self._lasting: npt.NDArray[np.float32] | None = None
-        self._looks, self._found_s, self._time_s = 0, 0.0, 0.0
+        self.reset()
 
     def reset(self) -> None:
-        """Forget all looks."""
-        self._lasting = None
-        self._looks = 0
+        """Forget all looks; later times may be earlier ones."""
+        self._lasting: npt.NDArray[np.float32] | None = None
+        self._looks, self._found_s = 0, 0.0
+        self._time_s: float | None = None
 
     def observe(self, size: Pixels, noise: float, time_s: float) -> Pixels | None:
         """Where faint motion lasts, (h, w) uint8, 0 or 1; None where there is none.
@@ -54,7 +54,8 @@ class FaintMotion:
             noise: median difference of the picture, in levels.
             time_s: stream time of the look; times ascend until `reset`.
         """
-        step_s, self._time_s = time_s - self._time_s, time_s
+        step_s = 0.0 if self._time_s is None else time_s - self._time_s
+        self._time_s = time_s
         least = min(math.floor(max(LEAST_DIFFERENCE, NOISE_FACTOR * noise)), 255)
         _, differs = cv2.threshold(size, least, 1, cv2.THRESH_BINARY)
         any_differs = cv2.countNonZero(differs) >= LEAST_PIXELS
@@ -82,7 +83,7 @@ class FaintMotion:
 
 
 def _is_local(lasts: Pixels) -> bool:
-    """Whether what lasts is in a few small places."""
+    """Whether lasting differences form a few small places."""
     if not cv2.countNonZero(lasts):
         return False
     count, _, places, _ = cv2.connectedComponentsWithStats(lasts)

@@ -2,8 +2,8 @@
 
 Sideways it follows the newest motion at once. Its height is remembered for longer, since of
 somebody who waves only the arms move. It grows quickly and shrinks slowly. Until something moves,
-and where everything does, it is the middle square. Faint motion, of people far away, is followed
-where nothing else moves.
+and where everything does, it is the middle square. It follows
+faint motion, of people far away, if nothing else moves.
 """
 
 from __future__ import annotations
@@ -45,12 +45,16 @@ class Follower:
         self._square: FollowingSquare | None = None
 
     def follow(self, motion: Motion) -> Box:
-        """The square at a look, inside the picture; looks come in order."""
-        if self._square is None or self._square.shape != motion.active.shape:
-            self._square = FollowingSquare(motion.active.shape, motion.time_s, self._smallest)
+        """The square at a look, inside the picture.
+
+        It begins anew where the shape of the masks changes or the time goes back.
+        """
+        square, shape = self._square, motion.active.shape
+        if square is None or square.shape != shape or motion.time_s < square.time_s:
+            square = self._square = FollowingSquare(shape, motion.time_s, self._smallest)
         elif motion.looked:
-            self._square.update(motion)
-        return self._square.box()
+            square.update(motion)
+        return square.box()
 
 
 class FollowingSquare:
@@ -60,6 +64,9 @@ class FollowingSquare:
         shape: height and width of the masks that it follows.
         time_s: stream time at which it begins.
         smallest: its smallest side, in short sides of the picture.
+
+    Attributes:
+        time_s: stream time of its newest look.
     """
 
     def __init__(self, shape: tuple[int, ...], time_s: float, smallest: float = SMALLEST) -> None:
@@ -73,7 +80,7 @@ class FollowingSquare:
         self._weak_looks = 0
         self._clear_s: float | None = None
         self._follows_faint = False
-        self._time_s = time_s
+        self.time_s = time_s
 
     def box(self) -> Box:
         """The square, inside the picture."""
@@ -86,7 +93,7 @@ class FollowingSquare:
     def update(self, motion: Motion) -> None:
         """Move to what moves at a new look; the first motion is met at once."""
         height, width = self.shape
-        step_s, self._time_s = motion.time_s - self._time_s, motion.time_s
+        step_s, self.time_s = motion.time_s - self.time_s, motion.time_s
         quick, slow = 1 - math.exp(-step_s / QUICK_S), 1 - math.exp(-step_s / SLOW_S)
         if motion.everywhere:
             self._move(width / 2, height / 2, float(min(height, width)), quick, slow)
@@ -105,7 +112,7 @@ class FollowingSquare:
         return active > LEAST_ACTIVE or self._weak_looks >= SUSTAINED_LOOKS
 
     def _accepts(self, faint: Mask, time_s: float) -> bool:
-        """Whether the square goes to faint motion.
+        """Whether the square moves to faint motion.
 
         Faint motion inside the square is of somebody who is followed already and moves only a
         hand: the square stays around the whole person.

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class _PageStreams:
-    """Connects the streams of a run to the page, and knows how each is watched.
+    """Connects the streams of a run to the page, and holds the settings of each.
 
     Args:
         config: of the run; settings of a stream that is not connected.
@@ -55,7 +55,7 @@ class _PageStreams:
         return connected
 
     def settings(self, name: str) -> StreamSettings:
-        """How a stream is watched."""
+        """The settings of a stream."""
         from ecolite_stream.web.api.types import StreamSettings
 
         stream = self._inputs.get(name)
@@ -69,7 +69,7 @@ class _PageStreams:
         )
 
     def source(self, name: str) -> str:
-        """What a stream watches, without credentials; its name if that is not known."""
+        """The source of a stream, without credentials; its name if the source is unknown."""
         stream = self._inputs.get(name)
         return (stream and redact_url(stream.source)) or name
 
@@ -135,7 +135,7 @@ def with_page(
 
 
 def _about(config: StreamConfig, labels: Sequence[str]) -> dict[str, Any]:
-    """What the page must know before anything else."""
+    """Version, labels and settings that the page needs at its start."""
     return {
         "version": __version__,
         "every_s": config.every_s,

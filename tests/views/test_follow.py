@@ -227,3 +227,13 @@ def test_faint_motion_under_a_mask_is_none():
         still.append([of_one.look(frame)[0].still_s for of_one in views])
     assert max(seen for seen, _ in still[-25:]) < 1.0
     assert still[-1][1] > 5.0
+
+
+@pytest.mark.parametrize("back_s", [4.0, 3600.0])
+def test_the_square_begins_anew_where_the_time_goes_back(back_s: float):
+    for picture in (waves, waves_far_away):
+        before = [(back_s + time_s, image) for time_s, image in film(4, picture)]
+        again = followed([*before, *film(4, picture)])[-50:]
+        alone = followed(film(4, picture))
+        assert [box for _, box in again] == [box for _, box in alone]
+        assert any(motion.faint is not None for motion, _ in again) == (picture is waves_far_away)

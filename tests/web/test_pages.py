@@ -1,4 +1,4 @@
-"""What the static pages share stays the same in all of them."""
+"""Head and navigation are the same in all static pages."""
 
 from __future__ import annotations
 

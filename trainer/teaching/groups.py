@@ -103,7 +103,7 @@ def hold_out_once(grouping: Grouping) -> Grouping:
 
 
 def _on_both_sides(part: Sequence[str], groups: Mapping[str, Sequence[str]]) -> int:
-    """How many actions are in a part and in the rest."""
+    """Count the actions that both a part and the rest show."""
     held = set(part)
     rest = {_label(name) for names in groups.values() for name in names if name not in held}
     return len(rest & set(map(_label, part)))

@@ -114,17 +114,17 @@ def camera_planes(width: int, height: int, faint: bool = False) -> list[Luma]:
     rng = np.random.default_rng(0)
     still = rng.normal(110, 4, (height, width)).clip(0, 255).astype(np.uint8)
     still[height * 2 // 3 :] -= 40
+    rows, wide, level = slice(height // 4, height * 3 // 4), width // 8, 210
+    first, span = 0.1, 0.5
+    if faint:
+        rows, wide, level = slice(height // 2, height // 2 + height // 24), width // 80, 140
+        first, span = 0.5, 0.02
     planes = []
     for index in range(LOOP_S * FPS):
         plane = still.copy()
         way = 1 - abs(2 * index / (LOOP_S * FPS) - 1)
-        if faint:
-            left = round(width * (0.5 + 0.02 * way))
-            plane[height // 2 : height // 2 + height // 24, left : left + width // 80] = 140
-            planes.append(plane)
-            continue
-        left = round(width * (0.1 + 0.5 * way))
-        plane[height // 4 : height * 3 // 4, left : left + width // 8] = 210
+        left = round(width * (first + span * way))
+        plane[rows, left : left + wide] = level
         planes.append(plane)
     return planes
 
