@@ -115,19 +115,18 @@ def test_an_address_without_the_extra_and_one_that_does_not_answer(
 
     path = write(tmp_path)
     address = f"ray://127.0.0.1:{unused_port()}"
-    with monkeypatch.context() as patch:
-        patch.setattr(extras, "find_spec", lambda name: None)
-        run = ecolite("fleet", "--config", path, "--address", address)
-        assert (run.exit_code, run.error) == (
-            2,
-            "fleet --address needs ray, which is not installed; "
-            "run pip install 'ecolite-stream[fleet]'",
-        )
-        monkeypatch.setattr(extras, "find_spec", lambda name: True)
-        run = ecolite("fleet", "--config", path, "--address", address)
-        assert run.exit_code == 2 and "does not answer" in run.error
-        run = ecolite("fleet", "--config", path, "--address", "ray://8.8.8.8:10001")
-        assert run.exit_code == 2 and "not on a private network" in run.error
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
+    run = ecolite("fleet", "--config", path, "--address", address)
+    assert (run.exit_code, run.error) == (
+        2,
+        "fleet --address needs ray, which is not installed; "
+        "run pip install 'ecolite-stream[fleet]'",
+    )
+    monkeypatch.setattr(extras, "find_spec", lambda name: True)
+    run = ecolite("fleet", "--config", path, "--address", address)
+    assert run.exit_code == 2 and "does not answer" in run.error
+    run = ecolite("fleet", "--config", path, "--address", "ray://8.8.8.8:10001")
+    assert run.exit_code == 2 and "not on a private network" in run.error
     assert not (tmp_path / "events.db").exists()
 
 
