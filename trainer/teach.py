@@ -25,10 +25,10 @@ from ecolite_stream.bench.shared import ENGINE
 from ecolite_stream.config.printable import printable
 from ecolite_stream.datasets.collected import read_collected
 from ecolite_stream.datasets.labelled_clips import require_folder
+from ecolite_stream.datasets.marked import SegmentFile
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
 from ecolite_stream.model.preprocess import FRAMINGS
-from trainer.data.marked import SegmentFile
 from trainer.exporting.folders import require_replaceable, why_not_writable
 from trainer.teaching.bundle import SHARE, engines_for
 from trainer.teaching.clips import find_taught, no_progress

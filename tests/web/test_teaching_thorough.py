@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,8 @@ from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
 from ecolite_stream.web import teaching
 from ecolite_stream.web.teaching import TeachingProcess, why_not_thorough
 from ecolite_stream.web.trainings_folder import delete_old_trainings, trainings_folder
+from tests.conftest import ROOT
+from tests.trainer.teaching.films import folder_of_clips
 from tests.waiting import eventually
 from tests.web.api import got, refused
 from tests.web.asking import ask
@@ -214,3 +217,32 @@ def test_trainings_lie_beside_the_cached_features(
 ) -> None:
     monkeypatch.setenv("ECOLITE_CACHE", str(tmp_path))
     assert trainings_folder() == tmp_path / "trainings"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_real_training_is_stopped_resumed_and_compared(tmp_path: Path) -> None:
+    for package in ("mindspore", "onnx", "openvino"):
+        pytest.importorskip(package, reason=f"{package} is not installed")
+    clips = folder_of_clips(tmp_path / "clips", each=3)
+    small = ["--num-segments", "4", "--width", "0.25", "--image-size", "32", "--classes", "3"]
+    export = [sys.executable, "-m", "trainer.export", "--untrained", *small]
+    export += ["--bundle", str(tmp_path / "base")]
+    subprocess.run(export, cwd=ROOT, check=True, capture_output=True)
+    assert why_not_thorough(read_bundle(tmp_path / "base")) is None
+    command = (sys.executable, "-P", "-m", "trainer.teach", "--epochs", "3")
+    process = TeachingProcess(command, work=lambda: tmp_path / "trainings")
+    process.start(clips, tmp_path / "base", 0, thorough=True)
+    eventually(lambda: process.now.epochs_done or process.now.state != "running", 400)
+    process.stop()
+    assert ended(process).state == "stopped", process.now
+    assert process.now.lines[-1].startswith("interrupted; the same command resumes")
+    process.start(clips, tmp_path / "base", 0, thorough=True)
+    # What was trained before counts from the beginning.
+    assert eventually(lambda: process.now.epochs and process.now, 100).epochs_done > 0
+    done = eventually(lambda: process.now.state != "running" and process.now, 400)
+    assert (done.state, done.epochs_done, done.epochs) == ("done", 6, 6), done
+    assert done.report is not None and done.bundle is not None
+    assert done.report["quick"]["bundle"] == "the quick way"
+    assert read_bundle(done.bundle).has_weights
+    process.close()

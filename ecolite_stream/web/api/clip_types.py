@@ -47,12 +47,16 @@ class Relabel(Request, frozen=True):
 
 
 class ActionClips(Struct, frozen=True):
-    """The clips of one action, how many of each group (source and day), and of each day."""
+    """The clips of one action, and the segments of long videos; how many of each group and day.
+
+    A group is a source and day, or a long video.
+    """
 
     label: str
     clips: int
     groups: dict[str, int]
     days: dict[str, int]
+    segments: int
 
 
 class Double(Struct, frozen=True):
@@ -79,6 +83,9 @@ class ClipList(Struct, frozen=True, kw_only=True):
     folder: str
     actions: tuple[ActionClips, ...]
     missing: tuple[str, ...]
+    problems: Annotated[
+        tuple[str, ...], Meta(description="Why videos or their segments are not counted")
+    ]
     doubles: tuple[Double, ...]
     total: int
     clips: tuple[ListedClip, ...]

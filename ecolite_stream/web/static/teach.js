@@ -38,10 +38,16 @@ async function look() {
 }
 
 function dress(found) {
-  const total = found.actions.reduce((sum, action) => sum + action.clips, 0);
-  $("count").textContent = `${total} ${total === 1 ? "clip" : "clips"} of ${found.actions.length} actions`;
+  const clips = found.actions.reduce((sum, action) => sum + action.clips, 0);
+  const segments = found.actions.reduce((sum, action) => sum + action.segments, 0);
+  const total = clips + segments;
+  const counted = (count, what) => `${count} ${what}${count === 1 ? "" : "s"}`;
+  const also = segments ? ` and ${counted(segments, "segment")}` : "";
+  $("count").textContent = `${counted(clips, "clip")}${also} of ${found.actions.length} actions`;
   $("empty").hidden = total > 0;
-  $("actions").hidden = $("clips-part").hidden = total === 0;
+  $("actions").hidden = total === 0;
+  $("actions").classList.toggle("whole", segments === 0);
+  $("clips-part").hidden = clips === 0;
   $("where").hidden = false;
   $("folder").textContent = found.folder;
   $("remove").textContent = `ecolite-stream collect --remove ${found.folder}`;
@@ -52,16 +58,17 @@ function dress(found) {
       name.append(cell("b", action.label, `hue ${hue(action.label)}`));
       const days = Object.entries(action.days).map(([day, count]) => `${day === "unknown" ? "no date" : day}: ${count}`);
       const { unknown = 0, ...known } = action.groups; // each clip of an unknown recording counts as one
-      row.append(name, cell("td", action.clips), cell("td", Object.keys(known).length + unknown), cell("td", days.join(", ")));
+      row.append(name, cell("td", action.clips), cell("td", action.segments, "segments"), cell("td", Object.keys(known).length + unknown), cell("td", days.join(", ")));
       return row;
     }),
   );
-  $("missing").replaceChildren(...(total ? found.missing : []).map((words) => cell("li", words)));
+  $("missing").replaceChildren(...[...found.problems, ...(total ? found.missing : [])].map((words) => cell("li", words)));
   const labels = [...new Set([...found.actions.map((action) => action.label), "nothing"])];
   $("labels").replaceChildren(...labels.map((label) => new Option(label, label)));
+  const shown = found.actions.filter((action) => action.clips > 0);
   const chosen = $("filter").value;
-  $("filter").replaceChildren(new Option("All", ""), ...found.actions.map((action) => new Option(action.label, action.label)));
-  $("filter").value = found.actions.some((action) => action.label === chosen) ? chosen : "";
+  $("filter").replaceChildren(new Option("All", ""), ...shown.map((action) => new Option(action.label, action.label)));
+  $("filter").value = shown.some((action) => action.label === chosen) ? chosen : "";
 }
 
 async function takeEvents() {
