@@ -33,7 +33,7 @@ class DataConfig:
 
     Attributes:
         clips: folders that hold `<class>/<clip>`, as `datasets.labelled_clips` finds them, or
-            videos with their marks beside them, as `trainer.data.marked` does; `$VARIABLES` are
+            videos with their marks beside them, as `datasets.marked` does; `$VARIABLES` are
             expanded.
         figures_per_class: synthetic people added to the training set for each class; 0 adds none.
         figures_per_epoch: how many of them an epoch uses for each class, in turn; None uses all.

@@ -17,6 +17,7 @@ import click
 import numpy as np
 
 from ecolite_stream.datasets.labelled_clips import VIDEO_SUFFIXES, ClipFile
+from ecolite_stream.datasets.marked import find_clips
 from ecolite_stream.errors import ConfigError
 from trainer.config.schema import DataConfig, TrainConfig
 from trainer.data.budget import Budget
@@ -24,7 +25,6 @@ from trainer.data.clips import OTHER, Clip, HeldClip, cut_windows, still_clips
 from trainer.data.folders import DATA_VARIABLE, DEFAULT_DATA, expand_folder
 from trainer.data.following import Following, follow_clips, still_squares
 from trainer.data.listed import check_clips, read_lists
-from trainer.data.marked import find_clips
 from trainer.data.others import read_others
 from trainer.data.parallel import in_parallel
 from trainer.data.reading import (
