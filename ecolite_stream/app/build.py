@@ -19,8 +19,9 @@ from ecolite_stream.config.schema import ReconnectConfig, StreamConfig
 from ecolite_stream.config.source_names import NamedSource, named_source
 from ecolite_stream.config.views import several_view_names
 from ecolite_stream.datasets.collect_sink import collector_among
-from ecolite_stream.engines import open_engine
+from ecolite_stream.engines import Engine
 from ecolite_stream.engines.auto_precision import choose_precision
+from ecolite_stream.engines.check import open_checked
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.model.bundle import Bundle, read_bundle
 from ecolite_stream.observability.metrics import Metrics
@@ -71,9 +72,7 @@ def watch(config: StreamConfig, load: Callable[[], StreamConfig] | None = None) 
         sinks += build_sinks(SINKS, Run(config, names, bundle, views))
         pipeline = Pipeline(
             list(map(connect, streams)),
-            lambda: open_engine(
-                config.engine, bundle, config.device, config.precision, config.reuse
-            ),
+            engine_opener(config, bundle),
             model_of(bundle, config.engine, config.device, config.precision),
             [*sinks, *page],
             config,
@@ -83,6 +82,13 @@ def watch(config: StreamConfig, load: Callable[[], StreamConfig] | None = None) 
         reloader = Reloader(loaded, load, pipeline, control, connect) if load else None
         with notify_systemd(pipeline.heartbeat), reload_on_sighup(reloader):
             pipeline.run()
+
+
+def engine_opener(config: StreamConfig, bundle: Bundle) -> Callable[[], Engine]:
+    """Opens the engine of a configuration with `open_checked`; its precision is not `auto`."""
+    return lambda: open_checked(
+        config.engine, bundle, config.device, config.precision, config.reuse
+    )
 
 
 def with_precision(config: StreamConfig, bundle: Bundle) -> StreamConfig:
