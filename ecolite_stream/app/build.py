@@ -13,6 +13,7 @@ import click
 from ecolite_stream.app.sinks import SINKS
 from ecolite_stream.app.systemd import notify_systemd
 from ecolite_stream.app.versions import bundle_path
+from ecolite_stream.config.choices import SOFTWARE
 from ecolite_stream.config.drawn_views import DrawnViews, read_drawn
 from ecolite_stream.config.printable import printable
 from ecolite_stream.config.schema import ReconnectConfig, StreamConfig
@@ -126,7 +127,11 @@ def stream_inputs(
         specs = config.source
     sources = [named_source(spec) for spec in specs]
     named = list(zip(sources, stream_names(sources), strict=True))
-    streams = [_stream_input(source, name, realtime, reconnect) for source, name in named]
+    shared = config.decode if config else SOFTWARE
+    streams = [
+        _stream_input(source, name, realtime, reconnect, source.decode or shared)
+        for source, name in named
+    ]
     if config is None:
         return streams
     drawn = read_drawn(config.web.views_file)
@@ -137,7 +142,11 @@ def stream_inputs(
 
 
 def _stream_input(
-    source: NamedSource, name: str, realtime: bool, reconnect: ReconnectConfig | None
+    source: NamedSource,
+    name: str,
+    realtime: bool,
+    reconnect: ReconnectConfig | None,
+    decode: str,
 ) -> StreamInput:
     waits = reconnect or ReconnectConfig()
     again = reconnect if waits.enabled and may_be_live(source.url) else None
@@ -151,6 +160,7 @@ def _stream_input(
             end_is_worth_a_warning=not again,
             open_timeout_s=waits.open_s,
             read_timeout_s=waits.silent_s,
+            decode=decode,
         ),
         again,
         source=source.url,

@@ -96,6 +96,8 @@ def _overridden(source: NamedSource) -> Iterator[str]:
         yield f"smoothing {source.smoothing:g}"
     if source.gate is not None:
         yield f"gate {'on' if source.gate else 'off'}"
+    if source.decode is not None:
+        yield f"decode {source.decode}"
 
 
 def _check_sources(sources: Sequence[NamedSource]) -> None:

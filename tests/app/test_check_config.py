@@ -215,3 +215,14 @@ def test_a_configuration_that_is_not_the_bundles(check: Check, tmp_path: Path) -
     code, _, (line,) = check("--config", path)
     assert code == 2
     assert "the bundle has 8 segments, memory.num_segments is 5" in line
+
+
+def test_devices_that_decode(check: Check, tmp_path: Path) -> None:
+    gate = "source: [{name: gate, url: 'rtsp://h/a', decode: vaapi}]"
+    code, out, _ = check("--config", write(tmp_path, {"c.yaml": gate}))
+    assert code == 0
+    assert "decode vaapi" in out[0]
+    wrong = {"c.yaml": gate.replace("vaapi", "gpu")}
+    code, out, err = check("--config", write(tmp_path, wrong))
+    assert (code, out) == (2, [])
+    assert "source gate: decode is 'gpu'; expected none, auto, cuda, vaapi" in err[0]
