@@ -75,6 +75,14 @@ def test_a_line_for_each_stream_and_one_for_all(check: Check, tmp_path: Path) ->
     assert not log.exists()
 
 
+def test_masks_and_the_number_of_subjects_are_named(check: Check, tmp_path: Path) -> None:
+    text = "{source: camera, views: [whole, {subjects: 3}], mask: [[0, 0, 0.5, 0.1]]}"
+    (tmp_path / "c.yaml").write_text(text)
+    code, out, _ = check("--config", str(tmp_path / "c.yaml"))
+    assert code == 0
+    assert "1 mask, where motion does not count; views whole, subjects (at most 3)" in out[0]
+
+
 def test_a_period_a_little_longer_that_costs_less_is_advised(check: Check, tmp_path: Path) -> None:
     code, out, _ = check("--config", write(tmp_path, {"c.yaml": "source: pattern\nevery_s: 0.25"}))
     assert code == 0
