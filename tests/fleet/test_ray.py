@@ -16,7 +16,8 @@ import pytest
 from ecolite_stream.app import fleet_ray
 from ecolite_stream.app.fleet_ray import check_private, start_on_ray, stop_on_ray
 from ecolite_stream.app.fleet_run import open_store, read_fleet
-from ecolite_stream.bench.robustness.fleet_machines import CameraServer, write_fleet
+from ecolite_stream.bench.robustness.fleet_cameras import CameraServer
+from ecolite_stream.bench.robustness.fleet_machines import write_fleet
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.fleet.ledger import Ledger
 from ecolite_stream.fleet.status import MachineStatus, read_status
