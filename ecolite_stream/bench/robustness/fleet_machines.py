@@ -169,6 +169,14 @@ class Observer:
         by = self._times_ms[camera]
         return {process for process, times in by.items() if times and times[-1] >= since_ms}
 
+    def last_gap_end_ms(self, since_ms: int) -> int:
+        """When the last of the cameras that were not watched was watched again, or `since_ms`."""
+        ends_ms = [since_ms]
+        for by in self._times_ms.values():
+            times_ms = sorted(itertools.chain.from_iterable(by.values()))
+            ends_ms += [b for a, b in itertools.pairwise(times_ms) if b - a > _GAP_MS]
+        return max(ends_ms)
+
     def overlaps(self) -> list[tuple[Span, Span]]:
         """Spans of one camera and two processes that have a moment in common."""
         return [

@@ -181,18 +181,20 @@ class Proof:
         time.sleep(self._chance.uniform(0.2, 2) * self._lease_s)
         for name in self._machines:
             self._network.heal(name)
-        passed_s = self._wait_for_all(set())
+        healed_ms = _now_ms()
+        self._wait_for_all(set())
         for name in self._machines:
             self._wait_for_machine(name)
-        return passed_s
+        # Right after its return, predictions may go on under leases that then end.
+        return max(0, self._observer.last_gap_end_ms(healed_ms) - healed_ms) / 1000
 
     def _wait_for_all(self, without: set[str]) -> float:
-        """Seconds until processes other than these have fresh predictions of every camera."""
-        began_s = time.monotonic()
+        """Seconds until processes other than these have new predictions of every camera."""
+        began_s, began_ms = time.monotonic(), _now_ms()
 
         def all_watched() -> bool:
             self._observer.read()
-            since_ms = round(1000 * time.time()) - _FRESH_MS
+            since_ms = max(began_ms, _now_ms() - _FRESH_MS)
             return all(self._observer.watchers(name, since_ms) - without for name in self._cameras)
 
         if not wait_until(all_watched, _LIMIT_S):
@@ -211,7 +213,15 @@ class Proof:
 
     def _busy(self) -> str:
         """A machine that watches cameras: a fault of another would prove little."""
-        return self._chance.choice([one.machine for one in self._status() if one.cameras])
+        found: list[str] = []
+
+        def any_watches() -> bool:
+            found[:] = [one.machine for one in self._status() if one.cameras]
+            return bool(found)
+
+        if not wait_until(any_watches, _LIMIT_S):
+            raise EcoliteError(f"no machine watches a camera after {_LIMIT_S:g} s; {self._logs()}")
+        return self._chance.choice(found)
 
     def _supervisor(self) -> str:
         names = [one.machine for one in self._status() if one.supervisor]
@@ -244,3 +254,7 @@ class Proof:
             f"{path.parent.name}: {path.read_text(encoding='utf-8')[-500:]}"
             for path in sorted(self._folder.glob("*/log"))
         )
+
+
+def _now_ms() -> int:
+    return round(1000 * time.time())
