@@ -228,6 +228,23 @@ class Proof:
         return names[0] if names else "box-0"
 
     def _status(self) -> list[MachineStatus]:
+        """The machines; on a busy computer the store may give up on this process, which asks again.
+
+        Raises:
+            StoreError: the store cannot be used for `_LIMIT_S`.
+        """
+        from ecolite_stream.store.database import StoreError
+
+        until_s = time.monotonic() + _LIMIT_S
+        while True:
+            try:
+                return self._read_status()
+            except StoreError:
+                if time.monotonic() > until_s:
+                    raise
+                time.sleep(1)
+
+    def _read_status(self) -> list[MachineStatus]:
         from ecolite_stream.fleet.ledger import Ledger
         from ecolite_stream.fleet.status import read_status
 
