@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
+import os
 import random
 import statistics
 import tempfile
@@ -135,7 +136,8 @@ def cause_faults(
         if time.monotonic() > until_s:
             return
         passed_s = proof.fault(fault)
-        click.echo(f"{number + 1}: {fault}: {passed_s:.1f} s", err=True)
+        load = os.getloadavg()[0]  # what else runs here is the usual cause of a long one
+        click.echo(f"{number + 1}: {fault}: {passed_s:.1f} s, load {load:.1f}", err=True)
         yield fault, passed_s
 
 
