@@ -8,6 +8,7 @@ from .config.schema import StreamConfig as StreamConfig
 from .config.source_names import NamedSource as NamedSource
 from .engines import Engine as Engine
 from .engines import open_engine as open_engine
+from .engines.check import open_checked as open_checked
 from .errors import BundleError as BundleError
 from .errors import ConfigError as ConfigError
 from .errors import EcoliteError as EcoliteError

@@ -22,11 +22,11 @@ import click
 
 from ecolite_stream.app.entry import run
 from ecolite_stream.app.extras import command_needs
+from ecolite_stream.datasets.marked import SegmentFile
 from ecolite_stream.errors import ConfigError, EcoliteError, one_line
 from trainer.config.load import load_train_config
 from trainer.config.schema import TrainConfig
 from trainer.data.dataset import used_files
-from trainer.data.marked import SegmentFile
 from trainer.data.splits import split_clips
 
 with command_needs("mindspore", "train", __name__):

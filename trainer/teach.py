@@ -25,10 +25,10 @@ from ecolite_stream.bench.shared import ENGINE
 from ecolite_stream.config.printable import printable
 from ecolite_stream.datasets.collected import read_collected
 from ecolite_stream.datasets.labelled_clips import require_folder
+from ecolite_stream.datasets.marked import SegmentFile
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
 from ecolite_stream.model.preprocess import FRAMINGS
-from trainer.data.marked import SegmentFile
 from trainer.exporting.folders import require_replaceable, why_not_writable
 from trainer.teaching.bundle import SHARE, engines_for
 from trainer.teaching.clips import find_taught, no_progress
@@ -96,7 +96,7 @@ ALONE = (
 )
 @click.option("--tier", help="Of ELAN files (.eaf) beside videos take this tier alone.")
 @click.option("--curve", is_flag=True, help="Only measure how far 1, 2, 3, 5 and 10 clips get.")
-@click.option("--progress", is_flag=True, help="Print a line for each clip on stderr.")
+@click.option("--progress", is_flag=True, help="Print a line for each clip and epoch on stderr.")
 @click.option("--json", "json_file", type=PATH, help="Write the report to a JSON file, too.")
 @ENGINE
 def main(
@@ -140,7 +140,7 @@ def main(
     deep = None
     if thorough:
         require_weights(bundle)
-        on_epoch = _print_epochs if progress else no_progress
+        on_epoch = _print_epochs if progress else _no_epochs
         deep = Thorough(folder, work or WORK, epochs or SETTINGS["epochs"], _say, on_epoch)
     on_clip = _print_progress if progress else no_progress
     files = find_taught(folder, tier)
@@ -182,8 +182,13 @@ def _print_progress(done: int, total: int) -> None:
     click.echo(f"progress: {done}/{total}", err=True)
 
 
-def _print_epochs(done: int, total: int) -> None:
-    click.echo(f"progress: {done}/{total} epochs", err=True)
+def _print_epochs(done: int, total: int, left_s: float | None) -> None:
+    left = "" if left_s is None else f", {left_s:.0f} s left"
+    click.echo(f"progress: {done}/{total} epochs{left}", err=True)
+
+
+def _no_epochs(done: int, total: int, left_s: float | None) -> None:
+    """Print nothing."""
 
 
 def _say(line: str) -> None:

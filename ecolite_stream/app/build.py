@@ -13,14 +13,16 @@ import click
 from ecolite_stream.app.sinks import SINKS
 from ecolite_stream.app.systemd import notify_systemd
 from ecolite_stream.app.versions import bundle_path
+from ecolite_stream.config.choices import SOFTWARE
 from ecolite_stream.config.drawn_views import DrawnViews, read_drawn
 from ecolite_stream.config.printable import printable
 from ecolite_stream.config.schema import ReconnectConfig, StreamConfig
 from ecolite_stream.config.source_names import NamedSource, named_source
 from ecolite_stream.config.views import several_view_names
 from ecolite_stream.datasets.collect_sink import collector_among
-from ecolite_stream.engines import open_engine
+from ecolite_stream.engines import Engine
 from ecolite_stream.engines.auto_precision import choose_precision
+from ecolite_stream.engines.check import open_checked
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.model.bundle import Bundle, read_bundle
 from ecolite_stream.observability.metrics import Metrics
@@ -71,9 +73,7 @@ def watch(config: StreamConfig, load: Callable[[], StreamConfig] | None = None) 
         sinks += build_sinks(SINKS, Run(config, names, bundle, views))
         pipeline = Pipeline(
             list(map(connect, streams)),
-            lambda: open_engine(
-                config.engine, bundle, config.device, config.precision, config.reuse
-            ),
+            engine_opener(config, bundle),
             model_of(bundle, config.engine, config.device, config.precision),
             [*sinks, *page],
             config,
@@ -83,6 +83,13 @@ def watch(config: StreamConfig, load: Callable[[], StreamConfig] | None = None) 
         reloader = Reloader(loaded, load, pipeline, control, connect) if load else None
         with notify_systemd(pipeline.heartbeat), reload_on_sighup(reloader):
             pipeline.run()
+
+
+def engine_opener(config: StreamConfig, bundle: Bundle) -> Callable[[], Engine]:
+    """Opens the engine of a configuration with `open_checked`; its precision is not `auto`."""
+    return lambda: open_checked(
+        config.engine, bundle, config.device, config.precision, config.reuse
+    )
 
 
 def with_precision(config: StreamConfig, bundle: Bundle) -> StreamConfig:
@@ -120,7 +127,11 @@ def stream_inputs(
         specs = config.source
     sources = [named_source(spec) for spec in specs]
     named = list(zip(sources, stream_names(sources), strict=True))
-    streams = [_stream_input(source, name, realtime, reconnect) for source, name in named]
+    shared = config.decode if config else SOFTWARE
+    streams = [
+        _stream_input(source, name, realtime, reconnect, source.decode or shared)
+        for source, name in named
+    ]
     if config is None:
         return streams
     drawn = read_drawn(config.web.views_file)
@@ -131,7 +142,11 @@ def stream_inputs(
 
 
 def _stream_input(
-    source: NamedSource, name: str, realtime: bool, reconnect: ReconnectConfig | None
+    source: NamedSource,
+    name: str,
+    realtime: bool,
+    reconnect: ReconnectConfig | None,
+    decode: str,
 ) -> StreamInput:
     waits = reconnect or ReconnectConfig()
     again = reconnect if waits.enabled and may_be_live(source.url) else None
@@ -145,6 +160,7 @@ def _stream_input(
             end_is_worth_a_warning=not again,
             open_timeout_s=waits.open_s,
             read_timeout_s=waits.silent_s,
+            decode=decode,
         ),
         again,
         source=source.url,

@@ -12,7 +12,7 @@ from ecolite_stream.config.choices import AUTO
 from ecolite_stream.config.drawn_views import read_drawn
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.config.source_names import NamedSource, named_source
-from ecolite_stream.config.views import PLAIN_VIEWS, view_name
+from ecolite_stream.config.views import PLAIN_VIEWS, ViewConfig, view_name
 from ecolite_stream.engines import choose_engine, require_reuse
 from ecolite_stream.errors import ConfigError, SourceError
 from ecolite_stream.model.bundle import Bundle, read_bundle
@@ -65,15 +65,25 @@ def describe_run(config: StreamConfig) -> Iterator[str]:
 
 
 def _views(settings: StreamConfig, bundle: Bundle) -> Iterator[str]:
-    """The configured views of a stream."""
+    """The configured views of a stream, and its mask."""
+    if settings.mask:
+        count = len(settings.mask)
+        yield f"{count} {'mask' if count == 1 else 'masks'}, where motion does not count"
     if not settings.views:
         return
     names = [view_name(view) for view in settings.views]
-    yield f"views {', '.join(names)}"
+    yield f"views {', '.join(map(_view, settings.views))}"
     framing = bundle.spec.preprocessing.framing
     others = [name for name in names if name in PLAIN_VIEWS and name != framing]
     if others:
         yield f"the bundle was trained with {framing}, so {', '.join(others)} will score lower"
+
+
+def _view(view: str | ViewConfig) -> str:
+    """A view by its name; of subjects how many at most."""
+    if isinstance(view, ViewConfig) and view.subjects is not None:
+        return f"{view_name(view)} (at most {view.subjects})"
+    return view_name(view)
 
 
 def _overridden(source: NamedSource) -> Iterator[str]:
@@ -86,6 +96,8 @@ def _overridden(source: NamedSource) -> Iterator[str]:
         yield f"smoothing {source.smoothing:g}"
     if source.gate is not None:
         yield f"gate {'on' if source.gate else 'off'}"
+    if source.decode is not None:
+        yield f"decode {source.decode}"
 
 
 def _check_sources(sources: Sequence[NamedSource]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ecolite_stream.app.build import stream_inputs
+from ecolite_stream.app.build import engine_opener, stream_inputs
 from ecolite_stream.app.versions import (
     Version,
     add_version,
@@ -21,7 +21,6 @@ from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.config.source_names import NamedSource
 from ecolite_stream.config.strict import check_readable, make_config
 from ecolite_stream.engines.auto_precision import choose_precision
-from ecolite_stream.engines.check import open_checked
 from ecolite_stream.errors import BundleError, ConfigError, EcoliteError, SourceError
 from ecolite_stream.media.new_files import locked_folder, replace_text
 from ecolite_stream.model.bundle import Bundle, read_bundle
@@ -144,9 +143,9 @@ class PipelineControl:
                 return False
             chosen = choose_precision(config.engine, bundle, config.device, self._precision)
             precision = config.precision if chosen is None else chosen.precision
-            place = config.engine, bundle, config.device, precision
             model = model_of(bundle, config.engine, config.device, precision)
-            pipeline.set_bundle(model, lambda: open_checked(*place, config.reuse))
+            opener = engine_opener(dataclasses.replace(config, precision=precision), bundle)
+            pipeline.set_bundle(model, opener)
             self._bundle = bundle
             for call in self._on_bundle:
                 call(bundle)

@@ -8,7 +8,12 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ecolite_stream.app.build import stream_inputs, stream_names, with_precision
+from ecolite_stream.app.build import (
+    engine_opener,
+    stream_inputs,
+    stream_names,
+    with_precision,
+)
 from ecolite_stream.app.control import PipelineControl
 from ecolite_stream.app.extras import missing_extra
 from ecolite_stream.app.fleet_reload import FleetReloader
@@ -19,7 +24,6 @@ from ecolite_stream.app.versions import bundle_path
 from ecolite_stream.config.includes import load_stream_config
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.config.source_names import NamedSource, named_source
-from ecolite_stream.engines import open_engine
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.fleet.config import Fleet, load_fleet, make_fleet
 from ecolite_stream.fleet.gate import LeaseGate
@@ -158,9 +162,7 @@ def run_machine(
         sinks = build_sinks(SINKS, Run(config, [], bundle, fence=LeaseFence()))
         pipeline = Pipeline(
             [],
-            lambda: open_engine(
-                config.engine, bundle, config.device, config.precision, config.reuse
-            ),
+            engine_opener(config, bundle),
             model_of(bundle, config.engine, config.device, config.precision),
             [*sinks, *page],
             config,

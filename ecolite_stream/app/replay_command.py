@@ -10,7 +10,7 @@ import click
 
 from ecolite_stream.config.choices import PRECISIONS
 from ecolite_stream.config.schema import ENGINES
-from ecolite_stream.engines import open_engine
+from ecolite_stream.engines.check import open_checked
 from ecolite_stream.errors import BundleError, EcoliteError
 from ecolite_stream.model.bundle import Bundle, demo_bundle_path, read_bundle
 from ecolite_stream.recording.recording import Recording, _whole_lines, read_recording, replayed
@@ -38,7 +38,7 @@ def replay(
     """
     recording = read_recording(folder)
     model = _model(recording, bundle)
-    runs = open_engine(
+    runs = open_checked(
         engine or recording.engine,
         model,
         device or recording.device,

@@ -10,7 +10,8 @@ import logging
 from collections.abc import Callable
 
 from ecolite_stream.archive.tasks import Model, Results, Task
-from ecolite_stream.engines import Engine, open_engine
+from ecolite_stream.engines import Engine
+from ecolite_stream.engines.check import open_checked
 from ecolite_stream.engines.own_thread import OwnThreadEngine
 from ecolite_stream.errors import BundleError
 from ecolite_stream.model.bundle import Bundle, read_bundle
@@ -92,9 +93,9 @@ def open_engine_of(model: Model, bundle: Bundle) -> Engine:
     """The engine of a model.
 
     Raises:
-        EcoliteError: it cannot be opened here.
+        EcoliteError: it cannot be opened here, or does not give the golden numbers.
     """
-    return open_engine(model.engine, bundle, model.device, model.precision, model.config.reuse)
+    return open_checked(model.engine, bundle, model.device, model.precision, model.config.reuse)
 
 
 class RecordingClock(WallClock):

@@ -14,7 +14,8 @@ import click
 
 from ecolite_stream.bench.report.report import Report
 from ecolite_stream.config.choices import PRECISIONS
-from ecolite_stream.engines import ENGINE_NAMES, Engine, open_engine
+from ecolite_stream.engines import ENGINE_NAMES, Engine
+from ecolite_stream.engines.check import open_checked
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.model.bundle import Bundle
 
@@ -41,11 +42,11 @@ def opened(
     device: str | None = None,
     precision: str | None = None,
 ) -> Iterator[list[Engine]]:
-    """Open a bundle's engines by name; close them at the end."""
+    """Open a bundle's engines by name, each checked; close them at the end."""
     engines: list[Engine] = []
     with closing_all(engines):
         for name in dict.fromkeys(names):
-            engines.append(open_engine(name, bundle, device, precision))
+            engines.append(open_checked(name, bundle, device, precision))
         yield engines
 
 

@@ -1,4 +1,4 @@
-"""Names of engines, precisions and memory policies. Importing this loads nothing else."""
+"""Names of engines, precisions, decoders and memory policies. Importing this loads nothing else."""
 
 from __future__ import annotations
 
@@ -22,6 +22,13 @@ PRECISIONS = ("f32", "bf16", "f16", "int8")
 
 AUTO = "auto"
 """In place of a precision: bf16 where engine, processor and golden numbers allow it."""
+
+SOFTWARE = "none"
+DECODERS = (
+    *(SOFTWARE, AUTO, "cuda", "vaapi", "vdpau", "videotoolbox"),
+    *("d3d11va", "d3d12va", "dxva2", "vulkan"),
+)
+"""Devices that decode video, by FFmpeg's names; `none` decodes in software."""
 
 
 POLICIES = ("window", "paper", "pyramid")

@@ -6,7 +6,14 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ecolite_stream.config.choices import AUTO, ENGINE_NAMES, POLICIES, PRECISIONS
+from ecolite_stream.config.choices import (
+    AUTO,
+    DECODERS,
+    ENGINE_NAMES,
+    POLICIES,
+    PRECISIONS,
+    SOFTWARE,
+)
 from ecolite_stream.config.source_names import NamedSource
 from ecolite_stream.config.strict import (
     check_above_zero,
@@ -183,7 +190,9 @@ class WebConfig:
         check_between("viewers", self.viewers, 1, 100)
 
 
-STREAM_SETTINGS = ("memory", "events", "every_s", "smoothing", "top", "views", "mask", "gate")
+STREAM_SETTINGS = (
+    *("memory", "events", "every_s", "smoothing", "top", "views", "mask", "gate", "decode"),
+)
 """Keys of `StreamConfig` that a source may override."""
 
 
@@ -218,6 +227,8 @@ class StreamConfig:
         mask: where to ignore motion, see `config.views.Mask`.
         gate: in a view without motion, reuse the newest feature and predict the bundle's idle
             label without the network.
+        decode: device that decodes video, one of `DECODERS`; `none` decodes in software, `auto`
+            takes the first device that can be opened. Where it cannot, software decodes.
         realtime: play files at their own speed instead of as fast as they decode.
         json: print JSON Lines on stdout instead of text.
         metrics: `[HOST:]PORT` of Prometheus metrics; without a host only this machine can connect;
@@ -242,6 +253,7 @@ class StreamConfig:
     views: tuple[str | ViewConfig, ...] = ()
     mask: Mask = ()
     gate: bool = True
+    decode: str = SOFTWARE
     realtime: bool = False
     json: bool = False
     metrics: str | None = None
@@ -251,6 +263,7 @@ class StreamConfig:
         check_one_of("engine", self.engine, ENGINES)
         if self.precision is not None:
             check_one_of("precision", self.precision, (AUTO, *PRECISIONS))
+        check_one_of("decode", self.decode, DECODERS)
         check_at_least("every_s", self.every_s, SHORTEST_EVERY_S)
         if self.smoothing is not None and not 0 <= self.smoothing < 1:
             raise ConfigError(f"smoothing is {self.smoothing}; expected 0 to below 1")
@@ -269,7 +282,7 @@ class StreamConfig:
         """
         where = f"source {source.name or 'without a name'}"
         given: dict[str, Any] = {}
-        for key in ("every_s", "smoothing", "views", "mask", "gate"):
+        for key in ("every_s", "smoothing", "views", "mask", "gate", "decode"):
             if getattr(source, key) is not None:
                 given[key] = getattr(source, key)
         for key in ("memory", "events"):

@@ -23,8 +23,8 @@ class NamedSource:
         url: source for `open_source`: a camera, a path, a URL or a pattern. A leading `~/` or
             `~USER/` is expanded.
         name: name of the stream; None takes `url` without credentials.
-        every_s, smoothing, memory, events, views, mask, gate: override those of `StreamConfig` for
-            this stream; `memory` and `events` hold only the keys that differ.
+        every_s, smoothing, memory, events, views, mask, gate, decode: override those of
+            `StreamConfig` for this stream; `memory` and `events` hold only the keys that differ.
     """
 
     url: str = field(repr=False)
@@ -36,6 +36,7 @@ class NamedSource:
     views: tuple[str | ViewConfig, ...] | None = None
     mask: Mask | None = None
     gate: bool | None = None
+    decode: str | None = None
 
     def __post_init__(self) -> None:
         if self.url.startswith("~"):

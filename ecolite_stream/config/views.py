@@ -11,6 +11,8 @@ from ecolite_stream.errors import ConfigError
 PLAIN_VIEWS = ("center", "whole", "follow")
 MOST_SUBJECTS = 16
 MOST_VIEWS = 32
+MASK_STEPS = 100
+"""Places along each side of the picture of which a mask must leave one."""
 SUBJECTS = "subjects"
 
 Mask = tuple[tuple[float, ...], ...]
@@ -85,8 +87,21 @@ def check_mask(mask: Mask) -> None:
                 f"mask {number} is {list(shape)}; expected a box (x, y, width, height) or the "
                 "points of a polygon (x1, y1, x2, y2, x3, y3, ...), in shares of the picture"
             )
-    if any(len(s) == 4 and s[2] >= 0.999 and s[3] >= 0.999 for s in mask):
+    middles = [(step + 0.5) / MASK_STEPS for step in range(MASK_STEPS)]
+    if all(any(_masks(shape, x, y) for shape in mask) for x in middles for y in middles):
         raise ConfigError("mask covers the whole picture, so no motion counts; make it smaller")
+
+
+def _masks(shape: Sequence[float], x: float, y: float) -> bool:
+    """Whether a point lies in a box or, by the even-odd rule, in a polygon."""
+    if len(shape) == 4:
+        return shape[0] <= x <= shape[0] + shape[2] and shape[1] <= y <= shape[1] + shape[3]
+    inside = False
+    corners = list(zip(shape[::2], shape[1::2], strict=True))
+    for (x1, y1), (x2, y2) in zip(corners, corners[1:] + corners[:1], strict=True):
+        if (y1 > y) != (y2 > y) and x < x1 + (y - y1) / (y2 - y1) * (x2 - x1):
+            inside = not inside
+    return inside
 
 
 def parse_view(text: str) -> str | ViewConfig:

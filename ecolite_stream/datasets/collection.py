@@ -21,9 +21,9 @@ from ecolite_stream.datasets.labelled_clips import (
     ClipKind,
     clip_kind,
     clips_in,
-    find_clips,
     label_of,
 )
+from ecolite_stream.datasets.marked import SegmentFile, find_clips, find_segments
 from ecolite_stream.datasets.text_files import printable
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.media.new_files import create_numbered
@@ -36,20 +36,22 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True)
 class ActionCount:
-    """The clips of one action.
+    """The clips of one action, and the segments of long videos.
 
     Attributes:
         label: its name.
-        clips: how many.
-        groups: of what should be held out together, source and day: clips of each. Those of
-            `unknown` are held out one by one.
-        days: clips of each day, `unknown` where no row says it.
+        clips: how many clips.
+        groups: of what should be held out together, source and day or a long video: clips and
+            segments of each. Those of `unknown` are held out one by one.
+        days: clips and segments of each day, `unknown` where no row says it.
+        segments: how many segments of long videos.
     """
 
     label: str
     clips: int
     groups: Mapping[str, int]
     days: Mapping[str, int]
+    segments: int = 0
 
     @property
     def turns(self) -> int:
@@ -69,6 +71,7 @@ class Collection:
         doubles: (clip, the other one with the same bytes).
         unreadable: (clip, why).
         gone: rows whose clips are gone.
+        problems: why videos or segments are not counted.
     """
 
     folder: Path
@@ -77,25 +80,34 @@ class Collection:
     doubles: tuple[tuple[str, str], ...]
     unreadable: tuple[tuple[str, str], ...]
     gone: tuple[str, ...]
+    problems: tuple[str, ...] = ()
 
     @property
     def clips(self) -> int:
         """How many, of all actions."""
         return sum(action.clips for action in self.actions)
 
+    @property
+    def segments(self) -> int:
+        """How many segments of long videos, of all actions."""
+        return sum(action.segments for action in self.actions)
+
 
 def survey(folder: Path) -> Collection:
-    """Count the clips of a folder, and find what is missing; an empty folder has none.
+    """Count the clips and segments of a folder, and find what is missing; it may be empty.
+
+    Where the marks of a video cannot be read, no segment is counted, and `problems` says why.
 
     Raises:
         ConfigError: its table cannot be read.
     """
     clips = clips_in(folder, ClipKind.VIDEO)
     rows = read_collected(folder)
+    segments, problems = _segments(folder)
     by_label: dict[str, list[ClipFile]] = defaultdict(list)
-    for clip in clips:
+    for clip in (*clips, *segments):
         by_label[clip.label].append(clip)
-    actions = tuple(_action(label, own, rows) for label, own in by_label.items())
+    actions = tuple(_action(label, by_label[label], rows) for label in sorted(by_label))
     there = {clip.name for clip in clips}
     doubles, unreadable = _doubles(clips)
     return Collection(
@@ -105,6 +117,7 @@ def survey(folder: Path) -> Collection:
         doubles,
         unreadable,
         tuple(name for name in rows if name not in there),
+        tuple(problems),
     )
 
 
@@ -112,14 +125,18 @@ def describe(folder: Path) -> Iterator[str]:
     """What there is in a folder of clips, and what is missing, line by line.
 
     Raises:
-        ConfigError: it has no clips, or its table cannot be read.
+        ConfigError: it has no clips and no segments, or its table or marks cannot be read.
     """
-    find_clips([folder])  # its error says where clips lie instead
     found = survey(folder)
-    yield f"{found.clips} clips of {len(found.actions)} actions in {printable(str(folder))}"
+    if not found.actions:
+        find_clips([folder])  # its error says where clips lie instead
+    also = f" and {found.segments} segments" if found.segments else ""
+    yield f"{found.clips} clips{also} of {len(found.actions)} actions in {printable(str(folder))}"
     for one in found.actions:
         dated = ", ".join(f"{day} {count}" for day, count in one.days.items())
-        yield f"  {one.label:<20} {one.clips:4} clips, {one.turns:3} groups; days: {dated}"
+        also = f" {one.segments:4} segments," if found.segments else ""
+        yield f"  {one.label:<20} {one.clips:4} clips,{also} {one.turns:3} groups; days: {dated}"
+    yield from found.problems
     yield from found.missing
     for name, other in found.doubles:
         yield f"{name} is the same file as {other}: remove one"
@@ -129,11 +146,27 @@ def describe(folder: Path) -> Iterator[str]:
         yield f"{len(found.gone)} rows of {TABLE} name clips that are gone, such as {found.gone[0]}"
 
 
+def _segments(folder: Path) -> tuple[list[SegmentFile], list[str]]:
+    """The segments of long videos, and why some or all are not counted."""
+    problems: list[str] = []
+    if not folder.is_dir():
+        return [], problems
+    try:
+        return find_segments(folder, on_unmarked=problems.append), problems
+    except ConfigError as error:
+        return [], [*problems, f"segments of long videos are not counted: {error}"]
+
+
 def _action(label: str, clips: Sequence[ClipFile], rows: Mapping[str, ClipRow]) -> ActionCount:
-    known = [rows.get(clip.name, ClipRow(clip.name, label)) for clip in clips]
-    days = Counter(row.day or UNKNOWN for row in known)
-    groups = Counter(row.group or UNKNOWN for row in known)
-    return ActionCount(label, len(clips), groups, dict(sorted(days.items())))
+    days, groups = Counter[str](), Counter[str]()
+    for clip in clips:
+        row = rows.get(clip.name, ClipRow(clip.name, label))
+        days[row.day or UNKNOWN] += 1
+        group = clip.recording if isinstance(clip, SegmentFile) else row.group
+        groups[group or UNKNOWN] += 1
+    segments = sum(isinstance(clip, SegmentFile) for clip in clips)
+    by_day = dict(sorted(days.items()))
+    return ActionCount(label, len(clips) - segments, groups, by_day, segments)
 
 
 def _missing(actions: Sequence[ActionCount]) -> Iterator[str]:
@@ -141,14 +174,21 @@ def _missing(actions: Sequence[ActionCount]) -> Iterator[str]:
     for one in actions:
         group = next(iter(one.groups))
         is_one = len(one.groups) == 1 and group != UNKNOWN
-        if one.clips < FEW_CLIPS:
-            have = "1 clip" if one.clips == 1 else f"{one.clips} clips"
-            where = f", all from {group}" if is_one and one.clips > 1 else ""
+        count = one.clips + one.segments
+        if count < FEW_CLIPS:
+            have = _counted(one)
+            where = f", all from {group}" if is_one and count > 1 else ""
             yield f"{one.label} has {have}{where}: ten more of other days or places help most"
         elif is_one:
-            yield f"all clips of {one.label} are from {group}: add some of other days or places"
+            kind = "segments" if one.segments else "clips"
+            yield f"all {kind} of {one.label} are from {group}: add some of other days or places"
     if not set(IDLE_LABELS) & {one.label for one in actions}:
         yield "there is no action 'nothing': add clips in which no other action happens"
+
+
+def _counted(one: ActionCount) -> str:
+    counts = ((one.clips, "clip"), (one.segments, "segment"))
+    return " and ".join(f"{n} {word}{'' if n == 1 else 's'}" for n, word in counts if n)
 
 
 def _doubles(

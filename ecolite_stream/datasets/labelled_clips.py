@@ -74,6 +74,18 @@ def clips_in(folder: Path, *kinds: ClipKind) -> list[ClipFile]:
     )
 
 
+def find_videos(folder: Path) -> list[Path]:
+    """All videos below a folder, sorted; no hidden ones.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    found = sorted(path for path in folder.rglob("*") if clip_kind(path) is ClipKind.VIDEO)
+    if not found:
+        raise ConfigError(f"{folder} holds no video; name a folder of footage")
+    return found
+
+
 def label_of(path: Path) -> str:
     """The class of a clip: the name of the folder that it lies in, as printable text."""
     return printable(path.parent.name)

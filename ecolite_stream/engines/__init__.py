@@ -72,7 +72,7 @@ def choose_engine(
     if name == "auto":
         return _first_able(bundle, device, precision)
     require_graphs(name, bundle, device, precision)
-    if name not in installed_engines():
+    if not _known(name).is_installed():
         raise EngineError(f"engine {name} is not installed; have {', '.join(installed_engines())}")
     _known(name).require_here(parse_device(device or "cpu"))
     return name
@@ -123,8 +123,10 @@ def _first_able(bundle: Bundle, device: str | None, precision: str | None) -> st
     reasons = []
     place = parse_device(device or "cpu")
     on_ascend = place.kind == "ascend"
-    names = sorted(installed_engines(), key=lambda name: on_ascend and name != "mslite")
-    for name in names:
+    # One by one: looking at an engine imports its module.
+    for name in sorted(ENGINE_NAMES, key=lambda name: on_ascend and name != "mslite"):
+        if not _known(name).is_installed():
+            continue
         try:
             require_graphs(name, bundle, device, precision)
             _known(name).require_here(place)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ecolite_stream.config.choices import AUTO
 from ecolite_stream.engines import choose_engine, open_engine, precisions_of
-from ecolite_stream.engines.check import check_engine
+from ecolite_stream.engines.check import compare
 from ecolite_stream.errors import BundleError, EngineError, one_line
 from ecolite_stream.model.bundle import Bundle
 
@@ -48,7 +48,8 @@ def choose_precision(
     try:
         opened = open_engine(name, bundle, device, "bf16")
         try:
-            check = check_engine(opened, bundle)
+            check = compare(opened, bundle, "bf16")
+            check.require()
         finally:
             opened.close()
     except (BundleError, EngineError) as error:

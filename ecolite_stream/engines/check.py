@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import json
 import os
-import statistics
+import platform
 import subprocess
 import sys
 import time
@@ -20,10 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from ecolite_stream.engines import open_engine, require_graphs
-from ecolite_stream.engines.base import GraphEngine
+from ecolite_stream.engines import installed_engines, open_engine, require_graphs
+from ecolite_stream.engines.base import Engine, GraphEngine
 from ecolite_stream.errors import EcoliteError, EngineError, one_line
 from ecolite_stream.model.bundle import Bundle, read_bundle
+from ecolite_stream.model.golden import Golden
 from ecolite_stream.model.preprocess import preprocess
 from ecolite_stream.types import FloatArray
 
@@ -72,10 +73,12 @@ class Check:
         """
         for what, error in (("features", self.feature_error), ("logits", self.logit_error)):
             if not error <= self.tolerance:
+                others = [name for name in installed_engines() if name != self.name]
                 raise EngineError(
-                    f"engine {self.name} disagrees with the bundle: its {what} are off by "
-                    f"{error:.1e}, at most {self.tolerance:.0e} is allowed in {self.precision}; "
-                    "use another engine"
+                    f"engine {self.name} disagrees with the bundle on this processor "
+                    f"({platform.machine()}): its {what} are off by {error:.1e}, at most "
+                    f"{self.tolerance:.0e} is allowed in {self.precision}; use another engine"
+                    + (f": {' or '.join(others)}" if others else "")
                 )
 
 
@@ -120,7 +123,10 @@ def open_checked(
     precision: str | None = None,
     reuse: bool = False,
 ) -> GraphEngine:
-    """Open an engine as `open_engine` does and check it against the golden numbers, untimed.
+    """Open an engine as `open_engine` does and check it against the golden numbers.
+
+    Every command that computes labels opens its engine with this function: a library can compute
+    wrong numbers on a processor without an error. The check costs about one clip.
 
     Raises:
         ConfigError: there is no such device.
@@ -130,7 +136,7 @@ def open_checked(
     engine: GraphEngine | None = None
     try:
         engine = open_engine(name, bundle, device, precision, reuse)
-        _compare(engine, bundle, *_outputs(engine, bundle)[1:]).require()
+        compare(engine, bundle, engine.precision).require()
         return engine
     except BaseException as error:
         if engine is not None:
@@ -141,27 +147,40 @@ def open_checked(
 
 
 def measure(engine: GraphEngine, bundle: Bundle) -> Check:
-    """Compute what `check_engine` checks."""
-    inputs, features, logits = _outputs(engine, bundle)
+    """Compute what `check_engine` checks: all frames in one batch, then the times."""
+    golden = bundle.golden(engine.precision)
+    inputs = _inputs(golden, bundle)
+    features = engine.encode(inputs)
     return dataclasses.replace(
-        _compare(engine, bundle, features, logits),
+        _compared(engine, golden, features, engine.precision),
         encode_ms=_median_ms(lambda: engine.encode(inputs[:1])),
         classify_ms=_median_ms(lambda: engine.classify(features[None])),
     )
 
 
-def _outputs(engine: GraphEngine, bundle: Bundle) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Inputs (N, 3, S, S), features (N, *feature_shape) and logits (classes,) of the golden."""
-    how = bundle.spec.preprocessing
-    inputs = np.stack([preprocess(image, how) for image in bundle.golden().images])
-    features = engine.encode(inputs)
-    return inputs, features, engine.classify(features[None])[0]
+def compare(engine: Engine, bundle: Bundle, precision: str = "f32") -> Check:
+    """Run the golden input frame by frame, as from a camera, untimed.
+
+    Single frames are cheaper here than a batch: `warm_up` has run one, and libraries prepare
+    themselves anew for each shape.
+
+    Raises:
+        BundleError: the bundle has no golden numbers.
+        EngineError: the engine cannot compute them.
+    """
+    golden = bundle.golden(precision)
+    features = [engine.encode(frame[None]) for frame in _inputs(golden, bundle)]
+    return _compared(engine, golden, np.concatenate(features), precision)
 
 
-def _compare(
-    engine: GraphEngine, bundle: Bundle, features: FloatArray, logits: FloatArray
-) -> Check:
-    golden = bundle.golden(engine.precision)
+def _inputs(golden: Golden, bundle: Bundle) -> FloatArray:
+    """The golden images, (N, 3, S, S)."""
+    return np.stack([preprocess(image, bundle.spec.preprocessing) for image in golden.images])
+
+
+def _compared(engine: Engine, golden: Golden, features: FloatArray, precision: str) -> Check:
+    """The untimed check of features (N, *feature_shape) and the logits that they give."""
+    logits = engine.classify(features[None])[0]
     return Check(
         engine.name,
         relative_error(features, golden.features),
@@ -169,7 +188,7 @@ def _compare(
         int(logits.argmax()) == int(golden.logits.argmax()),
         encode_ms=0.0,
         classify_ms=0.0,
-        precision=engine.precision,
+        precision=precision,
     )
 
 
@@ -268,7 +287,7 @@ def _median_ms(call: Callable[[], Any]) -> float:
         start_s = time.perf_counter()
         call()
         times_s.append(time.perf_counter() - start_s)
-    return 1000 * statistics.median(times_s)
+    return 1000 * float(np.median(times_s))
 
 
 if __name__ == "__main__":

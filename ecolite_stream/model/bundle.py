@@ -119,6 +119,11 @@ class Bundle:
         found = (g for g in self.graphs if (g.part, g.format, g.precision) == wanted)
         return next(found, None)
 
+    @property
+    def has_weights(self) -> bool:
+        """Whether a training can start from it: MindIR graphs hold the weights."""
+        return all(self.graph(part, "mindir") for part in PARTS)
+
     def file(self, name: str) -> Path:
         """Path of one of its files."""
         return self.path / name

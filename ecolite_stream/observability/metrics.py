@@ -106,6 +106,11 @@ class Metrics:
         self._spared = make.counter(
             "frames_spared", "Due frames that needed no encoding: nothing moved", "stream", "view"
         )
+        self.frames_not_followed = make.counter(
+            "frames_not_followed",
+            "Frames while the whole picture moved, so that no view could follow",
+            "stream",
+        )
         self._dropped = make.counter(
             "frames_dropped", "Due frames that were not encoded", "stream", "cause"
         )

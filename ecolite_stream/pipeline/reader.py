@@ -113,6 +113,7 @@ class Reader:
         self._has_usable = False
         self._unusable = 0
         self._unusable_in_a_row = 0
+        self._camera_moves = False
         self._model = model
         self._next_model: tuple[int, Model] | None = None
         self._new_settings: StreamConfig | None = None
@@ -312,6 +313,7 @@ class Reader:
         if settings is not None:
             ended = self._sampler.change_views(settings, frame)
         samples = ended + self._sampler.sample(frame)
+        self._notice_the_camera()
         if not samples:
             return []
         ready_s = clock()
@@ -319,6 +321,19 @@ class Reader:
         return [
             dataclasses.replace(sample, ready_s=ready_s, model=self._model[0]) for sample in samples
         ]
+
+    def _notice_the_camera(self) -> None:
+        """Report when the camera begins to move or comes to rest."""
+        moves = self._sampler.camera_moves
+        if moves:
+            self._metrics.frames_not_followed.labels(self.name).inc()
+        if moves == self._camera_moves:
+            return
+        self._camera_moves = moves
+        if moves:
+            _log.info("%s: the camera moves; views that follow show the middle square", self.name)
+        else:
+            _log.info("%s: the camera is at rest; views follow again", self.name)
 
     def _last_samples(self) -> list[Sample]:
         return [

@@ -64,6 +64,11 @@ class StreamSampler:
         return 1 / self._period_s
 
     @property
+    def camera_moves(self) -> bool:
+        """Whether a view should follow and cannot, since the whole picture moves."""
+        return self._views.camera_moves
+
+    @property
     def most_views(self) -> int:
         """Most views with a sample in one frame."""
         return self._views.most_looks

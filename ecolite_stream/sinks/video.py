@@ -19,7 +19,7 @@ from ecolite_stream.media.clip_names import SUFFIX, clip_name
 from ecolite_stream.media.new_files import create, create_numbered
 from ecolite_stream.sinks.base import FrameSink, Sink
 from ecolite_stream.sinks.kind import Run, SinkKind, check_writable
-from ecolite_stream.types import Event, Frame, Output, Prediction
+from ecolite_stream.types import Event, Frame, Image, Output, Prediction
 
 if TYPE_CHECKING:
     from ecolite_stream.media.h264 import Mp4Writer
@@ -28,6 +28,8 @@ _log = logging.getLogger(__name__)
 
 HELD = 50
 """Most frames of a stream that wait for a later prediction; older ones are drawn without it."""
+VIEW_KEPT_S = 2.0
+"""Seconds for which a view without new predictions is drawn, while others have some."""
 CAPACITY = 75
 """Most waiting frames of a stream."""
 MAX_BYTES = 256_000_000
@@ -154,11 +156,19 @@ class VideoSink(FrameSink):
 
 @dataclass(frozen=True)
 class _Scene:
-    """A frame, with the prediction and the event at its time."""
+    """A frame, with the newest prediction of each view and the newest open event at its time."""
 
     frame: Frame
-    prediction: Prediction | None
+    predictions: Sequence[Prediction]
     event: Event | None
+
+    def drawn(self) -> Image:
+        """The picture with the boxes of all views; the strip has the surest label."""
+        from ecolite_stream.media.overlay import draw
+
+        surest = max(self.predictions, key=lambda one: one.score, default=None)
+        frame = self.frame
+        return draw(frame.image, frame.time_s, surest, self.event, self.predictions)
 
 
 class _StreamVideo:
@@ -179,8 +189,8 @@ class _StreamVideo:
         self._writer: Mp4Writer | None = None
         self._outputs: deque[tuple[float, Output]] = deque()
         self._predicted_s = -math.inf
-        self._prediction: Prediction | None = None
-        self._event: Event | None = None
+        self._newest: dict[str, Prediction] = {}
+        self._open: dict[str, Event] = {}
         self._last_s: float | None = None
         self._video_s = 0.0
 
@@ -213,10 +223,19 @@ class _StreamVideo:
         while self._outputs and self._outputs[0][0] <= frame.time_s:
             _, output = self._outputs.popleft()
             if isinstance(output, Prediction):
-                self._prediction = output
+                self._note(output)
+            elif output.kind == "end":
+                self._open.pop(output.view, None)
             else:
-                self._event = None if output.kind == "end" else output
-        return _Scene(frame, self._prediction, self._event)
+                self._open[output.view] = output
+        event = list(self._open.values())[-1] if self._open else None
+        return _Scene(frame, list(self._newest.values()), event)
+
+    def _note(self, prediction: Prediction) -> None:
+        self._newest[prediction.view] = prediction
+        for view, one in list(self._newest.items()):  # subjects come and go
+            if abs(prediction.time_s - one.time_s) > VIEW_KEPT_S:
+                del self._newest[view]
 
     def write(self, scene: _Scene) -> None:
         """Draw and encode a frame; after an error do nothing."""
@@ -227,10 +246,8 @@ class _StreamVideo:
             step_s = time_s - self._last_s
             self._video_s += step_s if step_s > 0 else _STEP_S
         self._last_s = time_s
-        from ecolite_stream.media.overlay import draw
-
         try:
-            drawn = draw(scene.frame.image, time_s, scene.prediction, scene.event)
+            drawn = scene.drawn()
             if self._writer is None:
                 self._writer = self._new_writer()
             self._writer.add(drawn, self._video_s)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from ecolite_stream.config.choices import SOFTWARE
 from ecolite_stream.config.redact import redact_url
 from ecolite_stream.errors import SourceError
 from ecolite_stream.sources.base import WAIT_S, Source
@@ -51,6 +52,7 @@ def open_source(
     end_is_worth_a_warning: bool = True,
     open_timeout_s: float = WAIT_S,
     read_timeout_s: float = WAIT_S,
+    decode: str = SOFTWARE,
 ) -> Source:
     """Open a source.
 
@@ -63,12 +65,14 @@ def open_source(
         end_is_worth_a_warning: log the end of a live source.
         open_timeout_s: most seconds to open a camera or a stream.
         read_timeout_s: most seconds to wait for its next data.
+        decode: device that decodes its video, one of `config.choices.DECODERS`; software does
+            where it cannot, and for patterns and standard input.
 
     Raises:
         SourceError: the source cannot be opened.
     """
     name = redact_url(spec) if name is None else name
-    source = _opener(spec, name, open_timeout_s, read_timeout_s)()
+    source = _opener(spec, name, open_timeout_s, read_timeout_s, decode)()
     if isinstance(source, ContainerSource):
         source.end_is_worth_a_warning = end_is_worth_a_warning
     return Paced(source) if realtime and not source.live else source
@@ -84,7 +88,11 @@ def check_spec(spec: str) -> None:
 
 
 def _opener(
-    spec: str, name: str, open_timeout_s: float = WAIT_S, read_timeout_s: float = WAIT_S
+    spec: str,
+    name: str,
+    open_timeout_s: float = WAIT_S,
+    read_timeout_s: float = WAIT_S,
+    decode: str = SOFTWARE,
 ) -> Callable[[], Source]:
     if not spec:
         raise SourceError(
@@ -100,9 +108,14 @@ def _opener(
             name=name,
             open_timeout_s=open_timeout_s,
             read_timeout_s=read_timeout_s,
+            decode=decode,
         )
     camera = partial(
-        CameraSource, name=name, open_timeout_s=open_timeout_s, read_timeout_s=read_timeout_s
+        CameraSource,
+        name=name,
+        open_timeout_s=open_timeout_s,
+        read_timeout_s=read_timeout_s,
+        decode=decode,
     )
     kind, _, rest = spec.partition(":")
     if kind == "camera":
@@ -113,7 +126,7 @@ def _opener(
         return partial(camera, device)
     shown = redact_url(spec)
     check_file(Path(spec), name if name == shown else f"{name} ({shown})")
-    return partial(FileSource, spec, name=name)
+    return partial(FileSource, spec, name=name, decode=decode)
 
 
 def _camera_number(text: str, name: str) -> int:

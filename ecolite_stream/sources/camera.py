@@ -15,6 +15,7 @@ from pathlib import Path
 import av
 from av.error import FFmpegError
 
+from ecolite_stream.config.choices import SOFTWARE
 from ecolite_stream.errors import SourceError
 from ecolite_stream.sources.base import WAIT_S
 from ecolite_stream.sources.container import ContainerSource, Input, open_container
@@ -96,6 +97,7 @@ class CameraSource(ContainerSource):
         clock: Callable[[], float] = time.monotonic,
         open_timeout_s: float = WAIT_S,
         read_timeout_s: float = WAIT_S,
+        decode: str = SOFTWARE,
     ) -> None:
         """Args:
         number: 0 for the first camera; or the path of its device.
@@ -104,6 +106,7 @@ class CameraSource(ContainerSource):
         clock: seconds, monotonic.
         open_timeout_s: most seconds to open it.
         read_timeout_s: most seconds to wait for a picture.
+        decode: device that decodes it, one of `DECODERS`.
 
         Raises:
             SourceError: no such camera, in use, or not allowed.
@@ -124,6 +127,7 @@ class CameraSource(ContainerSource):
             options=system.options,
             open_timeout_s=open_timeout_s,
             read_timeout_s=read_timeout_s,
+            decode=decode,
         )
         super().__init__(open_container(what), what, live=True, clock=clock)
 

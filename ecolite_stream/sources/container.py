@@ -18,11 +18,13 @@ from av.error import FFmpegError
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from ecolite_stream.config.choices import SOFTWARE
 from ecolite_stream.errors import SourceError
 from ecolite_stream.sources.base import Source
 from ecolite_stream.sources.damage import Damage
 from ecolite_stream.sources.failures import NO_SUCH_FORMAT, Problems, source_error
 from ecolite_stream.sources.grey_levels import GreyLevels
+from ecolite_stream.sources.hardware import DecodedBy, acceleration
 from ecolite_stream.sources.picture import MOST_PIXELS, SQUARE, LazyImage
 from ecolite_stream.sources.timing import Ascending, LiveTimes, RecordedTimes, StreamTimes
 from ecolite_stream.sources.video_stream import pick_video_stream
@@ -52,6 +54,7 @@ class Input:
         open_timeout_s: how long opening may take, in seconds; None for ever.
         read_timeout_s: how long to wait for data, in seconds; None for ever.
         end_errors: numbers of errors of reading that only say that this is the end.
+        decode: device that decodes the video, one of `DECODERS`.
         no_frame_advice: what may be wrong where no frame can be decoded, and what to do.
     """
 
@@ -63,6 +66,7 @@ class Input:
     open_timeout_s: float | None = None
     read_timeout_s: float | None = None
     end_errors: tuple[int, ...] = ()
+    decode: str = SOFTWARE
     no_frame_advice: str = "it is damaged or empty, try it in a video player"
 
 
@@ -104,6 +108,7 @@ def open_container(what: Input) -> InputContainer:
             container_options=dict(what.options),
             timeout=(what.open_timeout_s, what.read_timeout_s),
             metadata_errors="replace",
+            hwaccel=acceleration(what.decode),
         )
     except (FFmpegError, OSError) as error:
         late = what.open_timeout_s and time.monotonic() - start_s >= what.open_timeout_s
@@ -160,6 +165,7 @@ class ContainerSource(Source):
         self._times: StreamTimes = timing(self._stream, what.name)
         self._ascending = Ascending()
         self._grey_levels = GreyLevels(what.name)
+        self._decoded_by = DecodedBy(what.name, self._stream, acceleration(what.decode) is not None)
         # The last packet of a file may be torn. In a live stream bytes got lost: what is left looks
         # better than nothing, and what follows refers to it. Transport streams, alone or as pieces
         # of HLS, also mark whole packets.
@@ -223,7 +229,8 @@ class ContainerSource(Source):
                 time_s = self._ascending.checked(self._times.time_s(picture, arrived_s))
                 self._damage.decoded(time_s, flushed=packet.size == 0)
                 levels = self._grey_levels.of(picture, time_s)
-                image = LazyImage(picture, _pixel_aspect(self._stream), levels)
+                from_device = self._decoded_by.is_device(picture)
+                image = LazyImage(picture, _pixel_aspect(self._stream), levels, from_device)
                 yield Frame(self.name, index, time_s, image, arrived_s, decode_s, image.luma)
                 index, decode_s = index + 1, 0.0
         if index == 0 and not self._closing.is_set():

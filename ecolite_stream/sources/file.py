@@ -10,6 +10,7 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 
+from ecolite_stream.config.choices import SOFTWARE
 from ecolite_stream.config.redact import redact_url
 from ecolite_stream.errors import SourceError
 from ecolite_stream.sources.container import ContainerSource, Input, open_container
@@ -24,11 +25,13 @@ class FileSource(ContainerSource):
         path: str | Path,
         *,
         name: str | None = None,
+        decode: str = SOFTWARE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Args:
         path: a file that FFmpeg decodes.
         name: name for messages; None takes the path.
+        decode: device that decodes it, one of `DECODERS`.
         clock: arrival times of frames; seconds, monotonic.
 
         Raises:
@@ -40,7 +43,7 @@ class FileSource(ContainerSource):
         # "file:" keeps FFmpeg from taking a colon in the path for a protocol. The image reader
         # would take "%03d" for a numbered series.
         options = {"pattern_type": "none"}
-        what = Input(f"file:{path}", name, FILE_PROBLEMS, options=options)
+        what = Input(f"file:{path}", name, FILE_PROBLEMS, options=options, decode=decode)
         super().__init__(open_container(what), what, live=False, clock=clock)
 
 

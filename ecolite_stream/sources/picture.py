@@ -14,6 +14,7 @@ from av.error import FFmpegError
 from ecolite_stream.errors import SourceError
 from ecolite_stream.model.preprocess import shrink_luma
 from ecolite_stream.sources.grey_levels import Levels, deep_grey, stretched
+from ecolite_stream.sources.hardware import planar
 from ecolite_stream.types import Image, Luma
 
 SQUARE = Fraction(1)
@@ -40,14 +41,20 @@ class LazyImage:
         picture: as it was decoded.
         pixel_aspect: width of its pixels by their height.
         levels: of a deep grey picture, the values that become black and white.
+        from_device: whether a device decoded it, see `hardware`.
     """
 
     def __init__(
-        self, picture: VideoFrame, pixel_aspect: Fraction = SQUARE, levels: Levels | None = None
+        self,
+        picture: VideoFrame,
+        pixel_aspect: Fraction = SQUARE,
+        levels: Levels | None = None,
+        from_device: bool = False,
     ) -> None:
         self._picture: VideoFrame | None = picture
         self._pixel_aspect = pixel_aspect
         self._levels = levels
+        self._from_device = from_device
         self._image: Image | None = None
         self._lock = threading.Lock()
         self._picture_bytes = 0
@@ -66,7 +73,8 @@ class LazyImage:
         """(H, W, 3) uint8 BGR; read-only, for everyone who asks gets the same array."""
         with self._lock:
             if self._picture is not None:
-                self._image = upright_bgr(self._picture, self._pixel_aspect, self._levels)
+                picture = planar(self._picture) if self._from_device else self._picture
+                self._image = upright_bgr(picture, self._pixel_aspect, self._levels)
                 self._image.flags.writeable = False
                 self._picture = None  # the decoder gets its buffer back
             return cast(Image, self._image)

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from av.container import InputContainer
 
+from ecolite_stream.config.choices import SOFTWARE
 from ecolite_stream.config.redact import redact_url
 from ecolite_stream.errors import SourceError
 from ecolite_stream.sources.base import WAIT_S
@@ -57,6 +58,7 @@ class UrlSource(ContainerSource):
         name: str | None = None,
         open_timeout_s: float = WAIT_S,
         read_timeout_s: float = WAIT_S,
+        decode: str = SOFTWARE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Args:
@@ -64,6 +66,7 @@ class UrlSource(ContainerSource):
         name: name for messages; None takes the URL without credentials.
         open_timeout_s: most seconds to open the stream.
         read_timeout_s: most seconds to wait for its next data.
+        decode: device that decodes it, one of `DECODERS`.
         clock: seconds, monotonic.
 
         Raises:
@@ -81,6 +84,7 @@ class UrlSource(ContainerSource):
             options=_OPTIONS.get(scheme, {}),
             open_timeout_s=open_timeout_s,
             read_timeout_s=read_timeout_s,
+            decode=decode,
         )
         with redirect_checked(url, name):
             container = open_container(what)

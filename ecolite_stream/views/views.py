@@ -16,6 +16,8 @@ from ecolite_stream.views.motion import Mask as Pixels
 from ecolite_stream.views.motion import Motion, MotionDetector
 from ecolite_stream.views.subjects import SubjectTracker
 
+TURNING_S = 1.0
+"""For so long the whole picture moves before the camera is said to: a light switch is shorter."""
 STILL = 0.0003
 """Share of the pixels of a view that may move while it counts as still: a few specks of noise."""
 
@@ -54,6 +56,8 @@ class StreamViews:
     Attributes:
         follows: whether a view follows what moves; where none does, all views stay and keep their
             places.
+        camera_moves: whether a view should follow and cannot, since everything has moved for
+            `TURNING_S`.
     """
 
     def __init__(
@@ -67,6 +71,8 @@ class StreamViews:
         self._framing, self._gate = framing, gate
         self._made: dict[tuple[str | ViewConfig, bool], _View | _SubjectsView] = {}
         self._detector = MotionDetector()
+        self._everywhere_since_s: float | None = None
+        self.camera_moves = False
         self.change(views, mask)
 
     def change(self, views: Sequence[str | ViewConfig], mask: Mask) -> set[str]:
@@ -102,7 +108,16 @@ class StreamViews:
     def look(self, frame: Frame) -> list[Look]:
         """What each view looks at now; frames come in order."""
         motion = self._unmasked(self._detector.look(frame)) if self._needs_motion else None
+        self._notice_the_camera(motion, frame.time_s)
         return [look for view in self._views for look in view.look(motion, frame.time_s)]
+
+    def _notice_the_camera(self, motion: Motion | None, time_s: float) -> None:
+        if motion is None or not self.follows or not motion.everywhere:
+            self._everywhere_since_s = None
+        elif self._everywhere_since_s is None or time_s < self._everywhere_since_s:
+            self._everywhere_since_s = time_s
+        since_s = self._everywhere_since_s
+        self.camera_moves = since_s is not None and time_s - since_s >= TURNING_S
 
     def _unmasked(self, motion: Motion) -> Motion:
         if not self._mask:

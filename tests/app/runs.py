@@ -44,7 +44,7 @@ Command = Callable[..., Result]
 
 def use(monkeypatch: pytest.MonkeyPatch, make: Callable[[Bundle], Engine]) -> None:
     """Put another engine in the place of the bundle's."""
-    monkeypatch.setattr(build, "open_engine", lambda name, bundle, *settings: make(bundle))
+    monkeypatch.setattr(build, "open_checked", lambda name, bundle, *settings: make(bundle))
 
 
 class Started(subprocess.Popen[str]):

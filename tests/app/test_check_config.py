@@ -75,6 +75,14 @@ def test_a_line_for_each_stream_and_one_for_all(check: Check, tmp_path: Path) ->
     assert not log.exists()
 
 
+def test_masks_and_the_number_of_subjects_are_named(check: Check, tmp_path: Path) -> None:
+    text = "{source: camera, views: [whole, {subjects: 3}], mask: [[0, 0, 0.5, 0.1]]}"
+    (tmp_path / "c.yaml").write_text(text)
+    code, out, _ = check("--config", str(tmp_path / "c.yaml"))
+    assert code == 0
+    assert "1 mask, where motion does not count; views whole, subjects (at most 3)" in out[0]
+
+
 def test_a_period_a_little_longer_that_costs_less_is_advised(check: Check, tmp_path: Path) -> None:
     code, out, _ = check("--config", write(tmp_path, {"c.yaml": "source: pattern\nevery_s: 0.25"}))
     assert code == 0
@@ -207,3 +215,14 @@ def test_a_configuration_that_is_not_the_bundles(check: Check, tmp_path: Path) -
     code, _, (line,) = check("--config", path)
     assert code == 2
     assert "the bundle has 8 segments, memory.num_segments is 5" in line
+
+
+def test_devices_that_decode(check: Check, tmp_path: Path) -> None:
+    gate = "source: [{name: gate, url: 'rtsp://h/a', decode: vaapi}]"
+    code, out, _ = check("--config", write(tmp_path, {"c.yaml": gate}))
+    assert code == 0
+    assert "decode vaapi" in out[0]
+    wrong = {"c.yaml": gate.replace("vaapi", "gpu")}
+    code, out, err = check("--config", write(tmp_path, wrong))
+    assert (code, out) == (2, [])
+    assert "source gate: decode is 'gpu'; expected none, auto, cuda, vaapi" in err[0]

@@ -43,12 +43,12 @@ def test_engines_are_closed_where_a_later_one_cannot_be_opened(
 ) -> None:
     closed = []
 
-    def open_engine(name: str, *_: object) -> SimpleNamespace:
+    def open_checked(name: str, *_: object) -> SimpleNamespace:
         if name == "broken":
             raise EngineError("no graph")
         return SimpleNamespace(close=lambda: closed.append(name))
 
-    monkeypatch.setattr(shared, "open_engine", open_engine)
+    monkeypatch.setattr(shared, "open_checked", open_checked)
     with pytest.raises(EngineError, match="no graph"), opened(bundle, ["one", "broken"]):
         raise AssertionError
     assert closed == ["one"]

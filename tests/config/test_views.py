@@ -63,6 +63,10 @@ def test_numbers_of_subjects(subjects: int) -> None:
     ("mask", "words"),
     [
         (((0, 0, 1, 1),), "covers the whole picture"),
+        (((0, 0, 0.5, 1), (0.5, 0, 0.5, 1)), "covers the whole picture"),
+        (((0, 0, 1, 0, 1, 1, 0, 1),), "covers the whole picture"),
+        (((0, 0, 1, 0, 1, 1), (0, 0, 0, 1, 1, 1)), "covers the whole picture"),
+        (((0.002, 0, 0.996, 1),), "covers the whole picture"),
         (((0, 0, 0.5),), "expected a box"),
         (((0, 0, 0.5, 0.5, 2, 2),), "expected a box"),
         (((0, 0, 0, 0),), "mask 1 is"),
@@ -71,6 +75,20 @@ def test_numbers_of_subjects(subjects: int) -> None:
 def test_masks(mask: tuple[tuple[float, ...], ...], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         StreamConfig(mask=mask)
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        (),
+        ((0, 0, 0.99, 1),),
+        ((0, 0, 0.5, 1), (0.5, 0, 0.5, 0.98)),
+        ((0, 0, 1, 0, 1, 1),),
+        ((0, 0, 1, 0, 1, 1, 0.5, 0.5, 0, 1),),  # a notch is left at the bottom
+    ],
+)
+def test_masks_that_leave_a_part_of_the_picture(mask: tuple[tuple[float, ...], ...]) -> None:
+    assert StreamConfig(mask=mask).mask == mask
 
 
 def test_a_source_overrides_what_concerns_it() -> None:

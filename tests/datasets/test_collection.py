@@ -55,6 +55,44 @@ def test_each_clip_of_unknown_source_is_a_group(tmp_path: Path) -> None:
     assert "5 clips,   4 groups" in "\n".join(describe(tmp_path))
 
 
+def test_segments_of_long_videos_are_counted_by_recording(tmp_path: Path) -> None:
+    put(tmp_path, "fall/a.mp4", b"1")
+    for name in ("monday", "tuesday"):
+        (tmp_path / f"{name}.mp4").write_bytes(name.encode())
+    rows = "".join(f"{start},{start + 1},fall\n" for start in range(5))
+    (tmp_path / "monday.csv").write_text(f"start_s,end_s,label\n{rows}8,9,sit\n")
+    found = survey(tmp_path)
+    fall, sit = found.actions
+    assert (found.clips, found.segments) == (1, 6)
+    assert (fall.clips, fall.segments, sit.clips, sit.segments) == (1, 5, 0, 1)
+    assert fall.groups == {"camera 2026-11-28": 1, "monday.mp4": 5}
+    assert fall.days == {"2026-11-28": 1, "unknown": 5}
+    assert found.missing[:2] == (
+        "fall has 1 clip and 5 segments: ten more of other days or places help most",
+        "sit has 1 segment: ten more of other days or places help most",
+    )
+    (problem,) = found.problems
+    assert problem.startswith(f"left out {tmp_path / 'tuesday.mp4'}: it lies in no action")
+    lines = list(describe(tmp_path))
+    assert lines[0] == f"1 clips and 6 segments of 2 actions in {tmp_path}"
+    assert "1 clips,    5 segments,   2 groups" in lines[1]
+    assert problem in lines
+
+
+def test_marks_that_cannot_be_read_hide_no_clip(tmp_path: Path) -> None:
+    put(tmp_path, "fall/a.mp4", b"1")
+    (tmp_path / "monday.mp4").write_bytes(b"2")
+    (tmp_path / "monday.csv").write_text("when,what\n1,fall\n")
+    found = survey(tmp_path)
+    assert (found.clips, found.segments) == (1, 0)
+    (problem,) = found.problems
+    assert problem.startswith("segments of long videos are not counted: ")
+    assert "monday.csv" in problem
+    (tmp_path / "fall" / "a.mp4").unlink()
+    with pytest.raises(ConfigError, match=r"monday\.csv"):
+        list(describe(tmp_path))
+
+
 def test_a_folder_that_is_not_there_yet_has_no_clips(tmp_path: Path) -> None:
     found = survey(tmp_path / "later")
     assert (found.clips, found.actions) == (0, ())

@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
+import platform
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ecolite_stream.engines import Engine, check
+from ecolite_stream.engines import Engine, check, installed_engines
 from ecolite_stream.errors import EngineError
 from ecolite_stream.model.bundle import Bundle
+from ecolite_stream.types import FloatArray
 from tests.conftest import installed
 from tests.engines.expected import ENGINES, only, scaled
+
+
+class WrongHead:
+    """An engine whose features are right and whose logits are all zero, without an error."""
+
+    name = "silent"
+    precision = "f32"
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._features = list(bundle.golden().features)
+        self._classes = len(bundle.spec.labels)
+        self.is_closed = False
+
+    def encode(self, images: FloatArray) -> FloatArray:
+        return np.stack([self._features.pop(0) for _ in images])
+
+    def classify(self, features: FloatArray) -> FloatArray:
+        return np.zeros((len(features), self._classes), np.float32)
+
+    def close(self) -> None:
+        self.is_closed = True
 
 
 def test_a_check_measures_and_times(engine: Engine, bundle: Bundle) -> None:
@@ -29,9 +52,28 @@ def test_a_check_refuses_what_is_off(engine: Engine, bundle: Bundle, tmp_path: P
     with pytest.raises(EngineError) as caught:
         check.check_engine(engine, wrong)
     assert str(caught.value) == (
-        f"engine {engine.name} disagrees with the bundle: its features are off by 5.0e-01, "
-        "at most 1e-03 is allowed in f32; use another engine"
+        f"engine {engine.name} disagrees with the bundle on this processor ({platform.machine()}): "
+        "its features are off by 5.0e-01, at most 1e-03 is allowed in f32; use another engine: "
+        + " or ".join(name for name in installed_engines() if name != engine.name)
     )
+
+
+def test_an_opened_engine_has_given_the_golden_numbers(
+    engine: Engine, bundle: Bundle, tmp_path: Path
+) -> None:
+    check.open_checked(engine.name, bundle).close()
+    with pytest.raises(EngineError, match=r"its features are off by 5\.0e-01"):
+        check.open_checked(engine.name, scaled(bundle, tmp_path / "wrong", 2))
+
+
+def test_wrong_logits_are_noticed_where_features_are_right(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent = WrongHead(bundle)
+    monkeypatch.setattr(check, "open_engine", lambda *_: silent)
+    with pytest.raises(EngineError, match=r"its logits are off by 1\.0e\+00"):
+        check.open_checked("silent", bundle)
+    assert silent.is_closed
 
 
 @pytest.mark.parametrize(

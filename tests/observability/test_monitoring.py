@@ -330,7 +330,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
 
 MAY_BE_EMPTY = (
     *("dropped", "failures", "events", "reconnects", "abstentions", "switches"),
-    *("spared", "unknown"),
+    *("spared", "unknown", "not_followed"),
 )
 
 

@@ -20,7 +20,7 @@ from ecolite_stream.pipeline.pipeline import Pipeline
 from ecolite_stream.pipeline.reader import opened
 from ecolite_stream.sinks.video import CAPACITY, HELD, VideoSink
 from ecolite_stream.sources import FileSource
-from ecolite_stream.types import Event, Frame, Image, Prediction
+from ecolite_stream.types import Box, Event, Frame, Image, Prediction
 from tests.conftest import ROOT
 from tests.fakes import ListSink
 from tests.films import CONFIG, SPEC, ActionEngine, numbers, pictures
@@ -325,3 +325,32 @@ def test_a_bug_in_drawing_does_not_hold_a_recording_up(tmp_path: Path) -> None:
             sink.show(dataclasses.replace(frame, pixels=broken), False)
         with pytest.raises(OSError, match="ZeroDivisionError; the video ends there"):
             sink.send(A)
+
+
+def green_px(image: Image, box: Box) -> int:
+    """How many pixels of the left edge of a box are green."""
+    width, height = SIZE
+    rows = slice(round(box.y * height) + 30, round((box.y + box.height) * height) - 2)
+    edge = image[rows, max(0, round(box.x * width) - 1) : round(box.x * width) + 2].astype(int)
+    return int(((edge[..., 1] - edge[..., 2]) > 40).any(axis=1).sum())
+
+
+def test_each_view_has_its_box_and_its_own_event(tmp_path: Path) -> None:
+    left, right = Box(0.05, 0.1, 0.3, 0.6), Box(0.6, 0.1, 0.3, 0.6)
+    door = dataclasses.replace(A, view="door", box=left)
+    gate = dataclasses.replace(B, view="gate", box=right, time_s=0.0)
+    path = tmp_path / "out.mp4"
+    with VideoSink(path, ["s"]) as sink:
+        sink.send(door)
+        sink.send(gate)
+        sink.send(dataclasses.replace(EVENT, view="gate"))
+        sink.send(dataclasses.replace(EVENT, view="door", kind="end"))
+        for frame in frames(0, 2):
+            sink.show(frame, False)
+        sink.send(dataclasses.replace(gate, time_s=10.0))
+        sink.show(Frame("s", 251, 10.04, grey()), False)
+    (_, first), _, (_, last) = pictures(path)
+    assert green_px(first, left) > 30 and green_px(first, right) > 30
+    assert bar_px(first) == SIZE[0]  # the surest
+    assert has_event(first)  # the end of the door's event does not end the gate's
+    assert green_px(last, left) == 0 and green_px(last, right) > 30  # the door is gone

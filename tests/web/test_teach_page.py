@@ -177,6 +177,22 @@ def test_clips_are_counted_moved_and_dropped(
     assert [row.label for row in read_collected(sink.folder).values()] == ["nothing"]
 
 
+def test_segments_of_a_long_video_are_counted(browser: Browser, sink: CollectSink) -> None:
+    sink.folder.mkdir()
+    for name in ("monday", "tuesday"):
+        write_numbered_video(sink.folder / f"{name}.mp4", 50, codec="libx264")
+    rows = "0,1,wave\n1,2,wave\n0,2,nothing\n"
+    (sink.folder / "monday.csv").write_text(f"start_s,end_s,label\n{rows}")
+    with served(collecting=sink) as page:
+        teach_page(browser, page)
+        assert browser.text("#count") == "0 clips and 3 segments of 2 actions"
+        assert browser.text("#actions tbody tr:last-child").split() == (
+            ["wave", "0", "2", "1", "no", "date:", "2"]
+        )
+        assert "tuesday.mp4: it lies in no action" in browser.text("#missing")
+        assert browser.count("#clips-part") == browser.count("#empty") == 0
+
+
 LOADED = "return [...document.querySelectorAll('.clip video')].filter((v) => v.videoWidth).length"
 
 

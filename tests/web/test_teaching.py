@@ -35,6 +35,7 @@ REPORT = {
     "wrong": {"fall/a.mp4": "sit"},
     "confusion": [["fall", "fall", 4], ["fall", "sit", 1], ["sit", "sit", 5]],
     "compared": {"taught": 9, "now": 4, "clips": 10, "bundle": "demo", "labels": ["fall"]},
+    "quick": None,
 }
 TEACHER = """
 import json, pathlib, sys, time
@@ -59,7 +60,7 @@ class Runs:
     """A run that notes which bundle it is changed to."""
 
     def __init__(self) -> None:
-        self.bundle: Any = SimpleNamespace(path=Path("demo"))
+        self.bundle: Any = SimpleNamespace(path=Path("demo"), has_weights=True)
         self.done: list[tuple[str, str]] = []
 
     def add_version(self, path: Path) -> str:
@@ -75,9 +76,9 @@ class Runs:
         return None
 
 
-def teacher(code: str = TEACHER, why_not: str | None = None) -> TeachingProcess:
+def teacher(code: str = TEACHER, why_not: str | None = None, **how: Any) -> TeachingProcess:
     code = f"REPORT = {REPORT!r}\n{code}"
-    return TeachingProcess((sys.executable, "-c", code), lambda: why_not)
+    return TeachingProcess((sys.executable, "-c", code), lambda: why_not, **how)
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ class DataConfig:
 
     Attributes:
         clips: folders that hold `<class>/<clip>`, as `datasets.labelled_clips` finds them, or
-            videos with their marks beside them, as `trainer.data.marked` does; `$VARIABLES` are
+            videos with their marks beside them, as `datasets.marked` does; `$VARIABLES` are
             expanded.
         figures_per_class: synthetic people added to the training set for each class; 0 adds none.
         figures_per_epoch: how many of them an epoch uses for each class, in turn; None uses all.
@@ -43,6 +43,9 @@ class DataConfig:
             the training clips; None adds none.
         idle_stills: how many of these.
         idle_per_epoch: how many of them an epoch uses, in turn; None uses all.
+        others: folders of videos, at any depth, that show none of the actions: the network learns
+            to give them no label; `$VARIABLES` are expanded.
+        others_per_epoch: how many of them an epoch uses, in turn; None uses all.
         split: how validation clips are held out: `none`, `random`, `pattern`, `list` or `fold`.
         val_fraction: share of each class, for `random`.
         split_pattern: regular expression searched in a clip's `<class>/<file>`; its first group
@@ -67,6 +70,8 @@ class DataConfig:
     idle_label: str | None = None
     idle_stills: int = 10
     idle_per_epoch: int | None = None
+    others: tuple[str, ...] = ()
+    others_per_epoch: int | None = None
     split: str = "random"
     val_fraction: float = 0.2
     split_pattern: str = ""
@@ -109,6 +114,8 @@ class DataConfig:
             check_between("idle_figures_per_epoch", shown, 1, self.idle_figures)
         if self.idle_per_epoch is not None:
             check_between("idle_per_epoch", self.idle_per_epoch, 1, self.idle_stills)
+        if self.others_per_epoch is not None:
+            check_at_least("others_per_epoch", self.others_per_epoch, 1)
 
     @property
     def has_groups(self) -> bool:

@@ -15,6 +15,8 @@ import numpy.typing as npt
 Frames = npt.NDArray[np.uint8]
 """(K, H, W, 3) uint8 BGR."""
 Indices = Sequence[int] | npt.NDArray[np.int64]
+OTHER = ""
+"""Label of a clip that shows none of the actions."""
 
 
 class Clip(ABC):
@@ -22,7 +24,7 @@ class Clip(ABC):
 
     Attributes:
         name: `<class>/<file>`, or its origin.
-        label: its class.
+        label: its class, or `OTHER`.
         fps: frames a second.
     """
 

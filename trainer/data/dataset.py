@@ -17,14 +17,15 @@ import click
 import numpy as np
 
 from ecolite_stream.datasets.labelled_clips import VIDEO_SUFFIXES, ClipFile
+from ecolite_stream.datasets.marked import find_clips
 from ecolite_stream.errors import ConfigError
 from trainer.config.schema import DataConfig, TrainConfig
 from trainer.data.budget import Budget
-from trainer.data.clips import Clip, HeldClip, cut_windows, still_clips
+from trainer.data.clips import OTHER, Clip, HeldClip, cut_windows, still_clips
 from trainer.data.folders import DATA_VARIABLE, DEFAULT_DATA, expand_folder
 from trainer.data.following import Following, follow_clips, still_squares
 from trainer.data.listed import check_clips, read_lists
-from trainer.data.marked import find_clips
+from trainer.data.others import read_others
 from trainer.data.parallel import in_parallel
 from trainer.data.reading import (
     FileClip,
@@ -94,8 +95,8 @@ def load_dataset(config: TrainConfig) -> Dataset:
         validation = [w for clip in validation for w in cut_windows(clip, config.clip_seconds)]
     in_turn = _shown_in_turn(config, real, how, budget)
     everything = [*real, *validation, *(clip for clips, _ in in_turn for clip in clips)]
-    others = sorted({clip.label for clip in everything} - set(labels))
-    labels = (*labels, *others)
+    more = sorted({clip.label for clip in everything} - {*labels, OTHER})
+    labels = (*labels, *more)
     if len(labels) < 2:
         raise ConfigError(
             f"all clips are {labels[0]!r}, and training needs two classes; add a folder with clips "
@@ -115,7 +116,7 @@ def following(config: TrainConfig) -> Following | None:
 def _shown_in_turn(
     config: TrainConfig, real: Sequence[Clip], how: Following | None, budget: Budget
 ) -> list[tuple[Sequence[Clip], int]]:
-    """Synthetic people and stills; see `Dataset.in_turn`."""
+    """Synthetic people, stills and videos of other things; see `Dataset.in_turn`."""
     data = config.data
     in_turn: list[tuple[Sequence[Clip], int]] = []
     if data.idle_label:
@@ -132,6 +133,11 @@ def _shown_in_turn(
         first = data.figures_per_class
         figures = draw(range(first, first + data.idle_figures), ["idle"], restless=True)
         in_turn.append((figures, data.idle_figures_per_epoch or len(figures)))
+    if data.others:
+        folders = [expand_folder(folder) for folder in data.others]
+        side = reading_side(config.preprocessing)
+        clips = read_others(folders, side, how, data.workers, budget)
+        in_turn.append((clips, data.others_per_epoch or len(clips)))
     return in_turn
 
 

@@ -14,14 +14,16 @@ from ecolite_stream.model.preprocess import Preprocessing
 from ecolite_stream.types import FloatArray
 from trainer.config.schema import AugmentationConfig
 from trainer.data.augment import test_sample, training_sample
-from trainer.data.clips import Clip
+from trainer.data.clips import OTHER, Clip
 
 BATCHES_AHEAD = 3
+NO_CLASS = -1
+"""In place of a class index: the clip shows none of the actions."""
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """inputs (B, N, 3, S, S) float32 and labels (B,) int32."""
+    """inputs (B, N, 3, S, S) float32 and labels (B,) int32, which may be `NO_CLASS`."""
 
     inputs: FloatArray
     labels: npt.NDArray[np.int32]
@@ -86,7 +88,7 @@ def _batches(
     batch_size: int,
     workers: int,
 ) -> Iterator[Batch]:
-    numbers = {name: number for number, name in enumerate(labels)}
+    numbers = {OTHER: NO_CLASS} | {name: number for number, name in enumerate(labels)}
     pending: deque[tuple[Sequence[int], list[Future[FloatArray]]]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         for start in range(0, len(places), batch_size):

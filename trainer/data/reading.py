@@ -14,13 +14,13 @@ import numpy as np
 
 from ecolite_stream.datasets.frame_folders import frame_files, read_picture
 from ecolite_stream.datasets.labelled_clips import ClipFile
+from ecolite_stream.datasets.marked import segment_of
 from ecolite_stream.errors import SourceError
 from ecolite_stream.model.preprocess import Preprocessing, resize_short_side
 from ecolite_stream.sources import open_source
 from ecolite_stream.types import Image
 from trainer.data.budget import Budget
 from trainer.data.clips import Clip, Frames, HeldClip, Indices, check_indices
-from trainer.data.marked import segment_of
 from trainer.data.parallel import in_parallel
 
 CUT_FACTOR = 3

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ecolite_stream.datasets.labelled_clips import ClipFile, listed_name
+from ecolite_stream.datasets.marked import SegmentFile
 from ecolite_stream.datasets.text_files import (
     printable,
     read_lines,
@@ -20,7 +21,6 @@ from ecolite_stream.datasets.text_files import (
 from ecolite_stream.errors import ConfigError
 from trainer.config.schema import DataConfig
 from trainer.data.folders import expand_folder
-from trainer.data.marked import SegmentFile
 
 
 def split_clips(

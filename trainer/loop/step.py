@@ -10,6 +10,7 @@ import mindspore as ms
 import mindspore.nn as nn
 import mindspore.ops as ops
 
+from trainer.data.loader import NO_CLASS
 from trainer.loop.distributed import ALONE, Group, averaging
 from trainer.network import Network
 
@@ -22,7 +23,7 @@ class Rules:
 
     Attributes:
         clip_norm: largest global norm of the gradient; None never clips.
-        smoothing: share of the target spread over all classes.
+        smoothing: share of the target spread over all classes; all of it for `NO_CLASS`.
         group: the processes that gradients and loss are averaged over.
         scaler: loss scaler in mixed precision; a step that overflows changes nothing.
     """
@@ -102,7 +103,7 @@ def _gradients(
     scaler, smoothing = rules.scaler, rules.smoothing
 
     def loss_of(inputs: ms.Tensor, labels: ms.Tensor) -> ms.Tensor:
-        loss = ops.cross_entropy(network(inputs), labels, label_smoothing=smoothing)
+        loss = cross_entropy(network(inputs), labels, smoothing)
         return loss if scaler is None else scaler.scale(loss)
 
     own = ms.value_and_grad(loss_of, None, optimizer.parameters)
@@ -115,6 +116,19 @@ def _gradients(
         return scaler.unscale(loss), scaler.unscale(gradients)
 
     return unscaled
+
+
+def cross_entropy(logits: ms.Tensor, labels: ms.Tensor, smoothing: float) -> ms.Tensor:
+    """Mean over a batch: logits (B, C) and labels (B,), C classes -> (); compiles.
+
+    The target of `NO_CLASS` is the same share, 1 / C, for every class.
+    """
+    num_classes = logits.shape[1]
+    column = labels.expand_dims(1)
+    is_class = (column == ops.arange(num_classes)).astype(ms.float32)
+    spread = ops.select(column == NO_CLASS, 1.0, smoothing)
+    targets = is_class * (1 - spread) + spread / num_classes
+    return -(targets * ops.log_softmax(logits.astype(ms.float32), 1)).sum(1).mean()
 
 
 def _mover(optimizer: nn.Optimizer, rules: Rules) -> Callable[[Any], None]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ecolite_stream.datasets.labelled_clips import ClipFile
 from ecolite_stream.engines import installed_engines, open_engine
-from ecolite_stream.engines.check import AGREES, check_apart
+from ecolite_stream.engines.check import AGREES, check_apart, open_checked
 from ecolite_stream.errors import BundleError, ConfigError, EngineError, SourceError, one_line
 from ecolite_stream.model.bundle import (
     CONV2D_ONLY_PARTS,
@@ -137,7 +137,7 @@ def _calibration(bundle: Bundle, clips: Sequence[ClipFile]) -> tuple[FloatArray,
     images: list[FloatArray] = []
     windows: list[FloatArray] = []
     each = -(-SAMPLES // max(1, len(clips)))
-    with closing(open_engine("auto", bundle)) as engine, bar_of("watching", len(clips)) as step:
+    with closing(open_checked("auto", bundle)) as engine, bar_of("watching", len(clips)) as step:
         for clip in clips:
             try:
                 watched = watch(clip.path, bundle.spec, [engine])
@@ -194,8 +194,8 @@ def _golden(bundle: Bundle) -> Golden:
 def _judge(bundle: Bundle, made: Bundle, clips: Sequence[ClipFile], layers: str) -> Agreement:
     windows = same = used = 0
     with (
-        closing(open_engine("auto", bundle)) as full,
-        closing(open_engine("auto", made, precision="int8")) as small,
+        closing(open_checked("auto", bundle)) as full,
+        closing(open_checked("auto", made, precision="int8")) as small,
         bar_of("judging", len(clips)) as step,
     ):
         for clip in clips:

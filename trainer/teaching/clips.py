@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ecolite_stream.datasets.labelled_clips import ClipFile
+from ecolite_stream.datasets.marked import SegmentFile, find_clips, segment_of
 from ecolite_stream.errors import ConfigError, SourceError, one_line
 from ecolite_stream.model.bundle import Bundle
 from ecolite_stream.model.limits import is_printable
-from trainer.data.marked import SegmentFile, find_clips, segment_of
 from trainer.data.parallel import bar_of
 from trainer.teaching.cache import FeatureCache, hash_clip
 from trainer.teaching.features import ClipWindows, FeatureMaker

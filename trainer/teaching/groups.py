@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 
 from ecolite_stream.datasets.labelled_clips import ClipFile
+from ecolite_stream.datasets.marked import SegmentFile
 from ecolite_stream.errors import ConfigError
 from trainer.config.schema import DataConfig
-from trainer.data.marked import SegmentFile
 from trainer.data.splits import deal_folds, group_clips
 
 MOST_FOLDS = 10

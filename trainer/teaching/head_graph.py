@@ -18,6 +18,7 @@ import numpy as np
 from ecolite_stream.app.extras import missing_extra
 from ecolite_stream.engines import choose_engine, open_engine
 from ecolite_stream.engines.base import GraphEngine
+from ecolite_stream.engines.check import compare
 from ecolite_stream.errors import BundleError
 from ecolite_stream.model.bundle import CONV2D_ONLY_PARTS, Bundle, Graph
 from ecolite_stream.model.graph_files import require_self_contained
@@ -86,12 +87,13 @@ def opened_without_classifier(bundle: Bundle, engine: str = "auto") -> Iterator[
 
     Raises:
         BundleError: the bundle's head is no such graph.
-        EngineError: no engine runs ONNX graphs here.
+        EngineError: no engine runs ONNX graphs here, or it does not give the golden numbers.
     """
     encoder, head = onnx_graphs(bundle)
     model = _load(bundle, head)
     _cut(model, _last_layer(model, bundle))
-    width = read_classifier(bundle).weight.shape[1]
+    classifier = read_classifier(bundle)
+    width = classifier.weight.shape[1]
     with tempfile.TemporaryDirectory(prefix="ecolite-teach-") as scratch:
         folder = Path(scratch)
         (folder / head.file).write_bytes(model.SerializeToString())
@@ -99,9 +101,25 @@ def opened_without_classifier(bundle: Bundle, engine: str = "auto") -> Iterator[
         cut = _without_classifier(bundle, folder, (encoder, head), width)
         opened = open_engine(choose_engine(engine, cut), cut)
         try:
+            compare(_WithClassifier(opened, classifier), bundle).require()
             yield opened
         finally:
             opened.close()
+
+
+class _WithClassifier:
+    """An engine of `opened_without_classifier` that gives logits, to check it."""
+
+    def __init__(self, engine: GraphEngine, classifier: Classifier) -> None:
+        self.name = engine.name
+        self.encode = engine.encode
+        self.close = engine.close
+        self._pooled = engine.classify
+        self._classifier = classifier
+
+    def classify(self, features: FloatArray) -> FloatArray:
+        """See `Engine`."""
+        return self._classifier.logits(self._pooled(features))
 
 
 def with_classifier(bundle: Bundle, classifier: Classifier) -> bytes:

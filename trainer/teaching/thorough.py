@@ -17,7 +17,7 @@ from ecolite_stream.config.strict import check_above_zero
 from ecolite_stream.datasets.checked_clips import faults_of
 from ecolite_stream.datasets.labelled_clips import ClipFile
 from ecolite_stream.errors import BundleError, ConfigError
-from ecolite_stream.model.bundle import PARTS, Bundle
+from ecolite_stream.model.bundle import Bundle
 from trainer.data.parallel import bar_of
 from trainer.exporting.folders import why_not_writable
 from trainer.teaching.bundle import write_described
@@ -26,7 +26,7 @@ from trainer.teaching.head_graph import Classifier, read_classifier
 from trainer.teaching.held_out import Learn, judge
 from trainer.teaching.report import Findings
 from trainer.teaching.run import with_scores
-from trainer.teaching.trainings import Trainings
+from trainer.teaching.trainings import OnEpoch, Trainings
 
 SETTINGS: Mapping[str, Any] = {
     "augmentation": {
@@ -67,14 +67,14 @@ class Thorough:
         work: folder of the trainings.
         epochs: of each training.
         report: takes a line for people.
-        on_epoch: takes the epochs that are done, and of how many in all trainings.
+        on_epoch: as `Trainings` takes it.
     """
 
     clips: Path
     work: Path
     epochs: int
     report: Callable[[str], None]
-    on_epoch: Callable[[int, int], None]
+    on_epoch: OnEpoch
 
     def __post_init__(self) -> None:
         check_above_zero("epochs", self.epochs)
@@ -130,7 +130,7 @@ def require_weights(bundle: Bundle) -> None:
     Raises:
         BundleError: it has no MindIR graphs, as one that was taught the quick way.
     """
-    if not all(bundle.graph(part, "mindir") for part in PARTS):
+    if not bundle.has_weights:
         raise BundleError(
             f"{bundle.path} has no mindir graphs, which hold the weights to train; name the bundle "
             f"that it was taught from with --bundle, and this one with --against"

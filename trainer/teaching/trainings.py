@@ -31,6 +31,8 @@ POLL_S = 0.5
 END_S = 20.0
 _MOST_LOG = 200_000  # bytes of a log in which an error is searched
 
+OnEpoch = Callable[[int, int, float | None], None]
+
 _ERRORS = {2: ConfigError, 3: SourceError, 4: BundleError, 5: EngineError}
 
 
@@ -45,7 +47,8 @@ class Trainings:
         settings: the keys of `TrainConfig` that all share.
         count: how many trainings there will be.
         report: takes a line for people.
-        on_epoch: takes the epochs that are done, and of how many in all trainings.
+        on_epoch: takes the epochs that are done, of how many in all trainings, and the seconds
+            that the rest takes, None before they can be estimated.
 
     Raises:
         ConfigError: the folder cannot be made.
@@ -57,7 +60,7 @@ class Trainings:
         settings: Mapping[str, Any],
         count: int,
         report: Callable[[str], None],
-        on_epoch: Callable[[int, int], None],
+        on_epoch: OnEpoch,
     ) -> None:
         self._work = work.resolve()
         self._settings = settings
@@ -89,7 +92,7 @@ class Trainings:
             else:
                 self._report(f"{title}: {folder}/training.log")
                 self._make(folder, digests)
-        self._on_epoch(self._begun * self._epochs, self._count * self._epochs)
+        self._note_epochs(self._begun * self._epochs, epoch_seconds(folder))
         return read_bundle(folder / "bundle")
 
     def _name(self, digests: Mapping[str, str]) -> str:
@@ -110,7 +113,9 @@ class Trainings:
 
     def _train(self, folder: Path, digests: Mapping[str, str]) -> None:
         """Train the epochs that are left."""
-        before = len(epoch_seconds(folder))
+        earlier = epoch_seconds(folder)
+        before = len(earlier)
+        self._note_epochs((self._begun - 1) * self._epochs + before, earlier)
         if before >= self._epochs and (folder / LAST).is_file():
             return
         names, settings = folder / "clips.txt", folder / "config.yaml"
@@ -138,7 +143,7 @@ class Trainings:
                 return
             step(len(seconds) - seen)
             seen = len(seconds)
-            self._on_epoch(earlier + seen, all_epochs)
+            self._note_epochs(earlier + seen, seconds)
             left = all_epochs - earlier - seen
             if left and not is_estimated and seen - before >= min(2, self._epochs):
                 is_estimated = True
@@ -149,6 +154,13 @@ class Trainings:
                 )
 
         return look
+
+    def _note_epochs(self, done: int, seconds: Sequence[float]) -> None:
+        """Report the epochs of all trainings that are done; `seconds` are those of one."""
+        total = self._count * self._epochs
+        # The first epoch compiles the network, which takes long.
+        is_known = len(seconds) >= min(2, self._epochs)
+        self._on_epoch(done, total, (total - done) * seconds[-1] if is_known else None)
 
 
 def epoch_seconds(folder: Path) -> list[float]:

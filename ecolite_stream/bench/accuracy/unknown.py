@@ -15,7 +15,6 @@ from ecolite_stream.bench.accuracy.samples import RecordingEngine
 from ecolite_stream.bench.measuring.watch import watch
 from ecolite_stream.bench.report.report import Cell, Table
 from ecolite_stream.config.schema import StreamConfig
-from ecolite_stream.datasets.labelled_clips import VIDEO_SUFFIXES
 from ecolite_stream.engines import Engine
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.model.bundle import ModelSpec
@@ -47,18 +46,6 @@ class Watched:
     label: str | None
     predictions: tuple[Prediction, ...]
     logits: npt.NDArray[np.float64]
-
-
-def find_videos(folder: Path) -> list[Path]:
-    """All videos below a folder, sorted.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES)
-    if not found:
-        raise ConfigError(f"{folder} holds no video; name a folder of footage")
-    return found
 
 
 def watch_logits(

@@ -20,6 +20,7 @@ from ecolite_stream.bench.shared import (
     reported,
 )
 from ecolite_stream.config.schema import StreamConfig
+from ecolite_stream.datasets.labelled_clips import find_videos
 from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
 
 
@@ -50,7 +51,7 @@ def unknown(
     videos: list[tuple[str, list[tuple[Path, str | None]]]] = []
     videos.append((data.name, [(clip.path, clip.label) for clip in labelled]))
     for other in folders:
-        videos.append((other.name, [(path, None) for path in unknown_bench.find_videos(other)]))
+        videos.append((other.name, [(path, None) for path in find_videos(other)]))
     total = sum(len(listed) for _, listed in videos)
     with opened(bundle, [engine]) as [backend], progress("streaming", total) as step:
         groups: list[unknown_bench.Group] = []

@@ -47,12 +47,16 @@ class Relabel(Request, frozen=True):
 
 
 class ActionClips(Struct, frozen=True):
-    """The clips of one action, how many of each group (source and day), and of each day."""
+    """The clips of one action, and the segments of long videos; how many of each group and day.
+
+    A group is a source and day, or a long video.
+    """
 
     label: str
     clips: int
     groups: dict[str, int]
     days: dict[str, int]
+    segments: int
 
 
 class Double(Struct, frozen=True):
@@ -79,6 +83,9 @@ class ClipList(Struct, frozen=True, kw_only=True):
     folder: str
     actions: tuple[ActionClips, ...]
     missing: tuple[str, ...]
+    problems: Annotated[
+        tuple[str, ...], Meta(description="Why videos or their segments are not counted")
+    ]
     doubles: tuple[Double, ...]
     total: int
     clips: tuple[ListedClip, ...]
@@ -99,8 +106,25 @@ class Progress(Struct, frozen=True):
     clips: int
 
 
+class EpochProgress(Struct, frozen=True):
+    """How many epochs of all trainings are done, of how many; `left_s` is null at first."""
+
+    done: int
+    epochs: int
+    left_s: float | None
+
+
+class NewTeaching(Request, frozen=True):
+    """How to teach."""
+
+    thorough: Annotated[
+        bool,
+        Meta(description="Train all layers, for up to 12 hours; false fits the last layer."),
+    ] = False
+
+
 class Compared(Struct, frozen=True, kw_only=True):
-    """Clips right of the taught bundle and of the one that runs now, of the labels of both."""
+    """Clips right of the taught bundle and of another one, of the labels of both."""
 
     taught: int
     now: int
@@ -120,7 +144,12 @@ class Report(Struct, frozen=True, kw_only=True):
     unjudged: tuple[str, ...]
     wrong: dict[str, str]
     confusion: tuple[tuple[str, str, int], ...]
-    compared: Compared | None = None
+    compared: Annotated[
+        Compared | None, Meta(description="With the bundle that runs now; null without clips")
+    ] = None
+    quick: Annotated[
+        Compared | None, Meta(description="With the quick way; null unless taught thoroughly")
+    ] = None
 
 
 class TeachingState(Struct, frozen=True, kw_only=True):
@@ -128,7 +157,15 @@ class TeachingState(Struct, frozen=True, kw_only=True):
 
     state: Literal["idle", "running", "done", "failed", "stopped"]
     why_not: str | None
+    why_not_thorough: Annotated[
+        str | None, Meta(description="Why all layers cannot be trained here")
+    ]
+    stopping: Annotated[bool, Meta(description="Whether it was stopped and has not ended yet")]
+    thorough: Annotated[bool, Meta(description="Whether all layers are trained")]
     progress: Progress
+    epochs: Annotated[
+        EpochProgress | None, Meta(description="Of all trainings; null unless they have begun")
+    ]
     lines: tuple[str, ...]
     error: str
     report: Report | None

@@ -207,10 +207,11 @@ def _listed(folder: Path, query: ClipQuery) -> ClipList:
     return ClipList(
         folder=str(folder.resolve()),
         actions=tuple(
-            ActionClips(one.label, one.clips, dict(one.groups), dict(one.days))
+            ActionClips(one.label, one.clips, dict(one.groups), dict(one.days), one.segments)
             for one in found.actions
         ),
         missing=found.missing,
+        problems=found.problems,
         doubles=tuple(Double(*pair) for pair in found.doubles),
         total=len(wanted),
         clips=tuple(

@@ -70,7 +70,7 @@ def openapi(operations: Sequence[Operation]) -> dict[str, Any]:
         }
         if one.body is not None:
             content = {"application/json": {"schema": found[one.body]}}
-            described["requestBody"] = {"required": True, "content": content}
+            described["requestBody"] = {"required": one.needs_body, "content": content}
         spec.path(f"/api{one.path}", operations={one.method.lower(): described})
     return spec.to_dict()
 

@@ -64,6 +64,7 @@ class Operation:
         status: of an answer that is no error.
         query: type of the query string, if it takes one.
         body: type of the body, if it takes one.
+        needs_body: whether a request must have a body; without one the defaults hold.
         role: what a visitor must be allowed.
         errors: statuses that it answers beside those that all do.
     """
@@ -76,6 +77,7 @@ class Operation:
     status: int = 200
     query: type[Struct] | None = None
     body: type[Struct] | None = None
+    needs_body: bool = True
     role: Role = "read"
     errors: tuple[int, ...] = ()
 
@@ -88,7 +90,9 @@ async def called(operation: Operation, request: web.Request, body_s: float) -> C
     """
     query = _query(operation.query, request)
     body = None
-    if operation.body is not None:
+    if operation.body is not None and not (operation.needs_body or request.can_read_body):
+        body = operation.body()
+    elif operation.body is not None:
         if request.content_type != "application/json":
             raise ApiError(415, "the body is not JSON; send Content-Type: application/json")
         try:

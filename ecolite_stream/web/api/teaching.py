@@ -11,7 +11,14 @@ import msgspec
 
 from ecolite_stream.datasets.collect_sink import CollectSink
 from ecolite_stream.errors import EcoliteError
-from ecolite_stream.web.api.clip_types import Progress, Report, TeachingState, Used
+from ecolite_stream.web.api.clip_types import (
+    EpochProgress,
+    NewTeaching,
+    Progress,
+    Report,
+    TeachingState,
+    Used,
+)
 from ecolite_stream.web.api.clips import NO_FOLDER
 from ecolite_stream.web.api.control import RunControl, change_run
 from ecolite_stream.web.api.operations import ApiError, Call, Operation
@@ -44,6 +51,8 @@ class TeachingOperations:
             Operation(
                 *("POST", "/teaching", "Teach the clips to the bundle that runs"),
                 *(self._start, TeachingState, 202),
+                body=NewTeaching,
+                needs_body=False,
                 role="write",
                 errors=(409, 503),
             ),
@@ -70,9 +79,14 @@ class TeachingOperations:
             raise ApiError(503, "this run cannot be changed")
         if reason := self._process.why_not():
             raise ApiError(409, reason)
-        now_ms, bundle = 1000 * time.time(), control.bundle.path
+        thorough, bundle = call.body.thorough, control.bundle
+        if thorough and (reason := self._process.why_not_thorough(bundle)):
+            raise ApiError(409, reason)
+        now_ms = 1000 * time.time()
         try:
-            await asyncio.to_thread(self._process.start, sink.folder, bundle, now_ms)
+            await asyncio.to_thread(
+                self._process.start, sink.folder, bundle.path, now_ms, thorough=thorough
+            )
         except EcoliteError as error:
             raise ApiError(409, str(error)) from error
         return self._state()
@@ -102,11 +116,20 @@ class TeachingOperations:
         return TeachingState(
             state=now.state,
             why_not=self._process.why_not(),
+            why_not_thorough=self._why_not_thorough(),
+            stopping=now.stopping,
+            thorough=now.thorough,
             progress=Progress(now.clips_done, now.clips),
+            epochs=EpochProgress(now.epochs_done, now.epochs, now.left_s) if now.epochs else None,
             lines=now.lines,
             error=error,
             report=report,
         )
+
+    def _why_not_thorough(self) -> str | None:
+        if self._control is None:
+            return "this run cannot be changed"
+        return self._process.why_not_thorough(self._control.bundle)
 
 
 def _add_and_use(control: RunControl, bundle: Path) -> str:

@@ -17,7 +17,8 @@ export function showReport(report, versions = []) {
   $("interval").textContent = report.clips
     ? `held out by ${report.grouping}. So few clips can show ${report.interval_95.map(percent).join(" to ")} (95% interval)`
     : "";
-  compare(report.compared, versions);
+  compare($("compared"), report.compared, versions);
+  compare($("quick"), report.quick);
   $("unjudged").textContent = report.unjudged.length
     ? `${report.unjudged.length} clips are not judged: no other recording shows their action. Record ${labelsOf(report.unjudged)} at another place or on another day.`
     : "";
@@ -29,15 +30,15 @@ export function showReport(report, versions = []) {
 
 const labelsOf = (names) => [...new Set(names.map((name) => name.split("/")[0]))].join(", ");
 
-function compare(compared, versions) {
-  $("compared").hidden = compared === null;
+function compare(line, compared, versions = []) {
+  line.hidden = compared === null;
   if (!compared) return;
   const { taught, now, clips, bundle, labels } = compared;
   const word = taught > now ? "Better than" : taught < now ? "Worse than" : "As good as";
-  $("compared").dataset.level = taught < now ? "bad" : "good";
+  line.dataset.level = taught < now ? "bad" : "good";
   const version = versions.find((one) => one.path.split(/[\\/]/).at(-1) === bundle);
   const easy = version?.held_out ? ` But ${version.name} was taught with clips of this folder, which makes them easy for it.` : "";
-  $("compared").textContent =
+  line.textContent =
     `${word} ${version?.name ?? bundle}: that one has ${now} of ${clips} clips of ${labels.join(", ")} right, this one ${taught}.${easy}`;
 }
 

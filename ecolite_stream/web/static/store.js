@@ -57,7 +57,7 @@ export const dropClip = (clip) => remove(clipPath(clip));
 export const collectedUrl = (clip) => `/api${clipPath(clip)}`;
 export const fromEvents = () => post("/clips/from-events");
 export const teaching = () => ask("/teaching");
-export const teach = () => post("/teaching");
+export const teach = (how) => post("/teaching", how);
 export const stopTeaching = () => remove("/teaching");
 export const useTaught = () => post("/teaching/use");
 export const bundle = () => ask("/bundle");

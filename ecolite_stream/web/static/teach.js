@@ -38,10 +38,16 @@ async function look() {
 }
 
 function dress(found) {
-  const total = found.actions.reduce((sum, action) => sum + action.clips, 0);
-  $("count").textContent = `${total} ${total === 1 ? "clip" : "clips"} of ${found.actions.length} actions`;
+  const clips = found.actions.reduce((sum, action) => sum + action.clips, 0);
+  const segments = found.actions.reduce((sum, action) => sum + action.segments, 0);
+  const total = clips + segments;
+  const counted = (count, what) => `${count} ${what}${count === 1 ? "" : "s"}`;
+  const also = segments ? ` and ${counted(segments, "segment")}` : "";
+  $("count").textContent = `${counted(clips, "clip")}${also} of ${found.actions.length} actions`;
   $("empty").hidden = total > 0;
-  $("actions").hidden = $("clips-part").hidden = total === 0;
+  $("actions").hidden = total === 0;
+  $("actions").classList.toggle("whole", segments === 0);
+  $("clips-part").hidden = clips === 0;
   $("where").hidden = false;
   $("folder").textContent = found.folder;
   $("remove").textContent = `ecolite-stream collect --remove ${found.folder}`;
@@ -52,16 +58,17 @@ function dress(found) {
       name.append(cell("b", action.label, `hue ${hue(action.label)}`));
       const days = Object.entries(action.days).map(([day, count]) => `${day === "unknown" ? "no date" : day}: ${count}`);
       const { unknown = 0, ...known } = action.groups; // each clip of an unknown recording counts as one
-      row.append(name, cell("td", action.clips), cell("td", Object.keys(known).length + unknown), cell("td", days.join(", ")));
+      row.append(name, cell("td", action.clips), cell("td", action.segments, "segments"), cell("td", Object.keys(known).length + unknown), cell("td", days.join(", ")));
       return row;
     }),
   );
-  $("missing").replaceChildren(...(total ? found.missing : []).map((words) => cell("li", words)));
+  $("missing").replaceChildren(...[...found.problems, ...(total ? found.missing : [])].map((words) => cell("li", words)));
   const labels = [...new Set([...found.actions.map((action) => action.label), "nothing"])];
   $("labels").replaceChildren(...labels.map((label) => new Option(label, label)));
+  const shown = found.actions.filter((action) => action.clips > 0);
   const chosen = $("filter").value;
-  $("filter").replaceChildren(new Option("All", ""), ...found.actions.map((action) => new Option(action.label, action.label)));
-  $("filter").value = found.actions.some((action) => action.label === chosen) ? chosen : "";
+  $("filter").replaceChildren(new Option("All", ""), ...shown.map((action) => new Option(action.label, action.label)));
+  $("filter").value = shown.some((action) => action.label === chosen) ? chosen : "";
 }
 
 async function takeEvents() {
@@ -86,7 +93,7 @@ async function takeEvents() {
 async function start() {
   $("start").disabled = true;
   try {
-    teaching(await store.teach());
+    teaching(await store.teach({ thorough: way() === "thorough" }));
     poll();
   } catch (error) {
     $("teach-said").textContent = error.message;
@@ -110,24 +117,76 @@ async function poll() {
   polling = false;
 }
 
+const ways = [...$("ways").querySelectorAll("input")];
+const way = () => ways.find((one) => one.checked).value;
+let isFirst = true;
+
+function choose(thorough) {
+  for (const one of ways) one.checked = (one.value === "thorough") === thorough;
+}
+
+// What can be chosen now; a teaching that runs, or ran before the page was loaded, has its choice.
+function offer(now) {
+  const isRunning = now.state === "running";
+  if (isRunning || isFirst) choose(now.thorough);
+  if (now.why_not_thorough !== null && !isRunning) choose(false);
+  for (const one of ways) one.disabled = isRunning || now.why_not !== null || (one.value === "thorough" && now.why_not_thorough !== null);
+  $("why-not-thorough").hidden = now.why_not !== null || now.why_not_thorough === null;
+  $("why-not-thorough").textContent = sentence(now.why_not_thorough ?? "");
+  $("way-hint").hidden = now.why_not !== null;
+  explain();
+  isFirst = false;
+}
+
+const WAYS = {
+  quick: "Fits the model's last layer to your clips. Each recording is held out in turn, to see how good it will be.",
+  thorough: "Trains all layers: first without a fifth of your clips, to see how good it will be, then with all. A stopped training can be resumed.",
+};
+
+const sentence = (words) => `${words.charAt(0).toUpperCase()}${words.slice(1)}.`;
+
+function explain() {
+  $("way-hint").textContent = WAYS[way()];
+}
+
+// What a teaching is doing, and the share that is done.
+function step(now) {
+  const { done, clips } = now.progress;
+  if (now.epochs) {
+    const { done: over, epochs, left_s } = now.epochs;
+    const left = left_s === null ? "" : `, about ${duration(left_s)} left`;
+    return [over < epochs ? `Training: ${over} of ${epochs} epochs are done${left} …` : "Writing the model …", over, epochs];
+  }
+  return [clips ? `Looking at clip ${done} of ${clips} …` : "Starting …", done, clips];
+}
+
+function duration(seconds) {
+  const minutes = Math.max(1, Math.round(seconds / 60));
+  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
 function teaching(now) {
   const isRunning = now.state === "running";
-  const { done, clips } = now.progress;
+  const [doing, done, total] = step(now);
+  offer(now);
   $("stop").hidden = $("progress").hidden = !isRunning;
+  $("stop").disabled = now.stopping;
   $("start").disabled = isRunning || now.why_not !== null;
   $("start").textContent = now.state === "idle" ? "Teach" : "Teach again";
-  if (clips) {
-    $("progress").max = clips;
+  if (total) {
+    $("progress").max = total;
     $("progress").value = done;
   } else $("progress").removeAttribute("value");
   $("teach-said").textContent =
     now.why_not ??
     {
-      idle: "Fits the model's last layer to your clips. Each recording is held out in turn, to see how good it will be.",
-      running: clips ? `Looking at clip ${done} of ${clips} …` : "Starting …",
+      idle: "",
+      running: now.stopping ? "Stopping …" : doing,
       done: "",
       failed: `Nothing was taught: ${now.error}`,
-      stopped: "Stopped. The clips that were looked at need not be looked at again.",
+      stopped: now.thorough
+        ? "Stopped. Teach again with the same clips: the training resumes after its last whole epoch."
+        : "Stopped. The clips that were looked at need not be looked at again.",
     }[now.state];
   $("log").hidden = now.lines.length === 0;
   $("lines").textContent = now.lines.join("\n");
@@ -185,6 +244,7 @@ async function change(how, said) {
   $("use").disabled = $("back").disabled = false;
   $("back").hidden = !previous?.name;
   if (previous?.name) $("back").textContent = `Back to ${previous.name}`;
+  poll(); // another model may have no weights to train
 }
 
 themeSwitch($("theme"));
@@ -192,6 +252,7 @@ const grid = new ClipGrid(look);
 $("from-events").addEventListener("click", takeEvents);
 $("filter").addEventListener("change", () => grid.restart());
 $("start").addEventListener("click", start);
+$("ways").addEventListener("change", explain);
 $("stop").addEventListener("click", () => store.stopTeaching().catch((error) => ($("teach-said").textContent = error.message)));
 $("use").addEventListener("click", () => change(store.useTaught, $("use-said")));
 $("back").addEventListener("click", () => change(() => store.useBundle(previous.digest), $("use-said")));

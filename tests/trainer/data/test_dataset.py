@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 from pathlib import Path
@@ -10,12 +11,12 @@ import numpy as np
 import pytest
 
 from ecolite_stream.datasets.labelled_clips import find_clips
-from ecolite_stream.errors import ConfigError
+from ecolite_stream.errors import ConfigError, SourceError
 from ecolite_stream.model.preprocess import Preprocessing
 from tests.videos import read_number, write_numbered_video
 from trainer.config.load import load_train_config
 from trainer.config.schema import AugmentationConfig, TrainConfig
-from trainer.data.clips import Clip, HeldClip, still_clips
+from trainer.data.clips import OTHER, Clip, HeldClip, still_clips
 from trainer.data.dataset import (
     DEFAULT_DATA,
     Dataset,
@@ -25,8 +26,8 @@ from trainer.data.dataset import (
     load_dataset,
     used_files,
 )
+from trainer.data.loader import NO_CLASS, training_batches
 from trainer.data.loader import test_batches as validation_batches
-from trainer.data.loader import training_batches
 from trainer.synthetic import ACTIONS
 
 
@@ -215,6 +216,45 @@ def test_batches_are_the_same_wherever_the_clips_are(
         dataset = load_dataset(config)
         assert [batches(config, dataset, epoch) for epoch in (1, 2)] == expected
         assert f"{in_files} of 6 clips do not fit in data.cache_mb" in capsys.readouterr().err
+
+
+def test_videos_of_other_actions_have_no_class(filmed: Path, tmp_path: Path) -> None:
+    (tmp_path / "day" / "hall").mkdir(parents=True)
+    write_numbered_video(tmp_path / "a.mp4", 50)
+    write_numbered_video(tmp_path / "day" / "hall" / "b.mkv", 700)
+    (tmp_path / "day" / ".c.mp4").touch()
+    for framing in ("whole", "follow"):
+        more = (f"--data.others=[{tmp_path}]", "--data.others_per_epoch=1")
+        config = like_the_demo(filmed, *more)
+        how = dataclasses.replace(config.preprocessing, framing=framing)
+        config = dataclasses.replace(config, preprocessing=how)
+        dataset = load_dataset(config)
+        assert dataset.labels == ("idle", "jump", "walk")
+        assert {clip.label for clip in dataset.validation} == {"jump", "walk"}
+        shown = [dataset.training(epoch)[-1] for epoch in (1, 2, 3)]
+        assert [clip.label for clip in shown] == [OTHER] * 3 and shown[0] is shown[2]
+        assert [clip.num_frames for clip in shown[:2]] == [50, 500]  # of the longer one 20 s
+        made = training_batches(
+            [shown[0], dataset.training(1)[0]],
+            dataset.labels,
+            8,
+            config.preprocessing,
+            config.augmentation,
+            2,
+            (0, 1),
+            1,
+        )
+        assert sorted(next(iter(made)).labels.tolist()) == [NO_CLASS, 1]
+
+
+def test_others_without_a_video_or_with_a_damaged_one(filmed: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="holds no video; name a folder"):
+        load_dataset(like_the_demo(filmed, f"--data.others=[{tmp_path}]"))
+    with pytest.raises(ConfigError, match="nowhere"):
+        load_dataset(like_the_demo(filmed, f"--data.others=[{tmp_path}/nowhere]"))
+    (tmp_path / "a.mp4").write_bytes(b"no film")
+    with pytest.raises(SourceError, match=r"a\.mp4"):
+        load_dataset(like_the_demo(filmed, f"--data.others=[{tmp_path}]"))
 
 
 def test_an_epoch_shows_every_window_and_some_of_the_rest_in_turn(filmed: Path) -> None:

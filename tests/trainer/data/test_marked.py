@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from ecolite_stream.datasets.labelled_clips import ClipFile
+from ecolite_stream.datasets.marked import WHOLE, find_clips, segment_of
 from ecolite_stream.errors import ConfigError
 from tests.datasets.test_segments import EAF
 from trainer.config.schema import DataConfig
-from trainer.data.marked import WHOLE, find_clips, segment_of
 from trainer.data.splits import group_clips
 
 TRACK = "start_s,end_s,label\n1,2.5,fall\n4,5,sit\n4,5,sit\n"

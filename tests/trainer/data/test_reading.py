@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from ecolite_stream.datasets.labelled_clips import ClipFile
+from ecolite_stream.datasets.marked import SegmentFile
 from ecolite_stream.datasets.segments import Marked
 from ecolite_stream.errors import SourceError
 from tests.videos import read_number, write_numbered_video
 from trainer.data.budget import Budget
 from trainer.data.clips import HeldClip, cut_windows
-from trainer.data.marked import SegmentFile
 from trainer.data.reading import FileClip, read_clip, read_clips
 
 

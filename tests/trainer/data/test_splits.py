@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from ecolite_stream.datasets.labelled_clips import ClipFile
+from ecolite_stream.datasets.marked import SegmentFile
 from ecolite_stream.datasets.segments import Marked
 from ecolite_stream.errors import ConfigError
 from trainer.config.schema import DataConfig
-from trainer.data.marked import SegmentFile
 from trainer.data.splits import deal_folds, keep_only, split_clips
 
 

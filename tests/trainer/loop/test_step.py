@@ -7,8 +7,9 @@ import mindspore.nn as nn
 import numpy as np
 import pytest
 
+from trainer.data.loader import NO_CLASS
 from trainer.loop.optimizer import build_optimizer
-from trainer.loop.step import AccumulatingStep, Rules, frozen_norms, make_step
+from trainer.loop.step import AccumulatingStep, Rules, cross_entropy, frozen_norms, make_step
 from trainer.network import NetworkConfig, build_network
 from trainer.weights.checkpoint import load_parameters, parameters_of
 
@@ -38,6 +39,26 @@ def test_two_batches_of_two_move_like_one_of_four(clip_norm: float | None) -> No
     assert max(moved) > 1e-3
     for name, value in expected.items():
         assert np.allclose(found[name], value, rtol=1e-4, atol=1e-5), name
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_target_of_no_class_is_every_class_alike(smoothing: float) -> None:
+    logits = np.array([[2, 0, -1], [0.5, 1, 3], [1, 1, 4]], np.float32)
+    log_shares = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    wanted = -np.array(
+        [
+            (1 - smoothing) * log_shares[0, 0] + smoothing * log_shares[0].mean(),
+            (1 - smoothing) * log_shares[1, 2] + smoothing * log_shares[1].mean(),
+            log_shares[2].mean(),
+        ]
+    ).mean()
+
+    @ms.jit  # type: ignore[untyped-decorator, unused-ignore]
+    def compiled(logits: ms.Tensor, labels: ms.Tensor) -> ms.Tensor:
+        return cross_entropy(logits, labels, smoothing)
+
+    labels = ms.Tensor(np.array([0, 2, NO_CLASS], np.int32))
+    assert float(compiled(ms.Tensor(logits), labels)) == pytest.approx(wanted, rel=1e-5)
 
 
 @pytest.mark.slow

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ecolite_stream.datasets.marked import WHOLE
 from ecolite_stream.datasets.segments import Marked
 from ecolite_stream.errors import SourceError
 from ecolite_stream.types import FloatArray
 from tests.fakes import spec_of
 from tests.videos import read_number, write_numbered_video
-from trainer.data.marked import WHOLE
 from trainer.teaching.features import ClipWindows, FeatureMaker
 
 FRAMING = "whole"

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from ecolite_stream.engines import open_engine
-from ecolite_stream.errors import BundleError
+from ecolite_stream.errors import BundleError, EngineError
 from ecolite_stream.model.bundle import Bundle, demo_bundle_path, read_bundle
+from tests.engines.expected import scaled
 from trainer.teaching.head_graph import (
     Classifier,
     opened_without_classifier,
@@ -80,3 +81,14 @@ def test_a_file_that_is_no_graph_is_refused(bundle: Bundle, tmp_path: Path) -> N
     (tmp_path / "head_2d.onnx").write_bytes(b"\x0a\xffno graph")
     with pytest.raises(BundleError):
         read_classifier(dataclasses.replace(bundle, path=tmp_path))
+
+
+def test_an_engine_without_the_golden_numbers_teaches_nothing(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    wrong = scaled(bundle, tmp_path / "wrong", 2)
+    with (
+        pytest.raises(EngineError, match="disagrees with the bundle"),
+        opened_without_classifier(wrong, "openvino"),
+    ):
+        raise AssertionError

@@ -15,7 +15,7 @@ from ecolite_stream.media.new_files import lock_until_closed
 from tests.conftest import ROOT
 from tests.waiting import eventually
 from trainer.teaching import trainings
-from trainer.teaching.trainings import LAST, Trainings, epoch_seconds, run_module
+from trainer.teaching.trainings import LAST, OnEpoch, Trainings, epoch_seconds, run_module
 
 SETTINGS = {"epochs": 3, "data": {"clips": ["somewhere"]}}
 DIGESTS = {"up/a.mp4": "1", "across/b.mp4": "2"}
@@ -90,8 +90,13 @@ def is_running(pid: int) -> bool:
     return state != "Z"  # where nobody waits for the orphan
 
 
-def in_folder(work: Path, said: list[str], settings: dict[str, object] | None = None) -> Trainings:
-    return Trainings(work, settings or SETTINGS, 2, said.append, lambda done, total: None)
+def in_folder(
+    work: Path,
+    said: list[str],
+    settings: dict[str, object] | None = None,
+    on_epoch: OnEpoch = lambda *epochs: None,
+) -> Trainings:
+    return Trainings(work, settings or SETTINGS, 2, said.append, on_epoch)
 
 
 class Programs:
@@ -138,6 +143,23 @@ def test_an_interrupted_training_resumes_and_says_how(programs: Programs, tmp_pa
     assert export == ["trainer.export", str(folder / LAST), "--bundle", str(folder / "bundle")]
     assert said[-1] == "an epoch takes 7.5 s; 3 of 6 epochs are left, about 1 min"
     assert (folder / "clips.txt").read_text() == "across/b.mp4\nup/a.mp4\n"
+
+
+def test_epochs_are_counted_over_all_trainings_with_the_time_left(
+    programs: Programs, tmp_path: Path
+) -> None:
+    found: list[tuple[int, int, float | None]] = []
+
+    def on_epoch(*epochs: int | float | None) -> None:
+        found.append(epochs)  # type: ignore[arg-type]
+
+    trainings = in_folder(tmp_path, [], on_epoch=on_epoch)
+    trainings.bundle_of(DIGESTS, "2 clips")
+    trainings.bundle_of({"up/a.mp4": "1"}, "1 clip")
+    assert found == [
+        *((0, 6, None), (3, 6, 22.5), (3, 6, 22.5)),
+        *((3, 6, None), (6, 6, 0.0), (6, 6, 0.0)),
+    ]
 
 
 def test_what_is_finished_is_not_done_again(programs: Programs, tmp_path: Path) -> None:

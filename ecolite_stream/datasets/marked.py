@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,10 +63,15 @@ def find_clips(folders: Sequence[Path], tier: str | None = None) -> list[ClipFil
     return sorted(found, key=lambda clip: (clip.name, clip.path))
 
 
-def find_segments(folder: Path, tier: str | None = None) -> list[SegmentFile]:
+def find_segments(
+    folder: Path, tier: str | None = None, on_unmarked: Callable[[str], object] = _log.warning
+) -> list[SegmentFile]:
     """The segments of the videos in a folder that have a .csv, .eaf or .json file of their name.
 
-    A video without marks is left out with a warning.
+    Args:
+        folder: of the videos.
+        tier: of ELAN files, this one alone; None takes all.
+        on_unmarked: takes a line about each video without marks.
 
     Raises:
         ConfigError: marks cannot be read, a label can be none, or files of one name are ambiguous.
@@ -81,7 +86,7 @@ def find_segments(folder: Path, tier: str | None = None) -> list[SegmentFile]:
         tracks = [path for suffix in SUFFIXES if (path := video.with_suffix(suffix)).exists()]
         if not tracks:
             wanted = ", ".join(video.with_suffix(suffix).name for suffix in SUFFIXES)
-            _log.warning("left out %s: it lies in no action, and has no %s", video, wanted)
+            on_unmarked(f"left out {video}: it lies in no action, and has no {wanted}")
             continue
         if len(tracks) > 1:
             names = " and ".join(path.name for path in tracks)
