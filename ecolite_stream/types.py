@@ -140,6 +140,8 @@ class Sample:
 class StreamAnchor:
     """The time of day of a stream, read once at its start and recorded.
 
+    A stream that gets ahead of it gets an earlier one, with the same seed.
+
     Attributes:
         stream: name of the stream.
         zero_unix_ms: time of day at stream time 0, in milliseconds since 1970. For a file it only
@@ -158,6 +160,11 @@ class StreamAnchor:
             raise ValueError(f"zero_unix_ms is {self.zero_unix_ms}; expected 0 to below 2**47")
         if len(self.seed) != 32 or set(self.seed) - set("0123456789abcdef"):
             raise ValueError(f"seed is {self.seed!r}; expected 32 hexadecimal digits")
+
+    def earlier(self, by_s: float) -> StreamAnchor:
+        """The anchor of a stream that is so far ahead of this one."""
+        zero_unix_ms = max(0, self.zero_unix_ms - round(1000 * by_s))
+        return StreamAnchor(self.stream, zero_unix_ms, self.live, self.seed)
 
     def unix_ms(self, time_s: float) -> int:
         """The time of day at a stream time, in milliseconds since 1970."""

@@ -32,6 +32,7 @@ _log = logging.getLogger(__name__)
 _NAMESPACE = "ecolite-stream"
 _ANSWER_S = 60.0
 _STOP_S = 15.0
+_STOPS_S = 20.0  # until a machine answers; it stops within `_STOP_S`, unless its thread hangs
 _ENSURE_S = 2.0
 _RETRY_S = 5.0
 
@@ -111,15 +112,25 @@ def stop_on_ray(fleet: Fleet, address: str) -> None:
         with contextlib.suppress(ray.exceptions.RayError):
             ray.get(supervisor.stop.remote(), timeout=_STOP_S)
         ray.kill(supervisor)
-        found = [_actor(ray, _machine_name(name, one)) for one in fleet.config.machines]
-        actors = [actor for actor in found if actor is not None]
-        stopping = [actor.stop.remote() for actor in actors]
-        if stopping:
-            ray.wait(stopping, num_returns=len(stopping), timeout=_STOP_S)
-        for actor in actors:
-            ray.kill(actor)
+        found = {one: _actor(ray, _machine_name(name, one)) for one in fleet.config.machines}
+        _stop_machines(ray, {one: actor for one, actor in found.items() if actor is not None})
     finally:
         ray.shutdown()
+
+
+def _stop_machines(ray: Any, actors: Mapping[str, Any]) -> None:
+    """Stop the actors of machines, all at once, then kill them."""
+    stopping = {one: actor.stop.remote() for one, actor in actors.items()}
+    if stopping:
+        ray.wait([*stopping.values()], num_returns=len(stopping), timeout=_STOPS_S)
+    for one, answer in stopping.items():
+        try:
+            has_stopped = bool(ray.get(answer, timeout=0))
+        except ray.exceptions.RayError:  # it has died, or does not answer
+            has_stopped = False
+        if not has_stopped:
+            _log.warning("machine %s: has not stopped in time; its leases end by themselves", one)
+        ray.kill(actors[one])
 
 
 def node_ids(ray: Any) -> dict[str, str]:
@@ -299,6 +310,7 @@ class _Machine:
 
     def __init__(self, path: str, machine: str) -> None:
         self._pipeline: Pipeline | None = None
+        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(path, machine), daemon=True)
         self._thread.start()
 
@@ -306,20 +318,26 @@ class _Machine:
         """The process."""
         return os.getpid()
 
-    def stop(self) -> None:
-        """Stop the pipeline and release the leases."""
-        if self._pipeline is not None:
+    def stop(self) -> bool:
+        """Stop the pipeline and release the leases; return whether that is done."""
+        self._stopping.set()
+        if self._pipeline is not None:  # else it stops as soon as it is there
             self._pipeline.stop()
-            self._thread.join(_STOP_S)
+        self._thread.join(_STOP_S)
+        return not self._thread.is_alive()
 
     def _run(self, path: str, machine: str) -> None:
         try:
             fleet, config = read_fleet(Path(path))
             run_machine(fleet, config, machine, supervises=False, on_start=self._started)
         except Exception:
+            if self._stopping.is_set():
+                return
             _log.exception("machine %s: ended; it is started again", machine)
             time.sleep(_RETRY_S)
             os._exit(1)
 
     def _started(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
+        if self._stopping.is_set():
+            pipeline.stop()

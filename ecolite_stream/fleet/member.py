@@ -68,6 +68,8 @@ class Member:
         self._shares: dict[str, float] = {}
         self._watched_at: dict[str, float] = {}
         self._lock = threading.Lock()  # of changes to the streams
+        self._renewing = threading.Lock()
+        self._has_left = False
         self._is_doubled = False
         self._report = report
         self._reported: tuple[float, str] | None = None  # when, and what
@@ -109,6 +111,11 @@ class Member:
         Raises:
             StoreError: the store cannot be used.
         """
+        with self._renewing:
+            if not self._has_left:
+                self._renew()
+
+    def _renew(self) -> None:
         watched = set(self._streams.names())
         report = self._due_report(watched)
         asked_s = self._keeper.clock()
@@ -150,14 +157,22 @@ class Member:
                 self._watched_at.pop(camera, None)
 
     def leave(self) -> None:
-        """Release all leases, so that others take over at once.
+        """Release all leases, so that others take over at once; `renew` acquires none any more.
+
+        Where a renewal hangs, the leases end by themselves.
 
         Raises:
             StoreError: the store cannot be used.
         """
+        self._has_left = True
         self._keeper.drop(self._keeper.cameras())
-        with self._ledger.begin() as table:
-            table.release(table.renew(self.holder, self._lease_ms))
+        if not self._renewing.acquire(timeout=_END_S):
+            return
+        try:
+            with self._ledger.begin() as table:
+                table.release(table.renew(self.holder, self._lease_ms))
+        finally:
+            self._renewing.release()
 
     def _due_report(self, watched: Collection[str]) -> str | None:
         """The report, where it is due and has changed."""
@@ -239,10 +254,9 @@ def kept_in_step(
         until_s = time.monotonic() + _END_S
         for thread in threads:
             thread.join(max(0.0, until_s - time.monotonic()))
-        with contextlib.suppress(EcoliteError):  # they end by themselves
-            if supervisor is not None:
-                supervisor.resign()
-            member.leave()
+        for leave in (*([] if supervisor is None else [supervisor.resign]), member.leave):
+            with contextlib.suppress(EcoliteError):  # the leases end by themselves
+                leave()
 
 
 def repeat(job: Callable[[], object], every_s: float, ended: threading.Event) -> None:

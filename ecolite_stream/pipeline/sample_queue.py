@@ -14,6 +14,7 @@ from ecolite_stream.types import Sample, StreamAnchor
 
 # A safety net: every change wakes the waiting threads.
 _WAIT_S = 1.0
+_LEAD_S = 0.05  # a stream that is ahead of its anchor by more gets another
 
 
 @dataclass(eq=False)
@@ -30,6 +31,8 @@ class StreamQueue:
         end_delivered: whether the end was popped.
         newest_s: stream time of the newest sample, in seconds; None before the first.
         put_s: its arrival on the monotonic clock; None once its silence was reported.
+        anchor: the newest; None before the first sample.
+        zero_s: stream time 0 by that, on the monotonic clock; -inf if it is not known.
     """
 
     capacity: int
@@ -41,6 +44,8 @@ class StreamQueue:
     end_delivered: bool = False
     newest_s: float | None = None
     put_s: float | None = None
+    anchor: StreamAnchor | None = None
+    zero_s: float = -math.inf
 
     @property
     def is_full(self) -> bool:
@@ -264,12 +269,27 @@ class SampleQueue:
             self._changed.notify_all()
 
     def _note(self, sample: Sample, stream_queue: StreamQueue) -> None:
-        """Note the arrival of a sample, and an anchor if its stream starts or restarts."""
-        newest_s = stream_queue.newest_s
-        if newest_s is None or sample.time_s < newest_s:
-            self._anchors.append(self._clock.anchor(sample, stream_queue.keeps_newest))
+        """Note the arrival of a sample, and an anchor if its stream starts or restarts.
+
+        A camera may send what it has in store in a burst. The first frame of that was seen before
+        it arrived, and anchored later than it should be: the samples that follow would have times
+        in the future. So the first that arrives before its time moves the anchor.
+        """
+        newest_s, anchor = stream_queue.newest_s, stream_queue.anchor
+        arrived_s = sample.arrived_s
+        zero_s = -math.inf if arrived_s is None else arrived_s - sample.time_s
+        if anchor is None or newest_s is None or sample.time_s < newest_s:
+            self._anchor(
+                stream_queue, self._clock.anchor(sample, stream_queue.keeps_newest), zero_s
+            )
+        elif stream_queue.keeps_newest and -math.inf < zero_s < stream_queue.zero_s - _LEAD_S:
+            self._anchor(stream_queue, anchor.earlier(stream_queue.zero_s - zero_s), zero_s)
         stream_queue.newest_s = sample.time_s
         stream_queue.put_s = self._clock.monotonic()
+
+    def _anchor(self, stream_queue: StreamQueue, anchor: StreamAnchor, zero_s: float) -> None:
+        stream_queue.anchor, stream_queue.zero_s = anchor, zero_s
+        self._anchors.append(anchor)
 
     def _note_quiet(self) -> None:
         """Note live streams with an empty queue and no sample for `silence_s`."""

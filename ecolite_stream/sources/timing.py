@@ -137,6 +137,7 @@ class LiveTimes:
     The first picture has time 0, and pictures are as far apart as their timestamps say, however
     late they arrive: what comes in a burst after a stall, or out of a server's store, keeps its
     spacing. "Lead" is by how much a time is ahead of the clock; late pictures have a negative one.
+    What the server had in store at the start, all of 5 s, came late: the clock began before it.
 
     - A jump is a new anchor: timestamps that step back by more than 1 s, or get ahead of the clock
       by more than 2 s in one step and further than they have been. The picture gets the time of
@@ -162,6 +163,7 @@ class LiveTimes:
         self._time_base = time_base
         self._start_s: float | None = None
         self._clock_s = 0.0  # of the last picture, since the first
+        self._stored_s = 0.0  # by which the first came late
         self._last_s = 0.0
         self._stamp_s: Fraction | None = None
         self._shift_s = 0.0
@@ -185,7 +187,7 @@ class LiveTimes:
             time_s = carried_s
         else:
             time_s = self._stamped_s(picture.pts * self._time_base, clock_s, carried_s)
-        self._clock_s, self._last_s = clock_s, time_s
+        self._clock_s, self._last_s = arrived_s - self._start_s, time_s
         return time_s
 
     def _stamped_s(self, stamp_s: Fraction, clock_s: float, carried_s: float) -> float:
@@ -206,11 +208,22 @@ class LiveTimes:
         if time_s <= self._last_s:  # what follows a small step back
             self._shift_s = carried_s - float(stamp_s)
             return carried_s
+        if lead_s > 0 and clock_s - self._stored_s < _BLOCK_S:
+            self._begin_earlier(lead_s)
+            return time_s
         if self._stands_still(lead_s, clock_s):
             return self._anchored_s(stamp_s, clock_s, carried_s, "fall behind")
         if self._best_lead_s > _MAX_LEAD_S:
             self._give_up()
         return time_s
+
+    def _begin_earlier(self, lead_s: float) -> None:
+        """Set the clock's start so that a picture is on time that came out of a store."""
+        assert self._start_s is not None
+        self._start_s -= lead_s
+        self._stored_s += lead_s
+        if self._stored_s > _MAX_LEAD_S:
+            self._give_up()
 
     def _anchored_s(self, stamp_s: Fraction, clock_s: float, carried_s: float, what: str) -> float:
         """The time of a picture at a discontinuity, from which its timestamps count on."""

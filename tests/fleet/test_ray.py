@@ -6,7 +6,8 @@ import contextlib
 import json
 import os
 import signal
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ import pytest
 
 from ecolite_stream.app import fleet_ray
 from ecolite_stream.app.fleet_ray import check_private, start_on_ray, stop_on_ray
-from ecolite_stream.app.fleet_run import open_store, read_fleet
-from ecolite_stream.bench.robustness.fleet_machines import CameraServer, write_fleet
+from ecolite_stream.app.fleet_run import open_store, read_fleet, run_machine
+from ecolite_stream.bench.robustness.fleet_cameras import CameraServer
+from ecolite_stream.bench.robustness.fleet_machines import write_fleet
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.fleet.ledger import Ledger
 from ecolite_stream.fleet.status import MachineStatus, read_status
+from ecolite_stream.pipeline.pipeline import Pipeline
 from tests.conftest import ROOT, installed
 from tests.store.postgres import Postgres
 from tests.waiting import eventually
@@ -132,6 +135,37 @@ def test_ray_restarts_a_machine_and_the_supervisor(
     assert watched(path) == 0
     with pytest.raises(ConfigError, match="does not run in this cluster"):
         stop_on_ray(fleet, "auto")
+
+
+def test_a_machine_that_is_stopped_while_it_starts_keeps_no_lease(
+    cameras: CameraServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed("openvino")
+    store = f"sqlite:///{tmp_path}/events.db"
+    path = write_fleet(tmp_path, store, {"gate": cameras.url("gate")}, BOXES)
+    monkeypatch.chdir(tmp_path)
+    is_there, is_stopped = threading.Event(), threading.Event()
+
+    def slow_to_start(*facts: Any, on_start: Callable[[Pipeline], object], **more: Any) -> None:
+        def late(pipeline: Pipeline) -> None:
+            is_there.set()
+            assert is_stopped.wait(30)
+            on_start(pipeline)
+
+        run_machine(*facts, on_start=late, **more)
+
+    monkeypatch.setattr(fleet_ray, "run_machine", slow_to_start)
+    machine = fleet_ray._Machine(str(path), "box-1")
+    assert is_there.wait(60)
+    assert machines_of(path)[0].state == "up"
+    stopping = threading.Thread(target=machine.stop)
+    stopping.start()
+    stopping.join(1)  # it waits for the pipeline
+    is_stopped.set()
+    stopping.join()
+    machine._thread.join(30)
+    assert not machine._thread.is_alive()
+    assert all(one.state != "up" for one in machines_of(path))
 
 
 def test_nodes_that_do_not_fit_are_refused(

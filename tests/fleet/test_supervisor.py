@@ -23,7 +23,7 @@ from ecolite_stream.fleet.ledger import Holder
 from ecolite_stream.fleet.member import Member, kept_in_step
 from ecolite_stream.fleet.status import FleetStatus, read_status, table_lines
 from ecolite_stream.fleet.supervisor import Supervisor, rate_step
-from ecolite_stream.store.database import Database
+from ecolite_stream.store.database import Database, StoreError
 from tests.fleet.test_leases import TimedLedger, pass_time
 from tests.waiting import eventually
 
@@ -208,6 +208,16 @@ def test_a_machine_that_leaves_is_followed_at_once(ledger: TimedLedger) -> None:
     assert watched(two) == ALL
 
 
+def test_a_renewal_that_comes_late_takes_no_lease_again(ledger: TimedLedger) -> None:
+    (one,) = joined(ledger, fleet_of(), "box-1")
+    one.tick()
+    assert status(fleet_of(), ledger).machines[0].cameras == 4
+    one.member.leave()
+    one.member.renew()
+    assert status(fleet_of(), ledger).machines[0].cameras == 0
+    assert status(fleet_of(), ledger).machines[0].state == "left"
+
+
 def test_a_camera_moves_without_two_that_watch_it(ledger: TimedLedger) -> None:
     """Its old machine releases it only once it watches it no longer."""
     fleet = fleet_of(machines={"box-1": 4, "box-2": 4}, settle_s=2)
@@ -326,3 +336,16 @@ def test_leases_are_renewed_while_a_stream_is_slow_to_begin(ledger: TimedLedger)
         before_ms = ends_ms()
         eventually(lambda: ends_ms() > before_ms)
         goes_on.set()
+
+
+def test_a_supervisor_that_cannot_resign_keeps_no_machine_from_leaving(
+    ledger: TimedLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails() -> None:
+        raise StoreError("store: away")
+
+    (one,) = joined(ledger, fleet_of(), "box-1")
+    monkeypatch.setattr(one.supervisor, "resign", fails)
+    with kept_in_step(one.member, one.supervisor, 0.1):
+        eventually(lambda: status(fleet_of(), ledger).machines[0].cameras == 4)
+    assert status(fleet_of(), ledger).machines[0].state == "left"

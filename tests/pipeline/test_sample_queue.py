@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecolite_stream.pipeline.sample_queue import SampleQueue, StreamQueue
-from ecolite_stream.types import Sample
+from ecolite_stream.pipeline.wall_clock import WallClock
+from ecolite_stream.types import Sample, StreamAnchor
 
 pytestmark = pytest.mark.timeout(30)
 NOTHING = np.empty(0, np.float32)
@@ -132,3 +134,29 @@ def test_it_ends_when_all_streams_have() -> None:
     assert {name: len(step) for name, step in queue.pop_steps().items()} == {"a": 0, "b": 1}
     assert queue.pop_steps() == {"b": []}  # its end
     assert queue.pop_steps() == {}
+
+
+def test_frames_that_a_camera_had_in_store_give_no_times_in_the_future() -> None:
+    now_s = 50.0
+    queue = SampleQueue(WallClock(lambda: 1_000_000 + now_s, lambda: now_s))
+    queue.expect("s")
+    queue.open("s", StreamQueue(100, True, lambda cause: None))
+
+    def times(numbers: range) -> list[tuple[str, int]]:
+        """(seed, time of day) of each sample as it is put."""
+        for number in numbers:
+            queue.put(replace(sample(number), arrived_s=now_s))
+            anchors.extend(queue.pop_notes()[1])
+            found.append((anchors[-1].seed, anchors[-1].unix_ms(number / 10)))
+        return found[-len(numbers) :]
+
+    anchors: list[StreamAnchor] = []
+    found: list[tuple[str, int]] = []
+    burst = times(range(31))  # 3 s of video
+    assert all(at_ms - 1_000_050_000 in range(51) for _, at_ms in burst)
+    now_s += 0.1
+    assert times(range(31, 32))[0][1] - 1_000_050_100 in range(51)
+    now_s += 2.1  # a late one keeps its time
+    assert times(range(32, 33))[0][1] - 1_000_050_200 in range(51)
+    assert len({seed for seed, _ in found}) == 1
+    assert [at_ms for _, at_ms in found] == sorted(at_ms for _, at_ms in found)

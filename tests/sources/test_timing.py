@@ -207,3 +207,10 @@ def test_live_times_ascend_whatever_comes(steps: list[tuple[float | None, float]
         now_s += step_s
         pictures.append((stamp_s, now_s))
     live(pictures)
+
+
+def test_what_a_server_had_in_store_is_not_slewed_away() -> None:
+    stamps_s = at_rate(8, 3600)
+    # A camera over RTSP: 3 s of video wait until the connection is open.
+    times_s = live((s, max(3.0, s)) for s in stamps_s)
+    assert times_s == pytest.approx(stamps_s, abs=0.01)

@@ -1,291 +1,257 @@
 """Faults of a fleet at random moments: the proof of docs/fleet.md.
 
-    python -m ecolite_stream.bench.robustness.fleet_chaos --store postgresql+psycopg://... [ROUNDS]
+    python -m ecolite_stream.bench.robustness.fleet_chaos [ROUNDS] [--minutes M] [--rtsp]
+        [--namespaces] [--store postgresql+psycopg://...]
 
-Real processes on this machine, real HTTP cameras, a real PostgreSQL with an empty database. Each
-machine reaches the database through a proxy of its own, which can be cut.
+Real processes on this machine, real cameras and a real PostgreSQL. Each machine reaches the
+database through a proxy of its own, which can be cut; with `--namespaces`, database and cameras
+through a network of its own.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
 import itertools
+import math
+import os
 import random
-import signal
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from ecolite_stream.app.entry import run
-from ecolite_stream.app.fleet_run import open_store, read_fleet
-from ecolite_stream.bench.accuracy.redescribe import redescribe
-from ecolite_stream.bench.robustness.cut_proxy import CutProxy
-from ecolite_stream.bench.robustness.fleet_machines import (
-    CameraServer,
-    MachineProcess,
-    Observer,
-    wait_until,
-    write_fleet,
+from ecolite_stream.bench.robustness import postgres, rtsp
+from ecolite_stream.bench.robustness.fleet_cameras import CameraServer, rtsp_cameras
+from ecolite_stream.bench.robustness.fleet_network import (
+    NETWORK,
+    NamespaceNetwork,
+    Network,
+    ProxyNetwork,
+    why_no_namespaces,
 )
-from ecolite_stream.errors import EcoliteError
-from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
+from ecolite_stream.bench.robustness.fleet_proof import FAULTS, Proof, schedule
+from ecolite_stream.errors import ConfigError, EcoliteError
 
-if TYPE_CHECKING:
-    from ecolite_stream.fleet.status import MachineStatus
-
-FAULTS = ("kill", "freeze", "supervisor", "cut", "store")
 TIMES = {"lease_s": 8, "margin_s": 1, "tick_s": 1, "settle_s": 10}
-_FRESH_MS = 2000
-_LIMIT_S = 120.0
 
 
-class Proof:
-    """A fleet that runs, and what goes wrong with it. Close it in the end.
+@dataclass(frozen=True)
+class Place:
+    """Where a fleet runs.
 
-    Args:
-        folder: an empty folder.
-        store: URL of an empty PostgreSQL database.
-        cameras, machines: how many.
-        times: of the leases.
-        chance: random numbers.
+    Attributes:
+        store: URL of an empty PostgreSQL database, as this process reaches it.
+        network: between machines, store and cameras.
+        cameras: URL by name.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        store: str,
-        cameras: int,
-        machines: int,
-        times: Mapping[str, float],
-        chance: random.Random,
-    ) -> None:
-        from sqlalchemy import make_url
+    store: str
+    network: Network
+    cameras: Mapping[str, str]
 
-        self._chance = chance
-        self._lease_s = times["lease_s"]
-        self._store = store
-        self._server = CameraServer().__enter__()
-        self.names = [f"camera-{n}" for n in range(cameras)]
-        urls = {name: self._server.url(name) for name in self.names}
-        boxes = {f"box-{n}": {"capacity": cameras} for n in range(machines)}
-        parts = make_url(store)
-        self._proxies: dict[str, CutProxy] = {}
-        self._machines: dict[str, MachineProcess] = {}
-        # What the cameras show is like nothing the model knows, and would begin no event.
-        embedded = read_bundle(demo_bundle_path())
-        unbounded = dataclasses.replace(embedded.spec, energy_bound=None)
-        bundle = redescribe(embedded, unbounded, folder / "bundle").path
-        for name in boxes:
-            proxy = CutProxy(parts.host or "", parts.port or 5432)
-            url = parts.set(host="127.0.0.1", port=proxy.port)
-            (folder / name).mkdir()
-            through = url.render_as_string(hide_password=False)
-            path = write_fleet(folder / name, through, urls, boxes, bundle, **times)
-            self._proxies[name] = proxy
-            self._machines[name] = MachineProcess(name, path, folder / "seen")
-        self._status_file = write_fleet(folder, store, urls, boxes, bundle, **times)
-        self._folder = folder / "seen"
-        self._observer = Observer(self._folder)
-        self._killed: list[str] = []
 
-    def start(self) -> None:
-        """Start all machines; wait until every camera is watched."""
-        for machine in self._machines.values():
-            machine.start()
-        self._wait_for_all(set())
+@contextlib.contextmanager
+def place(
+    folder: Path,
+    store: str | None,
+    cameras: Sequence[str],
+    machines: Sequence[str],
+    with_rtsp: bool,
+) -> Iterator[Place]:
+    """Cameras and proxies on loopback; a PostgreSQL of its own where no store is given.
 
-    def close(self) -> None:
-        """End all processes."""
-        for proxy in self._proxies.values():
-            proxy.close()
-        for machine in self._machines.values():
-            machine.end()
-        self._server.__exit__()
+    Raises:
+        ConfigError: this machine lacks a program.
+    """
+    with contextlib.ExitStack() as stack:
+        if store is None:
+            server = stack.enter_context(_running(postgres.Postgres))
+            store = server.new_database("fleet")
+        network = ProxyNetwork(store, machines)
+        stack.callback(network.close)
+        source: CameraServer | rtsp.RtspServer
+        source = rtsp_cameras(cameras, folder) if with_rtsp else CameraServer()
+        stack.enter_context(source)
+        yield Place(store, network, {name: source.url(name) for name in cameras})
 
-    def fault(self, kind: str) -> float:
-        """Cause a fault and repair it; return seconds until every camera was watched again.
 
-        Counted from the fault; for the store from when it is back.
-        """
-        time.sleep(self._chance.uniform(0, 2))
-        click.echo(f"{time.strftime('%X')} {kind}", err=True)
-        faults: dict[str, Callable[[], float]] = {
-            "kill": lambda: self._kill(self._busy()),
-            "supervisor": lambda: self._kill(self._supervisor()),
-            "freeze": self._freeze,
-            "cut": self._cut,
-            "store": self._cut_store,
-        }
-        return faults[kind]()
+@contextlib.contextmanager
+def place_in_namespaces(
+    folder: Path, cameras: Sequence[str], machines: Sequence[str], chance: random.Random
+) -> Iterator[Place]:
+    """RTSP cameras, a PostgreSQL and each machine in network namespaces.
 
-    def stop(self) -> None:
-        """Stop all machines as a service is stopped."""
-        for machine in self._machines.values():
-            machine.signal(signal.SIGTERM)
-        for machine in self._machines.values():
-            machine.wait()
+    Raises:
+        ConfigError: this machine lacks a program, or cannot make namespaces.
+    """
+    if reason := why_no_namespaces():
+        raise ConfigError(reason)
+    with contextlib.ExitStack() as stack:
+        network = NamespaceNetwork(machines, chance)
+        stack.callback(network.close)
+        hub, ip = network.hub, network.hub_ip
+        server = stack.enter_context(_running(lambda: postgres.Postgres(ip, hub, NETWORK)))
+        network.set_store(server.new_database("fleet"))
+        source = stack.enter_context(rtsp_cameras(cameras, folder, ip, hub))
+        urls = {name: source.url(name) for name in cameras}
+        yield Place(server.socket_url("fleet"), network, urls)
 
-    def violations(self) -> list[str]:
-        """What must not have happened; call it after `stop`."""
-        self._observer.read()
-        rows = self._stored()
-        found = [f"watched by two: {pair}" for pair in self._observer.overlaps()]
-        lost = {key: process for key, process in self._observer.events.items() if key not in rows}
-        found += [
-            f"lost: {key} of {process}"
-            for key, process in lost.items()
-            if process not in self._killed
-        ]
-        by_camera: dict[str, list[Any]] = {}
-        for row in rows.values():
-            by_camera.setdefault(row[1], []).append(row)
-        for events in by_camera.values():
-            events.sort(key=lambda row: row[2])
-            found += [
-                f"twice: {before[:4]} {after[:4]}"
-                for before, after in itertools.pairwise(events)
-                if before[4] != after[4] and (before[3] or before[2]) > after[2]
-            ]
-        return found
 
-    @property
-    def count(self) -> tuple[int, int]:
-        """(events that were reported, of them lost with the memory of a killed process)."""
-        rows = self._stored()
-        return len(self._observer.events), len(self._observer.events.keys() - rows.keys())
-
-    def _kill(self, name: str) -> float:
-        victim = self._machines[name]
-        victim.signal(signal.SIGKILL)
-        self._killed.append(victim.current)
-        passed_s = self._wait_for_all({victim.current})
-        victim.start()
-        self._wait_for_machine(name)
-        return passed_s
-
-    def _freeze(self) -> float:
-        victim = self._machines[self._busy()]
-        victim.signal(signal.SIGSTOP)
-        passed_s = self._wait_for_all({victim.current})
-        time.sleep(self._chance.uniform(0, self._lease_s))
-        victim.signal(signal.SIGCONT)
-        self._wait_for_machine(victim.name)
-        return passed_s
-
-    def _cut(self) -> float:
-        name = self._busy()
-        self._proxies[name].cut()
-        passed_s = self._wait_for_all({self._machines[name].current})
-        time.sleep(self._chance.uniform(0, self._lease_s))
-        self._proxies[name].heal()
-        self._wait_for_machine(name)
-        return passed_s
-
-    def _cut_store(self) -> float:
-        for proxy in self._proxies.values():
-            proxy.cut()
-        time.sleep(self._chance.uniform(0.2, 2) * self._lease_s)
-        for proxy in self._proxies.values():
-            proxy.heal()
-        passed_s = self._wait_for_all(set())
-        for name in self._machines:
-            self._wait_for_machine(name)
-        return passed_s
-
-    def _wait_for_all(self, without: set[str]) -> float:
-        """Seconds until processes other than these have fresh predictions of every camera."""
-        began_s = time.monotonic()
-
-        def all_watched() -> bool:
-            self._observer.read()
-            since_ms = round(1000 * time.time()) - _FRESH_MS
-            return all(self._observer.watchers(name, since_ms) - without for name in self.names)
-
-        if not wait_until(all_watched, _LIMIT_S):
-            raise EcoliteError(
-                f"a camera is not watched after {_LIMIT_S:g} s; {self._status()}; {self._logs()}"
-            )
-        return time.monotonic() - began_s
-
-    def _wait_for_machine(self, name: str) -> None:
-        def is_up() -> bool:
-            return any(one.machine == name and one.state == "up" for one in self._status())
-
-        if not wait_until(is_up, _LIMIT_S):
-            raise EcoliteError(f"{name} is not up after {_LIMIT_S:g} s; {self._logs()}")
-        self._wait_for_all(set())
-
-    def _busy(self) -> str:
-        """A machine that watches cameras: a fault of another would prove little."""
-        return self._chance.choice([one.machine for one in self._status() if one.cameras])
-
-    def _supervisor(self) -> str:
-        names = [one.machine for one in self._status() if one.supervisor]
-        return names[0] if names else "box-0"
-
-    def _status(self) -> list[MachineStatus]:
-        from ecolite_stream.fleet.ledger import Ledger
-        from ecolite_stream.fleet.status import read_status
-
-        fleet, config = read_fleet(self._status_file)
-        with (
-            open_store(config, create=False) as database,
-            Ledger(database, fleet.config.name).begin() as table,
-        ):
-            return list(read_status(fleet, table).machines)
-
-    def _stored(self) -> dict[str, Any]:
-        """(id, stream, start, end, run) of each event in the store, by id."""
-        from sqlalchemy import create_engine, text
-
-        words = "SELECT id, stream, start_ms, end_ms, run FROM ecolite_events"
-        engine = create_engine(self._store)
-        with engine.connect() as connection:
-            rows = {row[0]: tuple(row) for row in connection.execute(text(words))}
-        engine.dispose()
-        return rows
-
-    def _logs(self) -> str:
-        return " | ".join(
-            f"{path.parent.name}: {path.read_text(encoding='utf-8')[-500:]}"
-            for path in sorted(self._folder.glob("*/log"))
+@contextlib.contextmanager
+def _running(make: Callable[[], postgres.Postgres]) -> Iterator[postgres.Postgres]:
+    if postgres.BINARIES is None:
+        raise ConfigError(
+            "PostgreSQL is not installed: there is no /usr/lib/postgresql/*/bin; install it "
+            "(Debian: postgresql), or use --store"
         )
+    server = make()
+    try:
+        server.start()
+        yield server
+        server.stop()
+    finally:
+        server.remove()
+
+
+def cause_faults(
+    proof: Proof, faults: Iterable[str], until_s: float
+) -> Iterator[tuple[str, float]]:
+    """Cause faults one after the other; yield each with the seconds until all was watched again.
+
+    Args:
+        proof: the fleet.
+        faults: their kinds.
+        until_s: `time.monotonic()` after which none begins.
+
+    Raises:
+        EcoliteError: the fleet did not recover.
+    """
+    for number, fault in enumerate(faults):
+        if time.monotonic() > until_s:
+            return
+        passed_s = proof.fault(fault)
+        load = os.getloadavg()[0]  # what else runs here is the usual cause of a long one
+        click.echo(f"{number + 1}: {fault}: {passed_s:.1f} s, load {load:.1f}", err=True)
+        yield fault, passed_s
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run found.
+
+    Attributes:
+        times_s: seconds until every camera was watched again, by kind of fault.
+        events: how many were reported.
+        lost: how many of these were in the memory of killed processes.
+        violations: what must not happen; a line each.
+    """
+
+    times_s: Mapping[str, Sequence[float]]
+    events: int
+    lost: int
+    violations: Sequence[str]
+
+
+def tried(proof: Proof, faults: Iterable[str], minutes: float | None) -> Outcome:
+    """Start a fleet, cause faults, stop it and check what it did.
+
+    Raises:
+        EcoliteError: it did not start.
+    """
+    times_s: dict[str, list[float]] = defaultdict(list)
+    found: list[str] = []
+    proof.start()
+    until_s = math.inf if minutes is None else time.monotonic() + 60 * minutes
+    try:
+        for fault, passed_s in cause_faults(proof, faults, until_s):
+            times_s[fault].append(passed_s)
+    except EcoliteError as error:  # what went well before is worth a report, too
+        found.append(str(error))
+    proof.stop()
+    found += proof.violations()
+    return Outcome(times_s, *proof.count, found)
 
 
 @click.command()
 @click.argument("rounds", type=click.IntRange(1), default=20)
-@click.option("--store", required=True, help="URL of an empty PostgreSQL database.")
+@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Instead of ROUNDS.")
+@click.option("--store", help="URL of an empty PostgreSQL database. [one of its own]")
+@click.option("--rtsp", "with_rtsp", is_flag=True, help="Cameras of a real RTSP server.")
+@click.option(
+    "--namespaces",
+    is_flag=True,
+    help="Cut the network between network namespaces. Needs root; implies --rtsp.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the moments.")
 @click.option("--cameras", type=click.IntRange(1), default=6, show_default=True)
-@click.option("--machines", type=click.IntRange(2), default=3, show_default=True)
+@click.option("--machines", type=click.IntRange(2, 200), default=3, show_default=True)
 @click.option("--fault", "faults", multiple=True, type=click.Choice(FAULTS), help="[all]")
+@click.option(
+    "--keep",
+    type=click.Path(path_type=Path),
+    help="Keep logs and predictions of all processes in this new folder.",
+)
 def main(
-    rounds: int, store: str, seed: int, cameras: int, machines: int, faults: Sequence[str]
+    rounds: int,
+    minutes: float | None,
+    store: str | None,
+    with_rtsp: bool,
+    namespaces: bool,
+    seed: int,
+    cameras: int,
+    machines: int,
+    faults: Sequence[str],
+    keep: Path | None,
 ) -> None:
-    """Cause each fault ROUNDS times at random moments; print times, exit 1 after a violation."""
-    times: dict[str, list[float]] = {fault: [] for fault in faults or FAULTS}
+    """Cause faults at random moments; print times, exit 1 after a violation.
+
+    Each kind of fault comes ROUNDS times, or for --minutes, each in its turn.
+    """
+    if namespaces and store is not None:
+        raise ConfigError("--namespaces has a PostgreSQL of its own; leave out --store")
+    if (with_rtsp or namespaces) and (reason := rtsp.why_not()):
+        raise ConfigError(reason)
     chance = random.Random(seed)
-    with tempfile.TemporaryDirectory() as folder:
-        proof = Proof(Path(folder), store, cameras, machines, TIMES, chance)
-        try:
-            proof.start()
-            for number in range(rounds):
-                for fault in chance.sample(sorted(times), len(times)):
-                    times[fault].append(proof.fault(fault))
-                    click.echo(f"{number + 1}: {fault}: {times[fault][-1]:.1f} s", err=True)
-            proof.stop()
-            found, (events, lost) = proof.violations(), proof.count
-        finally:
-            proof.close()
-    for fault, seconds in times.items():
+    names = [f"camera-{number}" for number in range(cameras)]
+    boxes = [f"box-{number}" for number in range(machines)]
+    kinds = faults or FAULTS
+    moments = schedule(kinds, chance)
+    if minutes is None:
+        moments = itertools.islice(moments, rounds * len(kinds))
+    with contextlib.ExitStack() as stack:
+        folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder.mkdir(parents=True, exist_ok=keep is None)
+        here = stack.enter_context(
+            place_in_namespaces(folder, names, boxes, chance)
+            if namespaces
+            else place(folder, store, names, boxes, with_rtsp)
+        )
+        proof = Proof(folder, here.store, here.network, here.cameras, boxes, TIMES, chance)
+        stack.callback(proof.close)
+        outcome = tried(proof, moments, minutes)
+    report(outcome)
+
+
+def report(outcome: Outcome) -> None:
+    """Print an outcome.
+
+    Raises:
+        EcoliteError: there was a violation.
+    """
+    for fault, seconds in outcome.times_s.items():
         median = statistics.median(seconds)
         click.echo(f"{fault:10}  {len(seconds):3} times  {median:5.1f} s  {max(seconds):5.1f} s")
-    click.echo(f"{events} events; {lost} lost with killed processes; {len(found)} violations")
+    found = outcome.violations
+    click.echo(
+        f"{outcome.events} events; {outcome.lost} lost with killed processes; "
+        f"{len(found)} violations"
+    )
     if found:
         raise EcoliteError("; ".join(found[:10]))
 

@@ -1,81 +1,24 @@
-"""A fleet on this machine: cameras, processes that can be killed and frozen, and what they saw."""
+"""A fleet on this machine: processes that can be killed and frozen, and what they saw."""
 
 from __future__ import annotations
 
-import functools
 import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-
-import cv2
-import numpy as np
 
 import ecolite_stream
 from ecolite_stream.types import unix_ms_of
 
-FPS = 8
-_CYCLE_S = 4  # half of it moves, half of it rests: events begin and end
-_SIZE = 64
 _GAP_MS = 2500  # without a prediction for so long, a camera is not watched
-
-
-class CameraServer:
-    """Cameras that send MJPEG over HTTP, as web cameras do; any path is a camera."""
-
-    def __enter__(self) -> CameraServer:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Camera)
-        self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    def url(self, name: str) -> str:
-        """The URL of a camera."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}/{name}"
-
-
-class _Camera(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=next")
-        self.end_headers()
-        number = 0
-        try:
-            while True:
-                jpeg = _picture(number % (_CYCLE_S * FPS))
-                head = f"--next\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
-                self.wfile.write(head.encode() + jpeg + b"\r\n")
-                number += 1
-                time.sleep(1 / FPS)
-        except OSError:  # the reader has gone
-            return
-
-    def log_message(self, *_: object) -> None:
-        """Log nothing."""
-
-
-@functools.cache
-def _picture(number: int) -> bytes:
-    """A JPEG: a bar that goes to and fro in the first half of a cycle, and rests in the second."""
-    step = min(number, _CYCLE_S * FPS // 2)
-    place = 8 + abs(step * 6 % 64 - 32)
-    picture = np.full((_SIZE, _SIZE, 3), 40, np.uint8)
-    picture[8:56, place : place + 10] = 220
-    return bytes(cv2.imencode(".jpg", picture)[1])
 
 
 @dataclass
@@ -86,11 +29,13 @@ class MachineProcess:
         name: of the machine.
         fleet: the fleet's file.
         folder: gets a folder for each start, with what the process saw and logged.
+        inside: words before its command.
     """
 
     name: str
     fleet: Path
     folder: Path
+    inside: Sequence[str] = ()
     starts: int = 0
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
@@ -103,7 +48,7 @@ class MachineProcess:
         root = Path(ecolite_stream.__file__).parents[1]
         with (place / "log").open("wb") as log:
             self._process = subprocess.Popen(
-                [*words, "--machine", self.name, *options],
+                [*self.inside, *words, "--machine", self.name, *options],
                 cwd=place,
                 stdout=subprocess.DEVNULL,
                 stderr=log,
@@ -166,8 +111,8 @@ def write_fleet(
         "every_s": 0.4,
         "smoothing": 0,
         "events": {
-            **{"enter": 0.1, "leave": 0.05, "min_s": 0, "cooldown_s": 0, "min_fill": 0},
-            "ignore": [],  # whatever the model makes of a bar: what rests may be an event, too
+            **{"enter": 0.5, "leave": 0.4, "min_s": 0, "cooldown_s": 0, "min_fill": 0},
+            "ignore": [],  # a figure that rests is an event, too
         },
         "reconnect": {"first_wait_s": 0.2, "longest_wait_s": 1},
     }
@@ -223,6 +168,14 @@ class Observer:
         """Processes that had a prediction of a camera since then."""
         by = self._times_ms[camera]
         return {process for process, times in by.items() if times and times[-1] >= since_ms}
+
+    def last_gap_end_ms(self, since_ms: int) -> int:
+        """When the last of the cameras that were not watched was watched again, or `since_ms`."""
+        ends_ms = [since_ms]
+        for by in self._times_ms.values():
+            times_ms = sorted(itertools.chain.from_iterable(by.values()))
+            ends_ms += [b for a, b in itertools.pairwise(times_ms) if b - a > _GAP_MS]
+        return max(ends_ms)
 
     def overlaps(self) -> list[tuple[Span, Span]]:
         """Spans of one camera and two processes that have a moment in common."""

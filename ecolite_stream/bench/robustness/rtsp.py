@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 PYTHON = "/usr/bin/python3"
@@ -26,13 +27,19 @@ class RtspServer:
 
     Args:
         options: as `rtsp_server.py` takes them.
+        host: the address that it listens at.
+        inside: words before its command.
     """
 
-    def __init__(self, *options: object) -> None:
+    def __init__(
+        self, *options: object, host: str = "127.0.0.1", inside: Sequence[str] = ()
+    ) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
-        self.address = f"127.0.0.1:{self.port}/live"
+        self.address = f"{host}:{self.port}/live"
+        self._host = host
+        self._inside = inside
         self._options = options
         self._process: subprocess.Popen[str] | None = None
 
@@ -43,10 +50,14 @@ class RtspServer:
     def __exit__(self, *_: object) -> None:
         self.kill()
 
+    def url(self, name: str) -> str:
+        """The URL of a camera whose path is its name."""
+        return f"rtsp://{self._host}:{self.port}/{name}"
+
     def start(self, *options: object) -> None:
         """Start it, with other options if there are any; returns once it listens."""
         self._options = options or self._options
-        words = [PYTHON, SCRIPT, "--port", self.port, *self._options]
+        words = [*self._inside, PYTHON, SCRIPT, "--port", self.port, *self._options]
         self._process = subprocess.Popen(
             list(map(str, words)), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )

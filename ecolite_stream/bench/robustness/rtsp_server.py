@@ -1,16 +1,20 @@
 """A real RTSP server, GStreamer's; run by Debian's own Python, which alone has its bindings.
 
     /usr/bin/python3 rtsp_server.py --port 8554 [--size 160x120] [--fps 15] [--keyframes 15]
-        [--protocol udp] [--loss 0.05] [--user me --password secret]
+        [--protocol udp] [--loss 0.05] [--user me --password secret] [--host 127.0.0.1]
+        [--frames FILE] [--path /live ...]
 
-It serves a test picture at rtsp://127.0.0.1:PORT/live and prints "ready" once it listens.
+It serves a test picture, or the frames of a file, at rtsp://HOST:PORT/live, or at each path, and
+prints "ready" once it listens.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
+import itertools
 import operator
+from pathlib import Path
 from typing import Any
 
 PROTOCOLS = {"both": ("TCP", "UDP"), "tcp": ("TCP",), "udp": ("UDP",)}
@@ -28,25 +32,54 @@ def main() -> None:
 
     Gst.init(None)
     server = GstRtspServer.RTSPServer()
-    server.set_address("127.0.0.1")
+    server.set_address(options.host)
     server.set_service(str(options.port))
-    factory = GstRtspServer.RTSPMediaFactory()
-    width, height = options.size.split("x")
-    loss = f"! identity drop-probability={options.loss} name=pay0" if options.loss else "name=pay0"
-    factory.set_launch(
-        f"( videotestsrc is-live=true ! video/x-raw,width={width},height={height},"
-        f"framerate={options.fps}/1,format=I420 ! x264enc tune=zerolatency speed-preset=ultrafast "
-        f"threads=1 key-int-max={options.keyframes} ! rtph264pay pt=96 {loss} )"
-    )
-    factory.set_shared(True)
     protocols = [getattr(GstRtsp.RTSPLowerTrans, name) for name in PROTOCOLS[options.protocol]]
-    factory.set_protocols(functools.reduce(operator.or_, protocols))
-    if options.user:
-        lock(GstRtspServer, server, factory, options.user, options.password)
-    server.get_mount_points().add_factory("/live", factory)
+    for path in options.path or ["/live"]:
+        factory = GstRtspServer.RTSPMediaFactory()
+        factory.set_launch(launch_line(options))
+        factory.set_shared(True)
+        factory.set_protocols(functools.reduce(operator.or_, protocols))
+        if options.frames:
+            factory.connect("media-configure", show_frames, Gst, GLib, options)
+        if options.user:
+            lock(GstRtspServer, server, factory, options.user, options.password)
+        server.get_mount_points().add_factory(path, factory)
     server.attach(None)
     print("ready", flush=True)
     GLib.MainLoop().run()
+
+
+def launch_line(options: argparse.Namespace) -> str:
+    width, height = options.size.split("x")
+    source = "videotestsrc is-live=true"
+    if options.frames:
+        source = "appsrc name=frames is-live=true do-timestamp=true format=time"
+    loss = f"! identity drop-probability={options.loss} name=pay0" if options.loss else "name=pay0"
+    return (
+        f"( {source} ! video/x-raw,width={width},height={height},"
+        f"framerate={options.fps}/1,format=I420 ! x264enc tune=zerolatency speed-preset=ultrafast "
+        f"threads=1 key-int-max={options.keyframes} ! rtph264pay pt=96 {loss} )"
+    )
+
+
+def show_frames(factory: Any, media: Any, gst: Any, glib: Any, options: argparse.Namespace) -> None:
+    """Push the frames of a file into a stream, again and again, until nobody watches it."""
+    source = media.get_element().get_child_by_name("frames")
+    data, size = options.frames.read_bytes(), frame_bytes(options)
+    numbers = itertools.cycle(range(len(data) // size))
+
+    def push() -> bool:
+        start = next(numbers) * size
+        frame = gst.Buffer.new_wrapped(data[start : start + size])
+        return bool(source.emit("push-buffer", frame) == gst.FlowReturn.OK)
+
+    glib.timeout_add(1000 // options.fps, push)
+
+
+def frame_bytes(options: argparse.Namespace) -> int:
+    width, height = map(int, options.size.split("x"))
+    return width * height * 3 // 2
 
 
 def lock(rtsp: Any, server: Any, factory: Any, user: str, password: str) -> None:
@@ -65,6 +98,9 @@ def lock(rtsp: Any, server: Any, factory: Any, user: str, password: str) -> None
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--path", action="append", help="[/live]")
+    parser.add_argument("--frames", type=Path, help="a file of frames, I420, to show over and over")
     parser.add_argument("--size", default="160x120")
     parser.add_argument("--fps", type=int, default=15)
     parser.add_argument("--keyframes", type=int, default=15)
