@@ -17,7 +17,7 @@ from ecolite_stream.views.motion import Motion, MotionDetector
 from ecolite_stream.views.subjects import SubjectTracker
 
 TURNING_S = 1.0
-"""For so long the whole picture moves before the camera is said to: a light switch is shorter."""
+"""Seconds of motion everywhere after which the camera moves; a light switch is shorter."""
 STILL = 0.0003
 """Share of the pixels of a view that may move while it counts as still: a few specks of noise."""
 

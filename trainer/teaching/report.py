@@ -119,12 +119,13 @@ class Findings:
         """Plain containers, as the bundle's scores and --json carry them."""
         held_out = self.held_out
         low, high = wilson(held_out.right, held_out.total)
+        by_groups = self._interval_by_groups()
         compared, against_quick = self.comparison, self.against_quick
         return {
             "clips_right": held_out.right,
             "clips": held_out.total,
             "interval_95": [round(low, 4), round(high, 4)],
-            "interval_95_by_groups": [round(one, 4) for one in self._interval_by_groups()],
+            "interval_95_by_groups": by_groups and [round(one, 4) for one in by_groups],
             "grouping": self.grouping.how,
             "groups": len(self.grouping.groups),
             "folds": len(self.grouping.folds),
@@ -177,11 +178,10 @@ class Findings:
                 f"{100 * held_out.right / held_out.total:.1f} %; so few clips can show "
                 f"{100 * low:.0f} to {100 * high:.0f} % (95 % Wilson interval)"
             )
-            low, high = self._interval_by_groups()
-            if len(self._by_group()) < held_out.total:
+            if by_groups := self._interval_by_groups():
                 yield (
                     f"counted by groups, whose clips are often right or wrong together: "
-                    f"{100 * low:.0f} to {100 * high:.0f} %"
+                    f"{100 * by_groups[0]:.0f} to {100 * by_groups[1]:.0f} %"
                 )
         if held_out.unjudged:
             labels = sorted({name.partition("/")[0] for name in held_out.unjudged})
@@ -202,8 +202,10 @@ class Findings:
             total[group] += 1
         return {group: (right[group], total[group]) for group in total}
 
-    def _interval_by_groups(self) -> tuple[float, float]:
-        return wilson_by_groups(list(self._by_group().values()))
+    def _interval_by_groups(self) -> tuple[float, float] | None:
+        """None where each held-out clip is a group of its own."""
+        groups = self._by_group()
+        return wilson_by_groups([*groups.values()]) if len(groups) < self.held_out.total else None
 
     def _confusion(self) -> Iterator[str]:
         confusion = self.held_out.confusion()

@@ -146,7 +146,10 @@ class Report(Struct, frozen=True, kw_only=True):
     confusion: tuple[tuple[str, str, int], ...]
     interval_95_by_groups: Annotated[
         tuple[float, float] | None,
-        Meta(description="The interval where clips of a group are right or wrong together"),
+        Meta(
+            description="The interval where clips of a group are right or wrong together; null "
+            "where each clip is a group of its own"
+        ),
     ] = None
     compared: Annotated[
         Compared | None, Meta(description="With the bundle that runs now; null without clips")

@@ -51,6 +51,9 @@ def test_clips_of_a_group_count_together() -> None:
     low, high = found.to_json()["interval_95_by_groups"]
     assert low < 0.1 < 0.9 < high
     assert "counted by groups" not in text({"center": held_out("center", 25)}, "center")
+    apart = Grouping("clips", {name: [name] for name in NAMES}, grouping.folds)
+    found = Findings(clips, apart, {"center": held_out("center", 25)}, "center", "center")
+    assert found.to_json()["interval_95_by_groups"] is None
 
 
 def test_framings_are_compared_and_the_choice_explained() -> None:
