@@ -223,6 +223,8 @@ def test_videos_of_other_actions_have_no_class(filmed: Path, tmp_path: Path) -> 
     write_numbered_video(tmp_path / "a.mp4", 50)
     write_numbered_video(tmp_path / "day" / "hall" / "b.mkv", 700)
     (tmp_path / "day" / ".c.mp4").touch()
+    (tmp_path / ".trash").mkdir()
+    (tmp_path / ".trash" / "d.mp4").touch()
     for framing in ("whole", "follow"):
         more = (f"--data.others=[{tmp_path}]", "--data.others_per_epoch=1")
         config = like_the_demo(filmed, *more)
