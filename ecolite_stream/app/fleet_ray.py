@@ -129,7 +129,7 @@ def _stop_machines(ray: Any, actors: Mapping[str, Any]) -> None:
         except ray.exceptions.RayError:  # it has died, or does not answer
             has_stopped = False
         if not has_stopped:
-            _log.warning("machine %s: has not stopped in time; its leases end by themselves", one)
+            _log.warning("machine %s: did not stop in time; its leases end by themselves", one)
         ray.kill(actors[one])
 
 

@@ -72,6 +72,7 @@ class StreamViews:
         self._made: dict[tuple[str | ViewConfig, bool], _View | _SubjectsView] = {}
         self._detector = MotionDetector()
         self._everywhere_since_s: float | None = None
+        self._noticed_s = 0.0
         self.camera_moves = False
         self.change(views, mask)
 
@@ -112,9 +113,10 @@ class StreamViews:
         return [look for view in self._views for look in view.look(motion, frame.time_s)]
 
     def _notice_the_camera(self, motion: Motion | None, time_s: float) -> None:
+        step_s, self._noticed_s = time_s - self._noticed_s, time_s
         if motion is None or not self.follows or not motion.everywhere:
             self._everywhere_since_s = None
-        elif self._everywhere_since_s is None or time_s < self._everywhere_since_s:
+        elif self._everywhere_since_s is None or not 0 <= step_s < TURNING_S:  # or after a gap
             self._everywhere_since_s = time_s
         since_s = self._everywhere_since_s
         self.camera_moves = since_s is not None and time_s - since_s >= TURNING_S

@@ -19,6 +19,8 @@ PENALTY = 0.01
 """Of the squared weights, for features of unit variance."""
 Z_95 = 1.959964
 """Standard deviations of a normal distribution that 95 % of it lie within."""
+_STUDENT_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
+"""The same of Student's distribution, with 1 to 10 degrees of freedom."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,8 @@ def wilson(right: float, total: float, z: float = Z_95) -> tuple[float, float]:
 def wilson_by_groups(groups: Sequence[tuple[int, int]]) -> tuple[float, float]:
     """The interval at 95 % where the clips of a group tend to be right or wrong together.
 
-    It is that of as many independent clips as would vary like these groups.
+    It is that of as many independent clips as would vary like these groups, fewer where groups are
+    few. Where all clips are right or all wrong, groups do not differ, and clips count alone.
 
     Args:
         groups: (clips right, clips) of each.
@@ -110,16 +113,28 @@ def wilson_by_groups(groups: Sequence[tuple[int, int]]) -> tuple[float, float]:
     Positive Counts Estimated from Survey Data" (1998), with Wilson's interval.
     """
     right, totals = np.array(groups, np.float64).reshape(-1, 2).T
-    total, count = totals.sum(), len(groups)
+    total, count = float(totals.sum()), len(groups)
     if count < 2:
         return 0.0, 1.0
     share = right.sum() / total
     variance = count / (count - 1) * np.square(right - share * totals).sum() / total**2
     alone = share * (1 - share)
     like = total if variance == 0 else min(total, alone / variance)
-    if alone == 0:  # all are right, or none: how groups differ is not known
-        like = count
+    like *= (Z_95 / student_95(count - 1)) ** 2  # few groups say little about how groups differ
     return wilson(share * like, like)
+
+
+def student_95(freedom: int) -> float:
+    """Quantile 0.975 of Student's distribution with 1 or more degrees of freedom, to 0.001.
+
+    Source: Abramowitz and Stegun, "Handbook of Mathematical Functions" (1964), 26.7.5.
+    """
+    if freedom <= len(_STUDENT_95):
+        return _STUDENT_95[freedom - 1]
+    z = Z_95
+    first, second = (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96
+    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    return z + first / freedom + second / freedom**2 + third / freedom**3
 
 
 def teach(

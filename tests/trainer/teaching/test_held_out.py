@@ -7,7 +7,13 @@ import pytest
 
 from trainer.teaching.clips import TaughtClip
 from trainer.teaching.features import VARIANTS, Windows
-from trainer.teaching.held_out import choose_framing, judge, wilson, wilson_by_groups
+from trainer.teaching.held_out import (
+    choose_framing,
+    judge,
+    student_95,
+    wilson,
+    wilson_by_groups,
+)
 
 LABELS = ["fall", "sit"]
 
@@ -71,12 +77,29 @@ def test_of_no_clip_nothing_is_known() -> None:
 
 
 def test_groups_count_as_the_independent_clips_that_would_vary_like_them() -> None:
+    def counted(share: float, clips: float, groups: int) -> object:
+        clips *= (1.959964 / student_95(groups - 1)) ** 2
+        return pytest.approx(wilson(share * clips, clips))
+
     alone = [(1, 1)] * 60 + [(0, 1)] * 40
-    assert wilson_by_groups(alone) == pytest.approx(wilson(0.6 * 99, 99))
+    assert wilson_by_groups(alone) == counted(0.6, 99, 100)
     together = [(10, 10)] * 6 + [(0, 10)] * 4  # ten groups, each right or wrong as a whole
-    assert wilson_by_groups(together) == pytest.approx(wilson(0.6 * 9, 9))
-    assert wilson_by_groups([(6, 10)] * 10) == wilson(60, 100)  # groups do not differ
-    assert wilson_by_groups([(10, 10)] * 5) == wilson(5, 5)  # all right: five groups say so
+    assert wilson_by_groups(together) == counted(0.6, 9, 10)
+    assert wilson_by_groups([(6, 10)] * 10) == counted(0.6, 100, 10)  # groups do not differ
+    assert wilson_by_groups([(10, 10)] * 6) == counted(1, 60, 6)
+
+
+def test_one_more_clip_wrong_is_never_a_better_score() -> None:
+    lows = [wilson_by_groups([(10 - wrong, 10), *[(10, 10)] * 5])[0] for wrong in range(10)]
+    assert lows == sorted(lows, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("freedom", "quantile"), [(1, 12.706), (10, 2.228), (11, 2.201), (20, 2.086), (120, 1.980)]
+)
+def test_quantiles_of_students_distribution(freedom: int, quantile: float) -> None:
+    """From the usual tables."""
+    assert student_95(freedom) == pytest.approx(quantile, abs=1e-3)
 
 
 def test_another_framing_must_have_more_clips_right() -> None:

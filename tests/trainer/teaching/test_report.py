@@ -45,7 +45,7 @@ def test_clips_of_a_group_count_together() -> None:
     groups = {"ann": NAMES[:30], "bob": NAMES[30:]}
     grouping = Grouping("people", groups, [NAMES[:30], NAMES[30:]])
     found = Findings(clips, grouping, {"center": held_out("center", 25)}, "center", "center")
-    assert "counted by groups, whose clips are often right or wrong together: 10 to 95 %" in (
+    assert "counted by groups, whose clips are often right or wrong together: 0 to 100 %" in (
         "\n".join(found.lines())
     )
     low, high = found.to_json()["interval_95_by_groups"]
