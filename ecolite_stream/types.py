@@ -205,7 +205,7 @@ class EngineBatch:
         samples: in encoding order.
         ended: streams that have ended.
         quiet: live streams without a frame for so long that their events end.
-        anchors: of streams that began since the batch before.
+        anchors: of streams that began, or got an earlier anchor, since the batch before.
     """
 
     number: int

@@ -13,6 +13,7 @@ MOST_SUBJECTS = 16
 MOST_VIEWS = 32
 MASK_STEPS = 100
 """Places along each side of the picture of which a mask must leave one."""
+_MIDDLES = [(step + 0.5) / MASK_STEPS for step in range(MASK_STEPS)]
 SUBJECTS = "subjects"
 
 Mask = tuple[tuple[float, ...], ...]
@@ -87,21 +88,35 @@ def check_mask(mask: Mask) -> None:
                 f"mask {number} is {list(shape)}; expected a box (x, y, width, height) or the "
                 "points of a polygon (x1, y1, x2, y2, x3, y3, ...), in shares of the picture"
             )
-    middles = [(step + 0.5) / MASK_STEPS for step in range(MASK_STEPS)]
-    if all(any(_masks(shape, x, y) for shape in mask) for x in middles for y in middles):
+    if all(_covers_row(mask, y) for y in _MIDDLES):
         raise ConfigError("mask covers the whole picture, so no motion counts; make it smaller")
 
 
-def _masks(shape: Sequence[float], x: float, y: float) -> bool:
-    """Whether a point lies in a box or, by the even-odd rule, in a polygon."""
+def _covers_row(mask: Mask, y: float) -> bool:
+    step = 0
+    for left, right in sorted(span for shape in mask for span in _spans(shape, y)):
+        if _MIDDLES[step] < left:
+            return False
+        while _MIDDLES[step] <= right:
+            step += 1
+            if step == MASK_STEPS:
+                return True
+    return False
+
+
+def _spans(shape: Sequence[float], y: float) -> list[tuple[float, float]]:
+    """Where a row lies in a box or, by the even-odd rule, in a polygon: (left, right)."""
     if len(shape) == 4:
-        return shape[0] <= x <= shape[0] + shape[2] and shape[1] <= y <= shape[1] + shape[3]
-    inside = False
+        left, top, width, height = shape
+        return [(left, left + width)] if top <= y <= top + height else []
     corners = list(zip(shape[::2], shape[1::2], strict=True))
-    for (x1, y1), (x2, y2) in zip(corners, corners[1:] + corners[:1], strict=True):
-        if (y1 > y) != (y2 > y) and x < x1 + (y - y1) / (y2 - y1) * (x2 - x1):
-            inside = not inside
-    return inside
+    edges = zip(corners, corners[1:] + corners[:1], strict=True)
+    crossed = sorted(
+        x1 + (y - y1) / (y2 - y1) * (x2 - x1)
+        for (x1, y1), (x2, y2) in edges
+        if (y1 > y) != (y2 > y)
+    )
+    return list(zip(crossed[::2], crossed[1::2], strict=True))
 
 
 def parse_view(text: str) -> str | ViewConfig:

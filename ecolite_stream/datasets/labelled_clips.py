@@ -75,12 +75,17 @@ def clips_in(folder: Path, *kinds: ClipKind) -> list[ClipFile]:
 
 
 def find_videos(folder: Path) -> list[Path]:
-    """All videos below a folder, sorted; no hidden ones.
+    """All videos below a folder, sorted; none that is hidden or in a hidden folder.
 
     Raises:
         ConfigError: there is none.
     """
-    found = sorted(path for path in folder.rglob("*") if clip_kind(path) is ClipKind.VIDEO)
+    found = sorted(
+        path
+        for path in folder.rglob("*")
+        if clip_kind(path) is ClipKind.VIDEO
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
     if not found:
         raise ConfigError(f"{folder} holds no video; name a folder of footage")
     return found

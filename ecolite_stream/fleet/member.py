@@ -169,6 +169,7 @@ class Member:
         if not self._renewing.acquire(timeout=_END_S):
             return
         try:
+            self._keeper.drop(self._keeper.cameras())  # what a renewal confirmed meanwhile
             with self._ledger.begin() as table:
                 table.release(table.renew(self.holder, self._lease_ms))
         finally:

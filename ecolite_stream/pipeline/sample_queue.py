@@ -251,7 +251,7 @@ class SampleQueue:
             return self._closed or self._all_ended()
 
     def pop_notes(self) -> tuple[tuple[str, ...], tuple[StreamAnchor, ...]]:
-        """(newly quiet streams, anchors of new streams) since the last call."""
+        """(newly quiet streams, new anchors) since the last call."""
         with self._changed:
             quiet, anchors = tuple(self._quiet), tuple(self._anchors)
             self._quiet, self._anchors = [], []

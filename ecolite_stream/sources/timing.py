@@ -137,7 +137,8 @@ class LiveTimes:
     The first picture has time 0, and pictures are as far apart as their timestamps say, however
     late they arrive: what comes in a burst after a stall, or out of a server's store, keeps its
     spacing. "Lead" is by how much a time is ahead of the clock; late pictures have a negative one.
-    What the server had in store at the start, all of 5 s, came late: the clock began before it.
+    Pictures of the first 5 s that lead came out of a server's store: the start of the clock is set
+    back until they are on time.
 
     - A jump is a new anchor: timestamps that step back by more than 1 s, or get ahead of the clock
       by more than 2 s in one step and further than they have been. The picture gets the time of
@@ -163,7 +164,7 @@ class LiveTimes:
         self._time_base = time_base
         self._start_s: float | None = None
         self._clock_s = 0.0  # of the last picture, since the first
-        self._stored_s = 0.0  # by which the first came late
+        self._stored_s = 0.0  # by which the start was set back
         self._last_s = 0.0
         self._stamp_s: Fraction | None = None
         self._shift_s = 0.0
@@ -218,7 +219,7 @@ class LiveTimes:
         return time_s
 
     def _begin_earlier(self, lead_s: float) -> None:
-        """Set the clock's start so that a picture is on time that came out of a store."""
+        """Set the start of the clock back, so that a picture out of a store is on time."""
         assert self._start_s is not None
         self._start_s -= lead_s
         self._stored_s += lead_s

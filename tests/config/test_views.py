@@ -66,6 +66,7 @@ def test_numbers_of_subjects(subjects: int) -> None:
         (((0, 0, 0.5, 1), (0.5, 0, 0.5, 1)), "covers the whole picture"),
         (((0, 0, 1, 0, 1, 1, 0, 1),), "covers the whole picture"),
         (((0, 0, 1, 0, 1, 1), (0, 0, 0, 1, 1, 1)), "covers the whole picture"),
+        (((0.3, 0.3, 0.1, 0.1), (0.5, 0, 0.5, 1), (0, 0, 0.6, 1)), "covers the whole picture"),
         (((0.002, 0, 0.996, 1),), "covers the whole picture"),
         (((0, 0, 0.5),), "expected a box"),
         (((0, 0, 0.5, 0.5, 2, 2),), "expected a box"),
@@ -84,6 +85,7 @@ def test_masks(mask: tuple[tuple[float, ...], ...], words: str) -> None:
         ((0, 0, 0.99, 1),),
         ((0, 0, 0.5, 1), (0.5, 0, 0.5, 0.98)),
         ((0, 0, 1, 0, 1, 1),),
+        ((0, 0, 0.5, 1), (0.6, 0, 0.4, 1)),
         ((0, 0, 1, 0, 1, 1, 0.5, 0.5, 0, 1),),  # a notch is left at the bottom
     ],
 )

@@ -218,6 +218,33 @@ def test_a_renewal_that_comes_late_takes_no_lease_again(ledger: TimedLedger) -> 
     assert status(fleet_of(), ledger).machines[0].state == "left"
 
 
+def test_a_renewal_under_way_keeps_no_lease_of_a_machine_that_leaves(
+    ledger: TimedLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (one,) = joined(ledger, fleet_of(), "box-1")
+    one.tick()
+    keeper, asked, goes_on = one.member._keeper, threading.Event(), threading.Event()
+    confirm = keeper.confirm
+    assert len(keeper.cameras()) == 4
+
+    def confirm_late(*facts: Any) -> None:
+        asked.set()
+        assert goes_on.wait(30)
+        confirm(*facts)
+
+    monkeypatch.setattr(keeper, "confirm", confirm_late)
+    threads = [threading.Thread(target=job) for job in (one.member.renew, one.member.leave)]
+    threads[0].start()
+    assert asked.wait(30)
+    threads[1].start()
+    eventually(lambda: not keeper.cameras())
+    goes_on.set()
+    for thread in threads:
+        thread.join(30)
+    assert not keeper.cameras()
+    assert status(fleet_of(), ledger).machines[0].state == "left"
+
+
 def test_a_camera_moves_without_two_that_watch_it(ledger: TimedLedger) -> None:
     """Its old machine releases it only once it watches it no longer."""
     fleet = fleet_of(machines={"box-1": 4, "box-2": 4}, settle_s=2)

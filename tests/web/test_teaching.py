@@ -27,6 +27,7 @@ REPORT = {
     "clips_right": 9,
     "clips": 10,
     "interval_95": [0.6, 0.98],
+    "interval_95_by_groups": [0.4, 0.99],
     "grouping": "source and day of clips.csv",
     "groups": 3,
     "folds": 3,

@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -136,7 +137,8 @@ def _shown_in_turn(
     if data.others:
         folders = [expand_folder(folder) for folder in data.others]
         side = reading_side(config.preprocessing)
-        clips = read_others(folders, side, how, data.workers, budget)
+        with _naming_the_variable("others", data.others):
+            clips = read_others(folders, side, how, data.workers, budget)
         in_turn.append((clips, data.others_per_epoch or len(clips)))
     return in_turn
 
@@ -230,13 +232,20 @@ def labelled_files(folders: Sequence[str]) -> list[ClipFile]:
     Raises:
         ConfigError: a folder does not exist or holds no clip.
     """
-    try:
+    with _naming_the_variable("clips", folders):
         return find_clips([expand_folder(folder) for folder in folders])
+
+
+@contextmanager
+def _naming_the_variable(key: str, folders: Sequence[str]) -> Iterator[None]:
+    """Name the variable of the folders of `data.<key>` in an error, where it is not set."""
+    try:
+        yield
     except ConfigError as error:
         if DATA_VARIABLE in os.environ or not any(DATA_VARIABLE in name for name in folders):
             raise
         raise ConfigError(
-            f"{error}; set --data.clips '[DIR]' or {DATA_VARIABLE}, which is "
+            f"{error}; set --data.{key} '[DIR]' or {DATA_VARIABLE}, which is "
             f"{DEFAULT_DATA} by default"
         ) from error
 

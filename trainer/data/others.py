@@ -11,16 +11,18 @@ from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 
-from ecolite_stream.datasets.labelled_clips import ClipFile, find_videos
+from ecolite_stream.datasets.labelled_clips import find_videos
+from ecolite_stream.datasets.marked import SegmentFile
+from ecolite_stream.datasets.segments import Marked
 from trainer.data.budget import Budget
-from trainer.data.clips import OTHER, Clip, ClipWindow
+from trainer.data.clips import OTHER, Clip
 from trainer.data.following import Following
 from trainer.data.listed import check_clips
 from trainer.data.parallel import in_parallel
 from trainer.data.reading import read_clip
 
 MOST_S = 20.0
-"""Of a longer video only its beginning is used."""
+"""Only the beginning of a longer video is read."""
 
 
 def read_others(
@@ -52,15 +54,10 @@ def read_others(
 
     def read(item: tuple[Path, Following | None]) -> Clip:
         path, way = item
-        file = ClipFile(path, OTHER)
+        file = SegmentFile(path, OTHER, Marked(0.0, MOST_S, OTHER))
         if way is None:
-            return _beginning(read_clip(file, short_side, budget))
+            return read_clip(file, short_side, budget)
         whole = read_clip(file, short_side, Budget(0))  # squares are kept, pictures are not
-        return way.variants(_beginning(whole), budget)[0]
+        return way.variants(whole, budget)[0]
 
     return in_parallel(read, list(zip(paths, cycle(ways))), workers, "reading others")
-
-
-def _beginning(clip: Clip) -> Clip:
-    length = min(clip.num_frames, round(MOST_S * clip.fps))
-    return ClipWindow(clip.name, clip.label, clip.fps, clip, 0, length)

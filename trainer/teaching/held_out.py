@@ -85,7 +85,7 @@ Learn = Callable[[Sequence[TaughtClip], list[TaughtClip]], tuple[Classifier, lis
 """(clips that teach, held-out clips) -> a classifier, and the held-out clips as it sees them."""
 
 
-def wilson(right: int, total: int, z: float = Z_95) -> tuple[float, float]:
+def wilson(right: float, total: float, z: float = Z_95) -> tuple[float, float]:
     """The interval in which the true share lies, 0 to 1, at 95 % where `z` is left as it is.
 
     Source: Wilson, Probable Inference, the Law of Succession, and Statistical Inference (1927).
@@ -96,6 +96,30 @@ def wilson(right: int, total: int, z: float = Z_95) -> tuple[float, float]:
     middle = (share + extra / 2) / (1 + extra)
     half = z / (1 + extra) * np.sqrt(share * (1 - share) / total + extra / (4 * total))
     return max(0.0, float(middle - half)), min(1.0, float(middle + half))
+
+
+def wilson_by_groups(groups: Sequence[tuple[int, int]]) -> tuple[float, float]:
+    """The interval at 95 % where the clips of a group tend to be right or wrong together.
+
+    It is that of as many independent clips as would vary like these groups.
+
+    Args:
+        groups: (clips right, clips) of each.
+
+    Source: Korn and Graubard, "Confidence Intervals for Proportions with Small Expected Number of
+    Positive Counts Estimated from Survey Data" (1998), with Wilson's interval.
+    """
+    right, totals = np.array(groups, np.float64).reshape(-1, 2).T
+    total, count = totals.sum(), len(groups)
+    if count < 2:
+        return 0.0, 1.0
+    share = right.sum() / total
+    variance = count / (count - 1) * np.square(right - share * totals).sum() / total**2
+    alone = share * (1 - share)
+    like = total if variance == 0 else min(total, alone / variance)
+    if alone == 0:  # all are right, or none: how groups differ is not known
+        like = count
+    return wilson(share * like, like)
 
 
 def teach(

@@ -10,7 +10,7 @@ from typing import Any
 from ecolite_stream.bench.accuracy.calibrate import Calibration
 from trainer.teaching.clips import TaughtClip
 from trainer.teaching.groups import Grouping
-from trainer.teaching.held_out import HeldOut, Verdict, wilson
+from trainer.teaching.held_out import HeldOut, Verdict, wilson, wilson_by_groups
 
 FEW_CLIPS = 10
 """Of an action, fewer are said to be few."""
@@ -124,6 +124,7 @@ class Findings:
             "clips_right": held_out.right,
             "clips": held_out.total,
             "interval_95": [round(low, 4), round(high, 4)],
+            "interval_95_by_groups": [round(one, 4) for one in self._interval_by_groups()],
             "grouping": self.grouping.how,
             "groups": len(self.grouping.groups),
             "folds": len(self.grouping.folds),
@@ -176,6 +177,12 @@ class Findings:
                 f"{100 * held_out.right / held_out.total:.1f} %; so few clips can show "
                 f"{100 * low:.0f} to {100 * high:.0f} % (95 % Wilson interval)"
             )
+            low, high = self._interval_by_groups()
+            if len(self._by_group()) < held_out.total:
+                yield (
+                    f"counted by groups, whose clips are often right or wrong together: "
+                    f"{100 * low:.0f} to {100 * high:.0f} %"
+                )
         if held_out.unjudged:
             labels = sorted({name.partition("/")[0] for name in held_out.unjudged})
             yield (
@@ -185,6 +192,18 @@ class Findings:
         for comparison in (self.comparison, self.against_quick):
             if comparison is not None:
                 yield from comparison.lines()
+
+    def _by_group(self) -> dict[str, tuple[int, int]]:
+        """(held-out clips right, held-out clips) of each group."""
+        right, total = Counter[str](), Counter[str]()
+        for verdict in self.held_out.verdicts:
+            group = self.grouping.group_of(verdict.name)
+            right[group] += verdict.is_right
+            total[group] += 1
+        return {group: (right[group], total[group]) for group in total}
+
+    def _interval_by_groups(self) -> tuple[float, float]:
+        return wilson_by_groups(list(self._by_group().values()))
 
     def _confusion(self) -> Iterator[str]:
         confusion = self.held_out.confusion()

@@ -144,6 +144,10 @@ class Report(Struct, frozen=True, kw_only=True):
     unjudged: tuple[str, ...]
     wrong: dict[str, str]
     confusion: tuple[tuple[str, str, int], ...]
+    interval_95_by_groups: Annotated[
+        tuple[float, float] | None,
+        Meta(description="The interval where clips of a group are right or wrong together"),
+    ] = None
     compared: Annotated[
         Compared | None, Meta(description="With the bundle that runs now; null without clips")
     ] = None

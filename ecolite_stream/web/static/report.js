@@ -14,8 +14,10 @@ export function showReport(report, versions = []) {
   $("score").textContent = report.clips
     ? `${report.clips_right} of ${report.clips} clips right, ${percent(report.clips_right / report.clips)}`
     : "No clip could be held out";
+  const byGroups = report.groups < report.clips && report.interval_95_by_groups;
   $("interval").textContent = report.clips
-    ? `held out by ${report.grouping}. So few clips can show ${report.interval_95.map(percent).join(" to ")} (95% interval)`
+    ? `held out by ${report.grouping}. So few clips can show ${report.interval_95.map(percent).join(" to ")} (95% interval)` +
+      (byGroups ? `; so few recordings, ${byGroups.map(percent).join(" to ")}` : "")
     : "";
   compare($("compared"), report.compared, versions);
   compare($("quick"), report.quick);

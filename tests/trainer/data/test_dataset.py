@@ -223,6 +223,8 @@ def test_videos_of_other_actions_have_no_class(filmed: Path, tmp_path: Path) -> 
     write_numbered_video(tmp_path / "a.mp4", 50)
     write_numbered_video(tmp_path / "day" / "hall" / "b.mkv", 700)
     (tmp_path / "day" / ".c.mp4").touch()
+    (tmp_path / ".trash").mkdir()
+    (tmp_path / ".trash" / "d.mp4").touch()
     for framing in ("whole", "follow"):
         more = (f"--data.others=[{tmp_path}]", "--data.others_per_epoch=1")
         config = like_the_demo(filmed, *more)
@@ -247,7 +249,13 @@ def test_videos_of_other_actions_have_no_class(filmed: Path, tmp_path: Path) -> 
         assert sorted(next(iter(made)).labels.tolist()) == [NO_CLASS, 1]
 
 
-def test_others_without_a_video_or_with_a_damaged_one(filmed: Path, tmp_path: Path) -> None:
+def test_others_without_a_video_or_with_a_damaged_one(
+    filmed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ECOLITE_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"set --data\.others '\[DIR\]' or ECOLITE_DATA"):
+        load_dataset(like_the_demo(filmed, "--data.others=[$ECOLITE_DATA/asl]"))
     with pytest.raises(ConfigError, match="holds no video; name a folder"):
         load_dataset(like_the_demo(filmed, f"--data.others=[{tmp_path}]"))
     with pytest.raises(ConfigError, match="nowhere"):

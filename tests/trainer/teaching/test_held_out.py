@@ -7,7 +7,7 @@ import pytest
 
 from trainer.teaching.clips import TaughtClip
 from trainer.teaching.features import VARIANTS, Windows
-from trainer.teaching.held_out import choose_framing, judge, wilson
+from trainer.teaching.held_out import choose_framing, judge, wilson, wilson_by_groups
 
 LABELS = ["fall", "sit"]
 
@@ -66,6 +66,17 @@ def test_the_interval_is_that_of_wilson(right: int, total: int, low: float, high
 
 def test_of_no_clip_nothing_is_known() -> None:
     assert wilson(0, 0) == (0.0, 1.0)
+    assert wilson_by_groups([]) == (0.0, 1.0)
+    assert wilson_by_groups([(9, 10)]) == (0.0, 1.0)  # how groups differ is not known
+
+
+def test_groups_count_as_the_independent_clips_that_would_vary_like_them() -> None:
+    alone = [(1, 1)] * 60 + [(0, 1)] * 40
+    assert wilson_by_groups(alone) == pytest.approx(wilson(0.6 * 99, 99))
+    together = [(10, 10)] * 6 + [(0, 10)] * 4  # ten groups, each right or wrong as a whole
+    assert wilson_by_groups(together) == pytest.approx(wilson(0.6 * 9, 9))
+    assert wilson_by_groups([(6, 10)] * 10) == wilson(60, 100)  # groups do not differ
+    assert wilson_by_groups([(10, 10)] * 5) == wilson(5, 5)  # all right: five groups say so
 
 
 def test_another_framing_must_have_more_clips_right() -> None:

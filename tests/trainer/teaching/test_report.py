@@ -39,6 +39,20 @@ def test_the_score_has_its_interval_and_what_went_wrong() -> None:
     assert "and 5 more" in found
 
 
+def test_clips_of_a_group_count_together() -> None:
+    """Two people of 15 clips of each action: all of one are right, and five of the other."""
+    clips = [TaughtClip(name, name.partition("/")[0], {}) for name in NAMES]
+    groups = {"ann": NAMES[:30], "bob": NAMES[30:]}
+    grouping = Grouping("people", groups, [NAMES[:30], NAMES[30:]])
+    found = Findings(clips, grouping, {"center": held_out("center", 25)}, "center", "center")
+    assert "counted by groups, whose clips are often right or wrong together: 10 to 95 %" in (
+        "\n".join(found.lines())
+    )
+    low, high = found.to_json()["interval_95_by_groups"]
+    assert low < 0.1 < 0.9 < high
+    assert "counted by groups" not in text({"center": held_out("center", 25)}, "center")
+
+
 def test_framings_are_compared_and_the_choice_explained() -> None:
     judged = {"center": held_out("center", 9), "follow": held_out("follow", 3)}
     found = text(judged, "follow")
