@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 _NAMESPACE = "ecolite-stream"
 _ANSWER_S = 60.0
 _STOP_S = 15.0
-_STOPS_S = 20.0  # until a machine answers; it stops within `_STOP_S`, unless its thread hangs
+_MACHINE_STOP_S = 60.0  # a machine without processor time takes long, and loses nothing by it
 _ENSURE_S = 2.0
 _RETRY_S = 5.0
 
@@ -122,7 +122,7 @@ def _stop_machines(ray: Any, actors: Mapping[str, Any]) -> None:
     """Stop the actors of machines, all at once, then kill them."""
     stopping = {one: actor.stop.remote() for one, actor in actors.items()}
     if stopping:
-        ray.wait([*stopping.values()], num_returns=len(stopping), timeout=_STOPS_S)
+        ray.wait([*stopping.values()], num_returns=len(stopping), timeout=_MACHINE_STOP_S + _STOP_S)
     for one, answer in stopping.items():
         try:
             has_stopped = bool(ray.get(answer, timeout=0))
@@ -323,7 +323,7 @@ class _Machine:
         self._stopping.set()
         if self._pipeline is not None:  # else it stops as soon as it is there
             self._pipeline.stop()
-        self._thread.join(_STOP_S)
+        self._thread.join(_MACHINE_STOP_S)
         return not self._thread.is_alive()
 
     def _run(self, path: str, machine: str) -> None:
