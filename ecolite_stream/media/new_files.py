@@ -57,7 +57,7 @@ def create_part(folder: Path, name: str) -> Path:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a small file at once: whoever reads it sees the old text or the new one.
+    """Write a small file at once: a reader sees the old text or the new one.
 
     Raises:
         OSError: it cannot be written; the old file is as it was.

@@ -205,7 +205,7 @@ def write_description(
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     new = path / f"{DESCRIPTION}.part"
     new.write_text(text, encoding="utf-8", errors="backslashreplace")  # names that are no UTF-8
-    new.replace(path / DESCRIPTION)  # whoever reads it meanwhile sees the old one or the new one
+    new.replace(path / DESCRIPTION)  # a reader sees the old one or the new one
     return Bundle(path, spec, table, hashes, digest)
 
 

@@ -69,7 +69,7 @@ class RuleState:
 class AlertBook:
     """All rules, which of them are muted, and when each last fired; any thread may call it.
 
-    Rules of the page only send to targets that the configuration names: whoever may change rules
+    Rules of the page only send to targets that the configuration names: people who may change rules
     can neither run a program nor make the service connect anywhere else.
 
     Args:

@@ -88,6 +88,7 @@ class DecodedBy:
         self._name = name
         self._context = stream.codec_context
         self._accelerated = accelerated
+        self._has_logged = False
 
     def is_device(self, picture: VideoFrame) -> bool:
         """Whether a device decoded this picture; the first that it did not is logged.
@@ -99,13 +100,14 @@ class DecodedBy:
             return False
         if self._context.is_hwaccel and picture.format.name != self._context.pix_fmt:
             return True
-        self._accelerated = False
-        _log.warning(
-            "%s: the device does not decode its video (%s %s); it is decoded in software",
-            self._name,
-            self._context.name,
-            picture.format.name,
-        )
+        if not self._has_logged:
+            self._has_logged = True
+            _log.warning(
+                "%s: the device does not decode its video (%s %s); it is decoded in software",
+                self._name,
+                self._context.name,
+                picture.format.name,
+            )
         return False
 
 

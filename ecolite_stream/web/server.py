@@ -66,7 +66,7 @@ def serve_page(
         gallery: pictures.
         metrics: where the health of streams and sinks is read.
         config: its address says where.
-        about: what else the page is told, such as `every_s`; the caller may change it.
+        about: what else the page gets, such as `every_s`; the caller may change it.
         run: what the API needs.
 
     Raises:

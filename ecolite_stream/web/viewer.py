@@ -31,7 +31,7 @@ class Show:
         board: predictions and events.
         gallery: pictures.
         encode: makes the JPEG of a stream at a width, in another thread; None without a picture.
-        about: what a page is told first.
+        about: what a page gets first.
         health: of every stream by name, read once a second.
         sinks: the health of every sink, read then too.
         readings: how often it was read.
@@ -49,7 +49,7 @@ class Show:
 
 
 class Viewer:
-    """Sends what has changed since it last did: nothing is queued, whoever is slow sees less.
+    """Sends what has changed since it last did: nothing is queued, and a slow page sees less.
 
     It says which streams it wants pictures of, and which of them large:
     `{"watch": [0, 2], "large": 2}`. It is sent JSON, and pictures: four bytes with the number of

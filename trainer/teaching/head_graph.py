@@ -101,7 +101,7 @@ def opened_without_classifier(bundle: Bundle, engine: str = "auto") -> Iterator[
         cut = _without_classifier(bundle, folder, (encoder, head), width)
         opened = open_engine(choose_engine(engine, cut), cut)
         try:
-            compare(_WithClassifier(opened, classifier), bundle).require()
+            compare(_WithClassifier(opened, classifier), bundle, opened.precision).require()
             yield opened
         finally:
             opened.close()

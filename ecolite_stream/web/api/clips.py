@@ -182,7 +182,7 @@ class ClipOperations:
     def _done(self, working: asyncio.Future[Result]) -> None:
         self._working -= 1
         if not working.cancelled():
-            working.exception()  # whoever waited has it, or has left
+            working.exception()  # the caller that waited has it, or has left
 
 
 def _view_of(given: str | None, views: Sequence[str]) -> str | None:

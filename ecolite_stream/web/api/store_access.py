@@ -71,7 +71,7 @@ class StoreAccess:
     def _done(self, working: asyncio.Future[Result]) -> None:
         self._waiting -= 1
         if not working.cancelled():
-            working.exception()  # whoever waited has it, or has left
+            working.exception()  # the caller that waited has it, or has left
 
     def _query(self, query: Callable[[Connection], Result], write: bool) -> Result:
         if self._database is None:
