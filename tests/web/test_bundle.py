@@ -36,7 +36,7 @@ pytestmark = pytest.mark.timeout(120)
 
 def test_a_bundle_is_changed_through_the_api(tmp_path: Path) -> None:
     embedded = read_bundle(demo_bundle_path())
-    mine, wrong = renamed(tmp_path / "mine"), disagreeing(tmp_path / "wrong")
+    mine, wrong = renamed(tmp_path / "mine", energy_bound=None), disagreeing(tmp_path / "wrong")
     for bundle in (mine, wrong):
         add_version(bundle.path, tmp_path / "models")
     (tmp_path / "c.yaml").write_text(CONFIG.format(folder=tmp_path, token=TOKEN))

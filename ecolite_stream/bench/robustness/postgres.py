@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
 import os
-import pwd
 import shutil
 import socket
 import subprocess
@@ -31,7 +31,7 @@ class Postgres:
         self._host = host
         self._inside = (*inside, *_AS_NOBODY) if inside else ()
         self.folder = Path(tempfile.mkdtemp(prefix="ecolite-postgres-"))
-        self._user = "nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+        self._user = "nobody" if os.geteuid() == 0 else getpass.getuser()
         if os.geteuid() == 0:
             shutil.chown(self.folder, self._user)
         with socket.socket() as free:
