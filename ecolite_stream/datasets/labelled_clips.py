@@ -87,7 +87,9 @@ def find_videos(folder: Path) -> list[Path]:
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
     if not found:
-        raise ConfigError(f"{folder} holds no video; name a folder of footage")
+        raise ConfigError(
+            f"{folder} holds no video; name a folder of footage ({', '.join(VIDEO_SUFFIXES)})"
+        )
     return found
 
 

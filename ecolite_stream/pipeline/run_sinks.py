@@ -52,7 +52,7 @@ class RunSinks:
 
     @property
     def have_failed(self) -> bool:
-        """Whether an error ended a worker."""
+        """True if an error ended a worker."""
         return any(worker.error for worker in self._workers)
 
     @property

@@ -76,7 +76,7 @@ def _why_not(kind: str) -> str | None:
 
 
 class DecodedBy:
-    """Whether the pictures of a stream come from a device.
+    """Finds out which pictures of a stream a device decoded.
 
     Args:
         name: the source, for the message.
@@ -114,7 +114,7 @@ class DecodedBy:
 def planar(picture: VideoFrame) -> VideoFrame:
     """A picture of a device in the format that software decodes it in: the same values.
 
-    FFmpeg converts the two formats to BGR in different ways: values differ by up to 23 of 255.
+    FFmpeg converts the two formats to BGR in different ways.
     """
     name = _PLANAR.get(picture.format.name)
     return picture if name is None else picture.reformat(format=name, threads=1)

@@ -83,7 +83,7 @@ class FaintMotion:
 
 
 def _is_local(lasts: Pixels) -> bool:
-    """Whether lasting differences form a few small places."""
+    """Check whether lasting differences form a few small places."""
     if not cv2.countNonZero(lasts):
         return False
     count, _, places, _ = cv2.connectedComponentsWithStats(lasts)

@@ -112,7 +112,7 @@ class FollowingSquare:
         return active > LEAST_ACTIVE or self._weak_looks >= SUSTAINED_LOOKS
 
     def _accepts(self, faint: Mask, time_s: float) -> bool:
-        """Whether the square moves to faint motion.
+        """Decide whether the square moves to faint motion.
 
         Faint motion inside the square is of somebody who is followed already and moves only a
         hand: the square stays around the whole person.

@@ -328,7 +328,7 @@ def test_a_bug_in_drawing_does_not_hold_a_recording_up(tmp_path: Path) -> None:
 
 
 def green_px(image: Image, box: Box) -> int:
-    """How many pixels of the left edge of a box are green."""
+    """Count the green pixels on the left edge of a box."""
     width, height = SIZE
     rows = slice(round(box.y * height) + 30, round((box.y + box.height) * height) - 2)
     edge = image[rows, max(0, round(box.x * width) - 1) : round(box.x * width) + 2].astype(int)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.postgres import BINARIES, Postgres
+from tests.store.postgres import BINARIES, Postgres, running
 
 pytest.importorskip("sqlalchemy")
 
@@ -21,13 +21,8 @@ def postgres() -> Iterator[Postgres]:
     if BINARIES is None:
         pytest.skip("PostgreSQL is not installed: there is no /usr/lib/postgresql/*/bin")
     pytest.importorskip("psycopg")
-    server = Postgres()
-    try:
-        server.start()
+    with running() as server:
         yield server
-        server.stop()
-    finally:
-        server.remove()
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import click
 import cv2
 
 from ecolite_stream.app.entry import run
-from ecolite_stream.datasets.labelled_clips import VIDEO_SUFFIXES, ClipKind, clip_kind
+from ecolite_stream.datasets.labelled_clips import find_videos
 from ecolite_stream.errors import ConfigError, EcoliteError, SourceError, one_line
 from ecolite_stream.sources import damage, open_source
 from trainer.data.folders import naming
@@ -99,20 +99,13 @@ def _write(path: Path, image: cv2.typing.MatLike, quality: int) -> None:
         path.write_bytes(data.tobytes())
 
 
-def find_videos(folder: Path) -> list[Path]:
-    """All videos below a folder except hidden ones, sorted.
+def distinct_videos(folder: Path) -> list[Path]:
+    """All videos below a folder, as `find_videos` finds them.
 
     Raises:
         ConfigError: there is none, or two differ only in their suffix.
     """
-    found = sorted(
-        path
-        for path in folder.rglob("*")
-        if clip_kind(path) is ClipKind.VIDEO
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
-    if not found:
-        raise ConfigError(f"--video_src_path {folder} holds no video ({', '.join(VIDEO_SUFFIXES)})")
+    found = find_videos(folder)
     by_target: dict[Path, Path] = {}
     for path in found:
         other = by_target.setdefault(path.with_suffix(""), path)
@@ -131,7 +124,7 @@ def main(
     video_src_path: Path, image_save_path: Path, workers: int, quality: int, short_side: int | None
 ) -> None:
     """Extract the frames of every video; run it again to continue after an interruption."""
-    videos = find_videos(video_src_path)
+    videos = distinct_videos(video_src_path)
     how = Extraction(quality, short_side)
 
     def one(video: Path) -> str | None:

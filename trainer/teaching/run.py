@@ -28,7 +28,7 @@ from trainer.teaching.report import Comparison, Findings
 
 @dataclass(frozen=True)
 class Teaching:
-    """How to teach.
+    """The options of a teaching.
 
     Attributes:
         groups: CSV table of `<action>/<clip>` and group; None is none.

@@ -19,7 +19,7 @@ import statistics
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +43,7 @@ TIMES = {"lease_s": 8, "margin_s": 1, "tick_s": 1, "settle_s": 10}
 
 @dataclass(frozen=True)
 class Place:
-    """Where a fleet runs.
+    """The store, network and cameras of a fleet that is tried.
 
     Attributes:
         store: URL of an empty PostgreSQL database, as this process reaches it.
@@ -71,7 +71,7 @@ def place(
     """
     with contextlib.ExitStack() as stack:
         if store is None:
-            server = stack.enter_context(_running(postgres.Postgres))
+            server = stack.enter_context(postgres.running())
             store = server.new_database("fleet")
         network = ProxyNetwork(store, machines)
         stack.callback(network.close)
@@ -96,27 +96,11 @@ def place_in_namespaces(
         network = NamespaceNetwork(machines, chance)
         stack.callback(network.close)
         hub, ip = network.hub, network.hub_ip
-        server = stack.enter_context(_running(lambda: postgres.Postgres(ip, hub, NETWORK)))
+        server = stack.enter_context(postgres.running(ip, hub, NETWORK))
         network.set_store(server.new_database("fleet"))
         source = stack.enter_context(rtsp_cameras(cameras, folder, ip, hub))
         urls = {name: source.url(name) for name in cameras}
         yield Place(server.socket_url("fleet"), network, urls)
-
-
-@contextlib.contextmanager
-def _running(make: Callable[[], postgres.Postgres]) -> Iterator[postgres.Postgres]:
-    if postgres.BINARIES is None:
-        raise ConfigError(
-            "PostgreSQL is not installed: there is no /usr/lib/postgresql/*/bin; install it "
-            "(Debian: postgresql), or use --store"
-        )
-    server = make()
-    try:
-        server.start()
-        yield server
-        server.stop()
-    finally:
-        server.remove()
 
 
 def cause_faults(
@@ -143,7 +127,7 @@ def cause_faults(
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run found.
+    """The result of a run.
 
     Attributes:
         times_s: seconds until every camera was watched again, by kind of fault.

@@ -2,17 +2,46 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from ecolite_stream.errors import ConfigError
 
 BINARIES = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
 _AS_NOBODY = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
+
+
+@contextlib.contextmanager
+def running(
+    host: str = "127.0.0.1", inside: Sequence[str] = (), network: str | None = None
+) -> Iterator[Postgres]:
+    """A server that runs for as long as the context, and is deleted with it.
+
+    Args:
+        host, inside, network: as of `Postgres`.
+
+    Raises:
+        ConfigError: PostgreSQL is not installed.
+    """
+    if BINARIES is None:
+        raise ConfigError(
+            "PostgreSQL is not installed: there is no /usr/lib/postgresql/*/bin; install it "
+            "(Debian: postgresql), or use --store"
+        )
+    server = Postgres(host, inside, network)
+    try:
+        server.start()
+        yield server
+        server.stop()
+    finally:
+        server.remove()
 
 
 class Postgres:

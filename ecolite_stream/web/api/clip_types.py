@@ -115,7 +115,7 @@ class EpochProgress(Struct, frozen=True):
 
 
 class NewTeaching(Request, frozen=True):
-    """How to teach."""
+    """The options of a teaching."""
 
     thorough: Annotated[
         bool,

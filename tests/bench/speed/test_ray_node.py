@@ -1,4 +1,4 @@
-"""What Ray adds on a machine."""
+"""Memory and start-up time that Ray adds to a machine."""
 
 from __future__ import annotations
 
