@@ -20,7 +20,7 @@ from tests.views.scenes import WIDTH, room, with_person
 pytestmark = pytest.mark.timeout(120)
 
 DAY_S = 86_400
-VISITS = 96
+VISITS = 64
 WALK_S = 4.0
 SEEN_STEP_S, EMPTY_STEP_S = 0.08, 3.9
 """Between two frames: while somebody is there, and while nobody is (a gap would end all)."""
