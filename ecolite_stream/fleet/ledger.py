@@ -225,7 +225,9 @@ class Transaction:
         )
         values = {**dataclasses.asdict(lease), "fleet": self.fleet, "current": True}
         statement = self.insert()(_leases).values(values).on_conflict_do_nothing()
-        if not self.connection.execute(statement).rowcount:
+        self.connection.execute(statement)
+        written = select(_leases.c.run).where(_leases.c.run == lease.run)
+        if self.connection.execute(written).first() is None:  # psycopg counts no rows of inserts
             return None  # another was quicker
         note_run(self.connection, Origin(holder.machine, lease.run, ""), self.now_ms)
         return lease
