@@ -211,7 +211,7 @@ def test_changed_settings_of_streams_are_applied_and_other_changes_are_not(
     done: list[Any] = []
     bundle = read_bundle(demo_bundle_path())
     reloader = FleetReloader(
-        *(fleet, config, lambda: read_fleet(path), lambda: bundle.spec),
+        *(fleet, "box-1", config, lambda: read_fleet(path), lambda: bundle.spec),
         *(lambda config: done.append(config.every_s), done.append),
     )
     assert reloader.reload() == "nothing changed"
@@ -226,8 +226,12 @@ def test_changed_settings_of_streams_are_applied_and_other_changes_are_not(
     assert reloader.reload().startswith("changed gate")
     done.clear()
     for stream, more, message in (
-        ({"source": SOURCES[:1]}, {}, "stop the fleet on all machines"),
-        ({}, {"lease_s": 9}, "stop the fleet on all machines"),
+        (
+            {"source": SOURCES[:1]},
+            {},
+            "change them on all machines with ecolite-stream fleet apply",
+        ),
+        ({}, {"lease_s": 9}, "change them on all machines with ecolite-stream fleet apply"),
         ({"every_s": -1}, {}, "every_s"),
         ({"memory": {"num_segments": 99}}, {}, "num_segments"),
     ):
