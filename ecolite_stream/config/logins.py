@@ -34,7 +34,9 @@ class LoginConfig:
     @property
     def in_url(self) -> str:
         """Both as they stand in a URL, before the `@`."""
-        return f"{quote(self.user, safe='')}:{quote(self.password, safe='')}"
+        return ":".join(
+            quote(word, safe="", errors="surrogatepass") for word in (self.user, self.password)
+        )
 
 
 def split_login(url: str) -> tuple[str, str]:
