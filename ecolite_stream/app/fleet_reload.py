@@ -77,7 +77,7 @@ class FleetReloader:
                 )
             self._check_fits(config)
             self._checked = None
-            return self._apply(config)
+            return in_words(self._apply(config))
 
     def check(self, fleet: Fleet) -> None:
         """Check that this machine could change to a definition, with its files as they are now.
@@ -99,10 +99,16 @@ class FleetReloader:
             self._check_fits(config)  # the bundle may have changed
         else:
             config = self._config_for(fleet)
+        there = [camera.name for camera in self._fleet.cameras]
+        then = [camera.name for camera in fleet.cameras]
+        cameras = {
+            "added": [name for name in then if name not in there],
+            "removed": [name for name in there if name not in then],
+        }
         with self._lock:
-            changes = self._apply(config)
+            words = in_words({**cameras, **self._apply(config)})
             self._fleet = fleet
-        _log.warning("fleet: changed to definition %s: %s", fleet.digest[:12], changes)
+        _log.warning("fleet: changed to definition %s: %s", fleet.digest[:12], words)
 
     def _config_for(self, fleet: Fleet) -> StreamConfig:
         config = with_cameras(self._load()[1], fleet, self._machine)
@@ -113,7 +119,8 @@ class FleetReloader:
         for stream in stream_inputs(config):
             check_fits(stream.settings or config, self._spec())
 
-    def _apply(self, config: StreamConfig) -> str:
+    def _apply(self, config: StreamConfig) -> dict[str, list[str]]:
+        """Apply a configuration; return names by kind of change."""
         before = {stream.name: stream for stream in stream_inputs(self._config)}
         wanted = {stream.name: stream for stream in stream_inputs(config)}
         changed = [
@@ -123,14 +130,7 @@ class FleetReloader:
         self._change(config)
         self._config = config
         self._reopen(changed)
-        return in_words(
-            {
-                "added": [name for name in wanted if name not in before],
-                "removed": [name for name in before if name not in wanted],
-                "changed": changed,
-                "restart to apply": restart,
-            }
-        )
+        return {"changed": changed, "restart to apply": restart}
 
 
 def with_cameras(config: StreamConfig, fleet: Fleet, machine: str) -> StreamConfig:

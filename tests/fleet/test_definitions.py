@@ -59,6 +59,21 @@ def test_a_restart_with_old_files_takes_the_current_definition(
     assert started(ledger, other, "box-1")[0].member.fleet.digest == digest(ledger)  # all were off
 
 
+def test_the_log_names_what_has_changed(
+    ledger: TimedLedger, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also on a machine that may not watch all cameras."""
+    places = {"yard": {"on": ["box-2"]}}
+    (one,) = started(ledger, files(tmp_path / "old", GATE, YARD, cameras=places), "box-1")
+    new = files(tmp_path / "old", GATE_MOVED, YARD, DOOR, cameras=places)
+    with caplog.at_level(logging.WARNING):
+        apply(ledger, new, one)
+        step(ledger, one)
+    words = f"changed to definition {read_fleet(new)[0].digest[:12]}: added door; changed gate"
+    assert words in caplog.messages[-1]
+    assert one.reloader.reload() == "nothing changed"
+
+
 def test_a_version_that_was_before_may_come_back(ledger: TimedLedger, tmp_path: Path) -> None:
     old, new = files(tmp_path / "old", GATE), files(tmp_path / "new", GATE_MOVED)
     (one,) = started(ledger, old, "box-1")
