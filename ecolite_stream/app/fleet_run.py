@@ -44,6 +44,9 @@ from ecolite_stream.store.config import StoreConfig
 from ecolite_stream.web.page import with_page
 
 if TYPE_CHECKING:
+    from ecolite_stream.fleet.reports import Reporter
+    from ecolite_stream.model.bundle import Bundle
+    from ecolite_stream.sinks import Sink
     from ecolite_stream.store.database import Database
 
 FLEET_PATH = "/fleet"
@@ -147,7 +150,7 @@ def run_machine(
         EcoliteError: the fleet, the bundle, the engine or the store cannot be used.
     """
     from ecolite_stream.app.fleet_bundle import RolloutFollower
-    from ecolite_stream.fleet.ledger import Holder, LeaseFence, Ledger
+    from ecolite_stream.fleet.ledger import Holder, Ledger
     from ecolite_stream.fleet.member import Member, kept_in_step
     from ecolite_stream.fleet.proposals import Proposals
     from ecolite_stream.fleet.reports import Reporter
@@ -180,18 +183,7 @@ def run_machine(
             *(reloader.adopt, streams.stop),
         )
         member.join()  # before anything is made: it may refuse
-        gate = LeaseGate(keeper.mark)
-        sinks = build_sinks(SINKS, Run(config, [], bundle, fence=LeaseFence()))
-        pipeline = Pipeline(
-            [],
-            engine_opener(config, bundle),
-            model_of(bundle, config.engine, config.device, config.precision),
-            [*sinks, *page],
-            config,
-            metrics,
-            admit=lambda output: reporter.note(gate.admit(output)),
-            stays=True,
-        )
+        pipeline = _pipeline(config, bundle, keeper, reporter, metrics, page)
         streams.attach(pipeline, connect)
         control.attach(pipeline, connect)
         follower = RolloutFollower(Rollout(ledger), machine, control)
@@ -207,6 +199,31 @@ def run_machine(
             reload_on_sighup(reloader if on_sighup else None),
         ):
             pipeline.run()
+
+
+def _pipeline(
+    config: StreamConfig,
+    bundle: Bundle,
+    keeper: LeaseKeeper,
+    reporter: Reporter,
+    metrics: Metrics,
+    page: Sequence[Sink],
+) -> Pipeline:
+    """A pipeline without streams, whose outputs pass while the leases of their cameras hold."""
+    from ecolite_stream.fleet.ledger import LeaseFence
+
+    gate = LeaseGate(keeper.mark)
+    sinks = build_sinks(SINKS, Run(config, [], bundle, fence=LeaseFence()))
+    return Pipeline(
+        [],
+        engine_opener(config, bundle),
+        model_of(bundle, config.engine, config.device, config.precision),
+        [*sinks, *page],
+        config,
+        metrics,
+        admit=lambda output: reporter.note(gate.admit(output)),
+        stays=True,
+    )
 
 
 def health_of(metrics: Metrics) -> Callable[[Sequence[str]], Sequence[Health]]:

@@ -23,65 +23,88 @@ TIMES = {"lease_s": 6, "margin_s": 0.5, "tick_s": 0.5, "settle_s": 3}
 BOXES: Mapping[str, Mapping[str, Any]] = {"box-1": {"capacity": 4}, "box-2": {"capacity": 4}}
 
 
+class Running:
+    """Two machines, each a process with files of its own.
+
+    Args:
+        folder: an empty folder.
+        store: URL of the store.
+        cameras: URL by name.
+    """
+
+    def __init__(self, folder: Path, store: str, cameras: Mapping[str, str]) -> None:
+        self._folder, self._store = folder, store
+        self.observer = Observer(folder / "seen")
+        self.boxes = {
+            name: MachineProcess(name, self.write(name, cameras), folder / "seen") for name in BOXES
+        }
+
+    def write(self, name: str, cameras: Mapping[str, str], boxes: Any = BOXES) -> Path:
+        """Files of the fleet in a folder."""
+        folder = self._folder / name
+        folder.mkdir()
+        return write_fleet(folder, self._store, cameras, boxes, **TIMES)
+
+    def watchers(self, *cameras: str) -> list[int]:
+        """How many processes watch each, by what they saw in the last 2 s."""
+        self.observer.read()
+        since_ms = round(1000 * time.time()) - 2000
+        return [len(self.observer.watchers(camera, since_ms)) for camera in cameras]
+
+    def log(self, name: str) -> str:
+        """What the newest process of a machine has logged."""
+        return (self._folder / "seen" / self.boxes[name].current / "log").read_text()
+
+
 @pytest.fixture
 def servers() -> Iterator[tuple[CameraServer, CameraServer]]:
     with CameraServer() as one, CameraServer() as other:
         yield one, other
 
 
-def test_a_running_fleet_changes(
-    servers: tuple[CameraServer, CameraServer],
-    postgres: Postgres,
-    tmp_path: Path,
-    ecolite: Command,
-) -> None:
+@pytest.fixture
+def running(
+    servers: tuple[CameraServer, CameraServer], postgres: Postgres, tmp_path: Path
+) -> Iterator[Running]:
     installed("openvino")
-    store, here, there = postgres.new_database("apply"), *servers
-    observer = Observer(tmp_path / "seen")
-
-    def write(folder: str, boxes: Any = BOXES, **cameras: str) -> Path:
-        (tmp_path / folder).mkdir(exist_ok=True)
-        return write_fleet(tmp_path / folder, store, cameras, boxes, **TIMES)
-
-    def watchers(*cameras: str) -> list[int]:
-        """How many processes watch each, by what they saw in the last 2 s."""
-        observer.read()
-        since_ms = round(1000 * time.time()) - 2000
-        return [len(observer.watchers(camera, since_ms)) for camera in cameras]
-
-    old = {"gate": here.url("gate"), "yard": here.url("yard")}
-    boxes = {name: MachineProcess(name, write(name, **old), tmp_path / "seen") for name in BOXES}
+    cameras = {name: servers[0].url(name) for name in ("gate", "yard")}
+    running = Running(tmp_path, postgres.new_database("apply"), cameras)
     with contextlib.ExitStack() as stack:
-        for box in boxes.values():
+        for box in running.boxes.values():
             stack.callback(box.end)
             box.start()
-        eventually(lambda: watchers("gate", "yard") == [1, 1])
-        new = {"gate": there.url("gate"), "door": there.url("door")}
-        done = ecolite("fleet", "apply", "--config", write("new", **new))
-        changes = "added cameras door; removed cameras yard; changed cameras gate"
-        assert (done.exit_code, done.out) == (0, f"fleet proof: {changes}\n"), done.err
-        eventually(lambda: watchers("gate", "yard", "door") == [1, 0, 1])
+        yield running
 
-        secret = {**new, "safe": "rtsp://me:hush@127.0.0.1:9/safe"}
-        refused = ecolite("fleet", "apply", "--config", write("secret", **secret))
-        assert refused.exit_code == 2 and "hush" not in refused.err
-        last = refused.err.splitlines()[-1]
-        assert "box-1: safe: no user and password; name them under logins" in last
-        assert last.endswith("nothing has changed")
 
-        fewer = write("fewer", {"box-1": {"capacity": 4}}, **new)
-        done = ecolite("fleet", "apply", "--config", fewer)
-        assert done.out == "fleet proof: removed machines box-2\n"
-        assert boxes["box-2"].wait(60) == 0
-        eventually(lambda: watchers("gate", "door") == [1, 1])
-        boxes["box-1"].signal(signal.SIGTERM)
-        boxes["box-1"].wait(60)
+def test_a_running_fleet_changes(
+    running: Running, servers: tuple[CameraServer, CameraServer], ecolite: Command
+) -> None:
+    eventually(lambda: running.watchers("gate", "yard") == [1, 1])
+    new = {name: servers[1].url(name) for name in ("gate", "door")}
+    done = ecolite("fleet", "apply", "--config", running.write("new", new))
+    changes = "added cameras door; removed cameras yard; changed cameras gate"
+    assert (done.exit_code, done.out) == (0, f"fleet proof: {changes}\n"), done.err
+    eventually(lambda: running.watchers("gate", "yard", "door") == [1, 0, 1])
 
-        boxes["box-1"].start()  # its files are those of the beginning
-        log = tmp_path / "seen" / boxes["box-1"].current / "log"
-        eventually(lambda: "the files of this machine are an earlier version" in log.read_text())
-        eventually(lambda: watchers("gate", "door") == [1, 1])
-        boxes["box-2"].start()
-        assert boxes["box-2"].wait(60) == 2
-    observer.read()
-    assert observer.overlaps() == []
+    secret = {**new, "safe": "rtsp://me:hush@127.0.0.1:9/safe"}
+    refused = ecolite("fleet", "apply", "--config", running.write("secret", secret))
+    assert refused.exit_code == 2 and "hush" not in refused.err
+    last = refused.err.splitlines()[-1]
+    assert "box-1: safe: no user and password; name them under logins" in last
+    assert last.endswith("nothing has changed")
+
+    box_1, box_2 = running.boxes.values()
+    fewer = running.write("fewer", new, {"box-1": {"capacity": 4}})
+    done = ecolite("fleet", "apply", "--config", fewer)
+    assert done.out == "fleet proof: removed machines box-2\n"
+    assert box_2.wait(60) == 0
+    eventually(lambda: running.watchers("gate", "door") == [1, 1])
+
+    box_1.signal(signal.SIGTERM)
+    box_1.wait(60)
+    box_1.start()  # its files are those of the beginning
+    eventually(lambda: "the files of this machine are an earlier version" in running.log("box-1"))
+    eventually(lambda: running.watchers("gate", "door") == [1, 1])
+    box_2.start()
+    assert box_2.wait(60) == 2
+    assert running.observer.overlaps() == []
