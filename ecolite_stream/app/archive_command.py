@@ -23,11 +23,12 @@ from ecolite_stream.archive.recognition import Recognition
 from ecolite_stream.archive.recordings import find_recordings
 from ecolite_stream.archive.schedule import Limits, Schedule
 from ecolite_stream.archive.tasks import Model, Results, Task, task_of
-from ecolite_stream.archive.workers import Crew, ProcessCrew, usable_cores
+from ecolite_stream.archive.workers import Crew, ProcessCrew
 from ecolite_stream.config.includes import load_stream_config
 from ecolite_stream.config.printable import printable
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.engines import choose_engine
+from ecolite_stream.engines.cores import usable_cores
 from ecolite_stream.errors import ConfigError, SourceError
 from ecolite_stream.model.bundle import read_bundle
 from ecolite_stream.recognition.recognizer import check_fits

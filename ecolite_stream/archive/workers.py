@@ -24,6 +24,7 @@ from ecolite_stream.archive.tasks import (
     Report,
     Task,
 )
+from ecolite_stream.engines.cores import usable_cores
 from ecolite_stream.errors import EcoliteError, EngineError, one_line
 
 _REPORT_EVERY_S = 0.5
@@ -89,13 +90,6 @@ class ProcessCrew:
 
     def close(self) -> None:
         """See `Crew`."""
-
-
-def usable_cores() -> list[int]:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
 
 
 def divide_cores(cores: Sequence[int], workers: int) -> list[list[int]]:

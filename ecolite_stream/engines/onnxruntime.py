@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ctypes
 import importlib
-import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +23,7 @@ from ecolite_stream.engines.base import (
     import_library,
     translated,
 )
+from ecolite_stream.engines.cores import usable_cores
 from ecolite_stream.engines.mslite import require_ascend
 from ecolite_stream.errors import EngineError
 from ecolite_stream.model.bundle import Bundle, Graph
@@ -222,17 +222,11 @@ def _session_options(library: Any, provider: str) -> Any:
     options = library.SessionOptions()
     options.log_severity_level = FATAL
     # Its default ignores taskset, and its threads spin between two frames.
-    options.intra_op_num_threads = _usable_cores()
+    options.intra_op_num_threads = len(usable_cores())
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if provider == PROVIDERS["directml"].name:
         options.enable_mem_pattern = False  # unsupported by DirectML
     return options
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _errors_of(library: Any) -> tuple[type[Exception], ...]:

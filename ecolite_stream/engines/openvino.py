@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
 from ecolite_stream.engines.base import Device, GraphEngine, Run, import_library, translated
+from ecolite_stream.engines.cores import usable_cores
 from ecolite_stream.engines.openvino_reuse import reusing_run
 from ecolite_stream.errors import EngineError
 from ecolite_stream.model.bundle import CONV2D_ONLY_PARTS, Bundle, Graph
 from ecolite_stream.types import FloatArray
+
+SMALL_BYTES = 16_000_000
+"""Size of a bundle's largest graph below which each sample runs on one core."""
+MOST_AT_ONCE = 16
+"""Most samples of a small bundle that run at once; each request holds its own activations."""
 
 _CORES: dict[Any, Any] = {}
 """Module `openvino` -> its core: one, except in tests that replace the module."""
@@ -39,20 +46,29 @@ def block_telemetry() -> None:
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # its import fails
 
 
-def settings(precision: str) -> dict[str, str]:
-    """Options of compilation: for latency, in `f32` or `bf16`; int8 is in the graph."""
-    precision = "f32" if precision == "int8" else precision
+def settings(precision: str, at_once: int = 0) -> dict[str, str]:
+    """Options of compilation.
+
+    Args:
+        precision: `f32`, `bf16`, or `int8`, which is in the graph.
+        at_once: requests that run at once, each on one core; 0 runs one on all cores.
+    """
     # By default OpenVINO uses bfloat16 if the processor has it.
-    return {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
+    hint = {"INFERENCE_PRECISION_HINT": "f32" if precision == "int8" else precision}
+    if not at_once:
+        return {**hint, "PERFORMANCE_HINT": "LATENCY"}
+    return {**hint, "NUM_STREAMS": str(at_once), "INFERENCE_NUM_THREADS": str(at_once)}
 
 
 class OpenVinoEngine(GraphEngine):
     """Runs a bundle's ONNX graphs with OpenVINO on a CPU, by default in float32.
 
     The encoder is reshaped to take whole batches. The head runs sample by sample: reshaping slows
-    it down, most for a batch of one. Parallel requests gain nothing: they share the one stream of a
-    graph compiled for latency. A second graph with more streams is faster for batches of the head,
-    but holds all weights twice.
+    it down, most for a batch of one.
+
+    A large bundle runs one request at a time on all cores, since one camera waits for it. A small
+    one runs each request on one core and several at once: threads that share a small request wait
+    for one another longer than they compute, and waiting takes processor time.
     """
 
     name = "openvino"
@@ -88,14 +104,18 @@ class OpenVinoEngine(GraphEngine):
                     "name another precision"
                 )
             return reusing_run(import_openvino(), model, self._request, graph.file)
-        request = self._request(model)
+        at_once = _requests_at_once(bundle)
+        compiled = self._compile(model, at_once)
+        requests = [compiled.create_infer_request() for _ in range(at_once or 1)]
         if takes_batches:
-            return lambda batch: infer(request, batch)
-        return lambda batch: np.concatenate([infer(request, one[None]) for one in batch])
+            return lambda batch: infer_all(requests, _split(batch, len(requests)))
+        return lambda batch: infer_all(requests, _split(batch, len(batch)))
 
     def _request(self, model: Any) -> Any:
-        compiled = self._core.compile_model(model, "CPU", settings(self.precision))
-        return compiled.create_infer_request()
+        return self._compile(model).create_infer_request()
+
+    def _compile(self, model: Any, at_once: int = 0) -> Any:
+        return self._core.compile_model(model, "CPU", settings(self.precision, at_once))
 
 
 def has_bf16() -> bool:
@@ -127,8 +147,38 @@ def _has_bf16(core: Any) -> bool:
 
 def infer(request: Any, batch: FloatArray) -> FloatArray:
     """Run a compiled graph on a batch of a size that it takes: (K, ...) -> (K, ...) float32."""
-    # Faster than `infer`, which computes in the calling thread.
-    request.start_async([batch], share_inputs=True)
-    request.wait()
-    # The request reuses its output buffer.
-    return np.array(request.get_output_tensor(0).data, np.float32)
+    return infer_all([request], [batch])
+
+
+def infer_all(requests: Sequence[Any], batches: Sequence[FloatArray]) -> FloatArray:
+    """Run a compiled graph on batches of sizes that it takes, as many at once as requests.
+
+    Args:
+        requests: of the graph; not in use.
+        batches: one or more, each (K, ...).
+
+    Returns:
+        The outputs one after the other, (sum of all K, ...) float32.
+    """
+    outputs = []
+    for first in range(0, len(batches), len(requests)):
+        busy = list(zip(requests, batches[first:], strict=False))
+        for request, batch in busy:
+            # Faster than `infer`, which computes in the calling thread.
+            request.start_async([batch], share_inputs=True)
+        for request, _ in busy:
+            request.wait()
+            # The request reuses its output buffer.
+            outputs.append(np.array(request.get_output_tensor(0).data, np.float32))
+    return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
+
+
+def _split(batch: FloatArray, parts: int) -> list[FloatArray]:
+    """(K, ...) in at most that many parts of nearly the same size, none of them empty."""
+    return np.array_split(batch, min(parts, len(batch)))
+
+
+def _requests_at_once(bundle: Bundle) -> int:
+    """Requests of a small bundle that run at once, each on one core; 0 for a large one."""
+    sizes = (bundle.file(graph.file).stat().st_size for graph in bundle.graphs)
+    return min(len(usable_cores()), MOST_AT_ONCE) if max(sizes) < SMALL_BYTES else 0

@@ -15,6 +15,8 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 
+import cv2
+
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.config.views import several_view_names
 from ecolite_stream.engines.base import Engine
@@ -52,7 +54,9 @@ SHUTDOWN_S = 1.2
 class Pipeline:
     """Watches streams until all of them have ended.
 
-    The engine is opened first, then the sources, each in its own thread.
+    The engine is opened first, then the sources, each in its own thread. OpenCV runs with one
+    thread in the whole process from then on: its threads that wait for small pictures take more
+    processor time than those pictures.
 
     Args:
         streams: their names must differ. The pipeline opens and closes them.
@@ -122,6 +126,7 @@ class Pipeline:
             EngineError: the engine failed; all streams were stopped.
             Exception: an error of the first sink.
         """
+        cv2.setNumThreads(1)
         self._sinks.start(self._streams.most_per_batch(), self._queue.wake)
         try:
             self._engine_thread.start()

@@ -8,6 +8,7 @@ import itertools
 import threading
 from pathlib import Path
 
+import cv2
 import pytest
 
 from ecolite_stream.app.build import distinct_names, stream_inputs
@@ -42,6 +43,17 @@ def test_the_engine_is_open_before_the_sources() -> None:
     with pytest.raises(SourceError, match="KeyError"):  # its frames have another name
         Pipeline(streams[1:], open_engine, spec_of(), [ListSink()]).run()
     assert order == ["engine", "source"]
+
+
+def test_opencv_runs_with_one_thread() -> None:
+    before = cv2.getNumThreads()
+    try:
+        cv2.setNumThreads(4)
+        source = StreamInput("s", lambda: ListSource("s", frames(20, 25)))
+        Pipeline([source], NumberEngine, spec_of(), [ListSink()]).run()
+        assert cv2.getNumThreads() == 1
+    finally:
+        cv2.setNumThreads(before)
 
 
 def test_sources_open_at_the_same_time() -> None:

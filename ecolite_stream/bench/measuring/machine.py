@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from ecolite_stream.engines.cores import usable_cores
 from ecolite_stream.model.bundle import Bundle
 
 PACKAGES = (
@@ -27,9 +27,7 @@ def machine_facts() -> dict[str, Any]:
     """Processor, cores that this process may use, and operating system."""
     return {
         "cpu": cpu_model(),
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "cores": len(usable_cores()),
         "os": platform.platform(terse=True),
     }
 

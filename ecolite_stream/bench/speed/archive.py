@@ -22,10 +22,10 @@ import click
 from ecolite_stream.app.entry import run
 from ecolite_stream.archive.folder import KINDS
 from ecolite_stream.archive.tasks import Results
-from ecolite_stream.archive.workers import usable_cores
 from ecolite_stream.bench.measuring.process_tree import children_cpu_s
 from ecolite_stream.bench.speed.archive_nodes import Cost, simulated_s
 from ecolite_stream.bench.speed.streams import write_camera_video
+from ecolite_stream.engines.cores import usable_cores
 from ecolite_stream.errors import ConfigError, EcoliteError
 
 NODES = (1, 4, 8)
