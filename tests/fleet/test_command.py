@@ -179,6 +179,20 @@ def test_the_status_of_a_fleet(ecolite: Command, tmp_path: Path) -> None:
     assert len(fleet.cameras) == 2
 
 
+def test_an_apply_without_a_fleet(ecolite: Command, tmp_path: Path) -> None:
+    assert ecolite("fleet", "apply").exit_code == 2
+    path = write(tmp_path)
+    run = ecolite("fleet", "apply", "--config", path)
+    assert run.exit_code == 2 and "does not exist" in run.error
+    Database(f"sqlite:///{tmp_path}/events.db", create=True).prepare()
+    run = ecolite("fleet", "apply", "--config", path)
+    assert (run.exit_code, run.error) == (
+        2,
+        "fleet 'shop' has not run in this store with this version of ecolite-stream; start it "
+        "with ecolite-stream fleet",
+    )
+
+
 def test_the_digest_is_that_of_the_definition_without_passwords(tmp_path: Path) -> None:
     first = read_fleet(write(tmp_path))[0].digest
     other = [{**SOURCES[0], "url": "rtsp://me:changed@10.0.0.7/live"}, SOURCES[1]]
