@@ -160,7 +160,8 @@ def _segment(event: StoredEvent, label: str, tags: Mapping[str, str]) -> Marked:
 
 def _tags(path: Path) -> Mapping[str, str]:
     """Tags of the clip of an event; none of another file."""
-    with contextlib.suppress(FFmpegError, OSError), av.open(str(path)) as container:
+    # A ValueError: a tag is no UTF-8.
+    with contextlib.suppress(FFmpegError, OSError, ValueError), av.open(str(path)) as container:
         if container.metadata.get("comment") == MARK:
             return dict(container.metadata)
     return {}

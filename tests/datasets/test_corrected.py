@@ -100,6 +100,17 @@ def test_a_clip_with_boxes_drawn_in_teaches_nothing(tmp_path: Path, clips: Path)
     assert not (tmp_path / "mine" / "nothing").exists()
 
 
+def test_a_clip_with_a_damaged_tag_is_taken_whole(tmp_path: Path, clips: Path) -> None:
+    (event,) = reviewed(tmp_path, ("wrong", None))
+    film(clips, event, event.start_s - 3, 11.5)
+    path, title = clips / f"{event.id}.mp4", event.label.encode()
+    damaged = path.read_bytes().replace(title, b"\xff" * len(title))
+    assert damaged != path.read_bytes()
+    path.write_bytes(damaged)
+    (made,) = collect_corrected([event], clips, tmp_path / "mine")
+    assert made == Corrected(event.id, f"nothing/event-{event.id}.mp4")
+
+
 def test_a_review_that_changes_moves_the_clip(tmp_path: Path, clips: Path) -> None:
     (event,) = reviewed(tmp_path, ("label", "fall"))
     write_numbered_video(clips / f"{event.id}.mp4", 50, codec="libx264")
