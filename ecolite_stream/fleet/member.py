@@ -55,7 +55,7 @@ class Member:
         streams: of its pipeline.
         report: makes the report of streams, for the other machines; see `fleet.reports`.
         adopt: changes the machine to another definition; raises an EcoliteError if it cannot.
-        end: called where the current definition does not name the machine any more.
+        end: stops the pipeline where the current definition does not name the machine any more.
     """
 
     def __init__(
@@ -98,16 +98,16 @@ class Member:
                 the current definition.
             StoreError: the store cannot be used.
         """
-        times = self._fleet.config.times
-        tries = 1 + round(times.lease_s / times.tick_s)
+        tries = 0
         while (other := self._try_to_join()) is not None:
-            if tries == 0:
+            times = self._fleet.config.times  # of the current definition
+            if tries > times.lease_s / times.tick_s:
                 host = other.process.partition("/")[0]
                 raise ConfigError(
                     f"machine {self.holder.machine!r} runs already on {host}; stop it there, or "
                     "choose another --machine"
                 )
-            tries -= 1
+            tries += 1
             wait(times.tick_s)
 
     def _try_to_join(self) -> Lease | None:
@@ -174,7 +174,7 @@ class Member:
         return True
 
     def _take_current(self) -> None:
-        """Change to the current definition, then renew; hold nothing where that fails.
+        """Change to the current definition, then renew; watch nothing where that fails.
 
         Raises:
             EcoliteError: the machine cannot take it; the next renewal tries again.
@@ -187,17 +187,16 @@ class Member:
         except StoreError:
             raise
         except EcoliteError:
+            self._shares = {}
             with contextlib.suppress(StoreError):  # the leases end by themselves
-                self._let_go()
+                self._release_unwatched()
             raise
         if is_named:
             self._renew()
             return
         _log.warning("machine %s: the fleet does not name it any more; ends", self.holder.machine)
         self._has_left = True
-        with contextlib.suppress(StoreError):
-            self._let_go()
-        self._end()
+        self._end()  # the run closes the streams, then leaves
 
     def _current(self) -> Fleet:
         with self._ledger.begin() as table:
@@ -218,12 +217,14 @@ class Member:
         self._fleet = fleet
         self._keeper.set_times(fleet.config.times)
 
-    def _let_go(self) -> None:
-        """Watch nothing from now on, and release all leases."""
-        self._keeper.drop(self._keeper.cameras())
-        self._shares = {}
+    def _release_unwatched(self) -> None:
+        """Release the machine's lease, and those of cameras that it does not watch any more."""
+        watched = set(self._streams.names())
         with self._ledger.begin() as table:
-            table.release(table.renew(self.holder, self._fleet.config.times.lease_ms))
+            leases = table.renew(self.holder, self._fleet.config.times.lease_ms)
+            unwatched = [one for one in leases if one.kind != CAMERA or one.name not in watched]
+            self._keeper.drop(one.name for one in unwatched)
+            table.release(unwatched)
 
     def enforce(self) -> None:
         """Watch the cameras whose leases hold, and no others. It asks no store."""
@@ -247,7 +248,7 @@ class Member:
     def leave(self) -> None:
         """Release all leases, so that others take over at once; `renew` acquires none any more.
 
-        Where a renewal hangs, the leases end by themselves.
+        The streams must have ended. Where a renewal hangs, the leases end by themselves.
 
         Raises:
             StoreError: the store cannot be used.
@@ -257,7 +258,10 @@ class Member:
         if not self._renewing.acquire(timeout=_END_S):
             return
         try:
-            self._let_go()  # what a renewal confirmed meanwhile as well
+            self._keeper.drop(self._keeper.cameras())  # a renewal may have confirmed some meanwhile
+            self._shares = {}
+            with self._ledger.begin() as table:
+                table.release(table.renew(self.holder, self._fleet.config.times.lease_ms))
         finally:
             self._renewing.release()
 

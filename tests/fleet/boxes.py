@@ -85,6 +85,9 @@ class Box:
         self.supervisor.tick()
         self.member.tick()
         self.answer()
+        if self.pipeline.is_stopped:  # then the run ends
+            self.pipeline.streams.clear()
+            self.member.leave()
 
 
 def started(ledger: TimedLedger, path: Path, *names: str) -> list[Box]:

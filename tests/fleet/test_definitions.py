@@ -14,6 +14,7 @@ from ecolite_stream.app.fleet_reload import secret_of, with_cameras
 from ecolite_stream.app.fleet_run import read_fleet
 from ecolite_stream.errors import ConfigError, EcoliteError
 from ecolite_stream.fleet.config import LOGIN, WHOLE, Fleet, fleet_from
+from ecolite_stream.fleet.versions import change
 from ecolite_stream.store.database import Database
 from tests.fleet.boxes import (
     DOOR,
@@ -29,7 +30,7 @@ from tests.fleet.boxes import (
     step,
     watched,
 )
-from tests.fleet.test_leases import TimedLedger
+from tests.fleet.test_leases import TimedLedger, pass_time
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -111,6 +112,47 @@ def test_a_machine_that_could_not_be_asked_watches_nothing_until_it_can(
     for _ in range(3):
         step(ledger, two)
     assert watched(two) == {"gate": "rtsp://me:hush@10.0.0.99/live"}
+
+
+def test_a_machine_that_cannot_take_a_definition_releases_what_it_has_closed(
+    ledger: TimedLedger, tmp_path: Path
+) -> None:
+    """No other machine opens a camera before."""
+    path = files(tmp_path / "old", GATE, YARD)
+    one, two = boxes = started(ledger, path, "box-1", "box-2")
+    step(ledger, *boxes)
+    (own,) = two.pipeline.streams
+    fleet = read_fleet(files(tmp_path / "new", GATE, YARD, DOOR))[0]
+    with ledger.begin() as table:
+        assert change(table, table.digest(), fleet)
+    path.with_name("stream.yaml").write_text("{")
+    with pytest.raises(EcoliteError):
+        two.member.renew()
+    path = files(tmp_path / "old", GATE, YARD)
+    for _ in range(2):
+        step(ledger, one)
+        assert watched(one, two).keys() == {"gate", "yard", "door"}
+        assert own in two.pipeline.streams
+    two.member.enforce()
+    assert not two.pipeline.streams
+    path.with_name("stream.yaml").write_text("{")
+    with pytest.raises(EcoliteError):
+        two.member.renew()
+    files(tmp_path / "old", GATE, YARD)
+    step(ledger, one)
+    assert watched(one).keys() == {"gate", "yard", "door"}
+
+
+def test_a_restart_waits_as_long_as_leases_of_the_current_definition_last(
+    ledger: TimedLedger, tmp_path: Path
+) -> None:
+    old = files(tmp_path / "old", GATE)
+    (one,) = started(ledger, old, "box-1")
+    apply(ledger, files(tmp_path / "new", GATE, lease_s=30, margin_s=2), one)
+    step(ledger, one)  # it is killed after this
+    again = Box(ledger, old, "box-1")
+    again.member.join(lambda seconds: pass_time(ledger, seconds))
+    assert again.member.fleet.config.lease_s == 30
 
 
 def test_stores_of_older_versions(ledger: TimedLedger, database: Database, tmp_path: Path) -> None:
