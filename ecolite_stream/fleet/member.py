@@ -74,7 +74,8 @@ class Member:
         self._keeper = keeper
         self._streams = streams
         self._shares: dict[str, float] = {}
-        self._watched_at: dict[str, float] = {}
+        self._opened_for: dict[str, object] = {}  # by camera, the newest reason to open it anew
+        self._watched_at: dict[str, tuple[float, object]] = {}  # share and reason
         self._lock = threading.Lock()  # of changes to the streams
         self._renewing = threading.Lock()
         self._has_left = False
@@ -231,19 +232,21 @@ class Member:
         with self._lock:
             shares, watched = self._shares, set(self._streams.names())
             holds = self._keeper.cameras() & shares.keys()
+            at = {name: (shares[name], self._opened_for.get(name)) for name in holds}
             for name in sorted(watched):
-                if name not in holds or self._watched_at.get(name) != shares[name]:
+                if name not in holds or self._watched_at.get(name) != at[name]:
                     self._streams.remove(name)
             for name in sorted(holds - watched):
+                if name not in self._keeper.cameras() & self._shares.keys():
+                    continue  # another was slow to begin
                 with contextlib.suppress(ConfigError):  # it is still being removed
                     self._streams.add(name, shares[name])
-                    self._watched_at[name] = shares[name]
+                    self._watched_at[name] = at[name]
 
     def reopen(self, cameras: Collection[str]) -> None:
-        """Have the next `enforce` open these anew, if they are watched."""
-        with self._lock:
-            for camera in cameras:
-                self._watched_at.pop(camera, None)
+        """Have the next `enforce` open these anew, if they are watched. It waits for no stream."""
+        for camera in cameras:
+            self._opened_for[camera] = object()
 
     def leave(self) -> None:
         """Release all leases, so that others take over at once; `renew` acquires none any more.

@@ -367,6 +367,56 @@ def test_leases_are_renewed_while_a_stream_is_slow_to_begin(ledger: TimedLedger)
         goes_on.set()
 
 
+def test_a_camera_that_changes_while_a_stream_is_slow_to_begin_is_opened_anew(
+    ledger: TimedLedger,
+) -> None:
+    """The thread that renews does not wait for that stream."""
+    (one,) = joined(ledger, fleet_of(1), "box-1")
+    slow, goes_on, add = threading.Event(), threading.Event(), one.streams.add
+
+    def add_slowly(name: str, share: float) -> None:
+        add(name, share)
+        slow.set()
+        goes_on.wait(30)
+
+    one.streams.add = add_slowly  # type: ignore[method-assign]
+    one.supervisor.tick()
+    one.member.renew()
+    enforcing = threading.Thread(target=one.member.enforce)
+    changing = threading.Thread(target=one.member.reopen, args=(["camera-0"],))
+    try:
+        enforcing.start()
+        assert slow.wait(30)
+        changing.start()
+        changing.join(30)
+        assert not changing.is_alive()
+    finally:
+        goes_on.set()
+        enforcing.join(30)
+    assert watched(one) == ["camera-0"]
+    one.member.enforce()
+    assert watched(one) == []
+    one.member.enforce()
+    assert watched(one) == ["camera-0"]
+    one.member.enforce()
+    assert watched(one) == ["camera-0"]
+
+
+def test_a_camera_whose_lease_ends_while_another_is_slow_to_begin_is_not_opened(
+    ledger: TimedLedger,
+) -> None:
+    (one,) = joined(ledger, fleet_of(2), "box-1")
+    add = one.streams.add
+
+    def add_slowly(name: str, share: float) -> None:
+        add(name, share)
+        one.clock_s += 60
+
+    one.streams.add = add_slowly  # type: ignore[method-assign]
+    one.tick()
+    assert watched(one) == ["camera-0"]
+
+
 def test_a_supervisor_that_cannot_resign_keeps_no_machine_from_leaving(
     ledger: TimedLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:

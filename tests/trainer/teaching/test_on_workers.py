@@ -69,7 +69,8 @@ class Killing(ProcessCrew):
             begin = worker.begin
 
             def killed(task: Task) -> None:
-                os.kill(worker._process.pid or 0, signal.SIGKILL)
+                assert worker._process.pid is not None
+                os.kill(worker._process.pid, signal.SIGKILL)
                 begin(task)
 
             worker.begin = killed  # type: ignore[method-assign]
