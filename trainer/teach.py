@@ -103,7 +103,7 @@ ALONE = (
 @click.option(
     "--workers",
     type=click.IntRange(1),
-    help="Compute features in so many processes, or with --address workers. [this process]",
+    help="Processes, or with --address Ray workers, that compute features. [this process]",
 )
 @click.option(
     "--address", metavar="ADDRESS", help="Compute features on a Ray cluster: auto, ray://HOST:PORT."

@@ -1,6 +1,6 @@
-"""A proposed definition of a fleet: every machine that is up answers, then it counts, or goes.
+"""A proposed definition of a fleet: it becomes the current one if all machines that are up agree.
 
-One proposal of a fleet at a time. It ends by itself, so an `apply` that was killed leaves nothing.
+A fleet has one proposal at a time. It ends by itself, so an `apply` that was killed leaves nothing.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class Proposal:
     Attributes:
         id: of this proposal.
         fleet: the definition.
-        before: the definition that counts now.
-        ends_s: seconds for which it stands.
+        before: the current definition.
+        ends_s: seconds until the proposal ends.
     """
 
     id: str
@@ -74,10 +74,10 @@ class Proposals:
         self._ledger = ledger
 
     def propose(self, fleet: Fleet) -> Proposal | None:
-        """Propose a definition; None where it counts already.
+        """Propose a definition; None if it is the current one.
 
         Raises:
-            ConfigError: another one is proposed now, or no fleet of this name has ever run.
+            ConfigError: another proposal has not ended, or no fleet of this name has ever run.
             StoreError: the store cannot be used.
         """
         key = secrets.token_hex(16)
@@ -109,11 +109,11 @@ class Proposals:
         """Make a proposed definition the current one if all machines that are up agree.
 
         Returns:
-            The machines that have not answered; none once the definition counts.
+            The machines that have not answered; none once the definition is the current one.
 
         Raises:
-            ConfigError: a machine refuses it, or it does not stand any more; nothing has changed.
-            StoreError: the store cannot be used; whether it counts is unknown.
+            ConfigError: a machine refuses it, or the proposal has ended; nothing has changed.
+            StoreError: the store cannot be used; it is unknown which definition is the current one.
         """
         with self._ledger.begin() as table:
             if table.digest() == proposal.fleet.digest:
@@ -132,7 +132,10 @@ class Proposals:
             if not table.connection.execute(standing).rowcount:
                 raise ConfigError("the proposal has ended; nothing has changed; apply it again")
             if not change(table, proposal.before.digest, proposal.fleet):
-                raise ConfigError("the fleet was started with another definition meanwhile")
+                raise ConfigError(
+                    "the fleet was started with another definition meanwhile; nothing has "
+                    "changed; apply it again"
+                )
         return []
 
     def withdraw(self, proposal: Proposal) -> None:
@@ -146,7 +149,7 @@ class Proposals:
             table.connection.execute(delete(_proposals).where(*mine))
 
     def answer(self, holder: Holder, config: Path, check: Callable[[Fleet], object]) -> None:
-        """Answer the proposal that stands, once, for a machine.
+        """Answer the proposal, once, for a machine; do nothing without one.
 
         Args:
             holder: the machine's process.
@@ -194,7 +197,7 @@ def _standing(table: Transaction) -> Any:
 
 
 def _answers_to(table: Transaction, proposal: str) -> Mapping[str, str]:
-    """Why not, or nothing, by the process that answers."""
+    """The reason of each refusal by process; empty for a process that agrees."""
     mine = (_answers.c.fleet == table.fleet, _answers.c.proposal == proposal)
     rows = table.connection.execute(select(_answers.c.process, _answers.c.message).where(*mine))
     return {row.process: row.message for row in rows}

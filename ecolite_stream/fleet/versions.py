@@ -1,7 +1,7 @@
 """The definition of a fleet in the store: the current one, and those before it.
 
-Files of the machines name a definition by its digest. The row of the fleet says which one counts;
-every renewal and every plan reads it in its transaction.
+The row of the fleet has the digest of the current one. Every renewal and every plan reads it in its
+transaction.
 """
 
 from __future__ import annotations
@@ -21,17 +21,19 @@ _versions = Table(
     metadata,
     Column("fleet", Text, primary_key=True),
     Column("digest", String(64), primary_key=True),
-    Column("version", Integer, nullable=False),  # of definitions that came back, the newest
+    Column("version", Integer, nullable=False),  # the newest, if it was applied again
     Column("definition", Text, nullable=False),  # JSON without credentials; its SHA-256 is `digest`
     Column("secrets", Text, nullable=False),  # JSON: what addresses lack, by camera
 )
 
 
 def define(table: Transaction, fleet: Fleet) -> Fleet:
-    """The definition that counts: that of the store, or else this one, which it then gets.
+    """Return the current definition.
+
+    The given one becomes it if the store has none, or if it is new and no machine is up.
 
     Raises:
-        ConfigError: the fleet runs, and this definition was never one of it.
+        ConfigError: the fleet runs, and has never had this definition.
     """
     found = table.digest()
     if found == fleet.digest:
@@ -55,7 +57,7 @@ def define(table: Transaction, fleet: Fleet) -> Fleet:
 
 
 def change(table: Transaction, before: str | None, fleet: Fleet) -> bool:
-    """Make a definition the current one, unless the one before is another than expected."""
+    """Make a definition the current one if `before` still is; return whether it is now."""
     is_changed = table.define(before, fleet.digest, [camera.name for camera in fleet.cameras])
     if is_changed:
         note_version(table, fleet)
@@ -83,7 +85,7 @@ def current_fleet(table: Transaction, fleet: Fleet) -> Fleet | None:
         fleet: an earlier definition, or this one; it is the answer where the store has none.
 
     Returns:
-        None where the store has another definition's digest only, by an older program.
+        None if an older program set the definition: then the store has only its digest.
 
     Raises:
         ConfigError: this program cannot use the definition.

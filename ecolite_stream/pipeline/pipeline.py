@@ -43,10 +43,8 @@ logger = logging.getLogger(__name__)
 
 _POLL_S = 0.2
 _REMOVE_S = 5.0
-_PAUSED = ""
-"""Stands for paused streams in the queue: no stream has this name."""
-_STAYS = "\0"
-"""Stands for streams that may be added to a run without any, likewise."""
+_PAUSED = ""  # stands for paused streams in the queue: no stream has this name
+_STAYS = "\0"  # stands for streams that may be added to a run without any, likewise
 SHUTDOWN_S = 1.2
 """Seconds in which all threads together must end after a stop."""
 
@@ -54,9 +52,7 @@ SHUTDOWN_S = 1.2
 class Pipeline:
     """Watches streams until all of them have ended.
 
-    The engine is opened first, then the sources, each in its own thread. OpenCV runs with one
-    thread in the whole process from then on: its threads that wait for small pictures take more
-    processor time than those pictures.
+    The engine is opened first, then the sources, each in its own thread. OpenCV gets one thread.
 
     Args:
         streams: their names must differ. The pipeline opens and closes them.
@@ -126,7 +122,7 @@ class Pipeline:
             EngineError: the engine failed; all streams were stopped.
             Exception: an error of the first sink.
         """
-        cv2.setNumThreads(1)
+        cv2.setNumThreads(1)  # of the process: for small pictures its threads mostly wait
         self._sinks.start(self._streams.most_per_batch(), self._queue.wake)
         try:
             self._engine_thread.start()
