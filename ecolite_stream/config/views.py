@@ -11,8 +11,11 @@ from ecolite_stream.errors import ConfigError
 PLAIN_VIEWS = ("center", "whole", "follow")
 MOST_SUBJECTS = 16
 MOST_VIEWS = 32
+MOST_MASK_NUMBERS = 2048
+"""Most numbers of all areas of a mask together."""
 MASK_STEPS = 100
-"""Places along each side of the picture of which a mask must leave one."""
+"""Places along each side of the picture, or of a region, of which a mask must leave one."""
+_PICTURE = (0.0, 0.0, 1.0, 1.0)
 _MIDDLES = [(step + 0.5) / MASK_STEPS for step in range(MASK_STEPS)]
 SUBJECTS = "subjects"
 
@@ -78,8 +81,18 @@ def check_views(views: Sequence[str | ViewConfig]) -> None:
             raise ConfigError(f"views has {name!r} twice; give each view its own name")
 
 
-def check_mask(mask: Mask) -> None:
-    """Raise a ConfigError unless a mask lies in the picture and does not cover all of it."""
+def check_mask(mask: Mask, views: Sequence[str | ViewConfig] = ()) -> None:
+    """Raise a ConfigError unless a mask lies in the picture, and leaves some of it and each region.
+
+    Args:
+        mask: the areas.
+        views: of the same stream, valid.
+    """
+    if (numbers := sum(map(len, mask))) > MOST_MASK_NUMBERS:
+        raise ConfigError(
+            f"mask has {numbers} numbers; expected at most {MOST_MASK_NUMBERS}: draw it with "
+            "fewer points"
+        )
     for number, shape in enumerate(mask, start=1):
         if len(shape) == 4:
             check_box(f"mask {number}", shape)
@@ -88,16 +101,31 @@ def check_mask(mask: Mask) -> None:
                 f"mask {number} is {list(shape)}; expected a box (x, y, width, height) or the "
                 "points of a polygon (x1, y1, x2, y2, x3, y3, ...), in shares of the picture"
             )
-    if all(_covers_row(mask, y) for y in _MIDDLES):
+    if not mask:
+        return
+    if _covers(mask, _PICTURE):
         raise ConfigError("mask covers the whole picture, so no motion counts; make it smaller")
+    for view in views:
+        if isinstance(view, ViewConfig) and view.region is not None and _covers(mask, view.box):
+            raise ConfigError(
+                f"mask covers the whole region {view.region!r}, so no motion counts there; make "
+                "the mask smaller, or remove the region"
+            )
 
 
-def _covers_row(mask: Mask, y: float) -> bool:
+def _covers(mask: Mask, box: Sequence[float]) -> bool:
+    """Whether a mask leaves none of the places of a box."""
+    x, y, width, height = box
+    columns = [x + middle * width for middle in _MIDDLES]
+    return all(_covers_row(mask, y + middle * height, columns) for middle in _MIDDLES)
+
+
+def _covers_row(mask: Mask, y: float, columns: Sequence[float]) -> bool:
     step = 0
     for left, right in sorted(span for shape in mask for span in _spans(shape, y)):
-        if _MIDDLES[step] < left:
+        if columns[step] < left:
             return False
-        while _MIDDLES[step] <= right:
+        while columns[step] <= right:
             step += 1
             if step == MASK_STEPS:
                 return True

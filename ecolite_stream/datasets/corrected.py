@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from ecolite_stream.datasets.labelled_clips import ClipKind, clips_in
 from ecolite_stream.datasets.segments import Marked
 from ecolite_stream.errors import ConfigError, EcoliteError, one_line
 from ecolite_stream.model.spec import IDLE_LABELS
-from ecolite_stream.sinks.clip_store import BEGINS, MARK
+from ecolite_stream.sinks.clip_store import BEGINS, DRAWN, MARK
 from ecolite_stream.sources import open_source
 from ecolite_stream.types import Box, iso_utc
 
@@ -130,6 +130,9 @@ def _cut_event(event: StoredEvent, label: str, clips: Path, folder: Path, source
     path = clips / event.clip
     if not path.is_file():
         raise ConfigError(f"its clip {event.clip} is not in {clips}")
+    tags = _tags(path)
+    if DRAWN in tags:
+        raise ConfigError(f"its clip {event.clip} has boxes drawn in; set clips.boxes to false")
     box = None if event.box is None else Box(*event.box)
     how = Cut(
         *(folder, event.stream, source, box),
@@ -137,28 +140,30 @@ def _cut_event(event: StoredEvent, label: str, clips: Path, folder: Path, source
         name=f"event-{event.id}",
     )
     with contextlib.closing(open_source(str(path))) as opened:
-        made = list(cut_segments(opened, [_segment(event, label, path)], how))
+        made = list(cut_segments(opened, [_segment(event, label, tags)], how))
     written = [one for one in made if isinstance(one, Path)]
     if not written:
         raise made[0] if isinstance(made[0], ConfigError) else ConfigError("its clip is empty")
     return written[0]
 
 
-def _segment(event: StoredEvent, label: str, path: Path) -> Marked:
+def _segment(event: StoredEvent, label: str, tags: Mapping[str, str]) -> Marked:
     """Where an event is in its clip; all of a clip of an older version, which does not say it."""
-    begins_s = _begins_s(path)
-    if begins_s is None:
+    try:
+        begins_s = float(tags.get(BEGINS, ""))
+    except ValueError:
         return Marked(0.0, LONGEST_S, label)
     lasts_s = LONGEST_S if event.duration_s is None else event.duration_s
     end_s = begins_s + min(max(lasts_s, 0.0), LONGEST_S - BEFORE_S)
     return Marked(max(0.0, begins_s - BEFORE_S), end_s, label)
 
 
-def _begins_s(path: Path) -> float | None:
-    with contextlib.suppress(FFmpegError, OSError, ValueError), av.open(str(path)) as container:
+def _tags(path: Path) -> Mapping[str, str]:
+    """Tags of the clip of an event; none of another file."""
+    with contextlib.suppress(FFmpegError, OSError), av.open(str(path)) as container:
         if container.metadata.get("comment") == MARK:
-            return float(container.metadata.get(BEGINS, ""))
-    return None
+            return dict(container.metadata)
+    return {}
 
 
 def _collected(folder: Path) -> dict[str, list[str]]:

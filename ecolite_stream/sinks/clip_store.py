@@ -18,6 +18,8 @@ MARK = "ecolite-stream event clip"
 """The comment in every clip; a file without it is never deleted, whatever its name."""
 BEGINS = "description"
 """The tag with the seconds at which the event begins in its clip."""
+DRAWN = "keywords"
+"""The tag of a clip into whose pictures boxes are drawn."""
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 _OLDER = r".+(@-?\d+\.\d{3}(%23\d+)?|~[0-9a-f]{32})"  # before events had UUIDs
 _NAME = re.compile(rf"({_UUID}|{_OLDER})\.mp4")

@@ -17,7 +17,7 @@ from ecolite_stream.config.strict import check_at_least, check_between
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.model.sampling import Ticker
 from ecolite_stream.sinks.base import FrameSink, Sink
-from ecolite_stream.sinks.clip_store import BEGINS, MARK, ClipStore
+from ecolite_stream.sinks.clip_store import BEGINS, DRAWN, MARK, ClipStore
 from ecolite_stream.sinks.kind import Run, SinkKind, check_writable
 from ecolite_stream.types import Event, Frame, Image, Output, Prediction
 
@@ -43,6 +43,8 @@ class ClipsConfig:
         max_bytes: size of all clips in the folder, at most; the oldest are deleted.
         pictures_per_s: pictures of a clip in a second.
         width_px: width of the pictures at most; their height is at most twice that.
+        boxes: draw the box of the event's view, its label and its score into the pictures; nothing
+            can be taught from such a clip.
     """
 
     folder: Path | None = None
@@ -52,6 +54,7 @@ class ClipsConfig:
     max_bytes: int = 2_000_000_000
     pictures_per_s: float = 10.0
     width_px: int = 640
+    boxes: bool = False
 
     def __post_init__(self) -> None:
         check_between("pre_s", self.pre_s, 0, 60)
@@ -104,7 +107,7 @@ class ClipSink(FrameSink):
         ring = self._rings.get(output.stream)
         if ring is not None:  # else no picture has come
             if isinstance(output, Prediction):
-                ring.drop_before(output.time_s, self._back_s)
+                ring.predicted(output, self._back_s)
             else:
                 self._note(ring, output)
             for clip in list(ring.clips):
@@ -153,6 +156,8 @@ class ClipSink(FrameSink):
             clip = _Clip(event, self._config, self._store, ring.restarts)
             ring.newest_id = event.id
             ring.clips.append(clip)
+        if clip is not None:
+            clip.event = event
         if clip is not None and event.end_s is not None:
             # A lost stream sends no more pictures.
             clip.ends(ring.newest_s if event.lost else event.end_s + self._config.post_s)
@@ -164,7 +169,7 @@ class ClipSink(FrameSink):
             newest_s = ring.newest_s if clip.has_ended or over else ring.predicted_s
             if clip.restarts == ring.restarts:
                 for time_s, jpeg in ring.between(clip.next_s, min(newest_s, clip.until_s)):
-                    clip.add(jpeg, time_s)
+                    clip.add(jpeg, time_s, ring.prediction_at(time_s, clip.event.view))
             if over or newest_s >= clip.until_s:
                 ring.clips.remove(clip)
                 clip.finish()
@@ -187,6 +192,7 @@ class _FrameRing:
         self._config = config
         self._capacity = capacity
         self._pictures: deque[tuple[float, bytes]] = deque()
+        self._predictions: deque[Prediction] = deque()  # the sink's thread alone uses them
         self._ticker = Ticker(1 / config.pictures_per_s)
         self._closed = False
         self._changed = threading.Condition()
@@ -208,13 +214,26 @@ class _FrameRing:
             self._pictures.append((frame.time_s, jpeg))
             self.newest_s = frame.time_s
 
-    def drop_before(self, time_s: float, back_s: float) -> None:
-        """Note the time of the newest prediction; drop pictures older by more than `back_s`."""
+    def predicted(self, prediction: Prediction, back_s: float) -> None:
+        """Note the newest prediction; drop pictures older than it by more than `back_s`."""
+        oldest_s = prediction.time_s - back_s
         with self._changed:
-            self.predicted_s = time_s
-            while self._pictures and self._pictures[0][0] < time_s - back_s:
+            self.predicted_s = prediction.time_s
+            while self._pictures and self._pictures[0][0] < oldest_s:
                 self._pictures.popleft()
             self._changed.notify_all()
+        if not self._config.boxes:
+            return
+        while self._predictions and not (
+            oldest_s <= self._predictions[0].time_s <= prediction.time_s
+        ):
+            self._predictions.popleft()
+        self._predictions.append(prediction)
+
+    def prediction_at(self, time_s: float, view: str) -> Prediction | None:
+        """The newest prediction of a view at a time, if boxes are drawn and one is at hand."""
+        found = (one for one in reversed(self._predictions) if one.time_s <= time_s)
+        return next((one for one in found if one.view == view), None)
 
     def between(self, first_s: float, last_s: float) -> list[tuple[float, bytes]]:
         """The pictures of a time span, both ends included."""
@@ -243,6 +262,7 @@ class _Clip:
 
     def __init__(self, event: Event, config: ClipsConfig, store: ClipStore, restarts: int) -> None:
         self.id = event.id
+        self.event = event
         self.restarts = restarts
         self.next_s = self._first_s = event.start_s - config.pre_s
         self.until_s = self._first_s + config.max_s
@@ -250,6 +270,8 @@ class _Clip:
         self._zero_s: float | None = None
         self._store = store
         self._tags = {"comment": MARK, "title": event.label}
+        if config.boxes:
+            self._tags[DRAWN] = "boxes"
         self._start_s = event.start_s
         self._part: Path | None = None
         self._writer: Mp4Writer | None = None
@@ -258,7 +280,8 @@ class _Clip:
         self.has_ended = True
         self.until_s = min(self.until_s, until_s)
 
-    def add(self, jpeg: bytes, time_s: float) -> None:
+    def add(self, jpeg: bytes, time_s: float, prediction: Prediction | None) -> None:
+        """Add a picture, with the box and the label of a prediction drawn in if there is one."""
         if self._zero_s is None:
             self._zero_s = time_s
         if self._writer is None:
@@ -267,8 +290,17 @@ class _Clip:
             self._part = self._store.new_part(self.id)
             begins = {BEGINS: f"{max(0.0, self._start_s - self._zero_s):.3f}"}
             self._writer = Mp4Writer(self._part, INDEX_FIRST, {**self._tags, **begins})
-        self._writer.add(_from_jpeg(jpeg), time_s - self._zero_s)
+        image = _from_jpeg(jpeg)
+        if prediction is not None:
+            from ecolite_stream.media.overlay import draw
+
+            image = draw(image, time_s, prediction, self._open_at(time_s), [prediction])
+        self._writer.add(image, time_s - self._zero_s)
         self.next_s = math.nextafter(time_s, math.inf)
+
+    def _open_at(self, time_s: float) -> Event | None:
+        end_s = math.inf if self.event.end_s is None else self.event.end_s
+        return self.event if self.event.start_s <= time_s <= end_s else None
 
     def finish(self) -> None:
         if self._writer is not None and self._part is not None and self._writer.close():

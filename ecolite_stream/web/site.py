@@ -26,7 +26,7 @@ from ecolite_stream.web.api.clips import ClipOperations
 from ecolite_stream.web.api.control import RunControl
 from ecolite_stream.web.api.events import EventOperations
 from ecolite_stream.web.api.fleet import FleetOperations, Place
-from ecolite_stream.web.api.operations import problem
+from ecolite_stream.web.api.operations import MAX_BODY, problem
 from ecolite_stream.web.api.store_access import StoreAccess
 from ecolite_stream.web.api.streams import REMOVED, StreamOperations
 from ecolite_stream.web.api.teaching import TeachingOperations
@@ -46,7 +46,7 @@ ANSWER_S = 20.0
 """For a request, its body and its answer, and for the silence until the next one."""
 CLIP_S = 120.0
 """The same for a clip, which a browser reads as it plays it, and asks for again where it was."""
-_MAX_BODY = 4096
+_MAX_MESSAGE = 4096
 _HEALTH_EVERY_S = 1.0
 _CLOSE_S = 0.2
 _PAGES = {
@@ -174,7 +174,7 @@ class Site:
 
     def app(self) -> web.Application:
         """The application that answers."""
-        app = web.Application(middlewares=[self._guard], client_max_size=_MAX_BODY)
+        app = web.Application(middlewares=[self._guard], client_max_size=MAX_BODY)
         app.on_response_prepare.append(_add_headers)
         app.on_shutdown.append(self._close_sockets)
         app.cleanup_ctx.append(self._reads_health)
@@ -272,7 +272,7 @@ class Site:
         refused = await self._session(request)
         if refused.status != 204:
             return refused
-        socket = web.WebSocketResponse(heartbeat=10, max_msg_size=_MAX_BODY, timeout=0.2)
+        socket = web.WebSocketResponse(heartbeat=10, max_msg_size=_MAX_MESSAGE, timeout=0.2)
 
         def let_go() -> None:
             if request.transport is not None:

@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from ecolite_stream.config.drawn_views import DrawnViews
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.config.source_names import NamedSource
 from ecolite_stream.config.views import ViewConfig, parse_view
@@ -69,6 +70,7 @@ def test_numbers_of_subjects(subjects: int) -> None:
         (((0.3, 0.3, 0.1, 0.1), (0.5, 0, 0.5, 1), (0, 0, 0.6, 1)), "covers the whole picture"),
         (((0.002, 0, 0.996, 1),), "covers the whole picture"),
         (((0, 0, 0.5),), "expected a box"),
+        (((0.5,) * 1026,) * 2, "mask has 2052 numbers; expected at most 2048"),
         (((0, 0, 0.5, 0.5, 2, 2),), "expected a box"),
         (((0, 0, 0, 0),), "mask 1 is"),
     ],
@@ -91,6 +93,36 @@ def test_masks(mask: tuple[tuple[float, ...], ...], words: str) -> None:
 )
 def test_masks_that_leave_a_part_of_the_picture(mask: tuple[tuple[float, ...], ...]) -> None:
     assert StreamConfig(mask=mask).mask == mask
+
+
+DOOR = ViewConfig("door", (0.1, 0.2, 0.3, 0.5))
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        ((0.1, 0.2, 0.3, 0.5),),
+        ((0, 0, 0.25, 1), (0.2, 0.1, 0.3, 0.7)),
+        ((0.0, 0.1, 0.5, 0.1, 0.5, 0.8, 0.0, 0.8),),
+    ],
+)
+def test_a_mask_that_covers_a_region(mask: tuple[tuple[float, ...], ...]) -> None:
+    words = "mask covers the whole region 'door', so no motion counts there"
+    with pytest.raises(ConfigError, match=words):
+        StreamConfig(views=("follow", DOOR), mask=mask)
+    with pytest.raises(ConfigError, match=words):
+        DrawnViews((DOOR,), mask)
+    gate = NamedSource("camera", "gate", views=(DOOR,))
+    with pytest.raises(ConfigError, match=words):
+        StreamConfig(source=(gate,), mask=mask)
+    assert StreamConfig(mask=mask).mask == mask  # there is no region
+
+
+@pytest.mark.parametrize(
+    "mask", [((0.1, 0.2, 0.29, 0.5),), ((0.1, 0.2, 0.4, 0.2, 0.4, 0.7),), ((0.4, 0.7, 0.2, 0.2),)]
+)
+def test_a_mask_that_leaves_a_part_of_a_region(mask: tuple[tuple[float, ...], ...]) -> None:
+    assert StreamConfig(views=(DOOR,), mask=mask).mask == mask
 
 
 def test_a_source_overrides_what_concerns_it() -> None:

@@ -50,9 +50,11 @@ def reviewed(folder: Path, *reviews: tuple[str, str | None]) -> list[queries.Sto
         database.close()
 
 
-def film(clips: Path, event: queries.StoredEvent, first_s: float, seconds: float) -> None:
+def film(
+    clips: Path, event: queries.StoredEvent, first_s: float, seconds: float, boxes: bool = False
+) -> None:
     """The clip that `--clips` makes of an event, the stream's pictures from `first_s` on."""
-    config = RunConfig(clips=ClipsConfig(clips, pre_s=3, post_s=3))
+    config = RunConfig(clips=ClipsConfig(clips, pre_s=3, post_s=3, boxes=boxes))
     with ClipSink(config) as sink:
         assert isinstance(sink, ClipSink)
         for number in range(round(seconds * FPS)):
@@ -88,6 +90,14 @@ def test_wrong_and_renamed_events_become_clips(tmp_path: Path, clips: Path) -> N
     # The event begins 3 s into its clip: from 1.5 s before it to its end, 8 s later.
     assert (len(found), round(float(found[0].image.mean()) / 2)) == (95, pytest.approx(15, abs=3))
     assert not_collected(events, into) == []
+
+
+def test_a_clip_with_boxes_drawn_in_teaches_nothing(tmp_path: Path, clips: Path) -> None:
+    (event,) = reviewed(tmp_path, ("wrong", None))
+    film(clips, event, event.start_s - 3, 11.5, boxes=True)
+    (made,) = collect_corrected([event], clips, tmp_path / "mine")
+    assert made.problem == f"its clip {event.clip} has boxes drawn in; set clips.boxes to false"
+    assert not (tmp_path / "mine" / "nothing").exists()
 
 
 def test_a_review_that_changes_moves_the_clip(tmp_path: Path, clips: Path) -> None:

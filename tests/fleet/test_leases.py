@@ -189,6 +189,36 @@ def test_of_many_that_ask_at_once_one_gets_a_lease(url: str) -> None:
     assert got == [1, 1, 1]
 
 
+def test_the_first_lease_of_a_name_goes_to_one_of_two_that_overlap(url: str) -> None:
+    """One asks while the transaction of the other is not yet committed."""
+    databases = [Database(url, create=True) for _ in range(2)]
+    ledgers = [TimedLedger(one, "shop") for one in databases]
+    for one in ledgers:
+        with one.begin() as table:
+            assert table.digest() is None  # the tables are there, so nothing else waits
+    got: list[str | None] = []
+
+    def ask() -> None:
+        with ledgers[1].begin() as table:
+            lease = table.acquire(CAMERA, "gate", B, 8000)
+            got.append(None if lease is None else lease.holder)
+
+    asking = threading.Thread(target=ask)
+    try:
+        with ledgers[0].begin() as table:
+            assert table.acquire(CAMERA, "gate", A, 8000)
+            asking.start()
+            asking.join(0.5)
+            assert asking.is_alive()
+        asking.join(30)
+        with ledgers[0].begin() as table:
+            assert [one.holder for one in table.current(CAMERA)] == ["box-1"]
+    finally:
+        for one in databases:
+            one.close()
+    assert got == [None]
+
+
 def test_two_fleets_in_one_store_do_not_meet(database: Database) -> None:
     for name in ("shop", "yard"):
         with Ledger(database, name).begin() as table:

@@ -7,20 +7,22 @@ import os
 import time
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.media.clip_names import clip_name
 from ecolite_stream.pipeline.pipeline import Pipeline
 from ecolite_stream.pipeline.reader import opened
-from ecolite_stream.sinks.clip_store import MARK, ClipStore
+from ecolite_stream.sinks.clip_store import DRAWN, MARK, ClipStore
 from ecolite_stream.sinks.clips import ClipsConfig, ClipSink
 from ecolite_stream.sources import FileSource
-from ecolite_stream.types import Event, Frame, Prediction
+from ecolite_stream.types import Box, Event, Frame, Prediction
 from ecolite_stream.web.clips import ClipFolder
 from tests.fakes import ListSink, ListSource, OutputSink
 from tests.films import SPEC, ActionEngine, config_of, names, numbers, pictures
@@ -101,6 +103,31 @@ def test_a_live_run(tmp_path: Path) -> None:
     ).run()
     (name,) = names(clips)
     assert set(numbers(clips / name)) & set(range(90, 120))
+
+
+def test_boxes_of_the_view_of_the_event_are_drawn(tmp_path: Path) -> None:
+    boxes = {"left": Box(0.1, 0.3, 0.3, 0.5), "right": Box(0.6, 0.3, 0.3, 0.5)}
+    green_px = {}
+    for drawn in (False, True):
+        clips = tmp_path / str(drawn)
+        sink = ClipSink(config_of(clips, boxes=drawn))
+        for number in range(100):
+            image = np.full((240, 320, 3), 128, np.uint8)
+            sink.show(Frame("s", number, number / FPS, image), True)
+            if number % 12 == 0:
+                for view, box in boxes.items():
+                    sink.send(replace(prediction(number / FPS), view=view, box=box))
+        sink.send(replace(end(1.0, 2.0), view="right"))
+        sink.close()
+        (name,) = names(clips)
+        middle = pictures(clips / name)[5][1].astype(int)
+        is_green = middle[..., 1] - middle[..., [0, 2]].max(axis=2) > 30
+        green_px[drawn] = [int(half[:190].sum()) for half in np.split(is_green, 2, axis=1)]
+        with av.open(str(clips / name)) as container:
+            assert container.metadata.get(DRAWN) == ("boxes" if drawn else None)
+    assert green_px[False] == [0, 0]
+    assert green_px[True][0] == 0
+    assert green_px[True][1] > 300  # pixels of the lines around 96 x 120
 
 
 def test_it_is_there_as_soon_as_its_last_picture_is(tmp_path: Path) -> None:

@@ -50,6 +50,13 @@ def test_views_are_changed_and_reset(page: Page, run: Streams) -> None:
     assert run.drawn == {}
 
 
+def test_a_mask_of_as_many_points_as_there_may_be(page: Page, run: Streams) -> None:
+    """As the page writes them: shares of the picture with all their digits."""
+    mask = [[0.1 + 0.2 * (n % 97 + shape) / 131 for n in range(64)] for shape in range(32)]
+    assert got(page, "/streams/door/views", method="PUT", json={"mask": mask})["drawn"]
+    assert run.drawn["door"].mask == tuple(map(tuple, mask))
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [
@@ -65,6 +72,7 @@ def test_views_are_changed_and_reset(page: Page, run: Streams) -> None:
         ({"views": [{"subjects": 100}]}, "<= 16"),
         ({"mask": [[0, 0, 1, 1]]}, "mask covers the whole picture"),
         ({"mask": [[0, 0, 1, 1, 1]]}, "mask 1 is"),
+        ({"views": [DOOR], "mask": [DOOR["box"]]}, "mask covers the whole region 'door'"),
         ({"view": []}, "unknown field"),
     ],
 )

@@ -15,6 +15,7 @@ from ecolite_stream.web.api.limits import RateLimit
 from ecolite_stream.web.api.openapi import openapi
 from ecolite_stream.web.api.operations import (
     JPEG,
+    MAX_BODY,
     MP4,
     ApiError,
     Call,
@@ -119,7 +120,7 @@ def http_problem(error: web.HTTPException) -> web.Response:
     """What aiohttp refused by itself, in JSON: no such path, another method, a body too large."""
     words: dict[int, Any] = {
         404: "there is nothing at this path; GET /api/openapi.json lists all",
-        413: "the body is too large; expected at most 4096 bytes",
+        413: f"the body is too large; expected at most {MAX_BODY} bytes",
     }
     headers: dict[str, str] = {}
     if isinstance(error, web.HTTPMethodNotAllowed):

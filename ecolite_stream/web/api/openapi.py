@@ -10,7 +10,7 @@ import msgspec
 from apispec import APISpec
 
 from ecolite_stream.version import __version__
-from ecolite_stream.web.api.operations import Operation
+from ecolite_stream.web.api.operations import MAX_BODY, Operation
 from ecolite_stream.web.api.types import Problem
 
 _REF = "#/components/schemas/{name}"
@@ -19,7 +19,7 @@ _ALWAYS = {
     401: "A token is needed, or it is wrong",
     403: "The token may only read, or another site's page asks",
     408: "The body did not come in time",
-    413: "The body is larger than 4096 bytes",
+    413: f"The body is larger than {MAX_BODY} bytes",
     415: "The body is not JSON",
     421: "The server does not know the host name",
     429: "Too many requests, or too many wrong tokens; `Retry-After` has the seconds to wait",

@@ -15,6 +15,8 @@ from msgspec import Struct
 from ecolite_stream.web.access import Role
 from ecolite_stream.web.api.types import Problem
 
+MAX_BODY = 65_536
+"""Bytes of a request's body: a mask with many points takes most."""
 JPEG, MP4, SERVER_SENT_EVENTS = "image/jpeg", "video/mp4", "text/event-stream"
 
 
