@@ -24,6 +24,8 @@ import numpy.typing as npt
 
 from ecolite_stream.app.extras import command_needs
 
+with command_needs("mindspore", "train", __name__):
+    from trainer.weights.checkpoint import load_checkpoint
 with command_needs("torch", "torch", __name__):
     import torch
     from torch import Tensor, nn
@@ -44,18 +46,16 @@ from trainer.data.dataset import following, used_files
 from trainer.data.following import follow_clips
 from trainer.data.reading import read_clips, reading_side
 from trainer.data.splits import split_clips
-
-with command_needs("mindspore", "train", __name__):
-    from trainer.reference.continual_heads import (
-        FORMS,
-        PER_LABEL,
-        ContinualHead,
-        Head,
-        WindowHead,
-        load_eco,
-        multiply_adds,
-    )
+from trainer.reference.continual_heads import (
+    FORMS,
+    PER_LABEL,
+    ContinualHead,
+    Head,
+    WindowHead,
+    multiply_adds,
+)
 from trainer.reference.torch_eco import TorchEco
+from trainer.weights.published import pytorch_name
 
 SEQUENCE = 20
 """Samples of a training sequence: the end of a past, and a part of a clip."""
@@ -82,6 +82,22 @@ class Features:
 
     maps: Tensor
     label: int
+
+
+def load_eco(path: Path) -> tuple[TorchEco, tuple[str, ...]]:
+    """ECO-Lite with the weights of a checkpoint of ours, and its labels."""
+    checkpoint = load_checkpoint(path)
+    spec = checkpoint.spec
+    eco = TorchEco(len(spec.labels), width=spec.width)
+    side = spec.preprocessing.image_size
+    with torch.no_grad():  # makes the shapes
+        eco(torch.zeros(1, spec.num_segments, 3, side, side))
+    state = eco.state_dict()
+    for name, value in checkpoint.parameters.items():
+        own = pytorch_name(name)
+        state[own] = torch.from_numpy(np.array(value)).reshape(state[own].shape)
+    eco.load_state_dict(state)
+    return eco.eval(), spec.labels
 
 
 def encode(eco: TorchEco, images: Sequence[FloatArray]) -> Tensor:

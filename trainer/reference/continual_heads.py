@@ -10,16 +10,12 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from trainer.reference.torch_eco import TorchEco
-from trainer.weights.checkpoint import load_checkpoint
-from trainer.weights.published import pytorch_name
 
 PER_LABEL = 2
 """New samples a label."""
@@ -190,19 +186,3 @@ def multiply_adds(head: nn.Module, maps: Tensor) -> int:
     for hook in hooks:
         hook.remove()
     return total
-
-
-def load_eco(path: Path) -> tuple[TorchEco, tuple[str, ...]]:
-    """ECO-Lite with the weights of a checkpoint of ours, and its labels."""
-    checkpoint = load_checkpoint(path)
-    spec = checkpoint.spec
-    eco = TorchEco(len(spec.labels), width=spec.width)
-    side = spec.preprocessing.image_size
-    with torch.no_grad():  # makes the shapes
-        eco(torch.zeros(1, spec.num_segments, 3, side, side))
-    state = eco.state_dict()
-    for name, value in checkpoint.parameters.items():
-        own = pytorch_name(name)
-        state[own] = torch.from_numpy(np.array(value)).reshape(state[own].shape)
-    eco.load_state_dict(state)
-    return eco.eval(), spec.labels

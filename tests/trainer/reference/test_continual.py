@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("mindspore")
 
 from ecolite_stream.bench.speed.arithmetic import multiply_adds as counted  # noqa: E402
 from ecolite_stream.model.preprocess import Preprocessing  # noqa: E402
