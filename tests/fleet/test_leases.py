@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.fleet.leases import (
@@ -41,11 +41,17 @@ def database(url: str) -> Iterator[Database]:
 
 
 class TimedLedger(Ledger):
-    """Tables on the database's clock, set forward by `ahead_ms`."""
+    """Tables on a clock that stands, at `ahead_ms` after the database's at the first look."""
 
     def __init__(self, database: Database, fleet: str) -> None:
         self.ahead_ms = 0
-        super().__init__(database, fleet, lambda one: database_now_ms(one) + self.ahead_ms)
+        self._first_ms: int | None = None
+        super().__init__(database, fleet, self._clock_ms)
+
+    def _clock_ms(self, connection: Connection) -> int:
+        if self._first_ms is None:
+            self._first_ms = database_now_ms(connection)
+        return self._first_ms + self.ahead_ms
 
 
 @pytest.fixture
