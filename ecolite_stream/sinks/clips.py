@@ -19,6 +19,7 @@ from ecolite_stream.model.sampling import Ticker
 from ecolite_stream.sinks.base import FrameSink, Sink
 from ecolite_stream.sinks.clip_store import BEGINS, DRAWN, MARK, ClipStore
 from ecolite_stream.sinks.kind import Run, SinkKind, check_writable
+from ecolite_stream.sinks.video import VIEW_KEPT_S
 from ecolite_stream.types import Event, Frame, Image, Output, Prediction
 
 if TYPE_CHECKING:
@@ -231,9 +232,13 @@ class _FrameRing:
         self._predictions.append(prediction)
 
     def prediction_at(self, time_s: float, view: str) -> Prediction | None:
-        """The newest prediction of a view at a time, if boxes are drawn and one is at hand."""
-        found = (one for one in reversed(self._predictions) if one.time_s <= time_s)
-        return next((one for one in found if one.view == view), None)
+        """The newest prediction of a view at a time; None without boxes, or once the view has gone.
+
+        A view has gone `VIEW_KEPT_S` after its last prediction, as other views go on.
+        """
+        found = [one for one in reversed(self._predictions) if one.time_s <= time_s]
+        own = next((one for one in found if one.view == view), None)
+        return None if own is None or found[0].time_s - own.time_s > VIEW_KEPT_S else own
 
     def between(self, first_s: float, last_s: float) -> list[tuple[float, bytes]]:
         """The pictures of a time span, both ends included."""

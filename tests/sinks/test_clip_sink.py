@@ -21,6 +21,7 @@ from ecolite_stream.pipeline.pipeline import Pipeline
 from ecolite_stream.pipeline.reader import opened
 from ecolite_stream.sinks.clip_store import DRAWN, MARK, ClipStore
 from ecolite_stream.sinks.clips import ClipsConfig, ClipSink
+from ecolite_stream.sinks.video import VIEW_KEPT_S
 from ecolite_stream.sources import FileSource
 from ecolite_stream.types import Box, Event, Frame, Prediction
 from ecolite_stream.web.clips import ClipFolder
@@ -128,6 +129,29 @@ def test_boxes_of_the_view_of_the_event_are_drawn(tmp_path: Path) -> None:
     assert green_px[False] == [0, 0]
     assert green_px[True][0] == 0
     assert green_px[True][1] > 300  # pixels of the lines around 96 x 120
+
+
+def test_no_box_is_drawn_of_a_view_that_has_gone(tmp_path: Path) -> None:
+    """The event's subject leaves at 1 s; another one stays."""
+    sink = ClipSink(config_of(tmp_path, boxes=True, pre_s=3, post_s=4))
+    for number in range(150):
+        time_s = number / FPS
+        sink.show(Frame("s", number, time_s, np.full((240, 320, 3), 128, np.uint8)), True)
+        if number % 12 == 0:
+            for view in ("subject-1", "subject-2") if time_s <= 1 else ("subject-2",):
+                box = Box(0.1, 0.3, 0.3, 0.5)
+                sink.send(replace(prediction(time_s), view=view, box=box))
+        if number in (12, 36):
+            event = begin(0.48) if number == 12 else end(0.48, 1.0)
+            sink.send(replace(event, view="subject-1"))
+    sink.close()
+    (name,) = names(tmp_path)
+    drawn_s = []
+    for time_s, image in pictures(tmp_path / name):
+        blue, green, red = np.moveaxis(image.astype(int), 2, 0)
+        if (green - np.maximum(blue, red) > 30).sum() > 300:
+            drawn_s.append(time_s)
+    assert 1 <= max(drawn_s) <= 1 + VIEW_KEPT_S + 0.5
 
 
 def test_it_is_there_as_soon_as_its_last_picture_is(tmp_path: Path) -> None:
