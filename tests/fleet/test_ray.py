@@ -20,7 +20,8 @@ from ecolite_stream.app.fleet_ray import check_private, start_on_ray, stop_on_ra
 from ecolite_stream.app.fleet_run import open_store, read_fleet, run_machine
 from ecolite_stream.bench.robustness.fleet_cameras import CameraServer
 from ecolite_stream.bench.robustness.fleet_machines import write_fleet
-from ecolite_stream.bench.robustness.fleet_ray_head import HeadProof, redis
+from ecolite_stream.bench.robustness.fleet_ray_head import HeadProof
+from ecolite_stream.bench.robustness.ray_nodes import redis
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.fleet.ledger import Ledger
 from ecolite_stream.fleet.status import MachineStatus, read_status
@@ -161,6 +162,7 @@ def test_a_fleet_is_whole_again_after_the_head_was_lost(
         stack.callback(proof.close)
         proof.start()
         loss = proof.lose_head(2)
+        proof.lose_actor()  # the supervisor knows the new head
         proof.stop()
         assert loss.ended == (0 if with_redis else 2)
         assert proof.violations() == []

@@ -15,163 +15,33 @@ import itertools
 import math
 import os
 import random
-import shutil
-import socket
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
-import psutil
 
-import ecolite_stream
 from ecolite_stream.app.entry import run
+from ecolite_stream.app.extras import require_extra
 from ecolite_stream.app.fleet_run import open_store, read_fleet
 from ecolite_stream.bench.robustness import postgres
 from ecolite_stream.bench.robustness.fleet_cameras import CameraServer
 from ecolite_stream.bench.robustness.fleet_chaos import TIMES
 from ecolite_stream.bench.robustness.fleet_machines import wait_until
 from ecolite_stream.bench.robustness.fleet_proof import Checks
-from ecolite_stream.errors import ConfigError, EcoliteError
+from ecolite_stream.bench.robustness.ray_nodes import OWN_FOLDER, Node, free_port, redis
+from ecolite_stream.errors import EcoliteError
 from ecolite_stream.fleet.leases import SUPERVISOR
 
 _LIMIT_S = 300.0
 _AGAIN_S = 2.0
-_NODE = "ECOLITE_BENCH_NODE"  # in the environment of each process of a node: its folder
-_OWN_FOLDER = f"""
-import os, sys, time
-if sys.argv[:1] and sys.argv[0].endswith("default_worker.py"):
-    place = f"{{os.environ['{_NODE}']}}-{{os.getpid()}}-{{time.time_ns() // 1000000}}"
-    os.makedirs(place)
-    os.chdir(place)
-"""
-
-
-def free_port() -> int:
-    """A TCP port of the loopback interface that nothing listens at."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-@contextlib.contextmanager
-def redis(folder: Path) -> Iterator[str]:
-    """A Redis of its own on loopback, for as long as the context; the block gets HOST:PORT.
-
-    Raises:
-        ConfigError: it is not installed.
-    """
-    program = shutil.which("redis-server")
-    if program is None:
-        raise ConfigError("Redis is not installed; install it (Debian: redis-server)")
-    port = free_port()
-    options = ("--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder), "--save", "")
-    with subprocess.Popen([program, *options], stdout=subprocess.DEVNULL) as process:
-        try:
-            if not wait_until(lambda: _answers(port), _LIMIT_S):
-                raise EcoliteError(f"Redis does not answer after {_LIMIT_S:g} s")
-            yield f"127.0.0.1:{port}"
-        finally:
-            process.kill()
-
-
-def _answers(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
-
-
-@dataclass
-class Node:
-    """A node of Ray as a service: `ray start --block`, started again when it ends.
-
-    Attributes:
-        name: of the node.
-        options: of `ray start`.
-        folder: gets the log of each start.
-        seen: gets a folder for each worker process.
-        env: further environment variables.
-        starts: how often it was started.
-    """
-
-    name: str
-    options: Sequence[str]
-    folder: Path
-    seen: Path
-    env: Mapping[str, str] = field(default_factory=dict)
-    starts: int = 0
-    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
-
-    def start(self) -> None:
-        """Start it."""
-        self.starts += 1
-        root = Path(ecolite_stream.__file__).parents[1]
-        env = {
-            **{**os.environ, "RAY_USAGE_STATS_ENABLED": "0", **self.env},
-            **{"PYTHONPATH": f"{self.folder}{os.pathsep}{root}", _NODE: str(self._mark)},
-        }
-        words = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block"]
-        more = [
-            "--node-ip-address",
-            "127.0.0.1",
-            "--node-name",
-            self.name,
-            "--num-cpus",
-            "1",
-            "--object-store-memory",
-            "80000000",
-        ]
-        ports = ["--min-worker-port", "0", "--max-worker-port", "0"]
-        ports += ["--temp-dir", str(self.folder / self.name)]  # as on a machine of its own
-        with self.log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [*words, *more, *ports, *self.options],
-                cwd=self.folder,
-                env=env,
-                stdout=log,
-                stderr=log,
-            )
-
-    def kill(self) -> None:
-        """Kill all its processes at once, as the loss of its machine does."""
-        for _ in range(3):  # one may start another meanwhile
-            for process in self.processes():
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    process.kill()
-        if self._process is not None:
-            self._process.wait()
-
-    def processes(self) -> list[psutil.Process]:
-        """All that live and belong to it, also those of earlier starts."""
-        found = []
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error, FileNotFoundError):
-                is_zombie = process.status() == psutil.STATUS_ZOMBIE
-                if not is_zombie and process.environ().get(_NODE) == str(self._mark):
-                    found.append(process)
-        return found
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether `ray start --block` has ended."""
-        return self._process is None or self._process.poll() is not None
-
-    @property
-    def log(self) -> Path:
-        """The log of the newest start."""
-        return self.folder / f"{self.name}-{self.starts}.log"
-
-    @property
-    def _mark(self) -> Path:
-        return self.seen / self.name
 
 
 @dataclass(frozen=True)
@@ -215,10 +85,9 @@ class HeadProof(Checks):
         redis: str | None = None,
     ) -> None:
         super().__init__(folder, store, cameras, machines, times)
-        self._names = list(machines)
         nodes = folder / "nodes"
         nodes.mkdir()
-        (nodes / "sitecustomize.py").write_text(_OWN_FOLDER)
+        (nodes / "sitecustomize.py").write_text(OWN_FOLDER)
         self._ray_folder = nodes / "head"
         port, client_port = free_port(), free_port()
         self._address = f"127.0.0.1:{port}"
@@ -286,6 +155,24 @@ class HeadProof(Checks):
             whole_s=max(0, whole_ms - back_ms) / 1000,
         )
 
+    def lose_actor(self) -> None:
+        """Kill a process that watches, and wait until its node has another.
+
+        Raises:
+            EcoliteError: Ray does not start another.
+        """
+        victim = sorted(self._watching())[0]
+        node, pid, _ = victim.rsplit("-", 2)
+        before = self._processes()
+        os.kill(int(pid), signal.SIGKILL)
+
+        def has_another() -> bool:
+            return any(one.startswith(f"{node}-") for one in self._processes() - before)
+
+        if not wait_until(has_another, _LIMIT_S):
+            raise EcoliteError(f"{node} has no other process after {_LIMIT_S:g} s; {self._logs()}")
+        self._wait_for_whole()
+
     def _start_head(self) -> int:
         """Start the head; return when, in ms since 1970."""
         # Nodes on this computer would pass for a head that runs: on its own machine there are none.
@@ -349,11 +236,14 @@ class HeadProof(Checks):
         since_ms = _now_ms() - 2000
         return set().union(*(self._observer.watchers(one, since_ms) for one in self._cameras))
 
+    def _processes(self) -> set[str]:
+        """All processes of machines that there were, by the names of their folders."""
+        return {path.parent.name for path in self._folder.glob("*/seen.jsonl")}
+
     def _note_ended(self) -> set[str]:
         """Note processes that have ended as killed; return them, by the names of their folders."""
         alive = {process.pid for node in self._nodes for process in node.processes()}
-        found = {path.parent.name for path in self._folder.glob("*/seen.jsonl")}
-        ended = {name for name in found if int(name.split("-")[-2]) not in alive}
+        ended = {name for name in self._processes() if int(name.split("-")[-2]) not in alive}
         self.killed += sorted(ended - set(self.killed))
         return ended
 
@@ -374,22 +264,38 @@ def _now_ms() -> int:
     return round(1000 * time.time())
 
 
-def _lost(proof: HeadProof, moments: Iterator[tuple[float, float]], until_s: float) -> list[Loss]:
-    found = []
-    for number, (wait_s, away_s) in enumerate(moments):
-        if time.monotonic() > until_s:
-            break
-        time.sleep(wait_s)
-        loss = proof.lose_head(away_s)
-        load = os.getloadavg()[0]
-        click.echo(
-            f"{number + 1}: away for {loss.away_s:.1f} s, {loss.ended} processes ended after "
-            f"{loss.watched_s:.1f} s, unwatched for {loss.unwatched_s:.1f} s, whole after "
-            f"{loss.whole_s:.1f} s, load {load:.1f}",
-            err=True,
-        )
-        found.append(loss)
-    return found
+def tried(
+    proof: HeadProof, moments: Iterable[tuple[float, float]], minutes: float | None
+) -> tuple[list[Loss], list[str]]:
+    """Start a fleet, lose the head at these moments, stop the fleet and check what it did.
+
+    Args:
+        proof: the fleet.
+        moments: seconds before a loss, and until the head is started again.
+        minutes: after which the head is lost no more; None is no limit.
+
+    Returns:
+        What each loss did, and what must not happen.
+
+    Raises:
+        EcoliteError: the fleet did not start.
+    """
+    losses: list[Loss] = []
+    found: list[str] = []
+    proof.start()
+    until_s = math.inf if minutes is None else time.monotonic() + 60 * minutes
+    try:
+        for wait_s, away_s in moments:
+            if time.monotonic() > until_s:
+                break
+            time.sleep(wait_s)
+            losses.append(proof.lose_head(away_s))
+            click.echo(f"{len(losses)}: {losses[-1]}, load {os.getloadavg()[0]:.1f}", err=True)
+        proof.lose_actor()
+    except EcoliteError as error:  # what went well before is worth a report, too
+        found.append(str(error))
+    proof.stop()
+    return losses, found + proof.violations()
 
 
 @click.command()
@@ -414,6 +320,7 @@ def main(
     keep: Path | None,
 ) -> None:
     """Lose the head of a Ray cluster at random moments; print times, exit 1 after a violation."""
+    require_extra("fleet_ray_head", "ray", "fleet")
     chance = random.Random(seed)
     moments = (
         (chance.uniform(0, 8), chance.uniform(0, away_s)) for _ in itertools.repeat(None, rounds)
@@ -430,15 +337,12 @@ def main(
         boxes = [f"box-{number}" for number in range(machines)]
         proof = HeadProof(folder, store, urls, boxes, TIMES, where)
         stack.callback(proof.close)
-        proof.start()
-        until_s = math.inf if minutes is None else time.monotonic() + 60 * minutes
-        losses = _lost(proof, moments, until_s)
-        proof.stop()
-        found, (events, lost) = proof.violations(), proof.count
+        losses, found = tried(proof, moments, minutes)
+        events, lost = proof.count
     for what in ("ended", "watched_s", "unwatched_s", "whole_s"):
-        values = [getattr(loss, what) for loss in losses]
+        values = [getattr(loss, what) for loss in losses] or [math.nan]
         click.echo(
-            f"{what:12} {len(values):3} times  {statistics.median(values):6.1f}  {max(values):6.1f}"
+            f"{what:12} {len(losses):3} times  {statistics.median(values):6.1f}  {max(values):6.1f}"
         )
     click.echo(f"{events} events; {lost} lost with killed processes; {len(found)} violations")
     if found:
