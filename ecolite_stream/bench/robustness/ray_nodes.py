@@ -136,6 +136,11 @@ class Node:
         return self._process is None or self._process.poll() is not None
 
     @property
+    def is_starting(self) -> bool:
+        """Whether `ray start` has neither ended nor come to its end."""
+        return not self.has_ended and b"Ray runtime started" not in self.log.read_bytes()
+
+    @property
     def log(self) -> Path:
         """The log of the newest start."""
         return self.folder / f"{self.name}-{self.starts}.log"
