@@ -11,6 +11,7 @@ is written, clips are held out and judged, group by group. It needs the package 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from dataclasses import replace
@@ -21,6 +22,8 @@ import click
 
 from ecolite_stream.app.entry import run
 from ecolite_stream.app.extras import require_extra
+from ecolite_stream.archive.ray_workers import RayCrew
+from ecolite_stream.archive.workers import ProcessCrew
 from ecolite_stream.bench.shared import ENGINE
 from ecolite_stream.config.printable import printable
 from ecolite_stream.datasets.collected import read_collected
@@ -34,6 +37,7 @@ from trainer.teaching.bundle import SHARE, engines_for
 from trainer.teaching.clips import find_taught, no_progress
 from trainer.teaching.curve import Curve, find_curve
 from trainer.teaching.held_out import PENALTY
+from trainer.teaching.on_workers import Hire
 from trainer.teaching.report import Findings
 from trainer.teaching.run import Teaching, conclude, hold_out, write
 from trainer.teaching.thorough import (
@@ -96,6 +100,14 @@ ALONE = (
 )
 @click.option("--tier", help="Of ELAN files (.eaf) beside videos take this tier alone.")
 @click.option("--curve", is_flag=True, help="Only measure how far 1, 2, 3, 5 and 10 clips get.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    help="Compute features in so many processes, or with --address workers. [this process]",
+)
+@click.option(
+    "--address", metavar="ADDRESS", help="Compute features on a Ray cluster: auto, ray://HOST:PORT."
+)
 @click.option("--progress", is_flag=True, help="Print a line for each clip and epoch on stderr.")
 @click.option("--json", "json_file", type=PATH, help="Write the report to a JSON file, too.")
 @ENGINE
@@ -115,6 +127,8 @@ def main(
     penalty: float,
     tier: str | None,
     curve: bool,
+    workers: int | None,
+    address: str | None,
     progress: bool,
     json_file: Path | None,
     engine: str,
@@ -146,7 +160,10 @@ def main(
     files = find_taught(folder, tier)
     recorded = {name: row.group for name, row in read_collected(folder).items() if row.group}
     recorded |= {one.name: one.recording for one in files if isinstance(one, SegmentFile)}
-    how = Teaching(groups, group_pattern, recorded, folds, framing, share, penalty, engine)
+    hire = _hire(workers, address)
+    how = Teaching(
+        *(groups, group_pattern, recorded, folds, framing, share, penalty, engine), hire=hire
+    )
     if not (groups or group_pattern or recorded):
         click.echo(ALONE, err=True)
     if deep is not None:
@@ -170,6 +187,16 @@ def main(
         engines = ", ".join(engines_for(written))
         click.echo(f"wrote {out}, digest {written.digest[:12]}, agrees on {engines}", err=True)
     click.echo(f"{sum(os.times()[:4]):.0f} s of processor time", err=True)
+
+
+def _hire(workers: int | None, address: str | None) -> Hire | None:
+    """How workers are hired, where some are asked for."""
+    if address is not None:
+        require_extra("trainer.teach --address", "ray", "fleet")
+        return lambda open_job: contextlib.closing(RayCrew(open_job, address, workers))
+    if workers is None:
+        return None
+    return lambda open_job: contextlib.closing(ProcessCrew(open_job, workers))
 
 
 def _report(found: Findings | Curve, json_file: Path | None) -> None:

@@ -75,7 +75,7 @@ def fleet(
         return
     name = machine or platform.node()
     check_machine(checked, name)
-    run_machine(checked, config, name, load=lambda: read_fleet(path))
+    run_machine(checked, config, name, load=lambda: read_fleet(path), on_sighup=True)
 
 
 @fleet.command()
@@ -89,6 +89,27 @@ def stop(path: Path | None, address: str | None, i_know: bool) -> None:
     require_extra("fleet --address", "ray", "fleet")
     check_private(address, i_know)
     stop_on_ray(read_fleet(path)[0], address)
+
+
+@fleet.command("apply")
+@_config_option
+def apply_(path: Path | None) -> None:
+    """Change machines, cameras and times of a running fleet, on all machines at one moment.
+
+    Every machine that is up checks the new definition first. Where one refuses it or does not
+    answer, nothing changes, with exit code 2. Users and passwords are not sent: each machine takes
+    them from its own configuration.
+    """
+    if path is None:
+        raise click.UsageError("name the fleet's file: ecolite-stream fleet apply --config ...")
+    checked, config = read_fleet(path)
+    with open_store(config, create=False) as database:
+        from ecolite_stream.app.fleet_apply import apply_fleet
+        from ecolite_stream.fleet.ledger import Ledger
+        from ecolite_stream.fleet.proposals import Proposals
+
+        changes = apply_fleet(checked, Proposals(Ledger(database, checked.config.name)))
+    _report(f"fleet {checked.config.name}: {changes}")
 
 
 @fleet.command("set-bundle")
@@ -119,8 +140,12 @@ def set_bundle(bundle: Path, path: Path | None, machines: tuple[str, ...]) -> No
         from ecolite_stream.app.fleet_bundle import roll_out
         from ecolite_stream.fleet.ledger import Ledger
         from ecolite_stream.fleet.rollout import Rollout
+        from ecolite_stream.fleet.versions import current_fleet
 
-        rollout = Rollout(Ledger(database, checked.config.name))
+        ledger = Ledger(database, checked.config.name)
+        with ledger.begin() as table:
+            checked = current_fleet(table, checked) or checked
+        rollout = Rollout(ledger)
         roll_out(checked, rollout, bundle, machines, _report, time.sleep)
 
 

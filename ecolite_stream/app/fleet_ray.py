@@ -7,6 +7,7 @@ the supervisor wherever there is a node; the supervisor restarts the others.
 from __future__ import annotations
 
 import contextlib
+import functools
 import ipaddress
 import logging
 import os
@@ -15,7 +16,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +171,7 @@ def _check_nodes(ray: Any, path: Path, fleet: Fleet, nodes: Mapping[str, str]) -
 
 def _check_store(fleet: Fleet, config: StreamConfig) -> None:
     from ecolite_stream.fleet.ledger import Ledger
-    from ecolite_stream.fleet.member import define
+    from ecolite_stream.fleet.versions import define
 
     with (
         open_store(config, create=True) as database,
@@ -241,9 +242,10 @@ class _Supervisor:
         self._path = path
         self._ended = threading.Event()
         fleet, config = read_fleet(Path(path))
+        self._current: Callable[[], Fleet] = lambda: fleet
         self._threads = [
             threading.Thread(target=self._assign, args=(fleet, config), daemon=True),
-            threading.Thread(target=self._keep_actors, args=(fleet,), daemon=True),
+            threading.Thread(target=self._keep_actors, daemon=True),
         ]
         for thread in self._threads:
             thread.start()
@@ -266,15 +268,17 @@ class _Supervisor:
         with open_store(config, create=True) as database:
             holder = Holder("", f"{platform.node()}/{secrets.token_hex(8)}/supervisor")
             supervisor = Supervisor(fleet, Ledger(database, fleet.config.name), holder)
-            repeat(supervisor.tick, fleet.config.tick_s, self._ended)
+            self._current = lambda: supervisor.fleet
+            repeat(supervisor.tick, lambda: supervisor.fleet.config.tick_s, self._ended)
             with contextlib.suppress(EcoliteError):
                 supervisor.resign()
 
-    def _keep_actors(self, fleet: Fleet) -> None:
+    def _keep_actors(self) -> None:
         import ray
 
         pings: dict[str, Any] = {}
         while not self._ended.wait(_ENSURE_S / 4):
+            fleet = self._current()
             try:
                 nodes = node_ids(ray)
                 for machine, config in fleet.config.machines.items():
@@ -331,8 +335,10 @@ class _Machine:
 
     def _run(self, path: str, machine: str) -> None:
         try:
-            fleet, config = read_fleet(Path(path))
-            run_machine(fleet, config, machine, supervises=False, on_start=self._started)
+            load = functools.partial(read_fleet, Path(path))
+            run_machine(*load(), machine, supervises=False, on_start=self._started, load=load)
+            if not self._stopping.is_set():  # the fleet does not name it any more
+                os._exit(0)
         except Exception:
             if self._stopping.is_set():
                 return

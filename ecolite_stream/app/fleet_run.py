@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,14 +17,14 @@ from ecolite_stream.app.build import (
 )
 from ecolite_stream.app.control import PipelineControl
 from ecolite_stream.app.extras import missing_extra
-from ecolite_stream.app.fleet_reload import FleetReloader
+from ecolite_stream.app.fleet_reload import FleetReloader, check_live, secret_of
 from ecolite_stream.app.reload import reload_on_sighup
 from ecolite_stream.app.sinks import SINKS, RunConfig
 from ecolite_stream.app.systemd import notify_systemd
 from ecolite_stream.app.versions import bundle_path
 from ecolite_stream.config.includes import load_stream_config
 from ecolite_stream.config.schema import StreamConfig
-from ecolite_stream.config.source_names import NamedSource, named_source
+from ecolite_stream.config.source_names import named_source
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.fleet.config import Fleet, load_fleet, make_fleet
 from ecolite_stream.fleet.gate import LeaseGate
@@ -38,11 +39,14 @@ from ecolite_stream.recognition.models import model_of
 from ecolite_stream.recognition.recognizer import check_fits
 from ecolite_stream.recording.kind import RecordConfig
 from ecolite_stream.sinks.kind import Run, build_sinks
-from ecolite_stream.sources import may_be_live, redact_url
+from ecolite_stream.sources import redact_url
 from ecolite_stream.store.config import StoreConfig
 from ecolite_stream.web.page import with_page
 
 if TYPE_CHECKING:
+    from ecolite_stream.fleet.reports import Reporter
+    from ecolite_stream.model.bundle import Bundle
+    from ecolite_stream.sinks import Sink
     from ecolite_stream.store.database import Database
 
 FLEET_PATH = "/fleet"
@@ -67,15 +71,14 @@ def read_fleet(path: Path) -> tuple[Fleet, StreamConfig]:
         if source.name is None:
             shown = redact_url(source.url)
             raise ConfigError(f"{where}: source {shown} has no name; give each camera one")
-        if not may_be_live(source.url) and source.url.partition(":")[0] != "pattern":
-            raise ConfigError(
-                f"{where}: {source.name} is a recording; use ecolite-stream archive for those"
-            )
+        check_live(source.name, source.url, str(where))
     if config.section(RecordConfig).folder is not None:
         raise ConfigError(f"{where}: record is not for fleets; their streams come and go by leases")
     names = stream_names(sources)
     urls = {name: redact_url(one.url) for name, one in zip(names, sources, strict=True)}
-    return make_fleet(fleet_config, urls), config
+    lacks = {name: secret_of(one.url) for name, one in zip(names, sources, strict=True)}
+    secrets = {name: secret for name, secret in lacks.items() if secret is not None}
+    return make_fleet(fleet_config, urls, secrets), config
 
 
 class PipelineStreams:
@@ -97,9 +100,16 @@ class PipelineStreams:
         return self._pipeline.streams
 
     def add(self, name: str, share: float) -> None:
-        """Watch a camera; a share below 1 makes the time between two predictions longer."""
+        """Watch a camera; a share below 1 makes the time between two predictions longer.
+
+        Raises:
+            ConfigError: there is no such camera any more, or it is still being removed.
+        """
         config = self._config
-        source: NamedSource = next(s for s in map(named_source, config.source) if s.name == name)
+        found = [source for source in map(named_source, config.source) if source.name == name]
+        if not found:
+            raise ConfigError(f"there is no camera {name!r} any more")
+        source = found[0]
         if share < 1:
             every_s = config.of_stream(source).every_s / share
             source = dataclasses.replace(source, every_s=every_s)
@@ -111,6 +121,10 @@ class PipelineStreams:
         if name in self._pipeline.streams:
             self._pipeline.remove(name)
 
+    def stop(self) -> None:
+        """Stop the pipeline."""
+        self._pipeline.stop()
+
 
 def run_machine(
     fleet: Fleet,
@@ -119,6 +133,7 @@ def run_machine(
     supervises: bool = True,
     on_start: Callable[[Pipeline], object] = lambda pipeline: None,
     load: Callable[[], tuple[Fleet, StreamConfig]] | None = None,
+    on_sighup: bool = False,
 ) -> None:
     """Watch the cameras that this machine is given, until the run is stopped.
 
@@ -128,14 +143,16 @@ def run_machine(
         machine: name of this machine.
         supervises: whether to be a candidate for the supervisor.
         on_start: called with the pipeline before it runs.
-        load: reads the fleet and its configuration again, for SIGHUP; None handles no signal.
+        load: reads the fleet and its configuration again; None takes them as they are.
+        on_sighup: whether to do so at SIGHUP; only in the main thread of a process.
 
     Raises:
         EcoliteError: the fleet, the bundle, the engine or the store cannot be used.
     """
     from ecolite_stream.app.fleet_bundle import RolloutFollower
-    from ecolite_stream.fleet.ledger import Holder, LeaseFence, Ledger
+    from ecolite_stream.fleet.ledger import Holder, Ledger
     from ecolite_stream.fleet.member import Member, kept_in_step
+    from ecolite_stream.fleet.proposals import Proposals
     from ecolite_stream.fleet.reports import Reporter
     from ecolite_stream.fleet.rollout import Rollout
     from ecolite_stream.fleet.supervisor import Supervisor
@@ -156,38 +173,57 @@ def run_machine(
         ),
     ):
         ledger, streams = Ledger(database, fleet.config.name), PipelineStreams(config)
-        member = Member(fleet, machine, ledger, keeper, streams, reporter.text)
-        member.join()  # before anything is made: it may refuse
-        gate = LeaseGate(keeper.mark)
-        sinks = build_sinks(SINKS, Run(config, [], bundle, fence=LeaseFence()))
-        pipeline = Pipeline(
-            [],
-            engine_opener(config, bundle),
-            model_of(bundle, config.engine, config.device, config.precision),
-            [*sinks, *page],
-            config,
-            metrics,
-            admit=lambda output: reporter.note(gate.admit(output)),
-            stays=True,
+        member: Member
+        reloader = FleetReloader(
+            *(fleet, machine, loaded, load or (lambda: (fleet, loaded))),
+            *(lambda: control.bundle.spec, streams.change, lambda names: member.reopen(names)),
         )
+        member = Member(
+            *(fleet, machine, ledger, keeper, streams, reporter.text),
+            *(reloader.adopt, streams.stop),
+        )
+        member.join()  # before anything is made: it may refuse
+        pipeline = _pipeline(config, bundle, keeper, reporter, metrics, page)
         streams.attach(pipeline, connect)
         control.attach(pipeline, connect)
         follower = RolloutFollower(Rollout(ledger), machine, control)
         candidate = Holder(machine, f"{member.holder.process}/supervisor")
         supervisor = Supervisor(fleet, ledger, candidate) if supervises else None
-        reloader = None
-        if load is not None:
-            reloader = FleetReloader(
-                *(fleet, loaded, load, lambda: control.bundle.spec),
-                *(streams.change, member.reopen),
-            )
+        answer = functools.partial(
+            Proposals(ledger).answer, member.holder, fleet.config.config, reloader.check
+        )
         on_start(pipeline)
         with (
-            kept_in_step(member, supervisor, fleet.config.tick_s, follower.tick),
+            kept_in_step(member, supervisor, follower.tick, answer),
             notify_systemd(pipeline.heartbeat),
-            reload_on_sighup(reloader),
+            reload_on_sighup(reloader if on_sighup else None),
         ):
             pipeline.run()
+
+
+def _pipeline(
+    config: StreamConfig,
+    bundle: Bundle,
+    keeper: LeaseKeeper,
+    reporter: Reporter,
+    metrics: Metrics,
+    page: Sequence[Sink],
+) -> Pipeline:
+    """A pipeline without streams, whose outputs pass while the leases of their cameras hold."""
+    from ecolite_stream.fleet.ledger import LeaseFence
+
+    gate = LeaseGate(keeper.mark)
+    sinks = build_sinks(SINKS, Run(config, [], bundle, fence=LeaseFence()))
+    return Pipeline(
+        [],
+        engine_opener(config, bundle),
+        model_of(bundle, config.engine, config.device, config.precision),
+        [*sinks, *page],
+        config,
+        metrics,
+        admit=lambda output: reporter.note(gate.admit(output)),
+        stays=True,
+    )
 
 
 def health_of(metrics: Metrics) -> Callable[[Sequence[str]], Sequence[Health]]:

@@ -22,7 +22,7 @@ from ecolite_stream.recognition.recognizer import check_fits
 
 _log = logging.getLogger(__name__)
 
-OF_STREAMS = frozenset({"source", "include", "reconnect", "realtime", *STREAM_SETTINGS})
+OF_STREAMS = frozenset({"source", "include", "logins", "reconnect", "realtime", *STREAM_SETTINGS})
 _OF_BUNDLE = frozenset({"bundle"})
 """Settings that a reload applies; the others need a restart."""
 _POLL_S = 1.0

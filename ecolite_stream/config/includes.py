@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
+from ecolite_stream.config.logins import with_logins
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.config.source_names import NamedSource
 from ecolite_stream.config.strict import load_config
@@ -28,6 +29,8 @@ class CameraFile:
 def load_stream_config(path: Path, kind: type[StreamConfig] = StreamConfig) -> StreamConfig:
     """Read a configuration and its included files: its own sources first, then theirs, in order.
 
+    Sources get the user and password that `logins` has for their names.
+
     An `include` is a path relative to its file and may hold `*`, `?` and `**`; matches are sorted
     by name.
 
@@ -41,7 +44,11 @@ def load_stream_config(path: Path, kind: type[StreamConfig] = StreamConfig) -> S
     """
     config = load_config(path, kind)
     found = _included(config.include, path, [path.resolve()])
-    return dataclasses.replace(config, source=config.source + found)
+    try:
+        sources = with_logins(config.source + found, config.logins)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return dataclasses.replace(config, source=sources)
 
 
 def _included(

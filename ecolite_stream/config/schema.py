@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ from ecolite_stream.config.choices import (
     PRECISIONS,
     SOFTWARE,
 )
+from ecolite_stream.config.logins import LoginConfig
 from ecolite_stream.config.source_names import NamedSource
 from ecolite_stream.config.strict import (
     check_above_zero,
@@ -206,6 +208,8 @@ class StreamConfig:
         source: streams to watch: `camera`, `camera:1`, a path, a URL or `pattern`, each as SOURCE,
             NAME=SOURCE or a `NamedSource`.
         include: files with more sources, see `includes`.
+        logins: user and password by name of the source, for URLs that have none; it may name
+            sources that are not there.
         bundle: model folder; None takes the current version in `models`, or the embedded one.
         models: folder of versions of the model; None takes `models` in the folder for state.
         engine: `auto` or one of `ENGINE_NAMES`.
@@ -238,6 +242,7 @@ class StreamConfig:
 
     source: tuple[str | NamedSource, ...] = ()
     include: tuple[str, ...] = ()
+    logins: Mapping[str, LoginConfig] = field(default_factory=dict)
     bundle: Path | None = None
     models: Path | None = None
     engine: str = "auto"

@@ -146,11 +146,18 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         return tuple(_convert(item, args[0], where) for item in items)
     if dataclasses.is_dataclass(hint) or origin is Mapping:
         if not isinstance(value, Mapping):
-            raise ConfigError(f"{where}: expected keys and values, got {_shown(value)}")
+            shown = "a secret" if _holds_secrets(hint, *args) else _shown(value)
+            raise ConfigError(f"{where}: expected keys and values, got {shown}")
         if origin is Mapping:
             return {key: _convert(item, args[1], f"{where}: {key}") for key, item in value.items()}
         return make_config(typing.cast(type, hint), value, where)
     return _convert_plain(value, hint, where)
+
+
+def _holds_secrets(*hints: Any) -> bool:
+    """Whether all fields of a dataclass among these types are secret."""
+    kinds = [hint for hint in hints if dataclasses.is_dataclass(hint)]
+    return any(not any(field.repr for field in dataclasses.fields(kind)) for kind in kinds)
 
 
 def _fitting(hints: tuple[Any, ...], value: Any) -> Any:

@@ -8,12 +8,22 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ecolite_stream.config.names import check_name
-from ecolite_stream.config.strict import check_above_zero, check_at_least, load_config
+from ecolite_stream.config.strict import (
+    check_above_zero,
+    check_at_least,
+    load_config,
+    make_config,
+)
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.fleet.assign import Camera, Machine, Needs
 from ecolite_stream.fleet.leases import LeaseTimes
+
+LOGIN, WHOLE = "login", "whole"
+"""What an address without credentials lacks: user and password, or values in other places."""
+_MOST_CHARACTERS = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -109,12 +119,32 @@ class Fleet:
     Attributes:
         config: its settings.
         cameras: all of them.
-        digest: of its definition; the same on all machines.
+        text: its definition, as JSON: machines, cameras with their addresses, and times; without
+            credentials.
+        secrets: `LOGIN` or `WHOLE`, by camera, where its address without credentials lacks that.
     """
 
     config: FleetConfig
     cameras: tuple[Camera, ...]
-    digest: str
+    text: str = ""
+    secrets: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of its definition; the same on all machines."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    def addresses(self) -> dict[str, str]:
+        """The address of each camera, without credentials."""
+        found: dict[str, str] = json.loads(self.text)["sources"]
+        return found
+
+    def cameras_of(self, name: str) -> list[Camera]:
+        """The cameras that a machine may watch; none of a machine that is not in the fleet."""
+        if name not in self.config.machines:
+            return []
+        machine = self.machine(name, 0, 0)
+        return [camera for camera in self.cameras if camera.needs.allows(machine)]
 
     def machine(self, name: str, up_s: float, losses: int) -> Machine:
         """A machine that is up."""
@@ -135,12 +165,15 @@ def load_fleet(path: Path) -> FleetConfig:
     return dataclasses.replace(config, config=path.parent / config.config)
 
 
-def make_fleet(config: FleetConfig, sources: Mapping[str, str]) -> Fleet:
+def make_fleet(
+    config: FleetConfig, sources: Mapping[str, str], secrets: Mapping[str, str] | None = None
+) -> Fleet:
     """Check a fleet.
 
     Args:
         config: its settings.
         sources: source by name of the stream, without credentials.
+        secrets: what those lack, by name; see `Fleet`.
 
     Raises:
         ConfigError: a camera or a machine is named that is not there, or no machine may watch a
@@ -157,8 +190,34 @@ def make_fleet(config: FleetConfig, sources: Mapping[str, str]) -> Fleet:
         "config": "",
         "sources": dict(sources),
     }
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-    return Fleet(config, cameras, digest)
+    return Fleet(config, cameras, json.dumps(facts, sort_keys=True), dict(secrets or {}))
+
+
+def fleet_from(text: str, secrets: str, config: Path) -> Fleet:
+    """A fleet from its definition in the store.
+
+    Args:
+        text: as `Fleet.text`.
+        secrets: `Fleet.secrets` as JSON.
+        config: configuration of `ecolite-stream` on this machine.
+
+    Raises:
+        ConfigError: it is malformed, invalid, or of another version of this program.
+    """
+    where = "the definition of the fleet in the store"
+    try:
+        if len(text) > _MOST_CHARACTERS:
+            raise ValueError("too long")
+        facts: dict[str, Any] = json.loads(text)
+        sources, lacks = dict(facts.pop("sources")), dict(json.loads(secrets))
+        if not all(isinstance(one, str) for one in (*sources.values(), *lacks.values())):
+            raise ValueError("no text")
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ConfigError(f"{where} is malformed; run ecolite-stream fleet apply again") from error
+    for name in sources:
+        check_name(name)
+    settings = dataclasses.replace(make_config(FleetConfig, facts, where), config=config)
+    return dataclasses.replace(make_fleet(settings, sources, lacks), text=text)
 
 
 def _camera(name: str, config: FleetConfig) -> Camera:
@@ -174,7 +233,7 @@ def _camera(name: str, config: FleetConfig) -> Camera:
                 f"camera {name!r}: no machine has site {site!r}; sites: {', '.join(sites)}"
             )
     camera = Camera(name, given.load, Needs(given.on, given.sites, given.engine, given.device))
-    boxes = Fleet(config, (), "")
+    boxes = Fleet(config, ())
     if not any(camera.needs.allows(boxes.machine(one, 0, 0)) for one in config.machines):
         raise ConfigError(
             f"camera {name!r}: no machine may watch it; change on, sites, engine or device, or "

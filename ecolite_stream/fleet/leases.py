@@ -128,6 +128,10 @@ class LeaseKeeper:
             self._held = held
             self._zero_ms = now_ms - 1000 * asked_s
 
+    def set_times(self, times: LeaseTimes) -> None:
+        """Take other times from the next `confirm` on."""
+        self._times = times
+
     def drop(self, cameras: Iterable[str]) -> None:
         """Hold these no longer, whatever the table says."""
         with self._lock:

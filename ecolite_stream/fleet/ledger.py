@@ -165,15 +165,27 @@ class Transaction:
         found = select(_fleets.c.digest).where(_fleets.c.name == self.fleet)
         return self.connection.execute(found).scalar()
 
-    def define(self, digest: str, cameras: Collection[str]) -> None:
-        """Set the definition; assignments of other cameras go."""
-        statement = self.insert()(_fleets).values(name=self.fleet, digest=digest)
-        self.connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=[_fleets.c.name], set_={"digest": digest}
-            )
-        )
+    def define(self, before: str | None, digest: str, cameras: Collection[str]) -> bool:
+        """Set the digest of the definition; assignments of other cameras go.
+
+        Args:
+            before: digest that is expected there; None expects no fleet.
+            digest: of the definition.
+            cameras: of the definition.
+
+        Returns:
+            Whether it is set: not where another digest is there than expected.
+        """
+        if before is None:
+            statement = self.insert()(_fleets).values(name=self.fleet, digest=digest)
+            self.connection.execute(statement.on_conflict_do_nothing())
+        else:
+            mine = (_fleets.c.name == self.fleet, _fleets.c.digest == before)
+            self.connection.execute(update(_fleets).where(*mine).values(digest=digest))
+        if self.digest() != digest:
+            return False
         self._unassign(set(self.assignments()) - set(cameras))
+        return True
 
     def current(self, kind: str, name: str | None = None) -> list[Lease]:
         """The newest lease of each name, whether it has ended or not."""
@@ -225,7 +237,9 @@ class Transaction:
         )
         values = {**dataclasses.asdict(lease), "fleet": self.fleet, "current": True}
         statement = self.insert()(_leases).values(values).on_conflict_do_nothing()
-        if not self.connection.execute(statement).rowcount:
+        self.connection.execute(statement)
+        written = select(_leases.c.run).where(_leases.c.run == lease.run)
+        if self.connection.execute(written).first() is None:  # psycopg counts no rows of inserts
             return None  # another was quicker
         note_run(self.connection, Origin(holder.machine, lease.run, ""), self.now_ms)
         return lease
@@ -344,8 +358,9 @@ def limit_locks(connection: Connection) -> None:
 
 
 def _create(connection: Connection) -> None:
-    from ecolite_stream.fleet import reports, rollout  # noqa: F401  they have tables of their own
+    from ecolite_stream.fleet import proposals, reports, rollout, versions  # noqa: F401
 
+    # Those have tables of their own.
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_CREATING})"))
     metadata.create_all(connection)

@@ -16,8 +16,10 @@ from ecolite_stream.errors import ConfigError, EcoliteError, one_line
 from ecolite_stream.fleet.config import Fleet
 from ecolite_stream.fleet.leases import CAMERA, MACHINE, Lease, LeaseKeeper
 from ecolite_stream.fleet.ledger import Holder, Ledger, Transaction
-from ecolite_stream.fleet.reports import forget_reports, write_report
+from ecolite_stream.fleet.reports import write_report
 from ecolite_stream.fleet.supervisor import Supervisor
+from ecolite_stream.fleet.versions import current_fleet, define
+from ecolite_stream.store.database import StoreError
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +44,9 @@ class Streams(Protocol):
 class Member:
     """Keeps a machine's leases and the streams of its pipeline in step with the assignments.
 
+    It renews its leases only by the current definition of the fleet: where the store has another,
+    it changes to that first.
+
     Args:
         fleet: the fleet.
         machine: name of this machine.
@@ -49,6 +54,8 @@ class Member:
         keeper: what this process holds.
         streams: of its pipeline.
         report: makes the report of streams, for the other machines; see `fleet.reports`.
+        adopt: changes the machine to another definition; raises an EcoliteError if it cannot.
+        end: called where the current definition does not name the machine any more.
     """
 
     def __init__(
@@ -59,12 +66,13 @@ class Member:
         keeper: LeaseKeeper,
         streams: Streams,
         report: Callable[[Collection[str]], str] | None = None,
+        adopt: Callable[[Fleet], object] = lambda fleet: None,
+        end: Callable[[], object] = lambda: None,
     ) -> None:
         self._fleet = fleet
         self._ledger = ledger
         self._keeper = keeper
         self._streams = streams
-        self._lease_ms = fleet.config.times.lease_ms
         self._shares: dict[str, float] = {}
         self._watched_at: dict[str, float] = {}
         self._lock = threading.Lock()  # of changes to the streams
@@ -72,29 +80,52 @@ class Member:
         self._has_left = False
         self._is_doubled = False
         self._report = report
+        self._adopt = adopt
+        self._end = end
         self._reported: tuple[float, str] | None = None  # when, and what
         self.holder = Holder(machine, f"{platform.node()}/{secrets.token_hex(8)}")
+
+    @property
+    def fleet(self) -> Fleet:
+        """The definition by which it works."""
+        return self._fleet
 
     def join(self, wait: Callable[[float], object] = time.sleep) -> None:
         """Take the machine's place; wait for the lease of a process that was killed.
 
         Raises:
-            ConfigError: another fleet has the name, or the machine runs already.
+            EcoliteError: another fleet has the name, the machine runs already, or it cannot take
+                the current definition.
             StoreError: the store cannot be used.
         """
         times = self._fleet.config.times
-        tries = 2 + round(times.lease_s / times.tick_s)
-        for _ in range(tries):
-            with self._ledger.begin() as table:
-                define(table, self._fleet)
-                if self._machine_lease(table):
-                    return
-                (other,) = table.current(MACHINE, self.holder.machine)
+        tries = 1 + round(times.lease_s / times.tick_s)
+        while (other := self._try_to_join()) is not None:
+            if tries == 0:
+                host = other.process.partition("/")[0]
+                raise ConfigError(
+                    f"machine {self.holder.machine!r} runs already on {host}; stop it there, or "
+                    "choose another --machine"
+                )
+            tries -= 1
             wait(times.tick_s)
-        raise ConfigError(
-            f"machine {self.holder.machine!r} runs already on {other.process.partition('/')[0]}; "
-            "stop it there, or choose another --machine"
-        )
+
+    def _try_to_join(self) -> Lease | None:
+        """Take the machine's place; return the lease of another process that has it."""
+        while True:
+            with self._ledger.begin() as table:
+                current = define(table, self._fleet)
+                if current is self._fleet:
+                    if self._machine_lease(table):
+                        return None
+                    (other,) = table.current(MACHINE, self.holder.machine)
+                    return other
+            _log.warning(
+                "fleet %s: the files of this machine are an earlier version; it starts with the "
+                "current one; copy the current files here",
+                current.config.name,
+            )
+            self._change_to(current)
 
     def tick(self) -> None:
         """Renew, release and acquire leases; add and remove streams.
@@ -112,22 +143,26 @@ class Member:
             StoreError: the store cannot be used.
         """
         with self._renewing:
-            if not self._has_left:
-                self._renew()
+            if not self._has_left and not self._renew():
+                self._take_current()
 
-    def _renew(self) -> None:
+    def _renew(self) -> bool:
+        """Renew by the current definition; False, and nothing done, where it is another."""
         watched = set(self._streams.names())
         report = self._due_report(watched)
         asked_s = self._keeper.clock()
+        lease_ms = self._fleet.config.times.lease_ms
         with self._ledger.begin() as table:
-            leases = table.renew(self.holder, self._lease_ms)
+            if table.digest() not in (None, self._fleet.digest):
+                return False
+            leases = table.renew(self.holder, lease_ms)
             held = {one.name: one for one in leases if one.kind == CAMERA}
             wanted = self._wanted(table, leases)
             gone = held.keys() - wanted.keys() - watched
             self._keeper.drop(gone)  # first: what it sees from now on is not its own
             table.release([held.pop(camera) for camera in gone])
             for camera in sorted(wanted.keys() - held.keys() - watched):
-                lease = table.acquire(CAMERA, camera, self.holder, self._lease_ms)
+                lease = table.acquire(CAMERA, camera, self.holder, lease_ms)
                 if lease is not None:
                     held[camera] = lease
             if report is not None and not self._is_doubled:
@@ -136,6 +171,59 @@ class Member:
             self._reported = asked_s, report
         self._keeper.confirm(held.values(), table.now_ms, asked_s)
         self._shares = wanted
+        return True
+
+    def _take_current(self) -> None:
+        """Change to the current definition, then renew; hold nothing where that fails.
+
+        Raises:
+            EcoliteError: the machine cannot take it; the next renewal tries again.
+        """
+        try:
+            current = self._current()
+            is_named = self.holder.machine in current.config.machines
+            if is_named:
+                self._change_to(current)
+        except StoreError:
+            raise
+        except EcoliteError:
+            with contextlib.suppress(StoreError):  # the leases end by themselves
+                self._let_go()
+            raise
+        if is_named:
+            self._renew()
+            return
+        _log.warning("machine %s: the fleet does not name it any more; ends", self.holder.machine)
+        self._has_left = True
+        with contextlib.suppress(StoreError):
+            self._let_go()
+        self._end()
+
+    def _current(self) -> Fleet:
+        with self._ledger.begin() as table:
+            current = current_fleet(table, self._fleet)
+        if current is None:
+            raise ConfigError(
+                "an older ecolite-stream has given the fleet another definition; update it"
+            )
+        return current
+
+    def _change_to(self, fleet: Fleet) -> None:
+        if self.holder.machine not in fleet.config.machines:
+            raise ConfigError(
+                f"fleet {fleet.config.name!r} does not name machine {self.holder.machine!r} any "
+                "more; name it under machines and run ecolite-stream fleet apply"
+            )
+        self._adopt(fleet)
+        self._fleet = fleet
+        self._keeper.set_times(fleet.config.times)
+
+    def _let_go(self) -> None:
+        """Watch nothing from now on, and release all leases."""
+        self._keeper.drop(self._keeper.cameras())
+        self._shares = {}
+        with self._ledger.begin() as table:
+            table.release(table.renew(self.holder, self._fleet.config.times.lease_ms))
 
     def enforce(self) -> None:
         """Watch the cameras whose leases hold, and no others. It asks no store."""
@@ -169,9 +257,7 @@ class Member:
         if not self._renewing.acquire(timeout=_END_S):
             return
         try:
-            self._keeper.drop(self._keeper.cameras())  # what a renewal confirmed meanwhile
-            with self._ledger.begin() as table:
-                table.release(table.renew(self.holder, self._lease_ms))
+            self._let_go()  # what a renewal confirmed meanwhile as well
         finally:
             self._renewing.release()
 
@@ -200,45 +286,29 @@ class Member:
             )
         self._is_doubled = not is_mine
         wanted = table.assignments(self.holder.machine) if is_mine else {}
-        return {camera: one.share for camera, one in wanted.items()}
+        mine = {camera.name for camera in self._fleet.cameras_of(self.holder.machine)}
+        return {camera: one.share for camera, one in wanted.items() if camera in mine}
 
     def _machine_lease(self, table: Transaction) -> bool:
         name = self.holder.machine
-        return table.acquire(MACHINE, name, self.holder, self._lease_ms) is not None
-
-
-def define(table: Transaction, fleet: Fleet) -> None:
-    """Make the store's fleet of this name this one.
-
-    Raises:
-        ConfigError: another fleet has the name, and runs.
-    """
-    found = table.digest()
-    if found == fleet.digest:
-        return
-    there = [one.name for one in table.current(MACHINE) if not one.is_over(table.now_ms)]
-    if found is not None and there:
-        raise ConfigError(
-            f"fleet {fleet.config.name!r} runs in this store with other machines, "
-            f"cameras or times (on {', '.join(sorted(there))}); give this fleet another "
-            "name, or stop the other one first"
+        return (
+            table.acquire(MACHINE, name, self.holder, self._fleet.config.times.lease_ms) is not None
         )
-    table.define(fleet.digest, [camera.name for camera in fleet.cameras])
-    forget_reports(table)
 
 
 @contextlib.contextmanager
 def kept_in_step(
-    member: Member,
-    supervisor: Supervisor | None,
-    tick_s: float,
-    *more: Callable[[], object],
+    member: Member, supervisor: Supervisor | None, *more: Callable[[], object]
 ) -> Iterator[None]:
     """Run a member, a candidate for the supervisor and more in threads while the block runs."""
     ended = threading.Event()
+
+    def tick_s() -> float:
+        return member.fleet.config.tick_s
+
     # Two threads: the store may hang, and a stream may be slow to end.
-    jobs: list[tuple[Callable[[], object], float]] = [(member.renew, tick_s)]
-    jobs.append((member.enforce, _ENFORCE_S))
+    jobs: list[tuple[Callable[[], object], Callable[[], float]]] = [(member.renew, tick_s)]
+    jobs.append((member.enforce, lambda: _ENFORCE_S))
     jobs += [(job, tick_s) for job in more]
     if supervisor is not None:
         jobs.append((supervisor.tick, tick_s))
@@ -260,7 +330,7 @@ def kept_in_step(
                 leave()
 
 
-def repeat(job: Callable[[], object], every_s: float, ended: threading.Event) -> None:
+def repeat(job: Callable[[], object], every_s: Callable[[], float], ended: threading.Event) -> None:
     """Call a job again and again; log the first of the errors that it raises in a row."""
     has_failed = False
     while not ended.is_set():
@@ -277,4 +347,4 @@ def repeat(job: Callable[[], object], every_s: float, ended: threading.Event) ->
             if not has_failed:
                 _log.exception("fleet: unexpected error; report it")
             has_failed = True
-        ended.wait(every_s)
+        ended.wait(every_s())

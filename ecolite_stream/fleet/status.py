@@ -14,6 +14,7 @@ from ecolite_stream.fleet.leases import CAMERA, MACHINE, SUPERVISOR, Lease
 from ecolite_stream.fleet.ledger import Assignment, Transaction, database_now_ms
 from ecolite_stream.fleet.reports import MachineReport, Newest, StreamReport, read_reports
 from ecolite_stream.fleet.rollout import Turn, read_turns
+from ecolite_stream.fleet.versions import current_fleet
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,12 @@ class FleetStatus:
 
 
 def read_status(fleet: Fleet, table: Transaction) -> FleetStatus:
-    """The state of a fleet now."""
+    """The state of a fleet now, by its current definition; by the given one if there is none.
+
+    Raises:
+        ConfigError: this program cannot use the current definition.
+    """
+    fleet = current_fleet(table, fleet) or fleet
     leases = {one.name: one for one in table.current(MACHINE)}
     held = {one.name: one for one in table.current(CAMERA) if not one.is_over(table.now_ms)}
     bosses = {one.holder for one in table.current(SUPERVISOR) if not one.is_over(table.now_ms)}

@@ -9,6 +9,7 @@ from ecolite_stream.fleet.assign import Machine, Plan, Rules, assign
 from ecolite_stream.fleet.config import Fleet
 from ecolite_stream.fleet.leases import MACHINE, SUPERVISOR
 from ecolite_stream.fleet.ledger import Assignment, Holder, Ledger, Transaction
+from ecolite_stream.fleet.versions import current_fleet
 
 _log = logging.getLogger(__name__)
 
@@ -20,11 +21,11 @@ _CLEAN_EVERY_MS = 5_000
 class Supervisor:
     """A candidate: `tick` does its work while it holds the supervisor's lease.
 
-    The lease is checked and the assignments are written in one transaction, so that a supervisor
-    that was frozen writes nothing.
+    The lease is checked, the current definition is read and the assignments are written in one
+    transaction, so that a supervisor that was frozen writes nothing.
 
     Args:
-        fleet: what to assign.
+        fleet: what to assign; the store may have another definition of it.
         ledger: its tables.
         holder: this process; its leases here are not those of the machine's worker.
     """
@@ -33,22 +34,29 @@ class Supervisor:
         self._fleet = fleet
         self._ledger = ledger
         self._holder = holder
-        self._rules = Rules(settle_s=fleet.config.settle_s)
         self._last_ms: int | None = None
         self._since_ms = 0
         self._cleaned_ms = 0
         self._reported: tuple[object, ...] = ()
 
+    @property
+    def fleet(self) -> Fleet:
+        """The definition by which it works."""
+        return self._fleet
+
     def tick(self) -> bool:
         """Assign cameras if this process is or becomes the supervisor; return whether it is.
 
         Raises:
+            ConfigError: this program cannot use the current definition.
             StoreError: the store cannot be used.
         """
-        lease_ms = self._fleet.config.times.lease_ms
         with self._ledger.begin() as table:
+            current = current_fleet(table, self._fleet)
+            self._fleet = current or self._fleet
+            lease_ms = self._fleet.config.times.lease_ms
             leases = table.renew(self._holder, lease_ms)
-            if table.digest() != self._fleet.digest:  # the fleet was changed, and not by us
+            if current is None:  # an older program started the fleet with another definition
                 table.release(leases)
                 return False
             if not leases and not table.acquire(SUPERVISOR, "", self._holder, lease_ms):
@@ -75,7 +83,8 @@ class Supervisor:
         before = table.assignments()
         machines = self._machines(table)
         places = {camera: one.machine for camera, one in before.items()}
-        plan = assign(self._fleet.cameras, machines, places, self._rules)
+        rules = Rules(settle_s=self._fleet.config.settle_s)
+        plan = assign(self._fleet.cameras, machines, places, rules)
         if machines:
             table.assign(
                 {

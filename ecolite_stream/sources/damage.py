@@ -56,10 +56,13 @@ class Damage:
         A length counts from 0 in some containers, from the first timestamp in others: taking the
         timestamp as it is never makes a whole file seem cut off.
         """
+        if self._live:  # it has no end to miss
+            return
         stamp = packet.dts if packet.pts is None else packet.pts
         if stamp is not None and packet.time_base:
-            end_s = float((stamp + (packet.duration or 0)) * packet.time_base)
-            self._reached_s = max(self._reached_s, end_s)
+            ticks, base = stamp + (packet.duration or 0), packet.time_base
+            # The nearest float, as of a Fraction, which takes ten times as long for each packet.
+            self._reached_s = max(self._reached_s, ticks * base.numerator / base.denominator)
 
     def decoded(self, time_s: float, *, flushed: bool) -> None:
         """Note that a frame was decoded.

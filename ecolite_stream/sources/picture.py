@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from fractions import Fraction
 from typing import cast
@@ -122,6 +123,7 @@ def upright_bgr(
     return np.ascontiguousarray(np.rot90(image, quarter_turns)) if quarter_turns else image
 
 
+@functools.lru_cache(maxsize=64)
 def square_size(width: int, height: int, pixel_aspect: Fraction) -> tuple[int, int]:
     """(width, height) of a picture once its pixels are square; never less than before."""
     is_square = abs(pixel_aspect - 1) <= _SQUARE_WITHIN

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ecolite_stream.app.archive_command import _model, _settings
@@ -149,6 +150,25 @@ def test_a_cluster_gives_the_results_of_this_machine_although_an_actor_dies(
     for heard in (there, here):
         ((name, reason),) = heard.failed
         assert name.endswith("d.mp4") and "holds no video" in reason
+
+
+def test_teaching_gives_the_features_of_this_machine(cluster: str, tmp_path: Path) -> None:
+    pytest.importorskip("onnx", reason="onnx is not installed")
+    from tests.trainer.teaching.films import folder_of_clips
+    from trainer.teaching.clips import find_taught, load_features
+
+    bundle, files = (
+        read_bundle(demo_bundle_path()),
+        find_taught(folder_of_clips(tmp_path / "clips")),
+    )
+    here, there = (
+        load_features(files, bundle, ["follow"], "openvino", tmp_path / str(hire), hire=hire)
+        for hire in (None, lambda job: contextlib.closing(RayCrew(job, "auto", None)))
+    )
+    assert [clip.name for clip in there] == [clip.name for clip in here]
+    for one, other in zip(there, here, strict=True):
+        found, expected = (clip.by_framing["follow"]["plain"].pooled for clip in (one, other))
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_the_bench_gives_the_results_of_this_machine(cluster: str, tmp_path: Path) -> None:

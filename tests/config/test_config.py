@@ -70,7 +70,7 @@ def test_a_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("every: 1", "unknown key 'every'; did you mean 'every_s'?"),
         ("memory: {polcy: paper}", "memory: unknown key 'polcy'; did you mean 'policy'?"),
-        ("xyz: 1", "unknown key 'xyz'; known: source, include, bundle,"),
+        ("xyz: 1", "unknown key 'xyz'; known: source, include, logins,"),
         ("1: 2", "unknown key 1; known: source"),
         ("every_s: fast", "every_s: expected a number, got 'fast'"),
         ("every_s: true", "every_s: expected a number, got True"),

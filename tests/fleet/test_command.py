@@ -179,6 +179,20 @@ def test_the_status_of_a_fleet(ecolite: Command, tmp_path: Path) -> None:
     assert len(fleet.cameras) == 2
 
 
+def test_an_apply_without_a_fleet(ecolite: Command, tmp_path: Path) -> None:
+    assert ecolite("fleet", "apply").exit_code == 2
+    path = write(tmp_path)
+    run = ecolite("fleet", "apply", "--config", path)
+    assert run.exit_code == 2 and "does not exist" in run.error
+    Database(f"sqlite:///{tmp_path}/events.db", create=True).prepare()
+    run = ecolite("fleet", "apply", "--config", path)
+    assert (run.exit_code, run.error) == (
+        2,
+        "fleet 'shop' has not run in this store with this version of ecolite-stream; start it "
+        "with ecolite-stream fleet",
+    )
+
+
 def test_the_digest_is_that_of_the_definition_without_passwords(tmp_path: Path) -> None:
     first = read_fleet(write(tmp_path))[0].digest
     other = [{**SOURCES[0], "url": "rtsp://me:changed@10.0.0.7/live"}, SOURCES[1]]
@@ -211,7 +225,7 @@ def test_changed_settings_of_streams_are_applied_and_other_changes_are_not(
     done: list[Any] = []
     bundle = read_bundle(demo_bundle_path())
     reloader = FleetReloader(
-        *(fleet, config, lambda: read_fleet(path), lambda: bundle.spec),
+        *(fleet, "box-1", config, lambda: read_fleet(path), lambda: bundle.spec),
         *(lambda config: done.append(config.every_s), done.append),
     )
     assert reloader.reload() == "nothing changed"
@@ -226,8 +240,12 @@ def test_changed_settings_of_streams_are_applied_and_other_changes_are_not(
     assert reloader.reload().startswith("changed gate")
     done.clear()
     for stream, more, message in (
-        ({"source": SOURCES[:1]}, {}, "stop the fleet on all machines"),
-        ({}, {"lease_s": 9}, "stop the fleet on all machines"),
+        (
+            {"source": SOURCES[:1]},
+            {},
+            "change them on all machines with ecolite-stream fleet apply",
+        ),
+        ({}, {"lease_s": 9}, "change them on all machines with ecolite-stream fleet apply"),
         ({"every_s": -1}, {}, "every_s"),
         ({"memory": {"num_segments": 99}}, {}, "num_segments"),
     ):

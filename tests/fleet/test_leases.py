@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.fleet.leases import (
@@ -41,11 +41,17 @@ def database(url: str) -> Iterator[Database]:
 
 
 class TimedLedger(Ledger):
-    """Tables on the database's clock, set forward by `ahead_ms`."""
+    """Tables on a clock that stands, at `ahead_ms` after the database's at the first look."""
 
     def __init__(self, database: Database, fleet: str) -> None:
         self.ahead_ms = 0
-        super().__init__(database, fleet, lambda one: database_now_ms(one) + self.ahead_ms)
+        self._first_ms: int | None = None
+        super().__init__(database, fleet, self._clock_ms)
+
+    def _clock_ms(self, connection: Connection) -> int:
+        if self._first_ms is None:
+            self._first_ms = database_now_ms(connection)
+        return self._first_ms + self.ahead_ms
 
 
 @pytest.fixture
@@ -187,6 +193,36 @@ def test_of_many_that_ask_at_once_one_gets_a_lease(url: str) -> None:
         for one in databases:
             one.close()
     assert got == [1, 1, 1]
+
+
+def test_the_first_lease_of_a_name_goes_to_one_of_two_that_overlap(url: str) -> None:
+    """One asks while the transaction of the other is not yet committed."""
+    databases = [Database(url, create=True) for _ in range(2)]
+    ledgers = [TimedLedger(one, "shop") for one in databases]
+    for one in ledgers:
+        with one.begin() as table:
+            assert table.digest() is None  # the tables are there, so nothing else waits
+    got: list[str | None] = []
+
+    def ask() -> None:
+        with ledgers[1].begin() as table:
+            lease = table.acquire(CAMERA, "gate", B, 8000)
+            got.append(None if lease is None else lease.holder)
+
+    asking = threading.Thread(target=ask)
+    try:
+        with ledgers[0].begin() as table:
+            assert table.acquire(CAMERA, "gate", A, 8000)
+            asking.start()
+            asking.join(0.5)
+            assert asking.is_alive()
+        asking.join(30)
+        with ledgers[0].begin() as table:
+            assert [one.holder for one in table.current(CAMERA)] == ["box-1"]
+    finally:
+        for one in databases:
+            one.close()
+    assert got == [None]
 
 
 def test_two_fleets_in_one_store_do_not_meet(database: Database) -> None:

@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from ecolite_stream.fleet.ledger import Ledger
 from ecolite_stream.fleet.metrics import FleetMetrics
 from ecolite_stream.fleet.status import FleetStatus, read_status
+from ecolite_stream.fleet.versions import change
 from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.observability.metrics_server import serve
 from ecolite_stream.store.database import StoreError
@@ -114,7 +115,8 @@ def test_series_of_what_is_gone_vanish(ledger: TimedLedger, store: Store, port: 
     assert value(lost, "renewal_age_seconds", "box-1") >= 9
     streams = {labels for name, labels in lost if name == "ecolite_fleet_stream_up"}
     assert len(streams) == 4
-    store.fleet = fleet_of(1)
+    with ledger.begin() as table:  # as an apply does; the reader has the definition before
+        assert change(table, table.digest(), fleet_of(1))
     fewer = scraped(port)
     assert len([1 for name, _ in fewer if name == "ecolite_fleet_stream_up"]) == 1
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from ecolite_stream.app import fleet_ray
+from ecolite_stream.app.fleet_apply import apply_fleet
 from ecolite_stream.app.fleet_ray import check_private, start_on_ray, stop_on_ray
 from ecolite_stream.app.fleet_run import open_store, read_fleet, run_machine
 from ecolite_stream.bench.robustness.fleet_cameras import CameraServer
@@ -24,6 +25,7 @@ from ecolite_stream.bench.robustness.fleet_ray_head import HeadProof
 from ecolite_stream.bench.robustness.ray_nodes import redis
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.fleet.ledger import Ledger
+from ecolite_stream.fleet.proposals import Proposals
 from ecolite_stream.fleet.status import MachineStatus, read_status
 from ecolite_stream.pipeline.pipeline import Pipeline
 from tests.conftest import ROOT, installed
@@ -80,6 +82,16 @@ def cameras() -> Iterator[CameraServer]:
         yield server
 
 
+def write_without_file(folder: Path, *facts: Any, **settings: Any) -> Path:
+    """The files of a fleet whose machines write none: all actors would write one."""
+    path = write_fleet(folder, *facts, **settings)
+    stream = path.with_name("stream.yaml")
+    settings = json.loads(stream.read_text())
+    del settings["json_file"]
+    stream.write_text(json.dumps(settings))
+    return path
+
+
 def machines_of(path: Path) -> list[MachineStatus]:
     fleet, config = read_fleet(path)
     with (
@@ -114,11 +126,7 @@ def test_ray_restarts_a_machine_and_the_supervisor(
     urls = {name: cameras.url(name) for name in ("gate", "yard")}
     store = postgres.new_database("rayfleet")
     times = {"lease_s": 4, "margin_s": 0.5, "tick_s": 0.5, "settle_s": 3}
-    path = write_fleet(tmp_path, store, urls, BOXES, **times)
-    stream = path.with_name("stream.yaml")  # both actors would write one file
-    facts = json.loads(stream.read_text())
-    del facts["json_file"]
-    stream.write_text(json.dumps(facts))
+    path = write_without_file(tmp_path, store, urls, BOXES, **times)
     fleet, _ = read_fleet(path)
     start_on_ray(path, "auto")
     try:
@@ -167,6 +175,35 @@ def test_a_fleet_is_whole_again_after_the_head_was_lost(
         assert loss.ended == (0 if with_redis else 2)
         assert proof.violations() == []
         assert proof.count[0] > 0
+
+
+def test_machines_come_and_go_with_the_definition(
+    cluster: Any, cameras: CameraServer, postgres: Postgres, tmp_path: Path
+) -> None:
+    urls = {name: cameras.url(name) for name in ("gate", "yard")}
+    store = postgres.new_database("rayapply")
+    times = {"lease_s": 4, "margin_s": 0.5, "tick_s": 0.5, "settle_s": 1}
+
+    def write(*machines: str) -> Path:
+        boxes = {name: {"capacity": 1} for name in machines}
+        return write_without_file(tmp_path, store, urls, boxes, **times)
+
+    def apply(path: Path) -> str:
+        fleet, config = read_fleet(path)
+        with open_store(config, create=False) as database:
+            return apply_fleet(fleet, Proposals(Ledger(database, fleet.config.name)))
+
+    path = write("box-1")
+    start_on_ray(path, "auto")
+    try:
+        eventually(lambda: watched(path) == 2, 120)
+        assert apply(write("box-1", "box-2")) == "added machines box-2"
+        eventually(lambda: [one.cameras for one in machines_of(path)] == [1, 1], 120)
+        assert apply(write("box-1")) == "removed machines box-2"
+        eventually(lambda: actor_pid("fleet proof on box-2") == 0, 120)
+        eventually(lambda: [one.cameras for one in machines_of(path)] == [2], 120)
+    finally:
+        stop_on_ray(read_fleet(path)[0], "auto")
 
 
 def test_a_machine_that_is_stopped_while_it_starts_keeps_no_lease(

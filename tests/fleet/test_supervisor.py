@@ -318,8 +318,10 @@ def test_two_fleets_with_one_name_and_two_machines_with_one_name(ledger: TimedLe
     one.member.leave()
     other.member.join()
     with pytest.raises(ConfigError, match="runs in this store"):
-        twin.member.join()
-    assert not one.supervisor.tick()  # it is of the fleet that was
+        Box(ledger, fleet_of(6), "box-1").member.join()
+    twin.member.join()  # its definition is an earlier one: it takes the current one
+    assert len(twin.member.fleet.cameras) == 5
+    assert one.supervisor.tick() and len(one.supervisor.fleet.cameras) == 5
 
 
 def test_a_machine_whose_place_was_taken_watches_nothing(
@@ -344,7 +346,7 @@ def test_a_machine_whose_place_was_taken_watches_nothing(
 
 
 def test_leases_are_renewed_while_a_stream_is_slow_to_begin(ledger: TimedLedger) -> None:
-    (one,) = joined(ledger, fleet_of(1), "box-1")
+    (one,) = joined(ledger, fleet_of(1, tick_s=0.05), "box-1")
     slow, goes_on = threading.Event(), threading.Event()
 
     def add(name: str, share: float) -> None:
@@ -358,9 +360,10 @@ def test_leases_are_renewed_while_a_stream_is_slow_to_begin(ledger: TimedLedger)
             return table.current(CAMERA)[0].ends_ms
 
     one.supervisor.tick()
-    with kept_in_step(one.member, None, 0.05):
+    with kept_in_step(one.member, None):
         assert slow.wait(30)
         before_ms = ends_ms()
+        pass_time(ledger, 1)
         eventually(lambda: ends_ms() > before_ms)
         goes_on.set()
 
@@ -373,6 +376,6 @@ def test_a_supervisor_that_cannot_resign_keeps_no_machine_from_leaving(
 
     (one,) = joined(ledger, fleet_of(), "box-1")
     monkeypatch.setattr(one.supervisor, "resign", fails)
-    with kept_in_step(one.member, one.supervisor, 0.1):
+    with kept_in_step(one.member, one.supervisor):
         eventually(lambda: status(fleet_of(), ledger).machines[0].cameras == 4)
     assert status(fleet_of(), ledger).machines[0].state == "left"

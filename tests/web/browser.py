@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -23,3 +24,16 @@ def started() -> Iterator[Browser]:
         pytest.skip(reason)
     with browser.started() as one:
         yield one
+
+
+@contextmanager
+def window(
+    browser: Browser, *expected: str, width: int = 1280, height: int = 900
+) -> Iterator[None]:
+    """A window of that size; its page may only complain of what has one of these words."""
+    browser.size(width, height)
+    browser.media(prefers_color_scheme="light")
+    yield
+    complaints = browser.complaints()
+    assert [one for one in complaints if not any(words in one for words in expected)] == []
+    browser.driver.get("about:blank")

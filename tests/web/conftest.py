@@ -26,6 +26,7 @@ from ecolite_stream.web.teaching import TeachingProcess
 from tests.app.runs import Started
 from tests.conftest import ROOT
 from tests.videos import numbered_image
+from tests.web.browser import Browser, started
 
 if TYPE_CHECKING:
     from ecolite_stream.web.api.fleet import Place
@@ -114,6 +115,11 @@ def served(
     )
     with serve_page(page.board, page.gallery, page.metrics, config, about, run) as page.url:
         yield page
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    yield from started()
 
 
 @pytest.fixture

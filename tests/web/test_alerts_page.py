@@ -15,24 +15,16 @@ from ecolite_stream.sinks.alert_rules import AlertRule, HoursConfig
 from tests.sinks.test_alert_book import PHONE, page_rule
 from tests.sinks.test_alerts import rule
 from tests.web.api import Streams
-from tests.web.browser import Browser, started, wait_for
+from tests.web.browser import Browser, wait_for, window
 from tests.web.conftest import Page, served
 
 pytestmark = pytest.mark.timeout(120)
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    yield from started()
-
-
 @pytest.fixture
 def browser(chromium: Browser) -> Iterator[Browser]:
-    chromium.size(1280, 900)
-    chromium.media(prefers_color_scheme="light")
-    yield chromium
-    assert [one for one in chromium.complaints() if "400 (Bad Request)" not in one] == []
-    chromium.driver.get("about:blank")
+    with window(chromium, "400 (Bad Request)"):
+        yield chromium
 
 
 @pytest.fixture

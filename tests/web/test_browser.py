@@ -13,7 +13,7 @@ from ecolite_stream.media.clip_names import clip_name
 from ecolite_stream.model.bundle import Bundle
 from ecolite_stream.types import Event, Prediction, iso_utc
 from tests.videos import read_number, write_numbered_video
-from tests.web.browser import Browser, started, wait_for
+from tests.web.browser import Browser, wait_for, window
 from tests.web.conftest import Page, page_of, served, start
 
 pytestmark = pytest.mark.timeout(120)
@@ -21,18 +21,10 @@ pytestmark = pytest.mark.timeout(120)
 DOOR, YARD, GATE = (f".tile:nth-of-type({place})" for place in (1, 2, 3))
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    yield from started()
-
-
 @pytest.fixture
 def browser(chromium: Browser) -> Iterator[Browser]:
-    chromium.size(1280, 900)
-    chromium.media(prefers_color_scheme="light")
-    yield chromium
-    assert chromium.complaints() == []
-    chromium.driver.get("about:blank")
+    with window(chromium):
+        yield chromium
 
 
 def opened(browser: Browser, page: Page, rest: str = "") -> None:

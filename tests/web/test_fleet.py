@@ -24,7 +24,7 @@ from ecolite_stream.fleet.reports import MachineReport, Newest, StreamReport, wr
 from ecolite_stream.store.database import Database
 from ecolite_stream.web.api.fleet import Place
 from tests.web.asking import ask
-from tests.web.browser import Browser, started, wait_for
+from tests.web.browser import Browser, wait_for, window
 from tests.web.conftest import Page, served
 
 pytestmark = pytest.mark.timeout(120)
@@ -127,18 +127,10 @@ def test_a_store_without_the_tables_of_a_fleet(tmp_path: Path) -> None:
         assert ask(page, "/api/fleet")[0] == 503
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    yield from started()
-
-
 @pytest.fixture
 def browser(chromium: Browser) -> Iterator[Browser]:
-    chromium.size(1280, 900)
-    chromium.media(prefers_color_scheme="light")
-    yield chromium
-    assert [one for one in chromium.complaints() if "503" not in one] == []
-    chromium.driver.get("about:blank")
+    with window(chromium, "503"):
+        yield chromium
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from ecolite_stream.types import Box, Prediction
 from tests.videos import write_numbered_video
 from tests.web.api import READER, TOKEN, bearer
 from tests.web.asking import ask
-from tests.web.browser import Browser, started, wait_for
+from tests.web.browser import Browser, wait_for, window
 from tests.web.conftest import Page, served
 from tests.web.history import history
 
@@ -23,19 +23,11 @@ pytestmark = pytest.mark.timeout(120)
 ENTER, ESCAPE, LEFT, RIGHT, DOWN = "\ue007", "\ue00c", "\ue012", "\ue014", "\ue015"
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    yield from started()
-
-
 @pytest.fixture
 def browser(chromium: Browser) -> Iterator[Browser]:
-    chromium.size(1280, 900)
-    chromium.media(prefers_color_scheme="light")
-    yield chromium
     # An event may be gone, or have no clip and no picture: the browser notes each 404.
-    assert [one for one in chromium.complaints() if "404 (Not Found)" not in one] == []
-    chromium.driver.get("about:blank")
+    with window(chromium, "404 (Not Found)"):
+        yield chromium
 
 
 @pytest.fixture

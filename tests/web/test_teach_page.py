@@ -19,7 +19,7 @@ from ecolite_stream.model.bundle import demo_bundle_path, read_bundle
 from ecolite_stream.types import Frame
 from tests.videos import write_numbered_video
 from tests.web.api import got
-from tests.web.browser import Browser, started, wait_for
+from tests.web.browser import Browser, wait_for, window
 from tests.web.conftest import Page, page_of, served, start
 from tests.web.history import history
 
@@ -29,19 +29,11 @@ DOOR, YARD = (f".tile:nth-of-type({place})" for place in (1, 2))
 SAID = "#collect-said"
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    yield from started()
-
-
 @pytest.fixture
 def browser(chromium: Browser) -> Iterator[Browser]:
-    chromium.size(1280, 900)
-    chromium.media(prefers_color_scheme="light")
-    yield chromium
     # What cannot be done is answered with 4xx and 5xx: the browser notes those.
-    assert [one for one in chromium.complaints() if "Failed to load resource" not in one] == []
-    chromium.driver.get("about:blank")
+    with window(chromium, "Failed to load resource"):
+        yield chromium
 
 
 @pytest.fixture

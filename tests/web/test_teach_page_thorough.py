@@ -14,7 +14,7 @@ from ecolite_stream.datasets.collect_kind import CollectConfig
 from ecolite_stream.datasets.collect_sink import CollectSink
 from ecolite_stream.web.teaching import TeachingProcess
 from tests.web.api import got
-from tests.web.browser import Browser, started, wait_for
+from tests.web.browser import Browser, wait_for, window
 from tests.web.conftest import Page, served
 from tests.web.test_teaching import Runs, teacher
 from tests.web.test_teaching_thorough import trainer
@@ -27,18 +27,11 @@ CAN_CHOOSE = "return [...document.querySelectorAll('[name=way]')].map((one) => !
 WIDER = "return document.documentElement.scrollWidth > innerWidth"
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    yield from started()
-
-
 @pytest.fixture
 def browser(chromium: Browser) -> Iterator[Browser]:
-    chromium.size(390, 844)
-    yield chromium
     # The run of these tests knows no versions of its bundle.
-    assert [one for one in chromium.complaints() if "Failed to load resource" not in one] == []
-    chromium.driver.get("about:blank")
+    with window(chromium, "Failed to load resource", width=390, height=844):
+        yield chromium
 
 
 def teach_page(browser: Browser, tmp_path: Path, process: TeachingProcess) -> Iterator[Page]:

@@ -14,7 +14,7 @@ from ecolite_stream.config.views import ViewConfig
 from ecolite_stream.types import Box, Prediction
 from tests.videos import read_number
 from tests.web.api import READER, TOKEN, Streams
-from tests.web.browser import Browser, started, wait_for
+from tests.web.browser import Browser, wait_for, window
 from tests.web.conftest import Page, served
 
 pytestmark = pytest.mark.timeout(120)
@@ -25,19 +25,10 @@ DELETE, ENTER, ESCAPE, LEFT, RIGHT, DOWN, SHIFT = (
 DOOR = ViewConfig(region="door", box=(0.1, 0.2, 0.3, 0.5))
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    yield from started()
-
-
 @pytest.fixture
 def browser(chromium: Browser) -> Iterator[Browser]:
-    chromium.size(1280, 900)
-    chromium.media(prefers_color_scheme="light")
-    yield chromium
-    allowed = ("400 (Bad Request)", "403 (Forbidden)", "503 (Service")
-    assert [one for one in chromium.complaints() if not any(a in one for a in allowed)] == []
-    chromium.driver.get("about:blank")
+    with window(chromium, "400 (Bad Request)", "403 (Forbidden)", "503 (Service"):
+        yield chromium
 
 
 @pytest.fixture

@@ -5,19 +5,21 @@ from __future__ import annotations
 import functools
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ecolite_stream.datasets.labelled_clips import ClipFile
 from ecolite_stream.datasets.marked import SegmentFile, find_clips, segment_of
+from ecolite_stream.datasets.segments import Marked
 from ecolite_stream.errors import ConfigError, SourceError, one_line
 from ecolite_stream.model.bundle import Bundle
 from ecolite_stream.model.limits import is_printable
 from trainer.data.parallel import bar_of
 from trainer.teaching.cache import FeatureCache, hash_clip
-from trainer.teaching.features import ClipWindows, FeatureMaker
+from trainer.teaching.features import ClipWindows, FeatureMaker, Found, Take, Wanted
 from trainer.teaching.head_graph import opened_without_classifier
+from trainer.teaching.on_workers import Hire, make_on
 
 _log = logging.getLogger(__name__)
 
@@ -88,18 +90,19 @@ def load_features(
     engine: str = "auto",
     cache_folder: Path | None = None,
     on_clip: Callable[[int, int], None] = no_progress,
+    hire: Hire | None = None,
 ) -> list[TaughtClip]:
     """The features of clips, computed where the cache has none.
 
     A clip that cannot be read is left out with a warning. `on_clip` is called after each clip with
-    the numbers of clips that are done and of all.
+    the numbers of clips that are done and of all. With `hire`, workers compute.
 
     Raises:
         ConfigError: fewer than two actions are left.
         BundleError: the bundle cannot be taught.
         EngineError: the engine failed.
     """
-    taught = read_features(clips, bundle, framings, engine, cache_folder, on_clip)
+    taught = read_features(clips, bundle, framings, engine, cache_folder, on_clip, hire)
     require_actions(taught)
     return taught
 
@@ -111,54 +114,67 @@ def read_features(
     engine: str = "auto",
     cache_folder: Path | None = None,
     on_clip: Callable[[int, int], None] = no_progress,
+    hire: Hire | None = None,
 ) -> list[TaughtClip]:
     """As `load_features`, of any clips, whatever they show."""
     taught: list[TaughtClip] = []
-    with opened_without_classifier(bundle, engine) as opened:
+    done = 0
+    with opened_without_classifier(bundle, engine) as opened, bar_of("features", len(clips)) as bar:
         cache = FeatureCache(bundle, f"{opened.name} {opened.precision}", cache_folder)
-        maker = FeatureMaker(opened, bundle.spec)
-        with bar_of("features", len(clips)) as step:
-            found = _windows_of(clips, framings, cache, maker)
-            for number, (clip, windows) in enumerate(found, start=1):
-                if isinstance(windows, SourceError):
-                    _log.warning("left out %s: %s", clip.name, one_line(windows))
-                else:
-                    taught.append(TaughtClip(clip.name, clip.label, windows))
-                step(1)
-                on_clip(number, len(clips))
+
+        def take(clip: ClipFile, found: Mapping[str, ClipWindows] | SourceError) -> None:
+            nonlocal done
+            if isinstance(found, SourceError):
+                _log.warning("left out %s: %s", clip.name, one_line(found))
+            else:
+                taught.append(TaughtClip(clip.name, clip.label, found))
+            bar(1)
+            done += 1
+            on_clip(done, len(clips))
+
+        here = functools.partial(_make_here, FeatureMaker(opened, bundle.spec))
+        make = here if hire is None else make_on(hire, bundle, opened.name)
+        _find_windows(clips, framings, cache, make, take)
         cache.prune()
     return sorted(taught, key=lambda clip: clip.name)
 
 
-def _windows_of(
+def _find_windows(
     clips: Mapping[ClipFile, str],
     framings: Sequence[str],
     cache: FeatureCache,
-    maker: FeatureMaker,
-) -> Iterator[tuple[ClipFile, Mapping[str, ClipWindows] | SourceError]]:
-    """Each clip with its windows by framing, or why it has none; a file is decoded at most once."""
-    by_path: dict[Path, list[ClipFile]] = defaultdict(list)
-    for clip in clips:
-        by_path[clip.path].append(clip)
-    for path, own in by_path.items():
-        kept = {clip: cache.kept(clips[clip], framings) for clip in own}
-        wanted = {}
-        for clip, there in kept.items():
-            if missing := [framing for framing in framings if framing not in there]:
-                wanted[segment_of(clip)] = missing
-            else:
-                yield clip, there
-        left = {segment_of(clip): clip for clip in own if segment_of(clip) in wanted}
-        try:
-            for part, made in maker.windows(path, wanted) if wanted else ():
-                clip = left.pop(part)
-                if not isinstance(made, SourceError):
-                    for framing, windows in made.items():
-                        cache.write(clips[clip], framing, windows)
-                    made = {**kept[clip], **made}
-                yield clip, made
-        except SourceError as error:
-            yield from ((clip, error) for clip in left.values())
+    make: Callable[[Wanted, Take], None],
+    take: Callable[[ClipFile, Mapping[str, ClipWindows] | SourceError], None],
+) -> None:
+    """Give each clip with its windows by framing, or why it has none, to `take`."""
+    wanted: dict[Path, dict[Marked, list[str]]] = defaultdict(dict)
+    waiting: dict[tuple[Path, Marked], tuple[ClipFile, dict[str, ClipWindows]]] = {}
+    for clip, digest in clips.items():
+        kept = cache.kept(digest, framings)
+        if missing := [framing for framing in framings if framing not in kept]:
+            part = segment_of(clip)
+            wanted[clip.path][part] = missing
+            waiting[clip.path, part] = clip, kept
+        else:
+            take(clip, kept)
+
+    def take_part(path: Path, part: Marked, found: Found) -> None:
+        clip, kept = waiting[path, part]
+        if isinstance(found, SourceError):
+            take(clip, found)
+            return
+        for framing, windows in found.items():
+            cache.write(clips[clip], framing, windows)
+        take(clip, {**kept, **found})
+
+    make(wanted, take_part)
+
+
+def _make_here(maker: FeatureMaker, wanted: Wanted, take: Take) -> None:
+    """Features of all files, one after the other; each is decoded once."""
+    for path, parts in wanted.items():
+        for part, found in maker.all_windows(path, parts):
+            take(path, part, found)
 
 
 def require_actions(clips: Iterable[TaughtClip]) -> None:

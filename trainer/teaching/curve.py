@@ -97,7 +97,7 @@ def find_curve(
     once; None is the quick way.
     """
     framing = how.framings(bundle)[0]
-    clips = load_features(files, bundle, (framing,), how.engine, on_clip=on_clip)
+    clips = load_features(files, bundle, (framing,), how.engine, on_clip=on_clip, hire=how.hire)
     grouping = group_taught(files, clips, how)
     if thorough is None:
         return Curve(grouping, framing, tuple(trace(clips, grouping, framing, how.penalty)))

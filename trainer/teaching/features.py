@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -61,6 +61,12 @@ class Windows:
 
 ClipWindows = Mapping[str, Windows]
 """Variant -> its windows."""
+Found = dict[str, ClipWindows] | SourceError
+"""Framing -> windows of a part of a file, or why it has none."""
+Wanted = Mapping[Path, Mapping[Marked, list[str]]]
+"""File -> its parts -> framings."""
+Take = Callable[[Path, Marked, Found], object]
+"""Called with each part of a file, once."""
 
 
 class FeatureMaker:
@@ -75,9 +81,31 @@ class FeatureMaker:
         self._engine = engine
         self._spec = spec
 
+    def all_windows(
+        self,
+        path: Path,
+        wanted: Mapping[Marked, Sequence[str]],
+        on_position: Callable[[float], object] = lambda time_s: None,
+    ) -> Iterator[tuple[Marked, Found]]:
+        """As `windows`; of a file that cannot be read, why, for each part that is left.
+
+        Raises:
+            EngineError: the engine failed.
+        """
+        left = set(wanted)
+        try:
+            for part, found in self.windows(path, wanted, on_position):
+                left.discard(part)
+                yield part, found
+        except SourceError as error:
+            yield from ((part, error) for part in wanted if part in left)
+
     def windows(
-        self, path: Path, wanted: Mapping[Marked, Sequence[str]]
-    ) -> Iterator[tuple[Marked, dict[str, ClipWindows] | SourceError]]:
+        self,
+        path: Path,
+        wanted: Mapping[Marked, Sequence[str]],
+        on_position: Callable[[float], object] = lambda time_s: None,
+    ) -> Iterator[tuple[Marked, Found]]:
         """Parts of a file, each as it ends: framing -> its windows, or why it has none.
 
         The file is decoded once.
@@ -85,6 +113,7 @@ class FeatureMaker:
         Args:
             path: the file.
             wanted: part -> framings. A part is seen as if it were cut out.
+            on_position: called with the stream time of each frame, in seconds.
 
         Raises:
             SourceError: the file cannot be read.
@@ -97,6 +126,7 @@ class FeatureMaker:
         with open_source(str(path)) as source:
             for frame in source:
                 newest_s = frame.time_s
+                on_position(newest_s)
                 if not (any(queues) or begun):
                     break
                 for queue in queues:
@@ -141,7 +171,7 @@ class _Part:
         for run in self.runs.values():
             run.observe(frame)
 
-    def finish(self) -> dict[str, ClipWindows] | SourceError:
+    def finish(self) -> Found:
         length_s = self.newest_s - (self.first_s or 0.0)
         if self.part.end < math.inf and length_s < SHORTEST_S:
             return SourceError(

@@ -99,12 +99,13 @@ def opened_without_classifier(bundle: Bundle, engine: str = "auto") -> Iterator[
         (folder / head.file).write_bytes(model.SerializeToString())
         (folder / encoder.file).write_bytes(bundle.file(encoder.file).read_bytes())
         cut = _without_classifier(bundle, folder, (encoder, head), width)
+        # Nothing is read from the folder later: a worker that is killed leaves none behind.
         opened = open_engine(choose_engine(engine, cut), cut)
-        try:
-            compare(_WithClassifier(opened, classifier), bundle, opened.precision).require()
-            yield opened
-        finally:
-            opened.close()
+    try:
+        compare(_WithClassifier(opened, classifier), bundle, opened.precision).require()
+        yield opened
+    finally:
+        opened.close()
 
 
 class _WithClassifier:

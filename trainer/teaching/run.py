@@ -23,6 +23,7 @@ from trainer.teaching.held_out import (
     judge_as_it_is,
     teach,
 )
+from trainer.teaching.on_workers import Hire
 from trainer.teaching.report import Comparison, Findings
 
 
@@ -40,6 +41,7 @@ class Teaching:
         penalty: of the squared weights.
         engine: what computes features: `auto` or the name of one.
         once: without `folds`, hold out one part alone, about one clip in five.
+        hire: opens a crew whose workers compute features; None computes them here.
     """
 
     groups: Path | None = None
@@ -51,6 +53,7 @@ class Teaching:
     penalty: float = PENALTY
     engine: str = "auto"
     once: bool = False
+    hire: Hire | None = None
 
     def __post_init__(self) -> None:
         check_between("share", self.share, 0, 1)
@@ -90,14 +93,14 @@ def hold_out(
     """
     framings, own = how.framings(bundle), bundle.spec.preprocessing.framing
     wanted = tuple(dict.fromkeys((*framings, own)) if now is bundle else framings)
-    clips = load_features(files, bundle, wanted, how.engine, on_clip=on_clip)
+    clips = load_features(files, bundle, wanted, how.engine, on_clip=on_clip, hire=how.hire)
     labels = sorted({clip.label for clip in clips})
     grouping = group_taught(files, clips, how)
     judged = {one: judge(clips, grouping.folds, labels, one, how.penalty) for one in framings}
     seen_now = clips
     if now is not bundle:
         framing = now.spec.preprocessing.framing
-        seen_now = load_features(files, now, (framing,), how.engine, on_clip=on_clip)
+        seen_now = load_features(files, now, (framing,), how.engine, on_clip=on_clip, hire=how.hire)
     return Findings(clips, grouping, judged, choose_framing(judged, own), own), seen_now
 
 
