@@ -154,7 +154,7 @@ class HeadProof(Checks):
         last_ms = max(map(self._observer.last_ms, ended), default=lost_ms)
         whole_ms = self._observer.last_gap_end_ms(lost_ms)
         return Loss(
-            away_s=away_s,
+            away_s=round(away_s, 1),
             ended=len(ended),
             watched_s=(last_ms - lost_ms) / 1000,
             unwatched_s=self._observer.longest_gap_ms(lost_ms) / 1000,
