@@ -112,7 +112,8 @@ COMMANDS = sorted(
 )
 NEED_MINDSPORE = (
     *("checkpoints", "cross_validate", "evaluate", "export", "train"),
-    *("reference.benchmark", "reference.half", "reference.heads", "reference.training"),
+    *("reference.benchmark", "reference.continual", "reference.half", "reference.heads"),
+    "reference.training",
 )
 NEED_IT_LATER = ("trainer.launch", "trainer.reference.busy", "trainer.reference.workers")
 """Their --help works without it."""

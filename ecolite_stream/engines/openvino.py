@@ -57,7 +57,13 @@ def settings(precision: str, at_once: int = 0) -> dict[str, str]:
     hint = {"INFERENCE_PRECISION_HINT": "f32" if precision == "int8" else precision}
     if not at_once:
         return {**hint, "PERFORMANCE_HINT": "LATENCY"}
-    return {**hint, "NUM_STREAMS": str(at_once), "INFERENCE_NUM_THREADS": str(at_once)}
+    return {
+        **hint,
+        "NUM_STREAMS": str(at_once),
+        "INFERENCE_NUM_THREADS": str(at_once),
+        # Pinned, the first threads of several processes would share the first core.
+        "ENABLE_CPU_PINNING": "NO",
+    }
 
 
 class OpenVinoEngine(GraphEngine):

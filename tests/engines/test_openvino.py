@@ -79,6 +79,7 @@ def test_a_small_bundle_runs_several_samples_at_once() -> None:
         "INFERENCE_PRECISION_HINT": "f32",
         "NUM_STREAMS": "3",
         "INFERENCE_NUM_THREADS": "3",
+        "ENABLE_CPU_PINNING": "NO",
     }
 
 

@@ -143,12 +143,16 @@ class TorchEco(nn.Module):
         names = ("inception_3c_double_3x3_reduce", "inception_3c_double_3x3_1")
         return self._apply2d(trunk, *names)
 
-    def pool(self, maps: Tensor) -> Tensor:
-        """Maps of clips (B, N, 96, h, w) -> the vector that the 3D net makes of each, (B, 512)."""
+    def volume(self, maps: Tensor) -> Tensor:
+        """Maps of clips (B, N, 96, h, w) -> what the 3D net makes of each, (B, 512, t, h, w)."""
         volume = maps.transpose(1, 2)
         for stage in (3, 4, 5):
             volume = self._apply_residual(stage, volume)
-        return volume.mean((2, 3, 4))
+        return volume
+
+    def pool(self, maps: Tensor) -> Tensor:
+        """Maps of clips (B, N, 96, h, w) -> the vector that the 3D net makes of each, (B, 512)."""
+        return self.volume(maps).mean((2, 3, 4))
 
     def forward(self, clips: Tensor) -> Tensor:
         b, n = clips.shape[:2]
