@@ -36,6 +36,8 @@ _STOP_S = 15.0
 _MACHINE_STOP_S = 60.0  # a machine without processor time takes long, and loses nothing by it
 _ENSURE_S = 2.0
 _RETRY_S = 5.0
+# Ray gives actors a niceness of 15: other work would take the processor, and leases would end.
+_PRIORITY = {"runtime_env": {"env_vars": {"RAY_worker_niceness": "0"}}}
 
 
 def check_private(address: str, i_know: bool) -> None:
@@ -90,6 +92,7 @@ def start_on_ray(path: Path, address: str) -> None:
                 num_cpus=0,
                 max_restarts=-1,
                 max_concurrency=2,
+                **_PRIORITY,
             )
             .remote(str(path))
         )
@@ -300,7 +303,7 @@ class _Supervisor:
             except ray.exceptions.RayError:
                 return  # it has died; its name is free at the next look
         if actor is None:
-            options = {**_on(ray, node_id), "max_concurrency": 2, "max_restarts": 0}
+            options = {**_on(ray, node_id), **_PRIORITY, "max_concurrency": 2, "max_restarts": 0}
             actor = (
                 ray.remote(_Machine)
                 .options(name=name, namespace=_NAMESPACE, lifetime="detached", **options)

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
@@ -20,6 +21,8 @@ from ecolite_stream.app.fleet_ray import check_private, start_on_ray, stop_on_ra
 from ecolite_stream.app.fleet_run import open_store, read_fleet, run_machine
 from ecolite_stream.bench.robustness.fleet_cameras import CameraServer
 from ecolite_stream.bench.robustness.fleet_machines import write_fleet
+from ecolite_stream.bench.robustness.fleet_ray_head import HeadProof
+from ecolite_stream.bench.robustness.ray_nodes import redis
 from ecolite_stream.errors import ConfigError
 from ecolite_stream.fleet.ledger import Ledger
 from ecolite_stream.fleet.proposals import Proposals
@@ -143,6 +146,35 @@ def test_ray_restarts_a_machine_and_the_supervisor(
     assert watched(path) == 0
     with pytest.raises(ConfigError, match="does not run in this cluster"):
         stop_on_ray(fleet, "auto")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("with_redis", [False, True], ids=["alone", "redis"])
+def test_a_fleet_is_whole_again_after_the_head_was_lost(
+    with_redis: bool, cameras: CameraServer, postgres: Postgres
+) -> None:
+    if find_spec("ray") is None:
+        pytest.skip("ray is not installed")
+    installed("openvino")
+    with contextlib.ExitStack() as stack:
+        # Paths of Ray's sockets have to be short.
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="eco-")))
+        try:
+            where = stack.enter_context(redis(folder)) if with_redis else None
+        except ConfigError as error:
+            pytest.skip(str(error))
+        urls = {name: cameras.url(name) for name in ("gate", "yard")}
+        times = {"lease_s": 4, "margin_s": 0.5, "tick_s": 0.5, "settle_s": 3}
+        store = postgres.new_database(f"rayhead{int(with_redis)}")
+        proof = HeadProof(folder, store, urls, list(BOXES), times, where)
+        stack.callback(proof.close)
+        proof.start()
+        loss = proof.lose_head(2)
+        proof.lose_actor()  # the supervisor knows the new head
+        proof.stop()
+        assert loss.ended == (0 if with_redis else 2)
+        assert proof.violations() == []
+        assert proof.count[0] > 0
 
 
 def test_machines_come_and_go_with_the_definition(

@@ -177,6 +177,19 @@ class Observer:
             ends_ms += [b for a, b in itertools.pairwise(times_ms) if b - a > _GAP_MS]
         return max(ends_ms)
 
+    def longest_gap_ms(self, since_ms: int) -> int:
+        """The longest time without a prediction of a camera that ended after this moment."""
+        gaps_ms = [0]
+        for by in self._times_ms.values():
+            times_ms = sorted(itertools.chain.from_iterable(by.values()))
+            gaps_ms += [b - a for a, b in itertools.pairwise(times_ms) if b >= since_ms]
+        return max(gaps_ms)
+
+    def last_ms(self, process: str) -> int:
+        """When a process had its last prediction, ms since 1970; 0 where it had none."""
+        times_ms = (by[process][-1] for by in self._times_ms.values() if by.get(process))
+        return max(times_ms, default=0)
+
     def overlaps(self) -> list[tuple[Span, Span]]:
         """Spans of one camera and two processes that have a moment in common."""
         return [
