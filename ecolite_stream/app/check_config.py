@@ -12,7 +12,7 @@ from ecolite_stream.config.choices import AUTO
 from ecolite_stream.config.drawn_views import read_drawn
 from ecolite_stream.config.schema import StreamConfig
 from ecolite_stream.config.source_names import NamedSource, named_source
-from ecolite_stream.config.views import PLAIN_VIEWS, ViewConfig, view_name
+from ecolite_stream.config.views import PLAIN_VIEWS, ViewConfig, covered_regions, view_name
 from ecolite_stream.engines import choose_engine, require_reuse
 from ecolite_stream.errors import ConfigError, SourceError
 from ecolite_stream.model.bundle import Bundle, read_bundle
@@ -69,6 +69,8 @@ def _views(settings: StreamConfig, bundle: Bundle) -> Iterator[str]:
     if settings.mask:
         count = len(settings.mask)
         yield f"{count} {'mask' if count == 1 else 'masks'}, where motion does not count"
+    for region in covered_regions(settings.mask, settings.views):
+        yield f"no motion counts in {region}, since the mask covers all of it"
     if not settings.views:
         return
     names = [view_name(view) for view in settings.views]

@@ -182,7 +182,9 @@ def _url(name: str, address: str, lacks: str | None, own: str, config: StreamCon
             f"{name}: its address has secret parts; name it under source in the configuration of "
             "this machine"
         )
-    login = config.logins[name].in_url if name in config.logins else split_login(own)[1]
+    login = split_login(own)[1]  # that of the URL goes first, as everywhere
+    if not login and name in config.logins:
+        login = config.logins[name].in_url
     if not login:
         raise ConfigError(
             f"{name}: no user and password; name them under logins in the configuration of this "

@@ -28,7 +28,7 @@ class DrawnViews:
 
     def __post_init__(self) -> None:
         check_views(self.views)
-        check_mask(self.mask, self.views)
+        check_mask(self.mask)
 
     def over(self, settings: StreamConfig) -> StreamConfig:
         """Settings of a stream with these views and this mask."""

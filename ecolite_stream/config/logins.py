@@ -13,6 +13,7 @@ from ecolite_stream.config.source_names import NamedSource, named_source
 from ecolite_stream.errors import ConfigError
 
 _SCHEME = re.compile(r"[A-Za-z][\w+.-]*://")
+_WITH_LOGIN = re.compile(r"[A-Za-z][\w+.-]*://[^/?#]*@")
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,8 @@ def with_logins(
 def _with_login(source: str | NamedSource, logins: Mapping[str, LoginConfig]) -> str | NamedSource:
     named = named_source(source)
     login = logins.get(named.name or "")
-    if login is None or "@" in named.url:
+    has_login = _WITH_LOGIN.match(named.url) or split_login(named.url)[1]
+    if login is None or has_login:
         return source
     try:
         url = with_login(named.url, login.in_url)

@@ -274,7 +274,7 @@ class StreamConfig:
             raise ConfigError(f"smoothing is {self.smoothing}; expected 0 to below 1")
         check_at_least("top", self.top, 1)
         check_views(self.views)
-        check_mask(self.mask, self.views)
+        check_mask(self.mask)
         for source in self.source:
             if isinstance(source, NamedSource):
                 self.of_stream(source)

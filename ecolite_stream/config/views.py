@@ -11,7 +11,7 @@ from ecolite_stream.errors import ConfigError
 PLAIN_VIEWS = ("center", "whole", "follow")
 MOST_SUBJECTS = 16
 MOST_VIEWS = 32
-MOST_MASK_NUMBERS = 2048
+MOST_MASK_NUMBERS = 20_000
 """Most numbers of all areas of a mask together."""
 MASK_STEPS = 100
 """Places along each side of the picture, or of a region, of which a mask must leave one."""
@@ -81,13 +81,8 @@ def check_views(views: Sequence[str | ViewConfig]) -> None:
             raise ConfigError(f"views has {name!r} twice; give each view its own name")
 
 
-def check_mask(mask: Mask, views: Sequence[str | ViewConfig] = ()) -> None:
-    """Raise a ConfigError unless a mask lies in the picture, and leaves some of it and each region.
-
-    Args:
-        mask: the areas.
-        views: of the same stream, valid.
-    """
+def check_mask(mask: Mask) -> None:
+    """Raise a ConfigError unless a mask lies in the picture and does not cover all of it."""
     if (numbers := sum(map(len, mask))) > MOST_MASK_NUMBERS:
         raise ConfigError(
             f"mask has {numbers} numbers; expected at most {MOST_MASK_NUMBERS}: draw it with "
@@ -101,16 +96,25 @@ def check_mask(mask: Mask, views: Sequence[str | ViewConfig] = ()) -> None:
                 f"mask {number} is {list(shape)}; expected a box (x, y, width, height) or the "
                 "points of a polygon (x1, y1, x2, y2, x3, y3, ...), in shares of the picture"
             )
-    if not mask:
-        return
-    if _covers(mask, _PICTURE):
+    if mask and _covers(mask, _PICTURE):
         raise ConfigError("mask covers the whole picture, so no motion counts; make it smaller")
-    for view in views:
-        if isinstance(view, ViewConfig) and view.region is not None and _covers(mask, view.box):
-            raise ConfigError(
-                f"mask covers the whole region {view.region!r}, so no motion counts there; make "
-                "the mask smaller, or remove the region"
-            )
+
+
+def covered_regions(mask: Mask, views: Sequence[str | ViewConfig]) -> list[str]:
+    """Names of the regions that a mask covers whole: no motion counts there.
+
+    Args:
+        mask: the areas.
+        views: of the same stream, valid.
+    """
+    return [
+        view.region
+        for view in views
+        if isinstance(view, ViewConfig)
+        and view.region is not None
+        and mask
+        and _covers(mask, view.box)
+    ]
 
 
 def _covers(mask: Mask, box: Sequence[float]) -> bool:

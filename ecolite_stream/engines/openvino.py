@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 from collections.abc import Sequence
@@ -10,7 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from ecolite_stream.engines.base import Device, GraphEngine, Run, import_library, translated
+from ecolite_stream.engines.base import (
+    LIBRARY_ERRORS,
+    Device,
+    GraphEngine,
+    Run,
+    import_library,
+    translated,
+)
 from ecolite_stream.engines.cores import usable_cores
 from ecolite_stream.engines.openvino_reuse import reusing_run
 from ecolite_stream.errors import EngineError
@@ -168,14 +176,21 @@ def infer_all(requests: Sequence[Any], batches: Sequence[FloatArray]) -> FloatAr
     """
     outputs = []
     for first in range(0, len(batches), len(requests)):
-        busy = list(zip(requests, batches[first:], strict=False))
-        for request, batch in busy:
-            # Faster than `infer`, which computes in the calling thread.
-            request.start_async([batch], share_inputs=True)
-        for request, _ in busy:
-            request.wait()
-            # The request reuses its output buffer.
-            outputs.append(np.array(request.get_output_tensor(0).data, np.float32))
+        busy = []
+        try:
+            for request, batch in zip(requests, batches[first:], strict=False):
+                # Faster than `infer`, which computes in the calling thread.
+                request.start_async([batch], share_inputs=True)
+                busy.append(request)
+            for request in busy:
+                request.wait()
+                # The request reuses its output buffer.
+                outputs.append(np.array(request.get_output_tensor(0).data, np.float32))
+        except BaseException:
+            for request in busy:  # none is busy at the next call
+                with contextlib.suppress(*LIBRARY_ERRORS):
+                    request.wait()
+            raise
     return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
 

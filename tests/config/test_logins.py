@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecolite_stream.config.includes import load_stream_config
-from ecolite_stream.config.logins import LoginConfig, split_login, with_login
-from ecolite_stream.config.source_names import named_source
+from ecolite_stream.config.logins import LoginConfig, split_login, with_login, with_logins
+from ecolite_stream.config.source_names import NamedSource, named_source
 from ecolite_stream.errors import ConfigError
 
 
@@ -84,3 +84,18 @@ def test_a_login_can_be_taken_off_again(user: str, password: str) -> None:
 )
 def test_the_login_of_a_url(url: str, parts: tuple[str, str]) -> None:
     assert split_login(url) == parts
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("rtsp://10.0.0.9/live?mail=a@b", "rtsp://me:pw@10.0.0.9/live?mail=a@b"),
+        ("rtsp://10.0.0.9/a@b", "rtsp://me:pw@10.0.0.9/a@b"),
+        ("rtsp://you:own@10.0.0.9/live", "rtsp://you:own@10.0.0.9/live"),
+        ("rtsp://you@10.0.0.9/live?token=x", "rtsp://you@10.0.0.9/live?token=x"),
+    ],
+)
+def test_only_a_login_before_the_host_stands_in_the_way(url: str, expected: str) -> None:
+    logins = {"gate": LoginConfig("me", "pw")}
+    (source,) = with_logins((NamedSource(url, "gate"),), logins)
+    assert named_source(source).url == expected

@@ -104,3 +104,15 @@ def test_small_and_large_bundles_compute_the_same(
     for encoded, classified in found[1:]:
         np.testing.assert_allclose(encoded, found[0][0], rtol=1e-5, atol=1e-5)
         np.testing.assert_allclose(classified, found[0][1], rtol=1e-5, atol=1e-5)
+
+
+def test_no_request_is_busy_after_one_has_failed() -> None:
+    class Failing(FakeRequest):
+        def wait(self) -> None:
+            super().wait()
+            raise RuntimeError("broken")
+
+    requests = [Failing([]), FakeRequest([])]
+    with pytest.raises(RuntimeError, match="broken"):
+        infer_all(requests, [np.ones((1, 1), np.float32)] * 2)
+    assert not any(request.busy for request in requests)

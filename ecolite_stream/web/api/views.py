@@ -9,6 +9,8 @@ import msgspec
 
 from ecolite_stream.config.drawn_views import DrawnViews
 from ecolite_stream.config.strict import make_config
+from ecolite_stream.config.views import covered_regions
+from ecolite_stream.errors import ConfigError
 from ecolite_stream.web.api.control import RunControl
 from ecolite_stream.web.api.operations import Call, Operation
 from ecolite_stream.web.api.types import StreamViews, View, ViewsBody
@@ -56,6 +58,11 @@ class ViewOperations:
         drawn = make_config(
             DrawnViews, {"views": list(map(_plain, body.views)), "mask": body.mask}, "body"
         )
+        if covered := covered_regions(drawn.mask, drawn.views):
+            raise ConfigError(
+                f"mask covers the whole region {covered[0]!r}, so no motion counts there; make the "
+                "mask smaller, or remove the region"
+            )
         return await self._set(call, drawn)
 
     async def _reset(self, call: Call) -> StreamViews:
