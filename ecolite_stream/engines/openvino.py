@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
+from collections import deque
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
@@ -176,18 +177,19 @@ def infer_all(requests: Sequence[Any], batches: Sequence[FloatArray]) -> FloatAr
     """
     outputs = []
     for first in range(0, len(batches), len(requests)):
-        busy = []
+        busy: deque[Any] = deque()
         try:
             for request, batch in zip(requests, batches[first:], strict=False):
                 # Faster than `infer`, which computes in the calling thread.
                 request.start_async([batch], share_inputs=True)
                 busy.append(request)
-            for request in busy:
+            while busy:
+                request = busy.popleft()
                 request.wait()
                 # The request reuses its output buffer.
                 outputs.append(np.array(request.get_output_tensor(0).data, np.float32))
         except BaseException:
-            for request in busy:  # none is busy at the next call
+            for request in busy:  # the next call needs them
                 with contextlib.suppress(*LIBRARY_ERRORS):
                     request.wait()
             raise
