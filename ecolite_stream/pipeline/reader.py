@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ecolite_stream.config.schema import ReconnectConfig, StreamConfig
+from ecolite_stream.engines.cores import usable_cores
 from ecolite_stream.errors import EcoliteError, SourceError
 from ecolite_stream.observability.metrics import Metrics
 from ecolite_stream.pipeline.sample_queue import SampleQueue, StreamQueue
@@ -21,6 +22,12 @@ from ecolite_stream.types import Frame, Sample
 
 _log = logging.getLogger(__name__)
 
+_SAMPLING = threading.Semaphore(max(1, len(usable_cores()) // 2))
+"""Readers of this process that sample a frame at once.
+
+Sampling is many short calls of OpenCV, each of which gives up Python's lock and takes it again.
+Without a limit the readers wait for that lock in turns, and the engine with all of them.
+"""
 _MOST_UNUSABLE = 25
 """Unusable due pictures in a row at which the source counts as broken."""
 
@@ -306,13 +313,14 @@ class Reader:
     def _sample(self, frame: Frame) -> list[Sample]:
         """A sample of the frame for each view in which it is due."""
         clock = self._metrics.clock
-        began_s = clock()
         ended: list[Sample] = []
         with self._changing:
             settings, self._new_settings = self._new_settings, None
         if settings is not None:
             ended = self._sampler.change_views(settings, frame)
-        samples = ended + self._sampler.sample(frame)
+        with _SAMPLING:
+            began_s = clock()
+            samples = ended + self._sampler.sample(frame)
         self._notice_the_camera()
         if not samples:
             return []
