@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import itertools
 import threading
+import time
 from pathlib import Path
 
 import cv2
@@ -17,10 +18,12 @@ from ecolite_stream.engines import Engine
 from ecolite_stream.errors import EngineError, SourceError
 from ecolite_stream.model.preprocess import Preprocessing
 from ecolite_stream.observability.metrics import Metrics
+from ecolite_stream.pipeline import reader as reader_module
 from ecolite_stream.pipeline.pipeline import Pipeline
 from ecolite_stream.pipeline.reader import Reader, StreamInput
+from ecolite_stream.recognition.sampler import StreamSampler
 from ecolite_stream.sources import Source
-from ecolite_stream.types import Frame, Image
+from ecolite_stream.types import Frame, Image, Sample
 from tests.fakes import DrawnNumberEngine, ListSink, ListSource, NumberEngine, frames, spec_of
 from tests.pipeline.runs import FailingEngine, endless, pipeline, run, threads_of
 from tests.videos import write_numbered_video
@@ -43,6 +46,28 @@ def test_the_engine_is_open_before_the_sources() -> None:
     with pytest.raises(SourceError, match="KeyError"):  # its frames have another name
         Pipeline(streams[1:], open_engine, spec_of(), [ListSink()]).run()
     assert order == ["engine", "source"]
+
+
+def test_readers_sample_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each would otherwise be in the middle of a sample while the others are."""
+    inside, most = 0, 0
+    sample = StreamSampler.sample
+
+    def slow(self: StreamSampler, frame: Frame) -> list[Sample]:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        time.sleep(0.002)
+        inside -= 1
+        return sample(self, frame)
+
+    monkeypatch.setattr(reader_module, "_SAMPLING", threading.Semaphore(1))
+    monkeypatch.setattr(StreamSampler, "sample", slow)
+    streams = [StreamInput(n, functools.partial(ListSource, n, frames(20, 25, n))) for n in "abcde"]
+    sink = ListSink()
+    Pipeline(streams, NumberEngine, spec_of(), [sink]).run()
+    assert {p.stream for p in sink.predictions} == set("abcde")
+    assert most == 1
 
 
 def test_opencv_runs_with_one_thread() -> None:
