@@ -65,7 +65,8 @@ def test_a_pipeline_without_streams_goes_on_and_its_gate_closes() -> None:
             pipeline.remove(name)
         held["gate"] = MARK
         pipeline.add(stream("gate"))
-        eventually(lambda: seen("gate") > before)
+        eventually(lambda: [event.kind for event in outputs.events("gate")].count("start") == 2)
+        assert seen("gate") > before
     finally:
         pipeline.stop()
         thread.join(20)
