@@ -116,6 +116,7 @@ def test_a_held_key_is_for_the_large_picture(
     browser: Browser, page: Page, sink: CollectSink
 ) -> None:
     live(browser, page, "wave")
+    wait_for(lambda: browser.text(SAID) == "No clips yet.")  # else that comes after what follows
     key(browser, "keydown")
     assert browser.text(SAID).startswith("Enlarge a stream first")
     click(browser, f"{YARD} .picture")
