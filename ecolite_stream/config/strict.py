@@ -155,7 +155,7 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
 
 
 def _holds_secrets(*hints: Any) -> bool:
-    """Whether all fields of a dataclass among these types are secret."""
+    """Whether these types include a dataclass whose fields are all secret."""
     kinds = [hint for hint in hints if dataclasses.is_dataclass(hint)]
     return any(not any(field.repr for field in dataclasses.fields(kind)) for kind in kinds)
 

@@ -118,7 +118,7 @@ def covered_regions(mask: Mask, views: Sequence[str | ViewConfig]) -> list[str]:
 
 
 def _covers(mask: Mask, box: Sequence[float]) -> bool:
-    """Whether a mask leaves none of the places of a box."""
+    """Whether a mask covers a whole box."""
     x, y, width, height = box
     columns = [x + middle * width for middle in _MIDDLES]
     return all(_covers_row(mask, y + middle * height, columns) for middle in _MIDDLES)

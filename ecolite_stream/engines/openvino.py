@@ -28,7 +28,7 @@ from ecolite_stream.types import FloatArray
 
 SMALL_BYTES = 16_000_000
 """Size of a bundle's largest graph below which each sample runs on one core."""
-MOST_AT_ONCE = 16
+MOST_REQUESTS = 16
 """Most samples of a small bundle that run at once; each request holds its own activations."""
 
 _CORES: dict[Any, Any] = {}
@@ -204,4 +204,4 @@ def _split(batch: FloatArray, parts: int) -> list[FloatArray]:
 def _requests_at_once(bundle: Bundle) -> int:
     """Requests of a small bundle that run at once, each on one core; 0 for a large one."""
     sizes = (bundle.file(graph.file).stat().st_size for graph in bundle.graphs)
-    return min(len(usable_cores()), MOST_AT_ONCE) if max(sizes) < SMALL_BYTES else 0
+    return min(len(usable_cores()), MOST_REQUESTS) if max(sizes) < SMALL_BYTES else 0

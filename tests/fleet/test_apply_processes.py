@@ -66,7 +66,7 @@ class Running:
         return rows
 
     def log(self, name: str) -> str:
-        """What the newest process of a machine has logged."""
+        """Log of the newest process of a machine."""
         return (self._folder / "seen" / self.boxes[name].current / "log").read_text()
 
 

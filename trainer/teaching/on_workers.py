@@ -36,7 +36,7 @@ class FileTask(Task):
 
 @dataclass(frozen=True)
 class Made(Done):
-    """What a file led to.
+    """Features of the parts of one file.
 
     Attributes:
         parts: each with its windows by framing, or why it has none.
@@ -64,10 +64,6 @@ class FeatureJob:
     def run(self, task: FileTask, on_position: Callable[[float], object]) -> Made:
         """See `Job`; a part that cannot be read is an outcome, too."""
         return Made(tuple(self._maker.all_windows(task.path, dict(task.wanted), on_position)))
-
-    def end(self) -> None:
-        """Close the engine."""
-        self._open.close()
 
 
 def make_on(hire: Hire, bundle: Bundle, engine: str) -> Callable[[Wanted, Take], None]:

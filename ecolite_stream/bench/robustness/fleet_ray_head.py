@@ -46,7 +46,7 @@ _AGAIN_S = 2.0
 
 @dataclass(frozen=True)
 class Loss:
-    """What a loss of the head did.
+    """Effects of one loss of the head.
 
     Attributes:
         away_s: seconds between the loss and the next start of the head.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import signal
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ecolite_stream.archive.tasks import OpenJob, Task
-from ecolite_stream.archive.workers import ProcessCrew, ProcessWorker
+from ecolite_stream.archive.tasks import OpenJob
+from ecolite_stream.archive.workers import ProcessCrew
 from ecolite_stream.errors import BundleError
 from ecolite_stream.model.bundle import Bundle, demo_bundle_path, read_bundle
+from tests.archive.test_archive import Saboteurs
 from tests.trainer.teaching.films import film
 from trainer.teaching.clips import TaughtClip, find_taught, load_features
 
@@ -55,26 +56,6 @@ def here(
 
 def hire(open_job: OpenJob) -> contextlib.closing[ProcessCrew]:
     return contextlib.closing(ProcessCrew(open_job, 2))
-
-
-class Killing(ProcessCrew):
-    """Kills its first worker as soon as that has work."""
-
-    hired = 0
-
-    def hire(self, number: int) -> ProcessWorker:
-        worker = super().hire(number)
-        self.hired += 1
-        if self.hired == 1:
-            begin = worker.begin
-
-            def killed(task: Task) -> None:
-                assert worker._process.pid is not None
-                os.kill(worker._process.pid, signal.SIGKILL)
-                begin(task)
-
-            worker.begin = killed  # type: ignore[method-assign]
-        return worker
 
 
 def assert_same(some: Sequence[TaughtClip], others: Sequence[TaughtClip]) -> None:
@@ -120,13 +101,15 @@ def test_workers_give_the_features_of_one_process(
     assert_same(again, here)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_a_worker_that_is_killed_costs_nothing(
     folder: Path, bundle: Bundle, here: list[TaughtClip], tmp_path: Path
 ) -> None:
-    crews: list[Killing] = []
+    crews: list[Saboteurs] = []
 
     def hire_killing(open_job: OpenJob) -> contextlib.closing[ProcessCrew]:
-        crews.append(Killing(open_job, 1))
+        crews.append(Saboteurs(open_job, 1))
+        crews[-1].signal_number = signal.SIGKILL
         return contextlib.closing(crews[-1])
 
     there = load_features(
